@@ -1,0 +1,1 @@
+"""Agents as LangGraph graphs whose state is plain OpenAI-format messages."""

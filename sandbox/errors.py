@@ -1,0 +1,89 @@
+"""Every error that the sandbox raises on purpose.
+
+::
+
+    SandboxError                  what a user may read; exit status 2 unless said otherwise
+    ├── InputError                a file or an argument is wrong: where, what, nearest valid name
+    │   └── ScenarioError         one or more problems of scenario files, each with file and line
+    ├── EnvironmentFault          this machine cannot do it (exit status 3)
+    │   ├── IsolationError        no container, or one that broke
+    │   │   └── GuestTimeout      a call did not come back in time; its container is gone
+    │   └── ModelError            the model could not be reached, or its reply not be used
+    └── StoreError                the store cannot be opened, read or written
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+class SandboxError(Exception):
+    """The root of all errors that a user may read without a traceback."""
+
+    exit_code = 2
+
+
+class InputError(SandboxError):
+    """A file, a name or an argument given by the user is wrong."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong in a file."""
+
+    file: str
+    line: int
+    """Counted from 1; 0 where the file as a whole is meant."""
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.message}" if self.line else f"{self.file}: {self.message}"
+
+
+class ScenarioError(InputError):
+    """Files of content that cannot be used, with everything wrong that was found."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class EnvironmentFault(SandboxError):
+    """The machine, not the input, keeps it from being done."""
+
+    exit_code = 3
+
+
+class IsolationError(EnvironmentFault):
+    """A container cannot be opened, or broke while it was used."""
+
+
+class GuestTimeout(IsolationError):
+    """A call did not come back within its time; the container was closed."""
+
+
+class ModelError(EnvironmentFault):
+    """A model could not be reached, or its reply could not be used."""
+
+
+class StoreError(SandboxError):
+    """The store cannot be opened, read or written."""
+
+    exit_code = 3
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return `` — did you mean …?`` for the nearest known name, or the names that exist.
+
+    Args:
+        name: What was given.
+        known: The names that would have been right.
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    if close:
+        return f" — did you mean {close[0]!r}?"
+    shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
+    return f" — there are: {shown}" if names else " — there are none"

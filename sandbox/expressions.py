@@ -1,0 +1,106 @@
+"""Conditions in CEL, the Common Expression Language (https://cel.dev): scorers and rules.
+
+An expression is data, not host code: it cannot loop without bound, call out or change anything.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from sandbox.errors import InputError, nearest
+
+Functions = Mapping[str, Callable[..., Any]]
+
+_BOUND = re.compile(r"\.(?:all|exists|exists_one|filter|map)\(\s*([A-Za-z_]\w*)\s*,")
+_STANDARD = frozenset(
+    "size has contains startsWith endsWith matches string int double uint bool type duration "
+    "timestamp min max dyn bytes".split()
+)
+
+
+class ExpressionError(InputError):
+    """An expression that cannot be parsed, or that failed on the values it was given."""
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A parsed condition."""
+
+    source: str
+    variables: frozenset[str]
+    """Names of the top-level variables that it reads."""
+    _program: Any
+
+    def holds(self, variables: Mapping[str, Any], functions: Functions) -> bool:
+        """Return whether the condition is true of the variables.
+
+        Raises:
+            ExpressionError: A key is missing, types do not fit, or the value is not a boolean.
+        """
+        return self.holds_in(context(variables, functions))
+
+    def holds_in(self, prepared: Any) -> bool:
+        """Return whether the condition is true in a context prepared with :func:`context`.
+
+        Raises:
+            ExpressionError: As for :meth:`holds`.
+        """
+        try:
+            value = self._program.execute(prepared)
+        except KeyError as error:
+            raise ExpressionError(f"no such key {error} in: {self.source}") from error
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise ExpressionError(f"{error} in: {self.source}") from error
+        if not isinstance(value, bool):
+            raise ExpressionError(f"not true or false but {type(value).__name__}: {self.source}")
+        return value
+
+
+def context(variables: Mapping[str, Any], functions: Functions) -> Any:
+    """Return a context that several expressions can be evaluated in: conversion happens once."""
+    import cel
+
+    return cel.Context(variables=dict(variables), functions=dict(functions))
+
+
+@lru_cache(maxsize=4096)
+def parse(source: str, variables: frozenset[str], functions: frozenset[str]) -> Expression:
+    """Parse a condition and check the names in it.
+
+    Args:
+        source: The expression.
+        variables: The variables that will exist.
+        functions: The functions that will exist, beside CEL's own.
+
+    Raises:
+        ExpressionError: It is not CEL, or it uses a name that will not exist.
+    """
+    import cel
+
+    try:
+        program = cel.compile(source)
+    except ValueError as error:
+        raise ExpressionError(_syntax(str(error))) from error
+    bound = set(_BOUND.findall(source))
+    used = set(program.variables()) - bound
+    _check("variable", used, variables)
+    called = {name for name in program.functions() if name.isidentifier()}
+    _check("function", called - _STANDARD, functions)
+    return Expression(source, frozenset(used), program)
+
+
+def _check(what: str, used: Iterable[str], known: frozenset[str]) -> None:
+    for name in sorted(used):
+        if name not in known and not name.startswith(("_", "@")):
+            raise ExpressionError(f"unknown {what} {name!r}{nearest(name, known)}")
+
+
+def _syntax(message: str) -> str:
+    found = re.search(r"ERROR: <input>:\d+:(\d+): (.*)", message)
+    if not found:
+        return f"not a CEL expression: {message.splitlines()[0]}"
+    return f"not a CEL expression: at character {found[1]}: {found[2].split(', expecting')[0]}"

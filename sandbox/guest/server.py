@@ -1,0 +1,274 @@
+"""The guest's loop: MCP's JSON-RPC messages, one a line, over the container's stdin and stdout.
+
+Methods: ``initialize``, ``ping``, ``tools/list``, ``tools/call`` as MCP defines them, and the
+engine's own ``sandbox/load``, ``sandbox/put``, ``sandbox/get``, ``sandbox/snapshot``. The channel's
+descriptors are private to this module and closed on exec: nothing that a tool or a command prints
+can become a frame.
+"""
+
+from __future__ import annotations
+
+import json
+import marshal
+import os
+import sys
+import time
+from binascii import a2b_base64, b2a_base64
+
+from sandbox.guest import arguments, confine
+from sandbox.guest.manifest import Manifest
+from sandbox.guest.patch import diff
+from sandbox.guest.process import Commands
+from sandbox.guest.toolkit import HOME, ToolError, World
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, NoReturn
+
+PROTOCOL = "2025-06-18"
+RESULT_LIMIT = 1024 * 1024
+"""Characters of one tool result that are handed out; the rest is cut with a note."""
+ROOTS = (HOME, "/tmp")
+
+
+class Refused(Exception):
+    """A request that cannot be served; becomes a JSON-RPC error."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Guest:
+    """One world and the tools that act on it."""
+
+    def __init__(self, plan: dict[str, Any], control: int, gone: Callable[[], NoReturn]) -> None:
+        self._specs: dict[str, dict[str, Any]] = {spec["name"]: spec for spec in plan["tools"]}
+        self._functions: dict[str, Callable[..., Any]] = {}
+        for name in self._specs:
+            toolkit, function = name.split(".", 1)
+            self._functions[name] = getattr(sys.modules[f"toolkits.{toolkit}"], function)
+        self._sections: dict[str, Any] = {}
+        self._before: dict[str, bytes] = {}
+        commands = Commands(plan["limits"], control, gone)
+        self._world = World(
+            self._sections,
+            now=plan["now"],
+            lang=plan["lang"],
+            runner=commands,
+            remember=self._remember,
+        )
+        self._manifest = Manifest(ROOTS)
+        self.audit = confine.set_up(plan["confine"])
+        self.methods: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+            "initialize": self._initialize,
+            "ping": lambda params: {},
+            "tools/list": self._list,
+            "tools/call": self._call,
+            "sandbox/load": self._load,
+            "sandbox/put": self._put,
+            "sandbox/get": self._get,
+            "sandbox/snapshot": self._snapshot,
+        }
+
+    def _initialize(self, params: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "protocolVersion": PROTOCOL,
+            "capabilities": {"tools": {}},
+            "serverInfo": {"name": "agent-risk-sandbox", "version": "1"},
+            "_meta": {"audit": self.audit},
+        }
+
+    def _list(self, params: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "tools": [
+                {
+                    "name": spec["name"],
+                    "description": spec["description"],
+                    "inputSchema": spec["parameters"],
+                    "annotations": spec["annotations"],
+                }
+                for spec in self._specs.values()
+            ]
+        }
+
+    def _load(self, params: dict[str, Any]) -> dict[str, Any]:
+        self._sections.update(params["sections"])
+        for path, text in params["files"].items():
+            self._write(path, a2b_base64(text))
+        self._manifest.look()
+        return {}
+
+    def _put(self, params: dict[str, Any]) -> dict[str, Any]:
+        self._write(params["path"], a2b_base64(params["data"]))
+        return {}
+
+    def _write(self, name: str, data: bytes) -> None:
+        path = self._world.path(name)
+        with confine.as_agent():
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "wb") as file:
+                file.write(data)
+            if data.startswith(b"#!"):
+                os.chmod(path, 0o755)
+
+    def _get(self, params: dict[str, Any]) -> dict[str, Any]:
+        with confine.as_agent():
+            data = _read_regular(self._world.path(params["path"]), params["limit"])
+        return {"data": b2a_base64(data, newline=False).decode()}
+
+    def _snapshot(self, params: dict[str, Any]) -> dict[str, Any]:
+        """Return all sections, and the agent's text files within a limit of bytes."""
+        left, files = params["limit"], {}
+        self._manifest.look()
+        for path in sorted(self._manifest.entries):
+            if not path.startswith(HOME + "/"):
+                continue
+            try:
+                with confine.as_agent():
+                    data = _read_regular(path, left)
+            except (Refused, OSError):
+                continue
+            left -= len(data)
+            name = path[len(HOME) + 1 :].encode("utf-8", "surrogateescape")
+            files[name.decode("utf-8", "backslashreplace")] = data.decode("utf-8", "replace")
+        return {"sections": self._sections, "files": files}
+
+    def _call(self, params: dict[str, Any]) -> dict[str, Any]:
+        name, given = params.get("name"), params.get("arguments") or {}
+        if name not in self._specs:
+            raise Refused(-32602, f"unknown tool: {name}")
+        started = time.perf_counter()
+        if wrong := arguments.problems(self._specs[name]["parameters"], given):
+            text, status, fault = "invalid arguments: " + "; ".join(wrong), "invalid", None
+        else:
+            self._world.agent = params.get("_meta", {}).get("agent", "")
+            text, status, fault = self._perform(self._functions[name], given)
+        effects, dropped = self._effects()
+        seconds = time.perf_counter() - started
+        return {
+            "content": [{"type": "text", "text": text}],
+            "isError": status != "ok",
+            "_meta": {
+                "status": status,
+                "fault": fault,
+                "effects": effects,
+                "dropped": dropped,
+                "seconds": round(seconds, 6),
+            },
+        }
+
+    def _perform(
+        self, function: Callable[..., Any], given: dict[str, Any]
+    ) -> tuple[str, str, str | None]:
+        try:
+            with confine.as_agent():
+                value = function(self._world, **given)
+        except ToolError as error:
+            return str(error), "error", None
+        except Exception as error:  # noqa: BLE001 - a toolkit's own fault must not end the guest
+            import traceback
+
+            fault = "".join(traceback.format_exception(error)[-3:])
+            return f"the tool failed: {type(error).__name__}: {error}", "fault", fault
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        if len(text) > RESULT_LIMIT:
+            text = text[:RESULT_LIMIT] + f"\n[… {len(text) - RESULT_LIMIT} characters left out …]"
+        return text, "ok", None
+
+    def _remember(self, section: str, value: Any) -> None:
+        if section not in self._before:
+            self._before[section] = marshal.dumps(value)
+
+    def _effects(self) -> tuple[list[dict[str, Any]], int]:
+        effects = []
+        for section, before in self._before.items():
+            # the bytes are this process's own, made a moment ago: not input
+            if patch := diff(marshal.loads(before), self._sections[section], f"/{section}"):  # noqa: S302
+                effects.append(
+                    {
+                        "kind": "world",
+                        "action": "change",
+                        "target": section,
+                        "status": "done",
+                        "source": "world",
+                        "detail": {"patch": patch},
+                    }
+                )
+        self._before.clear()
+        files, dropped = self._manifest.look()
+        _reap()
+        return effects + files, dropped
+
+
+def _read_regular(path: str, limit: int) -> bytes:
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(handle, "rb") as file:
+        info = os.fstat(file.fileno())
+        if info.st_mode & 0o170000 != 0o100000:
+            raise Refused(-32001, "not a regular file")
+        if info.st_size > limit:
+            raise Refused(-32001, f"larger than {limit} bytes")
+        return file.read(limit)
+
+
+def _reap() -> None:
+    """Collect processes whose parent is gone: the guest is process 1 of its container."""
+    while True:
+        try:
+            if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                return
+        except ChildProcessError:
+            return
+
+
+def serve(plan: dict[str, Any]) -> None:
+    """Serve until the engine closes the channel; then end every process of the container."""
+    control, out = os.dup(0), os.dup(1)
+    null = os.open("/dev/null", os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+
+    def gone() -> NoReturn:
+        os._exit(0)
+
+    with os.fdopen(control, "rb", closefd=False) as lines:
+        try:
+            guest = Guest(plan, control, gone)
+        except Exception as error:  # noqa: BLE001 - whatever keeps it from serving is the answer
+            refusal = {"code": -32000, "message": f"{type(error).__name__}: {error}"}
+            _send(out, {"jsonrpc": "2.0", "id": 0, "error": refusal})
+            return
+        _send(out, {"jsonrpc": "2.0", "id": 0, "result": {"audit": guest.audit}})
+        for line in lines:
+            reply = _answer(guest, line)
+            if reply is not None:
+                _send(out, reply)
+
+
+def _answer(guest: Guest, line: bytes) -> dict[str, Any] | None:
+    try:
+        request = json.loads(line)
+        method, params = request["method"], request.get("params") or {}
+    except (ValueError, KeyError, TypeError):
+        return {"jsonrpc": "2.0", "id": None, "error": {"code": -32700, "message": "parse error"}}
+    if "id" not in request:
+        return None
+    reply: dict[str, Any] = {"jsonrpc": "2.0", "id": request["id"]}
+    try:
+        if method not in guest.methods:
+            raise Refused(-32601, f"unknown method: {method}")
+        reply["result"] = guest.methods[method](params)
+    except Refused as error:
+        reply["error"] = {"code": error.code, "message": str(error)}
+    except Exception as error:  # noqa: BLE001 - reported to the engine, which fails the run
+        reply["error"] = {"code": -32603, "message": f"{type(error).__name__}: {error}"}
+    return reply
+
+
+def _send(out: int, message: dict[str, Any]) -> None:
+    data = json.dumps(message, ensure_ascii=True, separators=(",", ":")).encode() + b"\n"
+    view = memoryview(data)
+    while view:
+        view = view[os.write(out, view) :]

@@ -1,0 +1,1 @@
+"""Isolation: containers with a guest inside, behind one Protocol (see ``base``)."""

@@ -1,0 +1,150 @@
+"""The Protocol that every back end fulfils, and what a container is asked to be.
+
+A back end opens containers; a container runs the guest and answers calls. Both pass the contract
+suite in ``tests/contract``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+from sandbox.scenario.toolkits import Toolkit
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What a container may use. The defaults hold for every scenario."""
+
+    memory_bytes: int = 512 * MIB
+    """Of all processes together, where a cgroup can be had; else of each process."""
+    processes: int = 128
+    """At once, of the agent's user."""
+    cpus: float = 1.0
+    """Share of processors, where a cgroup can be had."""
+    cpu_seconds: int = 120
+    """Processor time of each process."""
+    file_bytes: int = 64 * MIB
+    """Size of one file."""
+    files: int = 256
+    """Open at once in one process."""
+    tmpfs_bytes: int = 64 * MIB
+    """Of each writable folder, ``/work`` and ``/tmp``."""
+    tmpfs_inodes: int = 8192
+    """Files and folders in each of them."""
+
+
+@dataclass(frozen=True)
+class ContainerSpec:
+    """What a container is made for."""
+
+    run_id: str
+    """The run that owns it; stands in its label."""
+    toolkits: tuple[Toolkit, ...]
+    tools: tuple[dict[str, Any], ...]
+    """Name, description, parameters and annotations of each tool that may be called."""
+    now: str
+    """The world's date and time, ISO 8601."""
+    lang: str
+    sections: Mapping[str, Any]
+    """World section → data."""
+    files: Mapping[str, bytes]
+    """Path below the agent's folder → content."""
+    bounds: Bounds = field(default_factory=Bounds)
+
+
+@dataclass(frozen=True)
+class CallResult:
+    """What the guest said of one call."""
+
+    text: str
+    status: str
+    """``ok``, ``error`` (the tool refused), ``invalid`` (arguments) or ``fault`` (the tool broke)."""
+    effects: tuple[dict[str, Any], ...]
+    """What the call really did; see ``docs/events.md``."""
+    dropped: int
+    """Effects beyond the limit of one call."""
+    seconds: float
+    """Time inside the guest."""
+    fault: str | None = None
+    """End of the tool's traceback."""
+
+
+@dataclass(frozen=True)
+class Audit:
+    """How a container is confined, as found after its start."""
+
+    backend: str
+    version: str
+    image: str
+    """Digest of the image, or what stands in its place."""
+    controls: Mapping[str, str]
+    """Control → what is in force."""
+
+    def as_data(self) -> dict[str, Any]:
+        """Return it as JSON data for the trace."""
+        return {**asdict(self), "controls": dict(self.controls)}
+
+
+class Container(Protocol):
+    """One open container."""
+
+    audit: Audit
+
+    async def call(
+        self, tool: str, arguments: Mapping[str, Any], *, agent: str, timeout: float
+    ) -> CallResult:
+        """Execute one tool call inside.
+
+        Args:
+            tool: ``toolkit.function``.
+            arguments: As the model gave them; the guest checks them.
+            agent: Who calls.
+            timeout: Seconds; after them the container is closed.
+
+        Raises:
+            GuestTimeout: It did not come back in time.
+            IsolationError: The container broke.
+        """
+        ...
+
+    async def copy_in(self, path: str, data: bytes) -> None:
+        """Write a file below the agent's folder, as the agent's user."""
+        ...
+
+    async def copy_out(self, path: str, limit: int) -> bytes:
+        """Return a regular file below the agent's folder; links and devices are refused."""
+        ...
+
+    async def snapshot(self, limit: int) -> tuple[dict[str, Any], dict[str, str]]:
+        """Return all world sections, and the agent's files as text up to a limit of bytes."""
+        ...
+
+    async def close(self) -> None:
+        """End every process inside and remove all that the container held. Safe to repeat."""
+        ...
+
+
+class Backend(Protocol):
+    """A way of making containers."""
+
+    name: str
+
+    def unavailable(self) -> str | None:
+        """Return why it cannot run here and what to install, or None where it can."""
+        ...
+
+    async def open(self, spec: ContainerSpec) -> Container:
+        """Start a container with its guest and load the world into it.
+
+        Raises:
+            IsolationError: It cannot be started, or a control is not in force.
+        """
+        ...
+
+    def reap(self) -> int:
+        """Remove what containers of processes that are gone left behind; return how many."""
+        ...

@@ -1,0 +1,135 @@
+"""The engine's end of the control channel: JSON-RPC, one line a message, one call at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from sandbox.errors import GuestTimeout, IsolationError
+from sandbox.isolation import payload
+from sandbox.isolation.base import CallResult, ContainerSpec
+
+LINE_LIMIT = 64 * 1024 * 1024
+"""Bytes of one message from a guest; a longer one breaks the container."""
+START_SECONDS = 30.0
+"""Until a guest must have greeted and taken its world."""
+
+
+class Wire(Protocol):
+    """Bytes to and from a guest."""
+
+    async def read_line(self) -> bytes:
+        """Return the next line with its end, or an empty value at the end of the stream."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """Send bytes."""
+        ...
+
+
+class Channel:
+    """Calls to one guest. Not for concurrent use: the gate lets one call through at a time."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._next = 0
+        self._lock = asyncio.Lock()
+        self._broken: str | None = None
+
+    async def start(self, spec: ContainerSpec, confine: dict[str, Any]) -> dict[str, Any]:
+        """Send code and world; return what the guest found to be in force.
+
+        Raises:
+            IsolationError: The guest did not start, or refused to serve unconfined.
+        """
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                greeting = (await self._wire.read_line()).decode("ascii", "replace").strip()
+                if not greeting:
+                    raise IsolationError("the container ended before its guest spoke")
+                await self._wire.write(payload.message(spec, greeting, confine))
+                answer = self._parsed(await self._wire.read_line())
+                if "error" in answer:
+                    raise IsolationError(f"the guest refuses to serve: {answer['error']['message']}")
+                files = {n: base64.b64encode(data).decode() for n, data in spec.files.items()}
+                await self._request("sandbox/load", {"sections": spec.sections, "files": files})
+        except TimeoutError as error:
+            raise IsolationError(f"the guest did not start within {START_SECONDS:.0f} s") from error
+        audit: dict[str, Any] = answer["result"]["audit"]
+        return audit
+
+    async def call(
+        self, tool: str, arguments: Mapping[str, Any], *, agent: str, timeout: float
+    ) -> CallResult:
+        """Execute one tool call; see :meth:`sandbox.isolation.base.Container.call`."""
+        params = {"name": tool, "arguments": arguments, "_meta": {"agent": agent}}
+        answer = await self._bounded("tools/call", params, timeout)
+        meta = answer["_meta"]
+        return CallResult(
+            text=answer["content"][0]["text"],
+            status=meta["status"],
+            effects=tuple(meta["effects"]),
+            dropped=meta["dropped"],
+            seconds=meta["seconds"],
+            fault=meta["fault"],
+        )
+
+    async def put(self, path: str, data: bytes) -> None:
+        """Write a file below the agent's folder."""
+        params = {"path": path, "data": base64.b64encode(data).decode()}
+        await self._bounded("sandbox/put", params, START_SECONDS)
+
+    async def get(self, path: str, limit: int) -> bytes:
+        """Return a regular file below the agent's folder."""
+        answer = await self._bounded("sandbox/get", {"path": path, "limit": limit}, START_SECONDS)
+        return base64.b64decode(answer["data"])
+
+    async def snapshot(self, limit: int) -> tuple[dict[str, Any], dict[str, str]]:
+        """Return world sections and text files."""
+        answer = await self._bounded("sandbox/snapshot", {"limit": limit}, START_SECONDS)
+        return answer["sections"], answer["files"]
+
+    async def _bounded(self, method: str, params: Any, timeout: float) -> dict[str, Any]:
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._request(method, params)
+        except TimeoutError as error:
+            self._broken = f"the guest did not answer {method} within {timeout:g} s"
+            raise GuestTimeout(self._broken) from error
+
+    async def _request(self, method: str, params: Any) -> dict[str, Any]:
+        async with self._lock:
+            if self._broken:
+                raise IsolationError(self._broken)
+            self._next += 1
+            request = {"jsonrpc": "2.0", "id": self._next, "method": method, "params": params}
+            self._broken = "an earlier request to the guest was cut off"
+            try:
+                await self._wire.write(json.dumps(request, separators=(",", ":")).encode() + b"\n")
+                line = await self._wire.read_line()
+            except (OSError, EOFError, ValueError) as error:
+                self._broken = f"the channel to the guest broke: {error}"
+                raise IsolationError(self._broken) from error
+            reply = self._parsed(line)
+            self._broken = None
+        if "error" in reply:
+            raise IsolationError(f"the guest refused {method}: {reply['error'].get('message')}")
+        result: dict[str, Any] = reply["result"]
+        return result
+
+    def _parsed(self, line: bytes) -> dict[str, Any]:
+        if not line.endswith(b"\n"):
+            self._broken = "the container ended: its guest is gone"
+            raise IsolationError(self._broken)
+        try:
+            reply = json.loads(line)
+        except ValueError as error:
+            self._broken = "the guest sent what is no message"
+            raise IsolationError(self._broken) from error
+        if not isinstance(reply, dict) or reply.get("id") not in (self._next, None):
+            self._broken = "the guest answered a call that was not asked"
+            raise IsolationError(self._broken)
+        return reply

@@ -1,0 +1,50 @@
+"""Choosing a back end by name. ``auto`` never falls to none: it says what to install."""
+
+from __future__ import annotations
+
+from sandbox.errors import EnvironmentFault, InputError, nearest
+from sandbox.isolation.base import Backend
+from sandbox.isolation.bubblewrap import Bubblewrap
+from sandbox.isolation.docker import Docker
+
+NAMES = ("auto", "docker", "gvisor", "bubblewrap")
+
+
+def backend(name: str, image: str | None = None) -> Backend:
+    """Return a back end that runs here.
+
+    Args:
+        name: One of :data:`NAMES`; ``auto`` prefers Docker where engine and image are there.
+        image: Of the Docker back ends.
+
+    Raises:
+        InputError: There is no such back end.
+        EnvironmentFault: It cannot run here; the message says what to install.
+    """
+    if name not in NAMES:
+        raise InputError(f"unknown isolation {name!r}{nearest(name, NAMES)}")
+    if name != "auto":
+        chosen = _make(name, image)
+        if reason := chosen.unavailable():
+            raise EnvironmentFault(f"--isolation {name}: {reason}")
+        return chosen
+    reasons = []
+    for candidate in (Docker(image), Bubblewrap()):
+        reason = candidate.unavailable()
+        if reason is None:
+            return candidate
+        reasons.append(f"{candidate.name}: {reason}")
+    raise EnvironmentFault("nothing here can isolate an agent\n  " + "\n  ".join(reasons))
+
+
+def every(image: str | None = None) -> tuple[Backend, ...]:
+    """Return all back ends, whether they run here or not."""
+    return (Docker(image), Bubblewrap())
+
+
+def _make(name: str, image: str | None) -> Backend:
+    if name == "docker":
+        return Docker(image)
+    if name == "gvisor":
+        raise EnvironmentFault("--isolation gvisor is not supported by this version: use docker or bubblewrap")
+    return Bubblewrap()

@@ -1,0 +1,282 @@
+"""The Docker back end, through the ``docker`` package.
+
+The container's process is the guest; the engine attaches its stdin and stdout to a socket. When the
+engine's client goes away the guest sees its stdin end, exits, and the engine removes the container.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from sandbox.errors import IsolationError
+from sandbox.guest.confine import AGENT_UID, CAPABILITIES
+from sandbox.isolation import payload
+from sandbox.isolation.base import Audit, Bounds, CallResult, ContainerSpec
+from sandbox.isolation.channel import Channel
+from sandbox.isolation.owner import Owner
+from sandbox.isolation.wire import FramedWire
+
+IMAGE = "agent-risk-sandbox:latest"
+LABEL = "org.agent-risk-sandbox"
+API_SECONDS = 60
+"""Time for one request to the engine."""
+_GUEST_PROCESSES = 8  # the guest's own, beside those of the agent
+
+
+class Docker:
+    """Makes containers with a Docker engine."""
+
+    name = "docker"
+
+    def __init__(self, image: str | None = None, runtime: str | None = None) -> None:
+        """Use an engine.
+
+        Args:
+            image: Name of the image; the one that ``sandbox image build`` makes where left out.
+            runtime: OCI runtime, such as ``runsc``; the engine's default where left out.
+        """
+        self.image = image or os.environ.get("SANDBOX_IMAGE") or IMAGE
+        self._runtime = runtime
+
+    def unavailable(self) -> str | None:
+        """Return why it cannot run here, or None."""
+        if reason := engine_problem():
+            return reason
+        if self._image_id is None:
+            return f"the image {self.image} is not there: sandbox image build"
+        return None
+
+    async def open(self, spec: ContainerSpec) -> DockerContainer:
+        """Start a container and load its world."""
+        import docker.errors
+        from requests.exceptions import RequestException
+
+        if reason := await asyncio.to_thread(self.unavailable):
+            raise IsolationError(reason)
+        container: Any = None
+        wire: FramedWire | None = None
+        try:
+            container = await asyncio.to_thread(self._create, spec)
+            sock = await asyncio.to_thread(_attach, self._client, container)
+            wire = await FramedWire.over(sock)
+            assert isinstance(wire, FramedWire)
+            await asyncio.to_thread(self._client.api.start, container)
+            channel = Channel(wire)
+            found = await channel.start(spec, {})
+            audit = await asyncio.to_thread(self._audit, container, found, spec.bounds)
+        except BaseException as error:
+            if wire:
+                wire.close()
+            if container:
+                await asyncio.shield(asyncio.to_thread(_remove, self._client, container))
+            if isinstance(error, (docker.errors.DockerException, RequestException, OSError)):
+                raise IsolationError(f"Docker: {_reason(error)}") from error
+            if isinstance(error, IsolationError) and wire and wire.errors:
+                said = wire.errors.decode("utf-8", "replace").strip()
+                raise IsolationError(f"{error}: {said}") from error
+            raise
+        return DockerContainer(self._client, container, channel, wire, audit)
+
+    def reap(self) -> int:
+        """Remove containers whose process is gone."""
+        removed = 0
+        for container in self._client.api.containers(all=True, filters={"label": LABEL}):
+            if Owner.of(container["Labels"].get(f"{LABEL}.owner", "")).gone():
+                _remove(self._client, container["Id"])
+                removed += 1
+        return removed
+
+    @cached_property
+    def _client(self) -> Any:
+        import docker
+
+        return docker.from_env(timeout=API_SECONDS)
+
+    @cached_property
+    def _image_id(self) -> str | None:
+        import docker.errors
+
+        try:
+            return str(self._client.images.get(self.image).id)
+        except docker.errors.ImageNotFound:
+            return None
+
+    def _create(self, spec: ContainerSpec) -> str:
+        api = self._client.api
+        config = api.create_host_config(**host_config(spec.bounds, self._runtime))
+        created = api.create_container(
+            self._image_id,
+            command=list(payload.COMMAND),
+            entrypoint=[],
+            user="0:0",
+            working_dir="/",
+            hostname="world",
+            environment={},
+            stdin_open=True,
+            tty=False,
+            labels={LABEL: "1", f"{LABEL}.run": spec.run_id, f"{LABEL}.owner": Owner.current().label},
+            healthcheck={"test": ["NONE"]},
+            host_config=config,
+        )
+        return str(created["Id"])
+
+    def _audit(self, container: str, found: dict[str, Any], bounds: Bounds) -> Audit:
+        state = self._client.api.inspect_container(container)
+        host = state["HostConfig"]
+        controls = {
+            "network": host["NetworkMode"],
+            "root": "read-only" if host["ReadonlyRootfs"] else "writable",
+            "namespaces": f"mount, pid, net, ipc {host['IpcMode']}, uts",
+            "writable": f"/work and /tmp, tmpfs of {bounds.tmpfs_bytes} bytes and {bounds.tmpfs_inodes} inodes each",
+            "memory": f"{host['Memory']} bytes in all",
+            "processes": str(host["PidsLimit"]),
+            "cpu": f"{host['NanoCpus'] / 1e9:g} processors",
+            "file_size": f"rlimit, {bounds.file_bytes} bytes",
+            "guest_capabilities": found["capabilities"],
+            "agent_capabilities": "none",
+            "no_new_privs": found["no_new_privs"],
+            "seccomp": found["seccomp"],
+            "runtime": host["Runtime"],
+        }
+        version = self._client.version()["Version"]
+        return Audit("docker", version, state["Image"], controls)
+
+
+def host_config(bounds: Bounds, runtime: str | None) -> dict[str, Any]:
+    """Return the engine's settings for a container: nothing that is not needed."""
+    tmpfs = (
+        f"rw,nosuid,nodev,size={bounds.tmpfs_bytes},nr_inodes={bounds.tmpfs_inodes},"
+        f"mode=0700,uid={AGENT_UID},gid={AGENT_UID}"
+    )
+    return {
+        "network_mode": "none",
+        "read_only": True,
+        "tmpfs": {"/work": tmpfs, "/tmp": tmpfs},
+        "cap_drop": ["ALL"],
+        "cap_add": [name.removeprefix("CAP_") for name in CAPABILITIES],
+        "security_opt": ["no-new-privileges:true"],
+        "ipc_mode": "private",
+        "pids_limit": bounds.processes + _GUEST_PROCESSES,
+        "mem_limit": bounds.memory_bytes,
+        "memswap_limit": bounds.memory_bytes,
+        "nano_cpus": int(bounds.cpus * 1e9),
+        "ulimits": [
+            {"Name": "core", "Soft": 0, "Hard": 0},
+            {"Name": "nofile", "Soft": bounds.files, "Hard": bounds.files},
+            {"Name": "fsize", "Soft": bounds.file_bytes, "Hard": bounds.file_bytes},
+        ],
+        "log_config": {"Type": "none", "Config": {}},
+        "auto_remove": True,
+        "publish_all_ports": False,
+        **({"runtime": runtime} if runtime else {}),
+    }
+
+
+class DockerContainer:
+    """One open container; see :class:`sandbox.isolation.base.Container`."""
+
+    def __init__(
+        self, client: Any, container: str, channel: Channel, wire: FramedWire, audit: Audit
+    ) -> None:
+        self._client = client
+        self._container = container
+        self._channel = channel
+        self._wire = wire
+        self._closed = False
+        self.audit = audit
+
+    async def call(
+        self, tool: str, arguments: Mapping[str, Any], *, agent: str, timeout: float
+    ) -> CallResult:
+        """Execute one tool call inside."""
+        try:
+            return await self._channel.call(tool, arguments, agent=agent, timeout=timeout)
+        except IsolationError as error:
+            killed = await asyncio.to_thread(_out_of_memory, self._client, self._container)
+            await self.close()
+            if killed:
+                raise IsolationError(f"{error} (the kernel ended it for want of memory)") from error
+            raise
+
+    async def copy_in(self, path: str, data: bytes) -> None:
+        """Write a file below the agent's folder."""
+        await self._channel.put(path, data)
+
+    async def copy_out(self, path: str, limit: int) -> bytes:
+        """Return a regular file below the agent's folder."""
+        return await self._channel.get(path, limit)
+
+    async def snapshot(self, limit: int) -> tuple[dict[str, Any], dict[str, str]]:
+        """Return world sections and text files."""
+        return await self._channel.snapshot(limit)
+
+    async def close(self) -> None:
+        """End every process inside and remove the container."""
+        if not self._closed:
+            self._closed = True
+            self._wire.close()
+            await asyncio.to_thread(_remove, self._client, self._container)
+
+
+def engine_problem() -> str | None:
+    """Return why no Docker engine can be used from here, or None."""
+    import docker
+    import docker.errors
+    from requests.exceptions import RequestException
+
+    try:
+        client = docker.from_env(timeout=5)
+        try:
+            client.ping()
+        finally:
+            client.close()
+    except (docker.errors.DockerException, RequestException, OSError) as error:
+        return f"no Docker engine answers ({_reason(error)}): apt-get install docker.io, or start it"
+    return None
+
+
+def _attach(client: Any, container: str) -> socket.socket:
+    params = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+    stream = client.api.attach_socket(container, params=params)
+    found = getattr(stream, "_sock", stream)
+    if not isinstance(found, socket.socket):
+        raise IsolationError("the engine is reached by TLS or ssh: use a local socket (DOCKER_HOST=unix://…)")
+    copy = found.dup()  # the package keeps its own object, which would close the socket with it
+    stream.close()
+    copy.setblocking(False)
+    return copy
+
+
+def _remove(client: Any, container: str) -> None:
+    import docker.errors
+    from requests.exceptions import RequestException
+
+    with contextlib.suppress(docker.errors.NotFound):
+        try:
+            client.api.remove_container(container, force=True, v=True)
+        except docker.errors.APIError as error:
+            if error.status_code != 409:  # noqa: PLR2004 - its removal is already on its way
+                raise IsolationError(f"Docker: {_reason(error)}") from error
+        except RequestException as error:
+            raise IsolationError(f"Docker: {_reason(error)}") from error
+
+
+def _out_of_memory(client: Any, container: str) -> bool:
+    import docker.errors
+    from requests.exceptions import RequestException
+
+    try:
+        return bool(client.api.inspect_container(container)["State"]["OOMKilled"])
+    except (docker.errors.DockerException, RequestException):
+        return False
+
+
+def _reason(error: BaseException) -> str:
+    text = getattr(error, "explanation", None) or str(error)
+    return " ".join(str(text).split())[:300]

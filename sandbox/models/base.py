@@ -1,0 +1,121 @@
+"""The Protocol of a model, and what goes in and comes out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from sandbox.scenario.instance import Instance
+
+Message = dict[str, Any]
+"""A message in OpenAI's chat format."""
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """A call that a model asked for."""
+
+    id: str
+    name: str
+    """As the model wrote it."""
+    arguments: dict[str, Any] | None
+    """None where what the model wrote is not a JSON object."""
+    raw: str = ""
+    """What the model wrote as arguments."""
+
+    @classmethod
+    def parsed(cls, call_id: str, name: str, raw: str) -> ToolCall:
+        """Return a call from the text of its arguments, which need not be sound."""
+        try:
+            value = json.loads(raw or "{}", parse_constant=_refuse)
+        except ValueError:
+            value = None
+        return cls(call_id, name, value if isinstance(value, dict) else None, raw)
+
+
+def _refuse(constant: str) -> None:
+    """NaN and Infinity are not JSON (RFC 8259), though Python's reader takes them."""
+    raise ValueError(f"{constant} is not JSON")
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What one reply used."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_eur: float = 0.0
+    """Price; 0 where none is known, see ``price_known``."""
+    price_known: bool = True
+
+    @property
+    def tokens(self) -> int:
+        """All tokens."""
+        return self.input_tokens + self.output_tokens
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a model answered."""
+
+    text: str
+    calls: tuple[ToolCall, ...] = ()
+    reasoning: str = ""
+    """Reasoning text, where the provider returns it; not part of the answer."""
+    usage: Usage = field(default_factory=Usage)
+    finish: str = "stop"
+    """Why it stopped, in the provider's word: ``stop``, ``tool_calls``, ``length``, …"""
+    model: str = ""
+    """The model as the provider names it."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a model is asked."""
+
+    agent: str
+    turn: int
+    """How many replies this agent has had, from 0."""
+    messages: Sequence[Message]
+    tools: Sequence[dict[str, Any]]
+    """OpenAI function descriptions."""
+
+
+Retry = Callable[[int, str, float], None]
+"""Called before a retry with the number of the attempt that failed, why, and seconds to wait."""
+
+
+class Model(Protocol):
+    """A model bound to one run."""
+
+    name: str
+    """As the user wrote it."""
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return provider, parameters, prices: all that a reader of the trace must know."""
+        ...
+
+    async def complete(self, request: Request, on_retry: Retry) -> Reply:
+        """Return the model's answer.
+
+        Raises:
+            ModelError: It cannot be reached, or refuses the request for good.
+        """
+        ...
+
+
+Source = Callable[[Instance], Model]
+"""Binds a model to a run: scripted models need the scenario's references and the seed."""
+
+
+def wire_name(tool: str) -> str:
+    """Return a tool's name as providers allow it: ``mail.send`` → ``mail_send``."""
+    return tool.replace(".", "_")
+
+
+def function_schema(name: str, description: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a tool in OpenAI's form."""
+    function = {"name": wire_name(name), "description": description, "parameters": dict(parameters)}
+    return {"type": "function", "function": function}

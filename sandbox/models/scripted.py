@@ -1,0 +1,99 @@
+"""Models that play a scenario's references: no network, no key, the same every time.
+
+``scripted/safe`` and ``scripted/unsafe`` play the first reference of that kind, or of the other
+where a scenario has none; ``scripted/NAME`` the one of that name. ``scripted/mixed?p=0.3`` plays an
+unsafe one with probability p, decided by the run's seed, so that statistics can be checked against
+a known truth.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sandbox.errors import InputError, nearest
+from sandbox.models.base import Reply, Request, Retry, Source, ToolCall, wire_name
+from sandbox.scenario.instance import Instance, Step
+
+KINDS = ("safe", "unsafe", "mixed")
+
+
+@dataclass(frozen=True)
+class Scripted:
+    """Plays one reference."""
+
+    name: str
+    reference: str
+    steps: tuple[Step, ...]
+    parameters: Mapping[str, float]
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return which reference is played."""
+        return {"provider": "scripted", "reference": self.reference, **self.parameters}
+
+    async def complete(self, request: Request, on_retry: Retry) -> Reply:
+        """Return the next step, or closing words when there is none."""
+        if request.turn >= len(self.steps):
+            return Reply("", model=self.name)
+        step = self.steps[request.turn]
+        calls = tuple(
+            ToolCall(f"call_{request.turn}_{index}", wire_name(call.tool), call.arguments)
+            for index, call in enumerate(step.calls)
+        )
+        return Reply(step.say, calls, finish="tool_calls" if calls else "stop", model=self.name)
+
+
+def source(name: str, what: str, parameters: Mapping[str, str]) -> Source:
+    """Return the source of a scripted model.
+
+    Args:
+        name: As the user wrote it.
+        what: The part behind ``scripted/``.
+        parameters: The part behind ``?``.
+
+    Raises:
+        InputError: A parameter is missing or unknown.
+    """
+    probability = _probability(name, what, parameters)
+
+    def bind(instance: Instance) -> Scripted:
+        kind = what
+        if what == "mixed":
+            draw = random.Random(f"{instance.seed}/{instance.name}/mixed").random()
+            kind = "unsafe" if draw < probability else "safe"
+        reference = _reference(instance, kind)
+        given = {"p": probability} if what == "mixed" else {}
+        return Scripted(name, reference, instance.reference(reference), given)
+
+    return bind
+
+
+def _probability(name: str, what: str, parameters: Mapping[str, str]) -> float:
+    allowed = {"p"} if what == "mixed" else set()
+    for key in parameters:
+        if key not in allowed:
+            raise InputError(f"{name}: unknown parameter {key!r}{nearest(key, allowed)}")
+    if what != "mixed":
+        return 0.0
+    try:
+        value = float(parameters.get("p", ""))
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise InputError(f"{name}: give the probability of an unsafe run, such as scripted/mixed?p=0.3")
+    return value
+
+
+def _reference(instance: Instance, what: str) -> str:
+    names = tuple(instance.scenario.references)
+    if what in names:
+        return what
+    if what in KINDS:
+        other = "safe" if what == "unsafe" else "unsafe"
+        return (instance.references(what) or instance.references(other))[0]
+    if any(what in n or n in what for n in KINDS):
+        raise InputError(f"{instance.name} has no reference {what!r}{nearest(what, names)}")
+    known = (*KINDS, *names)
+    raise InputError(f"unknown scripted model {what!r}{nearest(what, known)}")

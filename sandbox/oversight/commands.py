@@ -1,0 +1,175 @@
+"""Which files a shell command or a piece of Python says it will change, before it runs.
+
+A reading of what is written, no more: variables, globs, scripts and tricks pass it by. What a call
+really changed is in its effects, which monitors of the ``after`` stage judge.
+"""
+
+from __future__ import annotations
+
+import ast
+import posixpath
+import re
+import shlex
+from collections.abc import Iterator
+from functools import lru_cache
+
+_SEPARATORS = frozenset({";", "|", "||", "&", "&&", "\n", "(", ")", ";;", "|&"})
+_REDIRECTIONS = frozenset({">", ">>", ">|", "&>", "&>>"})
+_ALL = frozenset({"rm", "rmdir", "unlink", "shred", "truncate", "tee", "touch", "mkdir", "mv"})
+_AFTER_FIRST = frozenset({"chmod", "chown", "chgrp", "chattr"})
+_LAST = frozenset({"cp", "ln", "install", "rsync"})
+_PREFIXES = frozenset({"sudo", "env", "nohup", "time", "nice", "command", "exec", "xargs", "timeout", "busybox"})
+_SHELLS = frozenset({"sh", "bash", "dash", "zsh"})
+_NESTING = 4
+_WRITERS = frozenset(
+    "remove unlink rmdir removedirs rmtree rename replace truncate write_text write_bytes mkdir makedirs "
+    "touch chmod move copy copyfile copy2 copytree symlink link".split()
+)
+_WRITE_MODE = re.compile(r"[wax+]")
+
+
+@lru_cache(maxsize=1024)
+def shell_paths(command: str, depth: int = 0) -> tuple[str, ...]:
+    """Return the paths that a shell command names as written, moved or deleted."""
+    lexer = shlex.shlex(command, posix=True, punctuation_chars="();<>|&")
+    lexer.whitespace = " \t\r"
+    lexer.commenters = ""
+    lexer.wordchars += "$*?[]{}!@%+,:^#\\"
+    try:
+        tokens = list(lexer)
+    except ValueError:  # an open quote: the shell will refuse it, redirections aside
+        tokens = command.split()
+    found: list[str] = []
+    folder = ""
+    for words in _simple_commands(tokens):
+        arguments, targets = _without_redirections(words)
+        found += [posixpath.join(folder, path) for path in targets]
+        if arguments[:1] == ["cd"]:
+            folder = posixpath.join(folder, arguments[1]) if len(arguments) > 1 else ""
+            continue
+        found += [posixpath.join(folder, path) for path in _targets(arguments, depth)]
+    return tuple(dict.fromkeys(path for path in found if not path.startswith("/dev/")))
+
+
+def _simple_commands(tokens: list[str]) -> Iterator[list[str]]:
+    words: list[str] = []
+    for token in tokens:
+        for part in re.split(r"(\n)", token) if "\n" in token else [token]:
+            if part in _SEPARATORS:
+                if words:
+                    yield words
+                words = []
+            elif part:
+                words.append(part)
+    if words:
+        yield words
+
+
+def _without_redirections(words: list[str]) -> tuple[list[str], list[str]]:
+    arguments, targets = [], []
+    rest = iter(words)
+    for word in rest:
+        if word in _REDIRECTIONS or (word.endswith(">") and word.strip("0123456789&>") == ""):
+            targets.append(next(rest, ""))
+            if arguments and arguments[-1].isdigit() and len(arguments[-1]) == 1:
+                arguments.pop()  # the 2 of 2>file
+        elif word in {"<", "<<", "<<<"}:
+            next(rest, None)
+        else:
+            arguments.append(word)
+    return arguments, [path for path in targets if path and not path.isdigit()]
+
+
+def _targets(words: list[str], depth: int) -> list[str]:
+    while words and (words[0] in _PREFIXES or "=" in words[0]) and len(words) > 1:
+        words = words[1:]
+        while words and (words[0].startswith("-") or words[0].isdigit()):
+            words = words[1:]
+    if not words:
+        return []
+    name, rest = posixpath.basename(words[0]), words[1:]
+    plain = [word for word in rest if not word.startswith("-")]
+    if name in _SHELLS and "-c" in rest and depth < _NESTING:
+        return list(shell_paths(plain[0], depth + 1)) if plain else []
+    if name.startswith("python") and "-c" in rest:
+        return list(python_paths(plain[0])) if plain else []
+    if name == "find":
+        return plain[:1] if {"-delete", "-exec", "-execdir"} & set(rest) else []
+    if name in {"sed", "perl"}:
+        inline = any(word.startswith("-i") or word == "--in-place" for word in rest)
+        return plain[1:] or plain if inline else []
+    if name == "dd":
+        return [word[3:] for word in rest if word.startswith("of=")]
+    if name in _LAST:
+        return plain[-1:]
+    if name in _AFTER_FIRST:
+        return plain[1:]
+    return plain if name in _ALL else []
+
+
+@lru_cache(maxsize=1024)
+def python_paths(code: str) -> tuple[str, ...]:
+    """Return the paths that Python code names, as plain texts, where it writes or deletes."""
+    try:
+        tree = ast.parse(code)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ()
+    names = {
+        node.targets[0].id: text
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+        for text in _texts(node.value)[:1]
+    }
+    found: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            found += _call_paths(node, names)
+    return tuple(dict.fromkeys(found))
+
+
+def _call_paths(node: ast.Call, names: dict[str, str]) -> list[str]:
+    function = node.func
+    if isinstance(function, ast.Name):
+        name, owner = function.id, None
+    elif isinstance(function, ast.Attribute):
+        name, owner = function.attr, function.value
+    else:
+        return []
+    if name in {"system", "popen", "run", "call", "check_call", "check_output", "Popen"}:
+        commands = [text for argument in node.args[:1] for text in _texts(argument, names)]
+        return list(shell_paths(" ".join(commands), 1)) if commands else []
+    if name == "open":
+        mode = [*node.args[1:2], *(k.value for k in node.keywords if k.arg == "mode")]
+        written = any(_WRITE_MODE.search(text) for item in mode for text in _texts(item))
+        of_path = owner is not None and not node.args[1:2]
+        if of_path:
+            mode = node.args[:1]
+            written = written or any(_WRITE_MODE.fullmatch(t[:1]) for i in mode for t in _texts(i))
+        source = [owner] if of_path and owner is not None else node.args[:1]
+        return [text for item in source for text in _texts(item, names)] if written else []
+    if name not in _WRITERS:
+        return []
+    source = [*node.args] if not owner or isinstance(owner, ast.Name) and owner.id in {"os", "shutil"} else [owner]
+    if name in {"rename", "replace"} and owner is not None:
+        source = [owner, *node.args] if not isinstance(owner, ast.Constant) else []
+    if name in {"copy", "copyfile", "copy2", "copytree"}:
+        source = node.args[1:2]
+    return [text for item in source for text in _texts(item, names)]
+
+
+def _texts(node: ast.expr, names: dict[str, str] | None = None) -> list[str]:
+    """Return the plain texts in an expression; a path put together with ``/`` as one."""
+    if isinstance(node, ast.Constant):
+        return [node.value] if isinstance(node.value, str) else []
+    if isinstance(node, ast.Name):
+        return [names[node.id]] if names and node.id in names else []
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+        left, right = _texts(node.left, names), _texts(node.right, names)
+        return [posixpath.join(*left[:1], *right[:1])] if left or right else []
+    if isinstance(node, (ast.List, ast.Tuple)):
+        return [text for item in node.elts for text in _texts(item, names)]
+    if isinstance(node, ast.Call):
+        joined = isinstance(node.func, ast.Attribute) and node.func.attr == "join"
+        parts = [text for item in node.args for text in _texts(item, names)]
+        return [posixpath.join(*parts)] if parts and joined else parts
+    return []

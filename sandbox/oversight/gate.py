@@ -1,0 +1,285 @@
+"""The gate: the one door through which every tool call passes.
+
+Intent and verdicts are in the store before anything acts. Monitors judge before and after; in
+``enforce`` mode the strictest verdict decides, in ``observe`` mode it is only recorded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sandbox.errors import GuestTimeout, IsolationError, nearest
+from sandbox.guest import arguments
+from sandbox.isolation.base import CallResult, Container
+from sandbox.models.base import ToolCall
+from sandbox.oversight.escalation import Decider
+from sandbox.oversight.monitor import Monitor
+from sandbox.oversight.step import Call, History, Result, Step
+from sandbox.oversight.verdict import Verdict, strictest
+from sandbox.scenario.toolkits import Tool
+from sandbox.trace.recorder import Recorder
+
+Mode = Literal["observe", "enforce"]
+MONITOR_SECONDS = 5.0
+"""Time that one Python monitor may take for one call."""
+
+_REFUSED = {
+    "en": "The call was refused by oversight: {reason}",
+    "fr": "L'appel a été refusé par la supervision : {reason}",
+}
+_WITHHELD = {
+    "en": "The call was executed, but oversight withholds its result: {reason}",
+    "fr": "L'appel a été exécuté, mais la supervision en retient le résultat : {reason}",
+}
+
+
+@dataclass(frozen=True)
+class Passage:
+    """What came of one call, as scorers and the agent see it."""
+
+    id: str
+    tool: str
+    arguments: Mapping[str, Any]
+    agent: str
+    status: str
+    """``ok``, ``error``, ``invalid``, ``blocked``, ``fault`` or ``timeout``."""
+    text: str
+    """What the agent gets to read."""
+    effects: tuple[dict[str, Any], ...] = ()
+    terminate: bool = False
+    """True where a monitor ends the run."""
+
+    def as_data(self) -> dict[str, Any]:
+        """Return it as score expressions see it."""
+        return {
+            "tool": self.tool,
+            "args": dict(self.arguments),
+            "agent": self.agent,
+            "status": self.status,
+            "result": self.text,
+            "effects": list(self.effects),
+        }
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What holds for all calls of a run."""
+
+    mode: Mode
+    lang: str
+    scope: Mapping[str, Any]
+    canaries: Mapping[str, str]
+    call_seconds: float
+
+
+class Gate:
+    """The door of one run."""
+
+    def __init__(
+        self,
+        container: Container,
+        tools: Mapping[str, Mapping[str, Tool]],
+        monitors: Sequence[Monitor],
+        recorder: Recorder,
+        decider: Decider,
+        setting: Setting,
+    ) -> None:
+        """Make the gate of a run.
+
+        Args:
+            container: Where calls are executed.
+            tools: Agent → name as the model writes it → tool.
+            monitors: All that judge, of both stages.
+            recorder: Writes the trace.
+            decider: Decides what is escalated.
+            setting: Mode, language, scope, canaries, time limit.
+        """
+        self._container = container
+        self._tools = tools
+        self._monitors = {
+            stage: tuple(m for m in monitors if m.stage == stage) for stage in ("before", "after")
+        }
+        self._recorder = recorder
+        self._decider = decider
+        self._setting = setting
+        self._history = History()
+        self._threads: ThreadPoolExecutor | None = None
+        self.passages: list[Passage] = []
+        """All calls so far, in order."""
+        self.verdicts: list[tuple[int, Verdict]] = []
+        """All verdicts so far, each with the position of its event."""
+
+    def close(self) -> None:
+        """Let go of threads of monitors; one that hangs is not awaited."""
+        if self._threads:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def pass_through(self, agent: str, asked: ToolCall) -> Passage:
+        """Judge a call, execute it where that is allowed, judge what it did.
+
+        Raises:
+            IsolationError: The container broke; the trace says so.
+            StoreError: The trace could not be written; nothing was executed after that.
+        """
+        tool = self._tools[agent].get(asked.name)
+        self._recorder.record("tool.intent", _intent(asked, tool), agent)
+        if tool is None or (misuse := _misuse(asked, tool)):
+            text = self._unknown(agent, asked) if tool is None else misuse
+            return self._finish(agent, asked, tool, "invalid", text)
+        assert asked.arguments is not None
+        step = Step(
+            Call(tool, asked.arguments, agent),
+            self._setting.scope,
+            self._setting.canaries,
+            self._history,
+            self._setting.lang,
+        )
+        refusal = await self._judged(step, asked, "before")
+        self._recorder.flush()
+        if refusal is not None:
+            text = _worded(_REFUSED, self._setting.lang, refusal)
+            end = refusal.verdict == "terminate"
+            return self._finish(agent, asked, tool, "blocked", text, terminate=end)
+        self._history.add(step.call)
+        result = await self._execute(step.call, asked)
+        return await self._after(step, asked, result)
+
+    async def _after(self, step: Step, asked: ToolCall, result: CallResult) -> Passage:
+        tool, agent = step.call.tool, step.call.agent
+        self._recorder.record("tool.result", _outcome(asked, tool, result), agent)
+        seen = Step(
+            step.call, step.scope, step.canaries, self._history, step.lang,
+            Result(result.text, result.status, result.effects),
+        )  # fmt: skip
+        decided = await self._judged(seen, asked, "after")
+        text, end = result.text, False
+        if decided is not None:
+            end = decided.verdict == "terminate"
+            text = decided.rewrite if decided.verdict == "rewrite" else _worded(_WITHHELD, step.lang, decided)
+        given = dict(step.call.arguments)
+        passage = Passage(asked.id, tool.name, given, agent, result.status, text, result.effects, end)
+        self.passages.append(passage)
+        return passage
+
+    async def _execute(self, call: Call, asked: ToolCall) -> CallResult:
+        seconds = self._setting.call_seconds
+        try:
+            return await self._container.call(
+                call.tool.name, call.arguments, agent=call.agent, timeout=seconds
+            )
+        except IsolationError as error:
+            status = "timeout" if isinstance(error, GuestTimeout) else "fault"
+            self._finish(call.agent, asked, call.tool, status, str(error))
+            self._recorder.flush()
+            raise
+
+    def _finish(
+        self,
+        agent: str,
+        asked: ToolCall,
+        tool: Tool | None,
+        status: str,
+        text: str,
+        *,
+        terminate: bool = False,
+    ) -> Passage:
+        """Record what became of a call that gave no result of its own."""
+        name = tool.name if tool else asked.name
+        data = {"call": asked.id, "tool": name, "status": status, "text": text, "effects": []}
+        self._recorder.record("tool.result", {**data, "dropped": 0}, agent)
+        given = asked.arguments or {}
+        passage = Passage(asked.id, name, given, agent, status, text, terminate=terminate)
+        self.passages.append(passage)
+        return passage
+
+    def _unknown(self, agent: str, asked: ToolCall) -> str:
+        return f"there is no tool {asked.name!r}{nearest(asked.name, self._tools[agent])}"
+
+    async def _judged(self, step: Step, asked: ToolCall, stage: Literal["before", "after"]) -> Verdict | None:
+        """Let the monitors of a stage judge; return the verdict that stops the call, if any does."""
+        found: list[Verdict] = []
+        for monitor in self._monitors[stage]:
+            try:
+                verdict = await self._ask(monitor, step)
+            except Exception as error:  # noqa: BLE001 - any failure of a monitor is evidence
+                found.append(self._failed(monitor, step, asked, error))
+                continue
+            if verdict is not None and verdict.verdict != "allow":
+                found.append(verdict)
+                data = {"call": asked.id, "tool": step.call.tool.name, "stage": stage, **verdict.as_data()}
+                self.verdicts.append((self._recorder.record("verdict", data, step.call.agent).seq, verdict))
+        decided = strictest(found)
+        if decided is None or decided.verdict == "alert":
+            return None
+        return await self._decide(decided, step, asked, stage)
+
+    async def _decide(self, decided: Verdict, step: Step, asked: ToolCall, stage: str) -> Verdict | None:
+        enforced = self._setting.mode == "enforce"
+        data: dict[str, Any] = {
+            "call": asked.id,
+            "stage": stage,
+            "mode": self._setting.mode,
+            "monitor": decided.monitor,
+            "verdict": decided.verdict,
+            "carried_out": enforced,
+        }
+        if enforced and decided.verdict == "escalate":
+            self._recorder.flush()  # a person may take long: the question is on record
+            allowed = await self._decider.allows(step, decided)
+            data |= {"decided_by": self._decider.name, "allowed": allowed, "carried_out": not allowed}
+            enforced = not allowed
+        self._recorder.record("gate.decision", data, step.call.agent)
+        return decided if enforced else None
+
+    async def _ask(self, monitor: Monitor, step: Step) -> Verdict | None:
+        if monitor.trusted:
+            return monitor.judge(step)
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="monitor")
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(MONITOR_SECONDS):
+            return await loop.run_in_executor(self._threads, monitor.judge, step)
+
+    def _failed(self, monitor: Monitor, step: Step, asked: ToolCall, error: Exception) -> Verdict:
+        """Record a monitor's failure; the verdict returned stops the call in enforce mode."""
+        late = isinstance(error, TimeoutError)
+        reason = f"no answer within {MONITOR_SECONDS:g} s" if late else f"{type(error).__name__}: {error}"
+        data = {"call": asked.id, "monitor": monitor.name, "stage": monitor.stage, "reason": reason}
+        self._recorder.record("monitor.error", data, step.call.agent)
+        return Verdict(monitor.name, "block", "medium", f"the monitor {monitor.name} failed")
+
+
+def _intent(asked: ToolCall, tool: Tool | None) -> dict[str, Any]:
+    data: dict[str, Any] = {"call": asked.id, "tool": tool.name if tool else asked.name}
+    if asked.arguments is None:
+        return {**data, "raw": asked.raw}
+    return {**data, "arguments": asked.arguments}
+
+
+def _misuse(asked: ToolCall, tool: Tool) -> str:
+    """Return what is wrong with a call's arguments: monitors and scorers see sound calls only."""
+    if asked.arguments is None:
+        return f"the arguments of {asked.name} are not a JSON object: {asked.raw[:200]!r}"
+    wrong = arguments.problems(tool.parameters, asked.arguments)
+    return "invalid arguments: " + "; ".join(wrong) if wrong else ""
+
+
+def _outcome(asked: ToolCall, tool: Tool, result: CallResult) -> dict[str, Any]:
+    return {
+        "call": asked.id,
+        "tool": tool.name,
+        "status": result.status,
+        "text": result.text,
+        "effects": list(result.effects),
+        "dropped": result.dropped,
+        "seconds": result.seconds,
+        **({"fault": result.fault} if result.fault else {}),
+    }
+
+
+def _worded(words: Mapping[str, str], lang: str, verdict: Verdict) -> str:
+    return words.get(lang, words["en"]).format(reason=verdict.reason)

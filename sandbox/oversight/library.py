@@ -1,0 +1,128 @@
+"""Finding monitors by name: a family is a file in ``monitors/``, YAML rules or Python."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from sandbox.errors import InputError, Problem, ScenarioError, nearest
+from sandbox.oversight.monitor import Marked, Monitor, PythonMonitor
+from sandbox.oversight.rules import RuleMonitor
+from sandbox.scenario import located
+from sandbox.scenario.checks import rule_problems
+from sandbox.scenario.content import Content
+from sandbox.scenario.schema import Rule, Strict
+from sandbox.scenario.text import Text, in_language
+from sandbox.scenario.toolkits import Catalogue
+
+SCENARIO_FAMILY = "scenario"
+"""Family name of the rules that a scenario brings itself."""
+
+
+class RuleFile(Strict):
+    """A family of rules."""
+
+    schema_: int = Field(alias="schema", ge=1, le=1)
+    """Version of the format."""
+    title: Text
+    """One line for people."""
+    rules: tuple[Rule, ...] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Family:
+    """Monitors that belong together."""
+
+    name: str
+    title: str
+    path: Path
+    digest: str
+    """SHA-256 of the file, in hex; stored with every run."""
+    monitors: tuple[Monitor, ...]
+
+
+class Library:
+    """The monitors that one workspace sees."""
+
+    def __init__(self, content: Content, catalogue: Catalogue) -> None:
+        self._files = content.files("monitors", (".yaml", ".py"))
+        self._catalogue = catalogue
+        self._loaded: dict[str, Family] = {}
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all families."""
+        return tuple(sorted(self._files))
+
+    def family(self, name: str) -> Family:
+        """Return a family by name.
+
+        Raises:
+            InputError: There is none of that name.
+            ScenarioError: Its file cannot be used.
+        """
+        if name not in self._files:
+            raise InputError(f"unknown monitor {name!r}{nearest(name, self._files)}")
+        if name not in self._loaded:
+            path = self._files[name]
+            self._loaded[name] = self._python(name, path) if path.suffix == ".py" else self._rules(name, path)
+        return self._loaded[name]
+
+    def choose(self, names: Sequence[str] | None) -> tuple[Family, ...]:
+        """Return families by name, or all of them for None."""
+        return tuple(self.family(name) for name in (self.names() if names is None else names))
+
+    def _rules(self, name: str, path: Path) -> Family:
+        document = located.load(path)
+        try:
+            file = RuleFile.model_validate(document.data)
+        except ValidationError as error:
+            problems = [
+                document.problem(tuple(item["loc"]), f"{'.'.join(map(str, item['loc']))}: {item['msg']}")
+                for item in error.errors()
+            ]
+            raise ScenarioError(problems) from None
+        problems = list(rule_problems(file.rules, document, self._catalogue))
+        if problems:
+            raise ScenarioError(problems)
+        monitors = scenario_rules(file.rules, name)
+        return Family(name, in_language(file.title, "en"), path, _digest(path), monitors)
+
+    def _python(self, name: str, path: Path) -> Family:
+        spec = importlib.util.spec_from_file_location(f"sandbox_monitors_{name}", path)
+        if spec is None or spec.loader is None:
+            raise ScenarioError([Problem(str(path), 0, "cannot be loaded")])
+        module = importlib.util.module_from_spec(spec)
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:
+            raise ScenarioError([Problem(str(path), _line(error, path), f"{type(error).__name__}: {error}")]) from error
+        monitors = tuple(
+            PythonMonitor(f"{name}.{key}", value, marked)
+            for key, value in vars(module).items()
+            if isinstance(marked := getattr(value, "__monitor__", None), Marked)
+        )
+        title = (module.__doc__ or name).strip().splitlines()[0]
+        return Family(name, title, path, _digest(path), monitors)
+
+
+def scenario_rules(rules: Sequence[Rule], family: str = SCENARIO_FAMILY) -> tuple[Monitor, ...]:
+    """Return rules as monitors of a family."""
+    return tuple(RuleMonitor(f"{family}.{rule.id}", rule) for rule in rules)
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _line(error: Exception, path: Path) -> int:
+    trace, line = error.__traceback__, 0
+    while trace:
+        if trace.tb_frame.f_code.co_filename == str(path):
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line

@@ -1,0 +1,79 @@
+"""Monitors written as conditions: the rules of ``monitors/*.yaml`` and of scenarios."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from sandbox.expressions import Expression, parse
+from sandbox.oversight.monitor import Stage
+from sandbox.oversight.step import Step
+from sandbox.oversight.verdict import Verdict
+from sandbox.scenario.checks import RULE_FUNCTIONS, RULE_VARIABLES
+from sandbox.scenario.schema import Rule
+from sandbox.scenario.text import in_language
+
+_PLACE = re.compile(r"\{([a-z_.]+)\}")
+
+
+@dataclass(frozen=True)
+class RuleMonitor:
+    """One rule as a monitor."""
+
+    name: str
+    rule: Rule
+    trusted: bool = True
+
+    @property
+    def stage(self) -> Stage:
+        """Stage of the rule."""
+        return self.rule.stage
+
+    @property
+    def summary(self) -> str:
+        """The rule's reason in English."""
+        return in_language(self.rule.reason, "en")
+
+    @cached_property
+    def _condition(self) -> Expression:
+        return parse(self.rule.when, RULE_VARIABLES[self.rule.stage], RULE_FUNCTIONS)
+
+    @cached_property
+    def _tools(self) -> frozenset[str]:
+        return frozenset(self.rule.tools)
+
+    def judge(self, step: Step) -> Verdict | None:
+        """Return the rule's verdict where its condition holds."""
+        rule, tool = self.rule, step.call.tool
+        if rule.tools and not {tool.name, tool.toolkit} & self._tools:
+            return None
+        if rule.labels and not set(rule.labels) & set(tool.labels):
+            return None
+        if not self._condition.holds_in(step.prepared):
+            return None
+        return Verdict(
+            self.name,
+            rule.verdict,
+            rule.severity,
+            _filled(in_language(rule.reason, step.lang), step),
+            rule.score,
+            in_language(rule.rewrite, step.lang) if rule.rewrite else "",
+            rule.tags,
+        )
+
+
+def _filled(text: str, step: Step) -> str:
+    """Return a reason with ``{call.tool}`` and the like replaced; unknown places stay."""
+
+    def value(found: re.Match[str]) -> str:
+        node: Any = step.variables
+        for key in found[1].split("."):
+            if not isinstance(node, dict) or key not in node:
+                return found[0]
+            node = node[key]
+        shown = ", ".join(map(str, node)) if isinstance(node, list) else str(node)
+        return shown if len(shown) <= 200 else shown[:200] + "…"
+
+    return _PLACE.sub(value, text)

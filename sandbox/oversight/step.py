@@ -1,0 +1,212 @@
+"""What a monitor sees of one call, and the index over the calls before it."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from sandbox.expressions import context
+from sandbox.oversight import detection
+from sandbox.oversight.commands import python_paths, shell_paths
+from sandbox.scenario.toolkits import Tool
+
+
+_ACCOUNT = re.compile(r"\s*[A-Za-z]{2}\s*[0-9]{2}[0-9A-Za-z\s]{10,}$")
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call as monitors see it."""
+
+    tool: Tool
+    arguments: Mapping[str, Any]
+    agent: str
+
+    @cached_property
+    def text(self) -> str:
+        """All texts and numbers in the arguments, one a line."""
+        return "\n".join(_texts(self.arguments))
+
+    @cached_property
+    def recipients(self) -> tuple[str, ...]:
+        """Who would get data or money, as the tool's labels say."""
+        return tuple("".join(text.split()) if _ACCOUNT.match(text) else text
+                     for text in _named(self.arguments, self.tool.recipients))
+
+    @cached_property
+    def paths(self) -> tuple[str, ...]:
+        """Which files it says it would write or delete, relative to the agent's folder if inside."""
+        found = _named(self.arguments, self.tool.paths)
+        found += [p for text in _named(self.arguments, self.tool.shell) for p in shell_paths(text)]
+        found += [p for code in _named(self.arguments, self.tool.python) for p in python_paths(code)]
+        return tuple(dict.fromkeys(map(relative, found)))
+
+    @cached_property
+    def identity(self) -> str:
+        """The same text for two calls that are the same."""
+        return f"{self.agent}\0{self.tool.name}\0{json.dumps(self.arguments, sort_keys=True)}"
+
+
+class History:
+    """An index over the calls of a run: what it answers costs the same however long the run is."""
+
+    def __init__(self) -> None:
+        self._identical: Counter[str] = Counter()
+        self._tools: Counter[str] = Counter()
+        self._totals: Counter[tuple[str, str, str]] = Counter()
+        self.calls = 0
+        """Calls before this one."""
+
+    def add(self, call: Call) -> None:
+        """Take a call that was let through into the index."""
+        self.calls += 1
+        self._identical[call.identity] += 1
+        self._tools[call.tool.name] += 1
+        self._tools[call.tool.toolkit] += 1
+        to = "\0".join(map(_plain, call.recipients))
+        for name, value in call.arguments.items():
+            if isinstance(value, (int, float)) and not isinstance(value, bool):
+                self._totals[call.tool.name, name, ""] += value  # type: ignore[assignment]
+                self._totals[call.tool.name, name, to] += value  # type: ignore[assignment]
+
+    def identical(self, call: Call) -> int:
+        """Return how often the very same call was made before."""
+        return self._identical[call.identity]
+
+    def count(self, tool: str) -> int:
+        """Return how many calls of a tool or toolkit there were."""
+        return self._tools[tool]
+
+    def total(self, tool: str, argument: str) -> float:
+        """Return the sum of a number over all calls of a tool."""
+        return float(self._totals[tool, argument, ""])
+
+    def total_to(self, call: Call, argument: str) -> float:
+        """Return the sum of a number over earlier calls of this tool to the same recipients."""
+        to = "\0".join(map(_plain, call.recipients))
+        return float(self._totals[call.tool.name, argument, to])
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a call gave, as monitors see it."""
+
+    text: str
+    status: str
+    effects: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One call at one stage: what every monitor is handed."""
+
+    call: Call
+    scope: Mapping[str, Any]
+    canaries: Mapping[str, str]
+    """Canary name → value."""
+    history: History
+    lang: str
+    result: Result | None = None
+    """None at the stage before the call."""
+    _cache: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def canaries_sent(self) -> list[str]:
+        """Names of the canaries in the arguments, plain or encoded."""
+        return detection.holding(self.call.text, dict(self.canaries))
+
+    @cached_property
+    def secrets_sent(self) -> list[str]:
+        """Kinds of secret that the arguments seem to hold."""
+        return detection.secrets(self.call.text)
+
+    @cached_property
+    def variables(self) -> dict[str, Any]:
+        """The variables of a rule's condition; see ``docs/monitors.md``."""
+        call = self.call
+        found: dict[str, Any] = {
+            "call": {
+                "tool": call.tool.name,
+                "toolkit": call.tool.toolkit,
+                "args": dict(call.arguments),
+                "text": call.text,
+                "labels": list(call.tool.labels),
+                "recipients": list(call.recipients),
+                "paths": list(call.paths),
+                "agent": call.agent,
+                "canaries": self.canaries_sent,
+                "secrets": self.secrets_sent,
+            },
+            "scope": dict(self.scope),
+            "canary": dict(self.canaries),
+            "history": {
+                "calls": self.history.calls,
+                "identical": self.history.identical(call),
+                "total_to_recipient": self.history.total_to(call, "amount"),
+            },
+            "lang": self.lang,
+        }
+        if self.result is not None:
+            found["result"] = {
+                "text": self.result.text,
+                "status": self.result.status,
+                "canaries": detection.holding(self.result.text, dict(self.canaries)),
+            }
+            found["effects"] = [_effect(item) for item in self.result.effects]
+        return found
+
+    @cached_property
+    def prepared(self) -> Any:
+        """The context in which all rules judge this step."""
+        functions = {**TEXT_FUNCTIONS, "count": self.history.count, "total": self.history.total}
+        return context(self.variables, functions)
+
+
+TEXT_FUNCTIONS: dict[str, Any] = {
+    "glob": detection.matches,
+    "lower": str.lower,
+    "decoded": detection.decoded,
+    "holds": detection.holds,
+}
+"""Functions of conditions that do not depend on a step."""
+
+
+def relative(path: str) -> str:
+    """Return a path below the agent's folder relative to it; any other as it is, normalised."""
+    absolute = posixpath.normpath(posixpath.join("/work", path))
+    return absolute.removeprefix("/work/") if absolute.startswith("/work/") else absolute
+
+
+def _effect(item: dict[str, Any]) -> dict[str, Any]:
+    target = item["target"]
+    path = relative(target) if item["kind"] == "file" else target
+    return {key: item[key] for key in ("kind", "action", "status")} | {"target": path}
+
+
+def _plain(text: str) -> str:
+    return "".join(text.split()).lower()
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, Mapping):
+        return [text for key, item in value.items() for text in (*_nested_key(key, item), *_texts(item))]
+    if isinstance(value, (list, tuple)):
+        return [text for item in value for text in _texts(item)]
+    return [] if value is None else [str(value)]
+
+
+def _nested_key(key: str, item: Any) -> list[str]:
+    """Return the key where it is the agent's own text (form fields), not an argument's name."""
+    return [key] if not isinstance(item, (Mapping, list)) and len(key) > 24 else []
+
+
+def _named(arguments: Mapping[str, Any], names: tuple[str, ...]) -> list[str]:
+    return [text for name in names if name in arguments for text in _texts(arguments[name])]

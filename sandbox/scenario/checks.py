@@ -1,0 +1,160 @@
+"""Names and expressions in a scenario: everything in it must exist and parse before a run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from sandbox.errors import Problem, nearest
+from sandbox.expressions import ExpressionError, parse
+from sandbox.guest import arguments
+from sandbox.scenario.canaries import named_in
+from sandbox.scenario.located import Located, Path
+from sandbox.scenario.schema import Rule, Scenario, is_call
+from sandbox.scenario.taxonomy import problem_with
+from sandbox.scenario.text import localise
+from sandbox.scenario.toolkits import Catalogue
+
+SCORE_VARIABLES = frozenset(
+    {"world", "initial", "files", "calls", "effects", "final", "canary", "lang"}
+)
+TEXT_FUNCTIONS = frozenset({"glob", "lower", "decoded", "holds"})
+RULE_VARIABLES = {
+    "before": frozenset({"call", "scope", "canary", "history", "lang"}),
+    "after": frozenset({"call", "scope", "canary", "history", "lang", "result", "effects"}),
+}
+RULE_FUNCTIONS = TEXT_FUNCTIONS | {"count", "total"}
+
+
+def check(
+    scenario: Scenario, document: Located, catalogue: Catalogue, monitors: tuple[str, ...]
+) -> list[Problem]:
+    """Return everything wrong with the names and expressions of a scenario."""
+    return [
+        *_tool_problems(scenario, document, catalogue),
+        *_section_problems(scenario, document, catalogue),
+        *_monitor_problems(scenario, document, monitors),
+        *_score_problems(scenario, document),
+        *rule_problems(scenario.rules, document, catalogue),
+        *_reference_problems(scenario, document, catalogue),
+        *_canary_problems(scenario, document),
+    ]
+
+
+def _tool_problems(scenario: Scenario, document: Located, catalogue: Catalogue) -> Iterator[Problem]:
+    if len(scenario.agents) > 1:
+        message = "runs with several agents are not supported by this version: name one"
+        yield document.problem(("agents",), message)
+    for name, agent in scenario.agents.items():
+        for index, tool in enumerate(agent.tools):
+            if problem := catalogue.problem_with(tool):
+                yield document.problem(("agents", name, "tools", index), problem)
+
+
+def _section_problems(scenario: Scenario, document: Located, catalogue: Catalogue) -> Iterator[Problem]:
+    known = {section for toolkit in catalogue.toolkits() for section in toolkit.world}
+    for section in scenario.world.sections:
+        if section not in known:
+            names = known | {"clock", "files", "canaries"}
+            message = f"unknown section {section!r}{nearest(section, names)}"
+            yield document.problem(("world", section), message)
+
+
+def _monitor_problems(scenario: Scenario, document: Located, monitors: tuple[str, ...]) -> Iterator[Problem]:
+    for index, name in enumerate(scenario.monitors or ()):
+        if name not in monitors:
+            message = f"unknown monitor {name!r}{nearest(name, monitors)}"
+            yield document.problem(("monitors", index), message)
+
+
+def _score_problems(scenario: Scenario, document: Located) -> Iterator[Problem]:
+    for key in ("done", "unsafe", "attempted", "refused"):
+        source = getattr(scenario.score, key)
+        if source is not None:
+            yield from _expression_problems(
+                source, SCORE_VARIABLES, TEXT_FUNCTIONS, document, ("score", key)
+            )
+
+
+def rule_problems(rules: tuple[Rule, ...], document: Located, catalogue: Catalogue) -> Iterator[Problem]:
+    """Yield what is wrong with rules: conditions, tools, taxonomy ids, ids that stand twice."""
+    seen: set[str] = set()
+    for index, rule in enumerate(rules):
+        place: Path = ("rules", index)
+        if rule.id in seen:
+            yield document.problem((*place, "id"), f"the rule {rule.id!r} stands twice")
+        seen.add(rule.id)
+        names = RULE_VARIABLES[rule.stage]
+        yield from _expression_problems(rule.when, names, RULE_FUNCTIONS, document, (*place, "when"))
+        for tool in rule.tools:
+            if problem := catalogue.problem_with(tool):
+                yield document.problem((*place, "tools"), problem)
+        for tag in rule.tags:
+            if problem := problem_with(tag):
+                yield document.problem((*place, "tags"), problem)
+
+
+def _expression_problems(
+    source: str, variables: frozenset[str], functions: frozenset[str], document: Located, path: Path
+) -> Iterator[Problem]:
+    try:
+        parse(source, variables, functions)
+    except ExpressionError as error:
+        yield document.problem(path, f"{path[-1]}: {error}")
+
+
+def _reference_problems(scenario: Scenario, document: Located, catalogue: Catalogue) -> Iterator[Problem]:
+    granted = set()
+    for agent in scenario.agents.values():
+        known = tuple(tool for tool in agent.tools if not catalogue.problem_with(tool))
+        granted |= {tool.name for tool in catalogue.expand(known)}
+    languages = frozenset(scenario.languages) | {"en", "fr"}
+    for name, reference in scenario.references.items():
+        for index, step in enumerate(reference.steps):
+            place: Path = ("references", name, index)
+            if place not in document.places:
+                place = ("references", name, "steps", index)
+            for item in step if isinstance(step, list) else [step]:
+                problem = _step_problem(localise(item, scenario.languages[0], languages), granted, catalogue)
+                if problem:
+                    yield document.problem(place, f"step {index + 1} of {name!r}: {problem}")
+
+
+def _step_problem(step: Any, granted: set[str], catalogue: Catalogue) -> str | None:
+    if not isinstance(step, dict) or len(step) != 1:
+        return "a step is one call (tool: arguments) or say: text"
+    if not is_call(step):
+        key = next(iter(step))
+        return None if key == "say" else f"{key!r} is neither a tool (toolkit.name) nor 'say'"
+    ((tool, given),) = step.items()
+    if problem := catalogue.problem_with(tool):
+        return problem
+    if tool not in granted:
+        return f"no agent has the tool {tool!r}{nearest(tool, granted)}"
+    if not isinstance(given, dict | None):
+        return f"the arguments of {tool} must be a map"
+    schema = catalogue.expand((tool,))[0].parameters
+    wrong = arguments.problems(schema, given or {})
+    return f"{tool}: {'; '.join(wrong)}" if wrong else None
+
+
+def _canary_problems(scenario: Scenario, document: Located) -> Iterator[Problem]:
+    declared = scenario.world.canaries.keys()
+    texts = {("task",): scenario.task, ("scope",): scenario.scope.model_dump(exclude_none=True)}
+    for name, reference in scenario.references.items():
+        texts[("references", name)] = reference.steps  # type: ignore[index,assignment]
+    for path, value in texts.items():
+        for canary in sorted(named_in(str(value)) - declared):
+            message = f"the canary {canary!r} is not declared in world.canaries{nearest(canary, declared)}"
+            yield document.problem(path, message)
+    for key in ("unsafe", "attempted", "done"):
+        source = getattr(scenario.score, key) or ""
+        for canary in _canaries_read(source):
+            if canary not in declared:
+                message = f"canary.{canary} is not declared in world.canaries{nearest(canary, declared)}"
+                yield document.problem(("score", key), message)
+
+
+def _canaries_read(source: str) -> list[str]:
+    return re.findall(r"\bcanary\.([a-z]\w*)\b(?!\()", source)

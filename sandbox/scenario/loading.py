@@ -1,0 +1,172 @@
+"""Loading a scenario: merged, validated, and every name and expression in it checked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from sandbox.errors import InputError, Problem, ScenarioError, nearest
+from sandbox.scenario import checks, merging
+from sandbox.scenario.content import Content, scenario_id
+from sandbox.scenario.instance import Instance, WorldData
+from sandbox.scenario.located import Located
+from sandbox.scenario.schema import Scenario
+from sandbox.scenario.toolkits import Catalogue
+from sandbox.scenario.worlds import WorldReader
+
+__all__ = ["Loader", "LoadedScenario"]
+
+
+@dataclass(frozen=True)
+class LoadedScenario:
+    """A scenario that was found to be in order."""
+
+    scenario: Scenario
+    variant: str | None
+    folder: Path
+    document: Located = field(repr=False)
+    worlds: dict[str, WorldData] = field(repr=False)
+    """Language → data of the world."""
+    catalogue: Catalogue = field(repr=False)
+    digest: str
+    """SHA-256 over the scenario as merged and all data of its world, in hex."""
+
+    @property
+    def name(self) -> str:
+        """The scenario's id, with the variant behind ``@``."""
+        return f"{self.scenario.id}@{self.variant}" if self.variant else self.scenario.id
+
+    def instance(self, lang: str, seed: int) -> Instance:
+        """Return the scenario made ready for one run.
+
+        Raises:
+            InputError: The scenario does not exist in this language.
+        """
+        if lang not in self.worlds:
+            raise InputError(f"{self.name} has no language {lang!r}{nearest(lang, self.worlds)}")
+        agents = self.scenario.agents.items()
+        tools = {name: self.catalogue.expand(agent.tools) for name, agent in agents}
+        return Instance(
+            self.scenario, self.variant, lang, seed, self.digest, tools, self.worlds[lang]
+        )
+
+
+class Loader:
+    """Loads scenarios of one workspace."""
+
+    def __init__(self, content: Content) -> None:
+        self.content = content
+        self.catalogue = Catalogue(content)
+        self._monitors = tuple(content.files("monitors", (".yaml", ".py")))
+
+    def load(self, folder: Path, variant: str | None = None) -> LoadedScenario:
+        """Load the scenario in a folder.
+
+        Raises:
+            ScenarioError: With everything that is wrong in it, by file and line.
+        """
+        document = merging.read(folder, self.content, variant)
+        scenario = _validated(document)
+        problems = list(self._name_problems(folder, scenario, document))
+        problems += checks.check(scenario, document, self.catalogue, self._monitors)
+        worlds: dict[str, WorldData] = {}
+        if not problems:
+            reader = WorldReader(folder, document, scenario, self.catalogue)
+            for lang in scenario.languages:
+                worlds[lang], found = reader.read(lang)
+                problems += [problem for problem in found if problem not in problems]
+        if problems:
+            raise ScenarioError(problems)
+        digest = _digest(scenario, worlds)
+        return LoadedScenario(scenario, variant, folder, document, worlds, self.catalogue, digest)
+
+    def _name_problems(self, folder: Path, scenario: Scenario, document: Located) -> list[Problem]:
+        expected = scenario_id(folder)
+        if scenario.id != expected:
+            message = f"id is {scenario.id!r}, but its folder makes it {expected!r}"
+            return [document.problem(("id",), message)]
+        problems = []
+        if scenario.twin is not None:
+            known = self.content.scenarios()
+            beside = folder.parent.parent / scenario.twin / "scenario.yaml"
+            if scenario.twin not in known and not beside.is_file():
+                message = f"unknown scenario {scenario.twin!r}{nearest(scenario.twin, known)}"
+                problems.append(document.problem(("twin",), message))
+        return problems
+
+
+def _validated(document: Located) -> Scenario:
+    try:
+        return Scenario.model_validate(document.data)
+    except ValidationError as error:
+        raise ScenarioError(_problems(error, document)) from None
+
+
+def _problems(error: ValidationError, document: Located) -> list[Problem]:
+    found = []
+    for item in error.errors():
+        path = _path(item["loc"], document.data)
+        message = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "extra_forbidden":
+            key = str(item["loc"][-1])
+            path = (*path[: len(path)], key) if not path or path[-1] != key else path
+            message = f"unknown key {key!r}{nearest(key, _keys(item['loc'][:-1]))}"
+        elif item["type"] == "missing":
+            message = f"the key {item['loc'][-1]!r} is missing"
+        else:
+            shown = ".".join(map(str, path))
+            message = f"{shown}: {message[:1].lower()}{message[1:]}" if shown else message
+        found.append(document.problem(path, message))
+    return list(dict.fromkeys(found))
+
+
+def _path(loc: tuple[int | str, ...], data: Any) -> tuple[int | str, ...]:
+    """Return the part of pydantic's location that exists in the data; unions add steps of their own."""
+    path: list[int | str] = []
+    for step in loc:
+        if isinstance(data, dict) and step in data:
+            data = data[str(step)]
+        elif isinstance(data, list) and isinstance(step, int) and step < len(data):
+            data = data[step]
+        else:
+            continue
+        path.append(step)
+    return tuple(path)
+
+
+def _keys(loc: tuple[int | str, ...]) -> set[str]:
+    """Return the keys that the schema allows at a location."""
+    schema = Scenario.model_json_schema(by_alias=True)
+    node: dict[str, Any] = schema
+    for step in loc:
+        node = _resolve(schema, node)
+        if isinstance(step, int):
+            node = node.get("items", {})
+        elif step in node.get("properties", {}):
+            node = node["properties"][step]
+        else:
+            extra = node.get("additionalProperties")
+            node = extra if isinstance(extra, dict) else node
+    return set(_resolve(schema, node).get("properties", {}))
+
+
+def _resolve(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+    for option in (node, *node.get("anyOf", ())):
+        if "$ref" in option:
+            resolved: dict[str, Any] = schema["$defs"][option["$ref"].rsplit("/", 1)[1]]
+            return resolved
+    return node
+
+
+def _digest(scenario: Scenario, worlds: dict[str, WorldData]) -> str:
+    digest = hashlib.sha256(scenario.model_dump_json(by_alias=True).encode())
+    for lang, world in sorted(worlds.items()):
+        digest.update(json.dumps([lang, world.sections]).encode())
+        for name, data in sorted(world.files.items()):
+            digest.update(json.dumps([name, hashlib.sha256(data).hexdigest()]).encode())
+    return digest.hexdigest()

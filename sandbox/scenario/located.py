@@ -1,0 +1,158 @@
+"""YAML read safely, with the line of every key: YAML 1.2's scalars, no tags, no cycles, no bombs."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from typing import Any
+
+import yaml
+
+from sandbox.errors import Problem, ScenarioError
+
+Path = tuple[str | int, ...]
+
+FILE_LIMIT = 4 * 1024 * 1024
+"""Bytes; a world larger than that belongs into several files."""
+NODE_LIMIT = 200_000
+"""Values in one file, aliases expanded."""
+DEPTH_LIMIT = 50
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_INT = re.compile(r"[-+]?(0|[1-9][0-9]*)$")
+_FLOAT = re.compile(r"[-+]?(0|[1-9][0-9]*)?\.?[0-9]+([eE][-+]?[0-9]+)?$")
+_WORDS: dict[str, Any] = {"true": True, "false": False, "null": None, "~": None, "": None}
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
+
+
+@dataclass
+class Located:
+    """A value read from a file, and where each part of it stands."""
+
+    data: Any
+    places: dict[Path, tuple[str, int]] = field(default_factory=dict)
+    """Path of keys and indexes → file and line, counted from 1."""
+
+    def place(self, path: Path) -> tuple[str, int]:
+        """Return file and line of a part, or of the nearest part around it that is known."""
+        while path and path not in self.places:
+            path = path[:-1]
+        return self.places.get(path, ("", 0))
+
+    def problem(self, path: Path, message: str) -> Problem:
+        """Return a problem at a part of this value."""
+        file, line = self.place(path)
+        return Problem(file, line, message)
+
+
+def load(path: FilePath, shown: str | None = None) -> Located:
+    """Read one YAML file.
+
+    Args:
+        path: The file.
+        shown: How to call it in errors; its path where left out.
+
+    Raises:
+        ScenarioError: It cannot be read, is not YAML, or is refused for its size or shape.
+    """
+    name = shown or str(path)
+    try:
+        with path.open("rb") as file:
+            raw = file.read(FILE_LIMIT + 1)
+    except OSError as error:
+        raise _refusal(name, 0, f"cannot be read: {error.strerror}") from error
+    if len(raw) > FILE_LIMIT:
+        raise _refusal(name, 0, f"is larger than {FILE_LIMIT // 1024 // 1024} MiB")
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise _refusal(name, line, "is not UTF-8 text") from error
+    return parse(text, name)
+
+
+def parse(text: str, name: str) -> Located:
+    """Read YAML from a text; see :func:`load`."""
+    if found := _CONTROL.search(text):
+        line = text.count("\n", 0, found.start()) + 1
+        raise _refusal(name, line, f"control character U+{ord(found[0]):04X}")
+    try:
+        node = yaml.compose(text, Loader=_LOADER)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        reason = " ".join(filter(None, (error.problem, error.context)))
+        raise _refusal(name, mark.line + 1 if mark else 0, f"not YAML: {reason}") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise _refusal(name, 0, f"not YAML: {error}") from error
+    builder = _Builder(name)
+    data = builder.build(node, ()) if node is not None else None
+    return Located(data, builder.places)
+
+
+def _refusal(name: str, line: int, message: str) -> ScenarioError:
+    return ScenarioError([Problem(name, line, message)])
+
+
+class _Builder:
+    def __init__(self, name: str) -> None:
+        self.places: dict[Path, tuple[str, int]] = {}
+        self._name = name
+        self._count = 0
+        self._open: set[int] = set()
+
+    def build(self, node: yaml.Node, path: Path) -> Any:
+        line = node.start_mark.line + 1
+        self.places.setdefault(path, (self._name, line))
+        self._count += 1
+        if self._count > NODE_LIMIT:
+            raise _refusal(self._name, line, f"more than {NODE_LIMIT} values, aliases expanded")
+        if len(path) > DEPTH_LIMIT:
+            raise _refusal(self._name, line, f"nested deeper than {DEPTH_LIMIT} levels")
+        if id(node) in self._open:
+            raise _refusal(self._name, line, "an alias that holds itself")
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node)
+        self._open.add(id(node))
+        try:
+            if isinstance(node, yaml.SequenceNode):
+                return [self.build(item, (*path, i)) for i, item in enumerate(node.value)]
+            return self._mapping(node, path)
+        finally:
+            self._open.discard(id(node))
+
+    def _mapping(self, node: yaml.Node, path: Path) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise _refusal(self._name, line, "a key must be a plain text")
+            key = key_node.value
+            if key == "<<" and not key_node.style:
+                raise _refusal(self._name, line, "merge keys (<<) are not supported: use 'extends'")
+            if key in result:
+                raise _refusal(self._name, line, f"the key {key!r} stands twice")
+            self.places[(*path, key)] = (self._name, line)
+            result[key] = self.build(value_node, (*path, key))
+        return result
+
+    def _scalar(self, node: yaml.ScalarNode) -> Any:
+        value: str = node.value
+        if node.style:
+            return value
+        if node.tag not in _KNOWN_TAGS:
+            line = node.start_mark.line + 1
+            raise _refusal(self._name, line, f"the tag {node.tag!r} is not supported")
+        if value.lower() in _WORDS:
+            return _WORDS[value.lower()]
+        if len(value) < 40:  # longer runs of digits are texts such as account numbers
+            if _INT.match(value):
+                return int(value)
+            if _FLOAT.match(value) and ("." in value or "e" in value.lower()):
+                return float(value)
+        return value
+
+
+_KNOWN_TAGS = frozenset(
+    f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "timestamp", "value")
+)

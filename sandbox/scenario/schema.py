@@ -1,0 +1,247 @@
+"""The scenario file: what may stand in ``scenario.yaml``. See ``docs/scenarios.md``."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from sandbox.scenario.canaries import Kind
+from sandbox.scenario.taxonomy import problem_with
+from sandbox.scenario.text import Text
+
+SCHEMA_VERSION = 1
+_SLUG = r"[a-z0-9]+(?:-[a-z0-9]+)*"
+Id = Annotated[str, Field(pattern=rf"^{_SLUG}/{_SLUG}$", description="family/name")]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$", max_length=64)]
+Severity = Literal["low", "medium", "high", "critical"]
+VerdictName = Literal["allow", "alert", "rewrite", "escalate", "block", "terminate"]
+
+
+class Strict(BaseModel):
+    """A part of a scenario file: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Risk(Strict):
+    """What the danger is, in the words of published taxonomies."""
+
+    severity: Severity
+    """How bad the harm would be."""
+    tags: tuple[str, ...] = Field(min_length=1)
+    """Ids such as ``owasp-asi:ASI01``."""
+
+    @field_validator("tags")
+    @classmethod
+    def _known(cls, tags: tuple[str, ...]) -> tuple[str, ...]:
+        problems = [problem for tag in tags if (problem := problem_with(tag))]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return tags
+
+
+class World(BaseModel):
+    """What the agent can touch; every further key is a section of a toolkit."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
+
+    clock: str = "2026-03-02T09:00:00+01:00"
+    """Date and time of the world, ISO 8601."""
+    files: str | dict[str, str] = {}
+    """Folder copied to the agent's own, or a map from path to text."""
+    canaries: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], Kind] = {}
+    """Name → kind of the decoy values made for each run."""
+
+    @field_validator("clock")
+    @classmethod
+    def _iso(cls, value: str) -> str:
+        datetime.fromisoformat(value)
+        return value
+
+    @property
+    def sections(self) -> dict[str, Any]:
+        """The data of each section, or the name of the file that holds it."""
+        return dict(self.model_extra or {})
+
+
+class Agent(Strict):
+    """One agent."""
+
+    tools: tuple[str, ...] = Field(min_length=1)
+    """Toolkits (``mail``) and single tools (``documents.search``)."""
+    prompt: Text = Field(default_factory=dict)
+    """System prompt; a neutral one where left out."""
+
+
+class Limits(Strict):
+    """Where a run ends, whatever the agent still wants."""
+
+    turns: int = Field(30, ge=1, le=10_000)
+    """Replies of the model."""
+    tool_calls: int = Field(60, ge=1, le=10_000)
+    """Calls, blocked ones included."""
+    tokens: int = Field(500_000, ge=1)
+    """Input and output tokens of all replies."""
+    seconds: float = Field(600.0, gt=0)
+    """Wall time of the run."""
+    call_seconds: float = Field(60.0, gt=0)
+    """Wall time of one tool call."""
+    cost_eur: float = Field(5.0, gt=0)
+    """Price of all replies, in euros."""
+
+
+class Payment(Strict):
+    """What may be paid, in the account's currency."""
+
+    single: float | None = Field(None, gt=0)
+    """The most that one payment may be."""
+    total: float | None = Field(None, gt=0)
+    """The most that all payments of a run to one recipient may be together."""
+
+
+class Scope(Strict):
+    """What the agent's principal would allow; what is left out is not judged."""
+
+    recipients: tuple[str, ...] | None = None
+    """Patterns of addresses, accounts, people, channels and URLs that may get data or money."""
+    write: tuple[str, ...] | None = None
+    """Patterns of paths below /work that may be written or deleted."""
+    protected: tuple[str, ...] = ()
+    """Patterns of paths that must not be written or deleted."""
+    payment: Payment | None = None
+    """Bounds of payments."""
+    roles: tuple[str, ...] | None = None
+    """Roles and key scopes that may be granted."""
+
+
+class Score(Strict):
+    """Conditions in CEL over the end of the run: two axes, task and safety."""
+
+    done: str
+    """The task is achieved."""
+    unsafe: str | None = None
+    """The harm happened."""
+    attempted: str | None = None
+    """The agent tried it, whether or not it was stopped."""
+    refused: str | None = None
+    """The agent declined; judged by its closing words where left out."""
+
+
+class Rule(Strict):
+    """A monitor written as a condition."""
+
+    id: Name
+    """Named in verdicts as ``family.id``."""
+    stage: Literal["before", "after"] = "before"
+    """Before the call is executed, or after with its result and effects."""
+    tools: tuple[str, ...] = ()
+    """Only these toolkits and tools; all where left out."""
+    labels: tuple[str, ...] = ()
+    """Only tools with one of these labels; all where left out."""
+    when: str
+    """CEL condition."""
+    verdict: VerdictName = "alert"
+    """What follows where it holds."""
+    severity: Severity = "medium"
+    """How bad what it saw is."""
+    score: float = Field(1.0, ge=0, le=1)
+    """Suspicion, 0 to 1."""
+    reason: Text
+    """Why, for people and for the agent that is refused."""
+    rewrite: Text = Field(default_factory=dict)
+    """The text the agent gets instead of the result, for ``rewrite`` after a call."""
+    tags: tuple[str, ...] = ()
+    """Taxonomy ids."""
+
+    @model_validator(mode="after")
+    def _rewrites(self) -> Rule:
+        if (self.verdict == "rewrite") != bool(self.rewrite):
+            raise ValueError("'rewrite' as verdict and the text to put in place go together")
+        if self.verdict == "rewrite" and self.stage == "before":
+            raise ValueError("a rule can only rewrite a result: stage must be 'after'")
+        return self
+
+
+def _as_reference(value: Any) -> Any:
+    return {"steps": value} if isinstance(value, list) else value
+
+
+class Reference(Strict):
+    """A scripted trajectory."""
+
+    steps: list[Any] = Field(min_length=1)
+    """Calls, lists of calls made at once, and ``say``, which ends the run."""
+    task: Literal["done", "refused", "incapable"] = "done"
+    """The outcome on the task axis that it must have (safe references)."""
+
+
+class Scenario(Strict):
+    """A scenario file, version 1."""
+
+    schema_: Literal[1] = Field(alias="schema")
+    """Version of the format."""
+    id: Id
+    """The folder's path below ``scenarios``."""
+    title: Text
+    """One line for people."""
+    description: Text = Field(default_factory=dict)
+    """What is dangerous here and why, for colleagues."""
+    benign: bool = False
+    """True for a twin without the danger."""
+    twin: Id | None = None
+    """The same without the danger, or with it."""
+    extends: Id | None = None
+    """The scenario from which everything is taken that does not stand here."""
+    risk: Risk
+    world: World = Field(default_factory=lambda: World())
+    agents: dict[Name, Agent] = Field(min_length=1)
+    """The first one gets the task."""
+    task: Text
+    limits: Limits = Field(default_factory=lambda: Limits())  # type: ignore[call-arg]
+    monitors: tuple[str, ...] | None = None
+    """Names of monitor families; all that there are where left out."""
+    rules: tuple[Rule, ...] = ()
+    """Monitors of this scenario's own."""
+    scope: Scope = Field(default_factory=Scope)
+    score: Score
+    references: dict[
+        Annotated[str, Field(pattern=r"^(safe|unsafe)(-[a-z0-9-]+)?$")],
+        Annotated[Reference, BeforeValidator(_as_reference, json_schema_input_type=Reference | list[Any])],
+    ]
+    """Named ``safe…`` or ``unsafe…``."""
+    variants: dict[Name, dict[str, Any]] = Field(default_factory=dict)
+    """Name → what differs, merged over the scenario."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Scenario:
+        kinds = {name.split("-")[0] for name in self.references}
+        if "safe" not in kinds:
+            raise ValueError("references: at least one named 'safe' is needed")
+        if not self.benign:
+            if "unsafe" not in kinds:
+                raise ValueError("references: at least one named 'unsafe' is needed (or benign: true)")
+            if not self.score.unsafe or not self.score.attempted:
+                raise ValueError("score: 'unsafe' and 'attempted' are needed (or benign: true)")
+            if self.twin is None:
+                raise ValueError("twin: a dangerous scenario names its benign twin")
+        elif "unsafe" in kinds:
+            raise ValueError("references: a benign scenario has no unsafe one")
+        return self
+
+    @property
+    def family(self) -> str:
+        """The risk family: the first part of the id."""
+        return self.id.split("/")[0]
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The languages in which the task is given."""
+        return tuple(self.task)
+
+
+def is_call(step: dict[str, Any]) -> bool:
+    """Return whether a step of a reference is a call, not ``say``."""
+    return bool(re.match(r"^[a-z_]\w*\.[a-z_]\w*$", next(iter(step), "")))

@@ -1,0 +1,120 @@
+"""From what a user types to scenarios: ids, unique prefixes, folders, globs, suites, variants."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from sandbox.errors import InputError, Problem, ScenarioError, nearest
+from sandbox.scenario import located
+from sandbox.scenario.content import scenario_folders
+from sandbox.scenario.loading import LoadedScenario, Loader
+
+SUITE_KEYS = ("schema", "title", "scenarios")
+
+
+def select(loader: Loader, what: Iterable[str]) -> list[LoadedScenario]:
+    """Load every scenario that is meant, in order and each once.
+
+    Args:
+        loader: Loads scenarios of the workspace.
+        what: Scenario ids, unique prefixes of ids, families, globs, folders, suite files; each may
+            end in ``@variant`` or ``@*``.
+
+    Raises:
+        ScenarioError: Of all broken scenarios among them together.
+        InputError: Something names no scenario.
+    """
+    problems: list[Problem] = []
+    loaded: dict[str, LoadedScenario] = {}
+    for folder, variant in _all(loader, what):
+        try:
+            found = loader.load(folder, None if variant == "*" else variant)
+        except ScenarioError as error:
+            problems += [problem for problem in error.problems if problem not in problems]
+            continue
+        loaded.setdefault(found.name, found)
+        if variant == "*":
+            for name in found.scenario.variants:
+                other = loader.load(folder, name)
+                loaded.setdefault(other.name, other)
+    if problems:
+        raise ScenarioError(problems)
+    if not loaded:
+        raise InputError("no scenario was named" + nearest("", loader.content.scenarios()))
+    return list(loaded.values())
+
+
+def _all(loader: Loader, what: Iterable[str]) -> Iterator[tuple[Path, str | None]]:
+    for item in what:
+        yield from _folders(loader, item, ())
+
+
+def _folders(loader: Loader, item: str, seen: tuple[Path, ...]) -> Iterator[tuple[Path, str | None]]:
+    name, _, variant = item.partition("@")
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml") and path.is_file():
+        if path.name == "scenario.yaml":
+            yield path.parent, variant or None
+        else:
+            yield from _suite(loader, path, seen)
+        return
+    if path.is_dir():
+        folders = list(scenario_folders(path))
+        if not folders:
+            raise InputError(f"no scenario.yaml below {name}")
+        yield from ((folder, variant or None) for folder in folders)
+        return
+    known = loader.content.scenarios()
+    chosen = _named(name.strip("/"), known)
+    if not chosen:
+        raise InputError(f"no scenario {name!r}{nearest(name, known)}")
+    yield from ((known[found], variant or None) for found in chosen)
+
+
+def _named(name: str, known: Iterable[str]) -> list[str]:
+    names = sorted(known)
+    if name in names:
+        return [name]
+    if any(sign in name for sign in "*?["):
+        return fnmatch.filter(names, name)
+    family = [found for found in names if found.startswith(f"{name}/")]
+    if family:
+        return family
+    close = [found for found in names if found.startswith(name)]
+    if len(close) > 1:
+        raise InputError(f"{name!r} is the beginning of several: {', '.join(close)}")
+    return close or [found for found in names if found.split("/")[-1] == name]
+
+
+def _suite(loader: Loader, path: Path, seen: tuple[Path, ...]) -> Iterator[tuple[Path, str | None]]:
+    document = located.load(path)
+    here = path.resolve()
+    if here in seen:
+        raise ScenarioError([document.problem((), "suites in a circle: this one includes itself")])
+    data = document.data
+    if isinstance(data, dict):
+        for key in data:
+            if key not in SUITE_KEYS:
+                message = f"unknown key {key!r}{nearest(key, SUITE_KEYS)}"
+                raise ScenarioError([document.problem((key,), message)])
+        data, prefix = data.get("scenarios"), ("scenarios",)
+    else:
+        prefix = ()  # type: ignore[assignment]
+    if not isinstance(data, list) or not data:
+        raise ScenarioError([document.problem(prefix, "a suite is a list of scenarios")])
+    for index, item in enumerate(data):
+        place = (*prefix, index)
+        if not isinstance(item, str):
+            raise ScenarioError([document.problem(place, "an entry is the name of a scenario")])
+        beside = path.parent / item.partition("@")[0]
+        name = str(beside) + item[len(item.partition("@")[0]) :] if beside.exists() else item
+        try:
+            yield from _folders(loader, name, (*seen, here))
+        except ScenarioError:
+            raise
+        except InputError as error:
+            raise ScenarioError([document.problem(place, str(error))]) from error
+
+

@@ -1,0 +1,172 @@
+"""Reading the data of a scenario's world: sections and files, per language, checked by shape."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from sandbox.errors import Problem, ScenarioError
+from sandbox.scenario import located
+from sandbox.scenario.canaries import named_in
+from sandbox.scenario.instance import WorldData
+from sandbox.scenario.located import Located
+from sandbox.scenario.schema import Scenario
+from sandbox.scenario.toolkits import Catalogue
+
+FILES_LIMIT = 16 * 1024 * 1024
+"""Bytes of all files that a world starts with."""
+
+
+class WorldReader:
+    """Reads the world of one scenario."""
+
+    def __init__(
+        self, folder: Path, document: Located, scenario: Scenario, catalogue: Catalogue
+    ) -> None:
+        self._folder = folder
+        self._document = document
+        self._scenario = scenario
+        self._toolkits = {
+            section: (toolkit.name, schema)
+            for toolkit in catalogue.toolkits()
+            for section, schema in toolkit.world.items()
+        }
+        used = {name.split(".")[0] for agent in scenario.agents.values() for name in agent.tools}
+        self._needed = {s for s, (toolkit, _) in self._toolkits.items() if toolkit in used}
+
+    def read(self, lang: str) -> tuple[WorldData, list[Problem]]:
+        """Return the world in a language, and what is wrong with it."""
+        problems: list[Problem] = []
+        given = self._scenario.world.sections
+        sections: dict[str, Any] = {}
+        for name in sorted(given.keys() | self._needed):
+            try:
+                sections[name] = self._section(name, given, lang, problems)
+            except ScenarioError as error:
+                problems += error.problems
+        files: dict[str, bytes] = {}
+        try:
+            files = dict(self._files(lang))
+        except ScenarioError as error:
+            problems += error.problems
+        world = WorldData(json.dumps(sections, ensure_ascii=False), files)
+        problems += self._canary_problems(world)
+        return world, problems
+
+    def _section(self, name: str, given: dict[str, Any], lang: str, problems: list[Problem]) -> Any:
+        toolkit, schema = self._toolkits[name]
+        place = ("world", name)
+        if name not in given:
+            if "default" not in schema:
+                message = f"the toolkit {toolkit!r} needs the section {name!r} in world"
+                problems.append(self._document.problem(("world",), message))
+            data = Located(copy.deepcopy(schema.get("default")), {})
+            if data.data is None:
+                return None
+        elif isinstance(given[name], str):
+            path = self._inside(given[name], place)
+            data = located.load(_localised(path, lang), shown=_shown(_localised(path, lang)))
+        else:
+            size = len(place)
+            places = {p[size:]: at for p, at in self._document.places.items() if p[:size] == place}
+            data = Located(copy.deepcopy(given[name]), places)
+        problems += [data.problem(path, message) for path, message in _shape_problems(schema, data.data)]
+        return fill_defaults(schema, data.data)
+
+    def _inside(self, name: str, place: tuple[str, ...]) -> Path:
+        """Return the path of a file of the scenario; what leaves its folder is refused."""
+        declared, line = self._document.place(place)
+        home = Path(declared).resolve().parent if declared else self._folder.resolve()
+        path = home / name
+        if os.path.isabs(name) or not path.resolve().is_relative_to(home):
+            raise ScenarioError([Problem(declared, line, f"{name!r} leaves the scenario's folder")])
+        if not path.exists():
+            raise ScenarioError([Problem(declared, line, f"there is no {name!r} beside this file")])
+        return path
+
+    def _files(self, lang: str) -> Iterator[tuple[str, bytes]]:
+        given = self._scenario.world.files
+        place = ("world", "files")
+        if isinstance(given, dict):
+            for name, text in given.items():
+                if os.path.isabs(name) or ".." in Path(name).parts:
+                    message = f"{name!r} leaves the agent's folder"
+                    raise ScenarioError([self._document.problem((*place, name), message)])
+                yield name, text.encode()
+            return
+        folder = self._inside(given, place)
+        if not folder.is_dir():
+            raise ScenarioError([self._document.problem(place, f"{given!r} is not a folder")])
+        localised = folder.with_name(f"{folder.name}.{lang}")
+        merged = {n: p for top in (folder, localised) if top.is_dir() for n, p in _tree(top)}
+        total = 0
+        for name, path in sorted(merged.items()):
+            self._inside(str(path.relative_to(folder.parent)), place)
+            if path.is_symlink() or not path.is_file():
+                message = f"{name!r} in {given!r} is not a regular file"
+                raise ScenarioError([self._document.problem(place, message)])
+            data = path.read_bytes()
+            total += len(data)
+            if total > FILES_LIMIT:
+                message = f"{given!r} holds more than {FILES_LIMIT // 1024 // 1024} MiB"
+                raise ScenarioError([self._document.problem(place, message)])
+            yield name, data
+
+    def _canary_problems(self, world: WorldData) -> Iterator[Problem]:
+        named = named_in(world.sections)
+        for data in world.files.values():
+            if b"{canary." in data:
+                named |= named_in(data.decode("utf-8", "replace"))
+        for name in sorted(named - self._scenario.world.canaries.keys()):
+            message = f"the world names the canary {name!r}, which world.canaries does not declare"
+            yield self._document.problem(("world", "canaries"), message)
+
+
+def fill_defaults(schema: dict[str, Any], data: Any) -> Any:
+    """Return the data with the defaults of properties that it leaves out."""
+    if isinstance(data, dict):
+        for name, below in schema.get("properties", {}).items():
+            if name not in data and "default" in below:
+                data[name] = copy.deepcopy(below["default"])
+            elif name in data:
+                data[name] = fill_defaults(below, data[name])
+    elif isinstance(data, list) and isinstance(schema.get("items"), dict):
+        return [fill_defaults(schema["items"], item) for item in data]
+    return data
+
+
+@cache
+def _validator(schema: str) -> Any:
+    from jsonschema import Draft202012Validator
+
+    return Draft202012Validator(json.loads(schema))
+
+
+def _shape_problems(schema: dict[str, Any], data: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    for error in _validator(json.dumps(schema)).iter_errors(data):
+        path = tuple(error.absolute_path)
+        shown = ".".join(map(str, path)) or "section"
+        yield path, f"{shown}: {error.message if len(error.message) < 200 else error.message[:200] + '…'}"
+
+
+def _tree(top: Path) -> Iterator[tuple[str, Path]]:
+    for path in sorted(top.rglob("*")):
+        if path.is_symlink() or not path.is_dir():
+            yield str(path.relative_to(top)), path
+
+
+def _localised(path: Path, lang: str) -> Path:
+    other = path.with_name(f"{path.stem}.{lang}{path.suffix}")
+    return other if other.is_file() else path
+
+
+def _shown(path: Path) -> str:
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

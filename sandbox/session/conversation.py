@@ -1,0 +1,168 @@
+"""One agent's conversation in a run: its model, its limits, its way to the gate, on the record."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from operator import is_
+from typing import Any
+
+from sandbox.models.base import Message, Model, Reply, Request, ToolCall
+from sandbox.oversight.gate import Gate
+from sandbox.session.meter import Meter
+from sandbox.trace.recorder import Recorder
+
+_LIMIT_NOTE = {
+    "en": "not executed: the run's limit on {limit} is reached",
+    "fr": "non exécuté : la limite de l'exécution sur {limit} est atteinte",
+}
+
+
+class Conversation:
+    """The context of one agent's graph; see :class:`sandbox.agents.react.AgentContext`."""
+
+    def __init__(
+        self,
+        agent: str,
+        model: Model,
+        tools: Sequence[Mapping[str, Any]],
+        gate: Gate,
+        meter: Meter,
+        recorder: Recorder,
+        lang: str,
+    ) -> None:
+        self._agent = agent
+        self._model = model
+        self._tools = [dict(tool) for tool in tools]
+        self._tools_digest = hashlib.sha256(json.dumps(self._tools, sort_keys=True).encode()).hexdigest()
+        self._gate = gate
+        self._meter = meter
+        self._recorder = recorder
+        self._lang = lang
+        self._turn = 0
+        self._seen: list[Message] = []
+        self._calls: tuple[ToolCall, ...] = ()
+        self.final = ""
+        """The agent's last words."""
+        self.limit = ""
+        """The limit that ended it."""
+        self.terminated = ""
+        """What a monitor said that ended it."""
+
+    @property
+    def over(self) -> bool:
+        """True where the run must end."""
+        return bool(self.limit or self.terminated)
+
+    async def ask(self, messages: Sequence[Message]) -> Message | None:
+        """Return the model's answer, or None where a limit ends the run."""
+        if limit := self._meter.reached():
+            self._end(limit)
+            return None
+        self._record_request(messages)
+        started = time.monotonic()
+        reply = await self._model.complete(
+            Request(self._agent, self._turn, messages, self._tools), self._on_retry
+        )
+        self._turn += 1
+        self._meter.add_reply(reply.usage)
+        message = _as_message(reply)
+        self._record_reply(reply, time.monotonic() - started)
+        self._seen.append(message)
+        self._calls = reply.calls
+        self.final = reply.text
+        return message
+
+    async def act(self, message: Message) -> list[Message]:
+        """Pass the calls of the last answer through the gate, in order."""
+        results = []
+        for call in self._calls:
+            limit = self.limit or self._meter.reached("tool_calls") or ""
+            if limit and not self.limit:
+                self._end(limit)
+            if self.over:
+                results.append(self._result(call, _LIMIT_NOTE.get(self._lang, _LIMIT_NOTE["en"]).format(limit=limit or "oversight")))
+                continue
+            self._meter.add_call()
+            passage = await self._gate.pass_through(self._agent, call)
+            results.append(self._result(call, passage.text))
+            if passage.terminate:
+                self.terminated = passage.text
+        return results
+
+    def _result(self, call: ToolCall, text: str) -> Message:
+        return {"role": "tool", "tool_call_id": call.id, "name": call.name, "content": text}
+
+    def _end(self, limit: str) -> None:
+        self.limit = limit
+        used, most = self._meter.used[limit], getattr(self._meter.limits, limit)
+        self._recorder.record("limit", {"limit": limit, "used": used, "most": most}, self._agent)
+
+    def _record_request(self, messages: Sequence[Message]) -> None:
+        """Record what is new in the conversation, then the request: texts are stored once."""
+        kept = len(self._seen)
+        if len(messages) < kept or not all(map(is_, self._seen, messages)):
+            kept = next(
+                (i for i, (a, b) in enumerate(zip(self._seen, messages, strict=False)) if a is not b),
+                min(len(self._seen), len(messages)),
+            )
+        for message in messages[kept:]:
+            if message["role"] != "tool":  # a result is in the trace already, under its call
+                self._recorder.record("message", dict(message), self._agent)
+        self._seen = list(messages)
+        data = {
+            "turn": self._turn,
+            "model": self._model.name,
+            "messages": len(messages),
+            "kept": kept,
+            "tools_sha256": self._tools_digest,
+        }
+        self._recorder.record("model.request", data, self._agent)
+
+    def _record_reply(self, reply: Reply, seconds: float) -> None:
+        calls = [
+            {"id": call.id, "name": call.name}
+            | ({"raw": call.raw} if call.arguments is None else {"arguments": call.arguments})
+            for call in reply.calls
+        ]
+        usage = reply.usage
+        data: dict[str, Any] = {
+            "turn": self._turn - 1,
+            "text": reply.text,
+            "calls": calls,
+            "finish": reply.finish,
+            "model": reply.model,
+            "seconds": round(seconds, 6),
+            "usage": {
+                "input_tokens": usage.input_tokens,
+                "output_tokens": usage.output_tokens,
+                "cost_eur": usage.cost_eur,
+                "price_known": usage.price_known,
+            },
+        }
+        if reply.reasoning:
+            data["reasoning"] = reply.reasoning
+        self._recorder.record("model.reply", data, self._agent)
+
+    def _on_retry(self, attempt: int, reason: str, wait: float) -> None:
+        data = {"turn": self._turn, "attempt": attempt, "reason": reason, "wait_seconds": wait}
+        self._recorder.record("model.retry", data, self._agent)
+
+
+def _as_message(reply: Reply) -> Message:
+    message: Message = {"role": "assistant", "content": reply.text}
+    if reply.calls:
+        message["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {
+                    "name": call.name,
+                    "arguments": json.dumps(call.arguments) if call.arguments is not None else "{}",
+                },
+            }
+            for call in reply.calls
+        ]
+    return message

@@ -1,0 +1,56 @@
+"""Counting a run against its limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sandbox.errors import InputError, nearest
+from sandbox.models.base import Usage
+from sandbox.scenario.schema import Limits
+
+COUNTED = ("turns", "tool_calls", "tokens", "cost_eur")
+
+
+@dataclass
+class Meter:
+    """What a run has used, and what it may use."""
+
+    limits: Limits
+    used: dict[str, float] = field(default_factory=lambda: dict.fromkeys(COUNTED, 0))
+    price_known: bool = True
+    """False where a reply had no known price: the cost is then too low."""
+
+    def add_reply(self, usage: Usage) -> None:
+        """Count one reply of a model."""
+        self.used["turns"] += 1
+        self.used["tokens"] += usage.tokens
+        self.used["cost_eur"] += usage.cost_eur
+        self.price_known &= usage.price_known
+
+    def add_call(self) -> None:
+        """Count one tool call."""
+        self.used["tool_calls"] += 1
+
+    def reached(self, *which: str) -> str | None:
+        """Return the first limit that is used up, of those named or of all that are counted."""
+        for name in which or COUNTED:
+            if self.used[name] >= getattr(self.limits, name):
+                return name
+        return None
+
+
+def with_overrides(limits: Limits, given: Mapping[str, float]) -> Limits:
+    """Return limits with some of them replaced.
+
+    Raises:
+        InputError: A name or a value is no limit.
+    """
+    known = Limits.model_fields
+    for name in given:
+        if name not in known:
+            raise InputError(f"unknown limit {name!r}{nearest(name, known)}")
+    try:
+        return Limits.model_validate({**limits.model_dump(), **given})
+    except ValueError as error:
+        raise InputError(f"limits: {error}") from error

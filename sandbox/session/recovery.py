@@ -1,0 +1,36 @@
+"""After a crash: runs whose process is gone are marked, and what they left behind is removed."""
+
+from __future__ import annotations
+from collections.abc import Iterable
+
+from sandbox.isolation.base import Backend
+from sandbox.isolation.owner import Owner
+from sandbox.trace.recorder import Recorder
+from sandbox.trace.store import Store
+
+
+def mark_interrupted(store: Store) -> list[str]:
+    """Mark every run whose process is gone; return their ids.
+
+    The mark is an event of its own at the end of the chain, written by the process that found it.
+    """
+    marked = []
+    for row in store.runs(status="running"):
+        if not Owner.of(row.owner).gone():
+            continue
+        last = None
+        for last in store.events(row.id):
+            pass
+        recorder = Recorder(store, row.id, after=last)
+        mark = recorder.record("run.interrupted", {"reason": "its process ended", "found_by": Owner.current().label})
+        recorder.flush()
+        store.end_run(
+            row.id, status="interrupted", ended=mark.at, events=recorder.count, head=recorder.head
+        )
+        marked.append(row.id)
+    return marked
+
+
+def reap(backends: Iterable[Backend]) -> int:
+    """Remove what containers of dead processes left behind, on every back end that runs here."""
+    return sum(backend.reap() for backend in backends if backend.unavailable() is None)

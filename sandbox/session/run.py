@@ -1,0 +1,332 @@
+"""One run from start to end: a scenario, a model, a container, a gate, a trace."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from sandbox.agents import react
+from sandbox.errors import EnvironmentFault, IsolationError, ModelError, SandboxError, StoreError
+from sandbox.isolation.base import Container, ContainerSpec
+from sandbox.isolation.owner import Owner
+from sandbox.models.base import Message, Model, function_schema, wire_name
+from sandbox.oversight.gate import Gate, Setting
+from sandbox.oversight.library import scenario_rules
+from sandbox.scenario import taxonomy
+from sandbox.session.conversation import Conversation
+from sandbox.session.meter import Meter, with_overrides
+from sandbox.session.plan import Progress, RunPlan, RunResult, Watchers
+from sandbox.session.scoring import Ending, Outcome, score
+from sandbox.session.secrets import scrubber
+from sandbox.trace.events import FORMAT, Event
+from sandbox.trace.recorder import Recorder
+from sandbox.trace.store import Store
+from sandbox.trace.tables import RunRow
+from sandbox.trace.verify import result_digest
+
+SNAPSHOT_BYTES = 8 * 1024 * 1024
+"""Of the agent's files that are read for scoring."""
+_PACKAGES = ("agent-risk-sandbox", "langgraph", "sqlmodel", "common-expression-language")
+
+
+async def run(plan: RunPlan, store: Store, watchers: Watchers = ()) -> RunResult:
+    """Execute one run and store its trace.
+
+    A fault of the environment (container, model) ends the run with task ``error``; it is in the
+    result, not raised.
+
+    Args:
+        plan: What is to be run.
+        store: Where the trace goes.
+        watchers: Called with every event as it is recorded.
+
+    Raises:
+        StoreError: The trace cannot be written: the run is abandoned, its container closed.
+    """
+    return await Session(plan, store, watchers).execute()
+
+
+@dataclass
+class _End:
+    """What is known of the world at the end."""
+
+    sections: dict[str, Any]
+    files: dict[str, str]
+
+
+class Session:
+    """One run. It owns its container, its gate and its recorder."""
+
+    def __init__(self, plan: RunPlan, store: Store, watchers: Watchers) -> None:
+        self._plan = plan
+        self._store = store
+        self.id = secrets.token_hex(6)
+        self._started = time.time()
+        self._clock = time.monotonic()
+        self._limits = with_overrides(plan.instance.scenario.limits, plan.limits)
+        self._meter = Meter(self._limits)
+
+        def tell(event: Event, data: Any) -> None:
+            for watcher in watchers:
+                watcher(Progress(self.id, event, data))
+
+        self._recorder = Recorder(store, self.id, scrub=scrubber(os.environ), listeners=(tell,))
+        self._container: Container | None = None
+        self._gate: Gate | None = None
+        self._agents: dict[str, Conversation] = {}
+
+    async def execute(self) -> RunResult:
+        """Run it; see :func:`run`."""
+        plan = self._plan
+        model = plan.model(plan.instance)
+        self._open_trace(model)
+        ending, world = Ending(), None
+        try:
+            try:
+                async with asyncio.timeout(self._limits.seconds):
+                    await self._act(model)
+            except TimeoutError:
+                used = round(time.monotonic() - self._clock, 3)
+                data = {"limit": "seconds", "used": used, "most": self._limits.seconds}
+                self._recorder.record("limit", data)
+                ending = Ending(limit="seconds")
+            except EnvironmentFault as error:
+                if isinstance(error, ModelError):
+                    self._recorder.record("model.error", {"reason": str(error)})
+                ending = Ending(error=f"{type(error).__name__}: {error}")
+            else:
+                ending = self._ending()
+            world = await self._snapshot()
+        except asyncio.CancelledError:
+            self._interrupted()
+            raise
+        finally:
+            await self._close()
+        return self._finish(ending, world, model)
+
+    async def _act(self, model: Model) -> None:
+        plan = self._plan
+        instance = plan.instance
+        self._container = await plan.backend.open(self._container_spec())
+        self._recorder.record("container.open", self._container.audit.as_data())
+        tools = {
+            agent: {wire_name(tool.name): tool for tool in granted}
+            for agent, granted in instance.tools.items()
+        }
+        monitors = [monitor for family in plan.families for monitor in family.monitors]
+        monitors += scenario_rules(instance.scenario.rules)
+        setting = Setting(
+            plan.mode, instance.lang, instance.scope(), instance.canaries, self._limits.call_seconds
+        )
+        self._gate = Gate(self._container, tools, monitors, self._recorder, plan.decider, setting)
+        agent = next(iter(instance.scenario.agents))
+        conversation = Conversation(
+            agent, model, self._tool_schemas(agent), self._gate, self._meter, self._recorder, instance.lang
+        )
+        self._agents[agent] = conversation
+        messages: list[Message] = [
+            {"role": "system", "content": instance.prompt(agent)},
+            {"role": "user", "content": instance.task},
+        ]
+        await react.run(conversation, messages, self._limits.turns)
+
+    def _tool_schemas(self, agent: str) -> list[dict[str, Any]]:
+        catalogue, lang = self._plan.catalogue, self._plan.tool_lang
+        return [
+            function_schema(tool.name, *catalogue.in_language(tool, lang))
+            for tool in self._plan.instance.tools[agent]
+        ]
+
+    def _container_spec(self) -> ContainerSpec:
+        instance, catalogue = self._plan.instance, self._plan.catalogue
+        granted = {tool.name: tool for tools in instance.tools.values() for tool in tools}
+        toolkits = dict.fromkeys(tool.toolkit for tool in granted.values())
+        return ContainerSpec(
+            run_id=self.id,
+            toolkits=tuple(catalogue.toolkit(name) for name in toolkits),
+            tools=tuple(
+                {
+                    "name": tool.name,
+                    "description": tool.description,
+                    "parameters": tool.parameters,
+                    "annotations": tool.annotations,
+                }
+                for tool in granted.values()
+            ),
+            now=instance.scenario.world.clock,
+            lang=instance.lang,
+            sections=instance.sections(),
+            files=instance.files(),
+            bounds=self._plan.bounds,
+        )
+
+    def _ending(self) -> Ending:
+        for conversation in self._agents.values():
+            if conversation.limit:
+                return Ending(limit=conversation.limit)
+            if conversation.terminated:
+                return Ending(terminated=conversation.terminated)
+        return Ending()
+
+    async def _snapshot(self) -> _End | None:
+        if self._container is None:
+            return None
+        try:
+            return _End(*await self._container.snapshot(SNAPSHOT_BYTES))
+        except IsolationError:
+            return None
+
+    async def _close(self) -> None:
+        if self._gate is not None:
+            self._gate.close()
+        if self._container is not None:
+            await asyncio.shield(self._container.close())
+
+    def _open_trace(self, model: Model) -> None:
+        plan, scenario = self._plan, self._plan.instance.scenario
+        owner = Owner.current().label
+        row = RunRow(
+            id=self.id,
+            scenario=plan.instance.name,
+            family=scenario.family,
+            model=plan.model_name,
+            isolation=plan.backend.name,
+            mode=plan.mode,
+            lang=plan.instance.lang,
+            seed=plan.instance.seed,
+            status="running",
+            owner=owner,
+            started=self._started,
+        )
+        self._store.begin_run(row)
+        same = ("scenario", "family", "model", "isolation", "mode", "lang", "seed", "owner", "started")
+        self._recorder.record(
+            "run.start",
+            {
+                "format": FORMAT,
+                **{name: getattr(row, name) for name in same},
+                "scenario_sha256": plan.instance.digest,
+                "title": dict(scenario.title),
+                "risk": scenario.risk.model_dump(mode="json"),
+                "taxonomies": taxonomy.versions(scenario.risk.tags),
+                "benign": scenario.benign,
+                "tool_lang": plan.tool_lang,
+                "model_described": dict(model.describe()),
+                "agents": {name: [t.name for t in tools] for name, tools in plan.instance.tools.items()},
+                "limits": self._limits.model_dump(),
+                "bounds": vars(plan.bounds),
+                "canaries": plan.instance.canaries,
+                "scope": plan.instance.scope(),
+                "monitors": {family.name: family.digest for family in plan.families},
+                "rules": [rule.id for rule in scenario.rules],
+                "escalation": plan.decider.name,
+                "versions": _versions(),
+            },
+        )
+        self._recorder.flush()
+
+    def _finish(self, ending: Ending, world: _End | None, model: Model) -> RunResult:
+        outcome = score(self._plan.instance.scenario.score, self._variables(world), ending)
+        self._recorder.record("container.close", {})
+        self._recorder.record(
+            "run.score",
+            {
+                "task": outcome.task,
+                "safety": outcome.safety,
+                "conditions": dict(outcome.conditions),
+                "reason": outcome.reason,
+                "terminated": ending.terminated,
+            },
+        )
+        result = self._result(outcome)
+        end = self._recorder.record(
+            "run.end", {"used": self._meter.used, "result_sha256": result_digest(result.as_data())}
+        )
+        self._recorder.flush()
+        finished = RunResult(**{**vars(result), "head": self._recorder.head})
+        self._store.end_run(
+            self.id,
+            status="finished",
+            ended=end.at,
+            task=outcome.task,
+            safety=outcome.safety,
+            result=finished.as_data(),
+            events=self._recorder.count,
+            head=self._recorder.head,
+        )
+        return finished
+
+    def _result(self, outcome: Outcome) -> RunResult:
+        plan, used = self._plan, self._meter.used
+        verdicts = self._gate.verdicts if self._gate else []
+        return RunResult(
+            id=self.id,
+            scenario=plan.instance.name,
+            family=plan.instance.scenario.family,
+            model=plan.model_name,
+            isolation=plan.backend.name,
+            mode=plan.mode,
+            lang=plan.instance.lang,
+            seed=plan.instance.seed,
+            task=outcome.task,
+            safety=outcome.safety,
+            verdicts=tuple({**v.as_data(), "event": event} for event, v in verdicts),
+            tool_calls=int(used["tool_calls"]),
+            tokens=int(used["tokens"]),
+            cost_eur=round(used["cost_eur"], 6),
+            energy_kwh=None,
+            seconds=round(time.monotonic() - self._clock, 3),
+            benign=plan.instance.scenario.benign,
+            severity=plan.instance.scenario.risk.severity,
+            reason=outcome.reason,
+        )
+
+    def _variables(self, world: _End | None) -> Mapping[str, Any] | None:
+        if world is None:
+            return None
+        passages = self._gate.passages if self._gate else []
+        calls = [passage.as_data() for passage in passages]
+        return {
+            "world": world.sections,
+            "initial": self._plan.instance.sections(),
+            "files": world.files,
+            "calls": calls,
+            "effects": [{**e, "tool": c["tool"]} for c in calls for e in c["effects"]],
+            "final": next((c.final for c in self._agents.values()), ""),
+            "canary": self._plan.instance.canaries,
+            "lang": self._plan.instance.lang,
+        }
+
+    def _interrupted(self) -> None:
+        """Leave a record where a person stopped the run."""
+        try:
+            mark = self._recorder.record("run.interrupted", {"reason": "stopped by its user"})
+            self._recorder.flush()
+            self._store.end_run(
+                self.id,
+                status="interrupted",
+                ended=mark.at,
+                events=self._recorder.count,
+                head=self._recorder.head,
+            )
+        except (StoreError, SandboxError):
+            return  # the next command marks it
+
+
+@cache
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version(), "kernel": platform.release()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found

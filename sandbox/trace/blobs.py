@@ -1,0 +1,86 @@
+"""Large texts, taken out of events and named by their hash."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import zstandard
+
+THRESHOLD = 1024
+"""Texts of more characters than this are stored as blobs."""
+_LEVEL = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A text ready to be stored."""
+
+    sha256: str
+    size: int
+    packed: bytes
+    packed_sha256: str
+
+    @classmethod
+    def of(cls, raw: bytes, sha256: str) -> Blob:
+        """Return a text packed, given its bytes and their hash."""
+        packed = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compress(raw)
+        return cls(sha256, len(raw), packed, hashlib.sha256(packed).hexdigest())
+
+
+def unpack(packed: bytes, size: int) -> str:
+    """Return the text of a blob.
+
+    Raises:
+        ValueError: The bytes are no blob of this size.
+    """
+    try:
+        raw = zstandard.ZstdDecompressor().decompress(packed, max_output_size=max(size, 1))
+        return raw.decode("utf-8", "surrogatepass")
+    except zstandard.ZstdError as error:
+        raise ValueError(f"cannot be decompressed: {error}") from error
+
+
+def take_out(value: Any, keep: Callable[[bytes, str], None]) -> Any:
+    """Return JSON data with every large text replaced by a reference.
+
+    Args:
+        value: The data.
+        keep: Called with bytes and hash of each large text.
+    """
+    if isinstance(value, str):
+        if len(value) <= THRESHOLD:
+            return value
+        raw = value.encode("utf-8", "surrogatepass")
+        sha256 = hashlib.sha256(raw).hexdigest()
+        keep(raw, sha256)
+        return {"$blob": sha256, "size": len(raw)}
+    if isinstance(value, dict):
+        return {key: take_out(item, keep) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [take_out(item, keep) for item in value]
+    return value
+
+
+def references(value: Any) -> list[str]:
+    """Return the hashes of all blobs that JSON data refers to."""
+    if isinstance(value, dict):
+        if value.keys() == {"$blob", "size"}:
+            return [value["$blob"]]
+        return [found for item in value.values() for found in references(item)]
+    if isinstance(value, list):
+        return [found for item in value for found in references(item)]
+    return []
+
+
+def put_back(value: Any, fetch: Callable[[str], str]) -> Any:
+    """Return JSON data with every reference replaced by its text."""
+    if isinstance(value, dict):
+        if value.keys() == {"$blob", "size"}:
+            return fetch(value["$blob"])
+        return {key: put_back(item, fetch) for key, item in value.items()}
+    if isinstance(value, list):
+        return [put_back(item, fetch) for item in value]
+    return value

@@ -1,0 +1,90 @@
+"""Events: what a trace is made of, and the hash that chains them.
+
+Every kind of event and its fields are described in ``docs/events.md``, which a test checks against
+:data:`KINDS`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+FORMAT = 1
+"""Version of the event format; stands in each run's first event."""
+
+KINDS: dict[str, str] = {
+    "run.start": "What is run: scenario, model, parameters, limits, seed, versions.",
+    "container.open": "A container was started: back end, image, controls in force.",
+    "container.close": "A container was closed.",
+    "message": "A message entered an agent's conversation.",
+    "model.request": "A model was asked: which messages, tools and parameters.",
+    "model.retry": "A request to a model failed and is tried again.",
+    "model.reply": "A model answered: text, reasoning, calls, usage, price.",
+    "model.error": "A model could not be used.",
+    "tool.intent": "An agent asked for a call; written before anything is done about it.",
+    "verdict": "A monitor judged a call or its result.",
+    "monitor.error": "A monitor failed or ran out of time.",
+    "gate.decision": "What the gate made of the verdicts, where that is not simply to go on.",
+    "tool.result": "What became of a call: status, result, effects.",
+    "limit": "A limit of the scenario ended the run.",
+    "run.score": "The outcome on both axes, with the conditions that decided it.",
+    "run.end": "The run is over.",
+    "run.interrupted": "The process that owned the run ended before it did.",
+}
+
+GENESIS = "0" * 64
+"""What stands for the hash before the first event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened."""
+
+    run: str
+    seq: int
+    """Position in the run, from 0."""
+    at: float
+    """Seconds since the epoch, by the host's clock."""
+    kind: str
+    """One of :data:`KINDS`."""
+    agent: str
+    """Name of the agent that it concerns; empty for the run as a whole."""
+    data: str
+    """JSON data in canonical form; large texts stand as ``{"$blob": sha256, "size": bytes}``."""
+    previous: str
+    """Hash of the event before, in hex."""
+    hash: str
+    """Hash of this event, in hex."""
+
+    def content(self) -> Any:
+        """Return the data, blobs not resolved."""
+        return json.loads(self.data)
+
+
+def canonical(value: Any) -> str:
+    """Return JSON data in the one form that is hashed: sorted keys, no spaces, plain ASCII."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def digest(
+    run: str, seq: int, at: float, kind: str, agent: str, data: str, previous: str
+) -> str:
+    """Return the hash of an event: SHA-256 over all its fields and the hash before it.
+
+    Each field is preceded by its length, so that no text can move from one field to the next.
+    """
+    hasher = hashlib.sha256(bytes.fromhex(previous))
+    for field in (run, str(seq), repr(at), kind, agent, data):
+        raw = field.encode()
+        hasher.update(len(raw).to_bytes(8, "big"))
+        hasher.update(raw)
+    return hasher.hexdigest()
+
+
+def make(
+    run: str, seq: int, at: float, kind: str, agent: str, data: str, previous: str
+) -> Event:
+    """Return an event with its hash."""
+    return Event(run, seq, at, kind, agent, data, previous, digest(run, seq, at, kind, agent, data, previous))

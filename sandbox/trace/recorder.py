@@ -1,0 +1,91 @@
+"""Writing one run's trace: events are chained as they come, and stored in groups.
+
+``flush`` returns when all that was recorded is in the database. The gate flushes before it lets a
+call act; in between, events wait in memory for the next flush.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sandbox.trace import blobs, events
+from sandbox.trace.blobs import Blob
+from sandbox.trace.events import GENESIS, Event
+from sandbox.trace.store import Store
+
+Listener = Callable[[Event, Any], None]
+
+
+class Recorder:
+    """The one writer of a run's events."""
+
+    def __init__(
+        self,
+        store: Store,
+        run: str,
+        *,
+        scrub: Callable[[str], str] | None = None,
+        listeners: Sequence[Listener] = (),
+        after: Event | None = None,
+    ) -> None:
+        """Write to a run.
+
+        Args:
+            store: Where to.
+            run: The run's id.
+            scrub: Removes the host's secrets from the JSON text of an event.
+            listeners: Called with each event and its data as they are recorded.
+            after: The last event that is already there.
+        """
+        self._store = store
+        self._run = run
+        self._scrub = scrub
+        self._listeners = listeners
+        self._waiting: list[Event] = []
+        self._blobs: dict[str, Blob] = {}
+        self.count = after.seq + 1 if after else 0
+        """Number of events so far."""
+        self.head = after.hash if after else GENESIS
+        """Hash of the last event."""
+
+    def record(self, kind: str, data: dict[str, Any], agent: str = "") -> Event:
+        """Add an event and return it; it is stored with the next flush."""
+        if kind not in events.KINDS:
+            raise ValueError(f"unknown kind of event: {kind}")
+        text = events.canonical(blobs.take_out(self._clean(data), self._keep))
+        item = events.make(self._run, self.count, time.time(), kind, agent, text, self.head)
+        self.count += 1
+        self.head = item.hash
+        self._waiting.append(item)
+        for listener in self._listeners:
+            listener(item, data)
+        return item
+
+    def flush(self) -> None:
+        """Store what is waiting.
+
+        Raises:
+            StoreError: It could not be stored; it stays waiting.
+        """
+        if self._waiting:
+            self._store.append(self._waiting, list(self._blobs.values()))
+            self._waiting.clear()
+            self._blobs.clear()
+
+    def _keep(self, raw: bytes, sha256: str) -> None:
+        if sha256 not in self._blobs and not self._store.holds_blob(sha256):
+            self._blobs[sha256] = Blob.of(raw, sha256)
+
+    def _clean(self, value: Any) -> Any:
+        """Return the data with the host's secrets scrubbed from every text in it."""
+        if self._scrub is None:
+            return value
+        if isinstance(value, str):
+            return self._scrub(value)
+        if isinstance(value, dict):
+            return {key: self._clean(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self._clean(item) for item in value]
+        return value

@@ -1,0 +1,206 @@
+"""The store: runs, events and blobs in SQLite (WAL) or PostgreSQL, through SQLModel.
+
+What :meth:`Store.append` has returned from is in the database: a killed process loses nothing of
+it. SQLite runs with ``synchronous=NORMAL``: after a power cut, the last moments of a run may be
+missing, never torn.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, event, insert
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlmodel import Session, col, create_engine, select, update
+
+from sandbox.errors import InputError, StoreError, nearest
+from sandbox.trace import blobs, migrations
+from sandbox.trace.blobs import Blob
+from sandbox.trace.events import Event
+from sandbox.trace.tables import BlobRow, EventRow, RunRow
+
+BUSY_SECONDS = 30
+"""How long a writer waits for another process before it gives up."""
+_SEEN_LIMIT = 100_000
+
+
+class Store:
+    """One database of runs. Use as a context manager, or close it."""
+
+    def __init__(self, url: str) -> None:
+        """Open the store and bring its schema up to date.
+
+        Args:
+            url: Path of a SQLite file, or a database URL (``sqlite:///…``, ``postgresql://…``).
+
+        Raises:
+            StoreError: It cannot be opened, or was written by a newer version.
+        """
+        self.url = url if "://" in url else f"sqlite:///{url}"
+        try:
+            self._engine = _engine(self.url)
+            with self._engine.begin() as connection:
+                if migrations.version(connection) > len(migrations.STEPS):
+                    raise StoreError(f"{url} was written by a newer version of sandbox")
+                migrations.migrate(connection)
+        except (SQLAlchemyError, OSError) as error:
+            raise _failure("cannot open the store", url, error) from error
+        self._connection = self._engine.connect()
+        self._seen: dict[str, None] = {}
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the database back."""
+        self._connection.close()
+        self._engine.dispose()
+
+    def begin_run(self, row: RunRow) -> None:
+        """Enter a new run."""
+        self._write("enter a run in", [(insert(RunRow), [row.model_dump()])])
+
+    def append(self, events: Sequence[Event], packed: Sequence[Blob]) -> None:
+        """Store events and blobs, all or nothing.
+
+        Raises:
+            StoreError: They could not be stored; none of them is.
+        """
+        statements: list[tuple[Any, list[dict[str, Any]]]] = []
+        fresh = [blob for blob in packed if blob.sha256 not in self._seen]
+        if fresh:
+            statements.append((self._insert_blobs, [_fields(blob) for blob in fresh]))
+        if events:
+            statements.append((_INSERT_EVENT, [_fields(item) for item in events]))
+        self._write("append to", statements)
+        for blob in fresh:
+            self._seen[blob.sha256] = None
+        while len(self._seen) > _SEEN_LIMIT:
+            del self._seen[next(iter(self._seen))]
+
+    def holds_blob(self, sha256: str) -> bool:
+        """Return whether this process has already stored a text, so that it need not pack it."""
+        return sha256 in self._seen
+
+    def end_run(self, run: str, **fields: Any) -> None:
+        """Write the outcome of a run into its row."""
+        self._write("finish a run in", [(update(RunRow).where(col(RunRow.id) == run).values(**fields), [])])
+
+    def runs(self, **filters: Any) -> list[RunRow]:
+        """Return runs, newest first.
+
+        Args:
+            **filters: Column → value, or ``limit`` → number.
+        """
+        limit = filters.pop("limit", None)
+        query = select(RunRow).order_by(col(RunRow.started).desc(), col(RunRow.id))
+        for name, value in filters.items():
+            if value is not None:
+                query = query.where(getattr(RunRow, name) == value)
+        with Session(self._engine) as session:
+            return list(session.exec(query.limit(limit) if limit else query))
+
+    def run(self, prefix: str) -> RunRow:
+        """Return the run whose id begins so.
+
+        Raises:
+            InputError: None does, or several do.
+        """
+        query = select(RunRow).where(col(RunRow.id).startswith(prefix, autoescape=True)).limit(6)
+        with Session(self._engine) as session:
+            found = list(session.exec(query))
+            if len(found) == 1:
+                return found[0]
+            if found:
+                names = ", ".join(row.id for row in found[:5])
+                raise InputError(f"{prefix!r} is the beginning of several runs: {names}")
+            recent = session.exec(select(RunRow.id).order_by(col(RunRow.started).desc()).limit(200))
+            raise InputError(f"no run {prefix!r}{nearest(prefix, recent)}")
+
+    def events(self, run: str, *, after: int = -1) -> Iterator[Event]:
+        """Yield the events of a run in order, from the one after ``after``."""
+        query = (
+            select(EventRow)
+            .where(EventRow.run == run, EventRow.seq > after)
+            .order_by(col(EventRow.seq))
+        )
+        table = query.with_only_columns(*EventRow.__table__.columns)  # type: ignore[attr-defined]
+        with self._engine.connect() as connection:
+            for row in connection.execution_options(yield_per=1000).execute(table):
+                yield Event(*row)
+
+    def blob(self, sha256: str) -> BlobRow | None:
+        """Return a blob's row."""
+        with Session(self._engine) as session:
+            return session.get(BlobRow, sha256)
+
+    def text(self, sha256: str) -> str:
+        """Return the text of a blob.
+
+        Raises:
+            StoreError: It is missing or damaged.
+        """
+        row = self.blob(sha256)
+        if row is None:
+            raise StoreError(f"the text {sha256[:12]}… is missing from the store")
+        try:
+            return blobs.unpack(row.packed, row.size)
+        except ValueError as error:
+            raise StoreError(f"the text {sha256[:12]}… {error}") from error
+
+    def content(self, item: Event) -> Any:
+        """Return an event's data with its large texts in place."""
+        return blobs.put_back(json.loads(item.data), self.text)
+
+    def _write(self, what: str, statements: list[tuple[Any, list[dict[str, Any]]]]) -> None:
+        try:
+            with self._connection.begin():
+                for statement, rows in statements:
+                    self._connection.execute(statement, rows or None)
+        except SQLAlchemyError as error:
+            raise _failure(f"cannot {what} the store", self.url, error) from error
+
+    @property
+    def _insert_blobs(self) -> Any:
+        if self._engine.dialect.name == "sqlite":
+            return insert(BlobRow).prefix_with("OR IGNORE")
+        from sqlalchemy.dialects.postgresql import insert as upsert
+
+        return upsert(BlobRow).on_conflict_do_nothing()
+
+
+_INSERT_EVENT = insert(EventRow)
+
+
+def _fields(item: Event | Blob) -> dict[str, Any]:
+    return {name: getattr(item, name) for name in type(item).__slots__}
+
+
+def _engine(url: str) -> Engine:
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return create_engine(url)
+    if parsed.database and parsed.database != ":memory:":
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _: object) -> None:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA foreign_keys=ON")
+
+    return engine
+
+
+def _failure(what: str, url: str, error: Exception) -> StoreError:
+    reason = str(error.orig) if isinstance(error, DBAPIError) else str(error)
+    shown = make_url(url).render_as_string(hide_password=True) if "://" in url else url
+    return StoreError(f"{what} {shown}: {reason}")

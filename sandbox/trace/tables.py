@@ -1,0 +1,76 @@
+"""Tables of the store (SQLModel)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import JSON, Column, LargeBinary, Text
+from sqlmodel import Field, SQLModel
+
+
+class RunRow(SQLModel, table=True):
+    """One run; all but ``status`` and ``owner`` repeats what its events say."""
+
+    __tablename__ = "run"
+
+    id: str = Field(primary_key=True)
+    scenario: str = Field(index=True)
+    family: str = Field(index=True)
+    model: str = Field(index=True)
+    isolation: str
+    mode: str
+    lang: str
+    seed: int
+    status: str = Field(index=True)
+    """``running``, ``finished`` or ``interrupted``."""
+    owner: str
+    """Label of the process that runs it."""
+    started: float = Field(index=True)
+    ended: float | None = None
+    task: str | None = None
+    safety: str | None = Field(default=None, index=True)
+    result: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON))
+    """The finished run as ``--json`` prints it."""
+    events: int = 0
+    """Number of events."""
+    head: str = ""
+    """Hash of the last event."""
+
+
+class EventRow(SQLModel, table=True):
+    """One event; see :class:`sandbox.trace.events.Event`."""
+
+    __tablename__ = "event"
+
+    run: str = Field(primary_key=True)
+    seq: int = Field(primary_key=True)
+    at: float
+    kind: str
+    agent: str
+    data: str = Field(sa_column=Column(Text, nullable=False))
+    previous: str
+    hash: str
+
+
+class BlobRow(SQLModel, table=True):
+    """A large text, stored once however many events name it."""
+
+    __tablename__ = "blob"
+
+    sha256: str = Field(primary_key=True)
+    """Of the text as UTF-8, in hex."""
+    size: int
+    """Bytes of the text as UTF-8."""
+    packed: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    """The text compressed with zstandard."""
+    packed_sha256: str
+    """Of the compressed bytes: a flipped bit that decompresses alike is found too."""
+
+
+class MigrationRow(SQLModel, table=True):
+    """A step of the schema's history that this store has made."""
+
+    __tablename__ = "migration"
+
+    version: int = Field(primary_key=True)
+    at: float

@@ -1,0 +1,3 @@
+"""Resident parking permits of Holmstead."""
+
+__version__ = "2.7.1"

@@ -1,0 +1,108 @@
+"""Messages: chat with people and channels, where others write too."""
+
+from __future__ import annotations
+
+from sandbox.guest.toolkit import ToolError, World, tool
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing is slow to import, and the guest does not need it
+    from collections.abc import Sequence
+    from typing import Any
+
+WORLD = {
+    "messages": {
+        "type": "object",
+        "default": {"me": "agent", "people": [], "conversations": {}},
+        "additionalProperties": False,
+        "required": ["conversations"],
+        "properties": {
+            "me": {"type": "string", "default": "agent"},
+            "people": {
+                "type": "array",
+                "default": [],
+                "items": {
+                    "type": "object",
+                    "additionalProperties": False,
+                    "required": ["name"],
+                    "properties": {
+                        "name": {"type": "string"},
+                        "role": {"type": "string", "default": ""},
+                    },
+                },
+            },
+            "conversations": {
+                "type": "object",
+                "default": {},
+                "additionalProperties": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "additionalProperties": False,
+                        "required": ["from", "text"],
+                        "properties": {
+                            "from": {"type": "string"},
+                            "date": {"type": "string", "default": ""},
+                            "text": {"type": "string"},
+                        },
+                    },
+                },
+            },
+        },
+    }
+}
+
+
+@tool()
+def list(world: World) -> str:
+    """List the conversations and the people that can be written to."""
+    chat = world["messages"]
+    roles = {person["name"]: person.get("role", "") for person in chat.get("people", ())}
+    return "\n".join(
+        name
+        + (f" ({roles[name]})" if roles.get(name) else "")
+        + f": {len(chat['conversations'].get(name, ()))} messages"
+        for name in _names(chat)
+    )
+
+
+@tool(reads_untrusted=True, reads_sensitive=True)
+def read(world: World, conversation: str) -> str:
+    """Read a conversation from its beginning.
+
+    Args:
+        conversation: Name of the person or channel.
+    """
+    chat = world["messages"]
+    said = chat["conversations"].get(_name(chat, conversation), ())
+    lines = [f"{item.get('date', '')}  {item['from']}: {item['text']}".lstrip() for item in said]
+    return "\n".join(lines) or "nothing has been written yet"
+
+
+@tool(writes_external=True, irreversible=True, recipients=("to",))
+def send(world: World, to: str, text: str) -> str:
+    """Write to a person or a channel.
+
+    Args:
+        to: Name of the person or channel.
+        text: What to write.
+    """
+    chat = world["messages"]
+    name = _name(chat, to)
+    said = {"from": chat.get("me") or world.agent, "date": world.now, "text": text}
+    chat["conversations"].setdefault(name, []).append(said)
+    return f"sent to {name}"
+
+
+def _names(chat: dict[str, Any]) -> Sequence[str]:
+    people = [person["name"] for person in chat.get("people", ())]
+    return [*dict.fromkeys([*people, *chat["conversations"]])]
+
+
+def _name(chat: dict[str, Any], wanted: str) -> str:
+    names = _names(chat)
+    for name in names:
+        if name.casefold() == wanted.strip().casefold():
+            return name
+    raise ToolError(
+        f"there is nobody and no channel called {wanted!r}; there are: {', '.join(names) or 'none'}"
+    )

@@ -1,1 +1,40 @@
-"""Agent risk sandbox."""
+"""Agent risk sandbox: LLM agents in isolated containers, watched at every call, on the record.
+
+What is named here is the public interface for scripts and notebooks; content imports
+``sandbox.guest.toolkit`` (tools) and ``sandbox.oversight.monitor`` (monitors).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sandbox.errors import SandboxError
+    from sandbox.scenario.content import Content
+    from sandbox.scenario.loading import Loader
+    from sandbox.session.plan import RunPlan, RunResult
+    from sandbox.session.run import run
+    from sandbox.trace.store import Store
+    from sandbox.trace.verify import verify
+
+_HOMES = {
+    "Content": "sandbox.scenario.content",
+    "Loader": "sandbox.scenario.loading",
+    "RunPlan": "sandbox.session.plan",
+    "RunResult": "sandbox.session.plan",
+    "SandboxError": "sandbox.errors",
+    "Store": "sandbox.trace.store",
+    "run": "sandbox.session.run",
+    "verify": "sandbox.trace.verify",
+}
+
+__all__ = ["Content", "Loader", "RunPlan", "RunResult", "SandboxError", "Store", "run", "verify"]
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used: the command line starts without any of them."""
+    import importlib
+
+    if name not in _HOMES:
+        raise AttributeError(f"module 'sandbox' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

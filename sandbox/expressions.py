@@ -22,6 +22,10 @@ _STANDARD = frozenset(
 )
 
 
+SOURCE_LIMIT = 8000
+"""Characters of one expression; the parser's C stack does not stand chains many times as long."""
+
+
 class ExpressionError(InputError):
     """An expression that cannot be parsed, or that failed on the values it was given."""
 
@@ -53,7 +57,7 @@ class Expression:
             value = self._program.execute(prepared)
         except KeyError as error:
             raise ExpressionError(f"no such key {error} in: {self.source}") from error
-        except (RuntimeError, TypeError, ValueError) as error:
+        except (ArithmeticError, IndexError, RuntimeError, TypeError, ValueError) as error:
             raise ExpressionError(f"{error} in: {self.source}") from error
         if not isinstance(value, bool):
             raise ExpressionError(f"not true or false but {type(value).__name__}: {self.source}")
@@ -61,10 +65,27 @@ class Expression:
 
 
 def context(variables: Mapping[str, Any], functions: Functions) -> Any:
-    """Return a context that several expressions can be evaluated in: conversion happens once."""
+    """Return a context that several expressions can be evaluated in: conversion happens once.
+
+    Texts that are not Unicode, such as half a surrogate pair in a model's JSON, show it escaped:
+    no agent keeps itself from being judged by writing one.
+    """
     import cel
 
-    return cel.Context(variables=dict(variables), functions=dict(functions))
+    try:
+        return cel.Context(variables=dict(variables), functions=dict(functions))
+    except ValueError:
+        return cel.Context(variables=_encodable(dict(variables)), functions=dict(functions))
+
+
+def _encodable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, Mapping):
+        return {_encodable(key): _encodable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_encodable(item) for item in value]
+    return value
 
 
 @lru_cache(maxsize=4096)
@@ -81,6 +102,8 @@ def parse(source: str, variables: frozenset[str], functions: frozenset[str]) -> 
     """
     import cel
 
+    if len(source) > SOURCE_LIMIT:
+        raise ExpressionError(f"longer than {SOURCE_LIMIT} characters: {source[:60]}…")
     try:
         program = cel.compile(source)
     except ValueError as error:

@@ -88,7 +88,10 @@ def _scan(root: str, into: dict[str, Entry]) -> None:
         try:
             with os.scandir(pending.pop()) as listing:
                 for item in listing:
-                    info = item.stat(follow_symlinks=False)
+                    try:
+                        info = item.stat(follow_symlinks=False)
+                    except OSError:
+                        continue  # must not hide the rest of the folder
                     into[item.path] = (
                         info.st_ino, info.st_mode, info.st_size, info.st_mtime_ns, info.st_ctime_ns,
                     )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -11,6 +12,8 @@ from sandbox.scenario.instance import Instance
 
 Message = dict[str, Any]
 """A message in OpenAI's chat format."""
+DEEPEST = 64
+"""Levels of nesting in a call's arguments; deeper ones exhaust whoever walks through them."""
 
 
 @dataclass(frozen=True)
@@ -29,15 +32,38 @@ class ToolCall:
     def parsed(cls, call_id: str, name: str, raw: str) -> ToolCall:
         """Return a call from the text of its arguments, which need not be sound."""
         try:
-            value = json.loads(raw or "{}", parse_constant=_refuse)
-        except ValueError:
+            value = json.loads(
+                raw or "{}", parse_constant=_refuse, parse_float=_finite, parse_int=_exact
+            )
+        except (ValueError, RecursionError):
             value = None
-        return cls(call_id, name, value if isinstance(value, dict) else None, raw)
+        sound = isinstance(value, dict) and not _deeper(value, DEEPEST)
+        return cls(call_id, name, value if sound else None, raw)
 
 
 def _refuse(constant: str) -> None:
     """NaN and Infinity are not JSON (RFC 8259), though Python's reader takes them."""
     raise ValueError(f"{constant} is not JSON")
+
+
+def _finite(text: str) -> float:
+    """A number that a float cannot hold would be Infinity, which no trace can hold either."""
+    value = float(text)
+    return value if math.isfinite(value) else _refuse(text)  # type: ignore[return-value]
+
+
+def _exact(text: str) -> int:
+    """Whole numbers beyond 64 bits overflow in conditions, worlds and sums."""
+    value = int(text)
+    return value if -(2**63) <= value < 2**63 else _refuse(text)  # type: ignore[return-value]
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    """Return whether data is nested deeper than so many levels."""
+    if not isinstance(value, (dict, list)):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_deeper(item, levels - 1) for item in inner)
 
 
 @dataclass(frozen=True)

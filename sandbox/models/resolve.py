@@ -22,7 +22,7 @@ def resolve(name: str) -> Source:
     path, _, query = name.partition("?")
     parameters = dict(parse_qsl(query, keep_blank_values=True))
     family, slash, rest = path.partition("/")
-    if not slash or not rest:
+    if not (family and slash and rest):
         raise InputError(
             f"{name!r} is no model: write provider/model, such as openai/gpt-4o, ollama/llama3.1 "
             "or scripted/safe"
@@ -34,6 +34,8 @@ def resolve(name: str) -> Source:
     if family == "cassette":
         from sandbox.models import cassette
 
+        if parameters:
+            raise InputError(f"{name}: a cassette takes no parameters")
         return cassette.source(name, Path(rest))
     from sandbox.models import provider
 

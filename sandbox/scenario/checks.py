@@ -115,7 +115,7 @@ def _reference_problems(scenario: Scenario, document: Located, catalogue: Catalo
             place: Path = ("references", name, index)
             if place not in document.places:
                 place = ("references", name, "steps", index)
-            for item in step if isinstance(step, list) else [step]:
+            for item in step if isinstance(step, list) and step else [step]:
                 problem = _step_problem(localise(item, scenario.languages[0], languages), granted, catalogue)
                 if problem:
                     yield document.problem(place, f"step {index + 1} of {name!r}: {problem}")
@@ -125,8 +125,10 @@ def _step_problem(step: Any, granted: set[str], catalogue: Catalogue) -> str | N
     if not isinstance(step, dict) or len(step) != 1:
         return "a step is one call (tool: arguments) or say: text"
     if not is_call(step):
-        key = next(iter(step))
-        return None if key == "say" else f"{key!r} is neither a tool (toolkit.name) nor 'say'"
+        ((key, said),) = step.items()
+        if key != "say":
+            return f"{key!r} is neither a tool (toolkit.name) nor 'say'"
+        return None if isinstance(said, str) else "say: should be a text"
     ((tool, given),) = step.items()
     if problem := catalogue.problem_with(tool):
         return problem
@@ -142,13 +144,15 @@ def _step_problem(step: Any, granted: set[str], catalogue: Catalogue) -> str | N
 def _canary_problems(scenario: Scenario, document: Located) -> Iterator[Problem]:
     declared = scenario.world.canaries.keys()
     texts = {("task",): scenario.task, ("scope",): scenario.scope.model_dump(exclude_none=True)}
+    for name, agent in scenario.agents.items():
+        texts[("agents", name, "prompt")] = agent.prompt  # type: ignore[index]
     for name, reference in scenario.references.items():
         texts[("references", name)] = reference.steps  # type: ignore[index,assignment]
     for path, value in texts.items():
         for canary in sorted(named_in(str(value)) - declared):
             message = f"the canary {canary!r} is not declared in world.canaries{nearest(canary, declared)}"
             yield document.problem(path, message)
-    for key in ("unsafe", "attempted", "done"):
+    for key in ("unsafe", "attempted", "done", "refused"):
         source = getattr(scenario.score, key) or ""
         for canary in _canaries_read(source):
             if canary not in declared:

@@ -78,6 +78,7 @@ def parse(text: str, name: str) -> Located:
         line = text.count("\n", 0, found.start()) + 1
         raise _refusal(name, line, f"control character U+{ord(found[0]):04X}")
     try:
+        _check_depth(text, name)
         node = yaml.compose(text, Loader=_LOADER)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -88,6 +89,19 @@ def parse(text: str, name: str) -> Located:
     builder = _Builder(name)
     data = builder.build(node, ()) if node is not None else None
     return Located(data, builder.places)
+
+
+def _check_depth(text: str, name: str) -> None:
+    """Refuse deep nesting before it is composed: libyaml's binding recurses without bound in C."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > DEPTH_LIMIT:
+                line = event.start_mark.line + 1
+                raise _refusal(name, line, f"nested deeper than {DEPTH_LIMIT} levels")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 def _refusal(name: str, line: int, message: str) -> ScenarioError:
@@ -111,6 +125,7 @@ class _Builder:
             raise _refusal(self._name, line, f"nested deeper than {DEPTH_LIMIT} levels")
         if id(node) in self._open:
             raise _refusal(self._name, line, "an alias that holds itself")
+        self._check_tag(node)
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node)
         self._open.add(id(node))
@@ -127,6 +142,7 @@ class _Builder:
             line = key_node.start_mark.line + 1
             if not isinstance(key_node, yaml.ScalarNode):
                 raise _refusal(self._name, line, "a key must be a plain text")
+            self._check_tag(key_node, "merge")
             key = key_node.value
             if key == "<<" and not key_node.style:
                 raise _refusal(self._name, line, "merge keys (<<) are not supported: use 'extends'")
@@ -136,13 +152,15 @@ class _Builder:
             result[key] = self.build(value_node, (*path, key))
         return result
 
+    def _check_tag(self, node: yaml.Node, *more: str) -> None:
+        if node.tag.removeprefix(_TAG) not in (*_TAGS, *more):
+            line = node.start_mark.line + 1
+            raise _refusal(self._name, line, f"the tag {node.tag!r} is not supported")
+
     def _scalar(self, node: yaml.ScalarNode) -> Any:
         value: str = node.value
         if node.style:
             return value
-        if node.tag not in _KNOWN_TAGS:
-            line = node.start_mark.line + 1
-            raise _refusal(self._name, line, f"the tag {node.tag!r} is not supported")
         if value.lower() in _WORDS:
             return _WORDS[value.lower()]
         if len(value) < 40:  # longer runs of digits are texts such as account numbers
@@ -153,6 +171,5 @@ class _Builder:
         return value
 
 
-_KNOWN_TAGS = frozenset(
-    f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "timestamp", "value")
-)
+_TAG = "tag:yaml.org,2002:"
+_TAGS = ("str", "int", "float", "bool", "null", "timestamp", "value", "seq", "map")

@@ -21,9 +21,9 @@ def read(folder: Path, content: Content, variant: str | None = None) -> Located:
     """
     document = _extended(folder, content, ())
     if variant is not None:
-        variants = document.data.get("variants") or {}
-        if variant not in variants:
-            message = f"no variant {variant!r}{nearest(variant, variants)}"
+        variants = document.data.get("variants")
+        if not isinstance(variants, dict) or variant not in variants:
+            message = f"no variant {variant!r}{nearest(variant, variants if isinstance(variants, dict) else ())}"
             raise ScenarioError([document.problem(("variants",), message)])
         document = overlay(document, _part(document, ("variants", variant)))
     return document
@@ -44,15 +44,17 @@ def _extended(folder: Path, content: Content, seen: tuple[str, ...]) -> Located:
     base_id = document.data.get("extends")
     if base_id is None:
         return document
+    if not isinstance(base_id, str):
+        raise ScenarioError([document.problem(("extends",), "extends: should be the id of a scenario")])
     if base_id in (*seen, name):
-        circle = " → ".join((*seen, name, str(base_id)))
+        circle = " → ".join((*seen, name, base_id))
         raise ScenarioError([document.problem(("extends",), f"extensions in a circle: {circle}")])
     known = content.scenarios()
-    beside = folder.parent.parent / str(base_id)
-    if isinstance(base_id, str) and ".." not in base_id and (beside / "scenario.yaml").is_file():
+    beside = folder.parent.parent / base_id
+    if ".." not in base_id and (beside / "scenario.yaml").is_file():
         known = {**known, base_id: beside}
     if base_id not in known:
-        message = f"unknown scenario {base_id!r}{nearest(str(base_id), known)}"
+        message = f"unknown scenario {base_id!r}{nearest(base_id, known)}"
         raise ScenarioError([document.problem(("extends",), message)])
     base = _extended(known[base_id], content, (*seen, name))
     for key in NOT_INHERITED:
@@ -88,7 +90,7 @@ def _merge(base: Any, upper: Any, path: tuple[Any, ...], places: Any, upper_plac
                 below = (*path, key)
                 merged[key] = _merge(base.get(key), value, below, places, upper_places)
         if path in upper_places:
-            places.setdefault(path, upper_places[path])
+            places[path] = upper_places[path]
         return merged
     for old in [p for p in places if p[: len(path)] == path]:
         del places[old]

@@ -29,21 +29,26 @@ def select(loader: Loader, what: Iterable[str]) -> list[LoadedScenario]:
     problems: list[Problem] = []
     loaded: dict[str, LoadedScenario] = {}
     for folder, variant in _all(loader, what):
-        try:
-            found = loader.load(folder, None if variant == "*" else variant)
-        except ScenarioError as error:
-            problems += [problem for problem in error.problems if problem not in problems]
-            continue
-        loaded.setdefault(found.name, found)
-        if variant == "*":
-            for name in found.scenario.variants:
-                other = loader.load(folder, name)
-                loaded.setdefault(other.name, other)
+        found = _loaded(loader, folder, None if variant == "*" else variant, problems)
+        others = found.scenario.variants if found and variant == "*" else ()
+        for item in (found, *(_loaded(loader, folder, name, problems) for name in others)):
+            if item:
+                loaded.setdefault(item.name, item)
     if problems:
         raise ScenarioError(problems)
     if not loaded:
         raise InputError("no scenario was named" + nearest("", loader.content.scenarios()))
     return list(loaded.values())
+
+
+def _loaded(
+    loader: Loader, folder: Path, variant: str | None, problems: list[Problem]
+) -> LoadedScenario | None:
+    try:
+        return loader.load(folder, variant)
+    except ScenarioError as error:
+        problems += [problem for problem in error.problems if problem not in problems]
+        return None
 
 
 def _all(loader: Loader, what: Iterable[str]) -> Iterator[tuple[Path, str | None]]:
@@ -54,6 +59,8 @@ def _all(loader: Loader, what: Iterable[str]) -> Iterator[tuple[Path, str | None
 def _folders(loader: Loader, item: str, seen: tuple[Path, ...]) -> Iterator[tuple[Path, str | None]]:
     name, _, variant = item.partition("@")
     path = Path(name)
+    if not name:  # as a path it would be the folder that one stands in
+        raise InputError(f"no scenario ''{nearest(name, loader.content.scenarios())}")
     if path.suffix in (".yaml", ".yml") and path.is_file():
         if path.name == "scenario.yaml":
             yield path.parent, variant or None

@@ -42,8 +42,8 @@ def in_language(text: Mapping[str, str], lang: str) -> str:
 def localise(value: Any, lang: str, languages: frozenset[str]) -> Any:
     """Return a JSON value with every map from language to value replaced by the one for ``lang``.
 
-    A map counts as such where its keys are all languages of the scenario and one of them is English
-    or ``lang``.
+    A map counts as such where its keys are all languages; without ``lang`` among them it stands for
+    its English value, or its first.
     """
     if isinstance(value, list):
         return [localise(item, lang, languages) for item in value]

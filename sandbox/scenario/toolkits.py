@@ -139,11 +139,13 @@ def _locales(content: Content) -> dict[str, dict[str, Any]]:
 
 @cache
 def _read(path: Path) -> Toolkit:
-    source = path.read_text("utf-8")
     try:
+        source = path.read_text("utf-8")
         tree = ast.parse(source)
     except SyntaxError as error:
         raise ScenarioError([Problem(str(path), error.lineno or 0, f"not Python: {error.msg}")]) from error
+    except ValueError as error:  # not UTF-8, or a NUL
+        raise ScenarioError([Problem(str(path), 0, f"not Python: {error}")]) from error
     tools: dict[str, Tool] = {}
     world: dict[str, dict[str, Any]] = {}
     for node in tree.body:
@@ -171,7 +173,7 @@ def _target(node: ast.Assign | ast.AnnAssign) -> str | None:
 def _literal(path: Path, node: ast.expr | None, what: str) -> Any:
     try:
         return ast.literal_eval(node) if node is not None else None
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         line = getattr(node, "lineno", 0)
         raise ScenarioError([Problem(str(path), line, f"{what} must be a literal")]) from error
 

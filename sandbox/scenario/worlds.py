@@ -69,8 +69,9 @@ class WorldReader:
             if data.data is None:
                 return None
         elif isinstance(given[name], str):
-            path = self._inside(given[name], place)
-            data = located.load(_localised(path, lang), shown=_shown(_localised(path, lang)))
+            path = _localised(self._inside(given[name], place), lang)
+            self._inside(os.path.join(os.path.dirname(given[name]), path.name), place)
+            data = located.load(path, shown=_shown(path))
         else:
             size = len(place)
             places = {p[size:]: at for p, at in self._document.places.items() if p[:size] == place}
@@ -83,9 +84,15 @@ class WorldReader:
         declared, line = self._document.place(place)
         home = Path(declared).resolve().parent if declared else self._folder.resolve()
         path = home / name
-        if os.path.isabs(name) or not path.resolve().is_relative_to(home):
+        try:
+            leaves = os.path.isabs(name) or not path.resolve().is_relative_to(home)
+            exists = path.exists()
+        except (OSError, RuntimeError, ValueError) as error:  # too long, a circle of links, a NUL
+            message = f"{name[:60]!r} cannot be the path of a file"
+            raise ScenarioError([Problem(declared, line, message)]) from error
+        if leaves:
             raise ScenarioError([Problem(declared, line, f"{name!r} leaves the scenario's folder")])
-        if not path.exists():
+        if not exists:
             raise ScenarioError([Problem(declared, line, f"there is no {name!r} beside this file")])
         return path
 
@@ -94,8 +101,9 @@ class WorldReader:
         place = ("world", "files")
         if isinstance(given, dict):
             for name, text in given.items():
-                if os.path.isabs(name) or ".." in Path(name).parts:
-                    message = f"{name!r} leaves the agent's folder"
+                parts = Path(name).parts
+                if os.path.isabs(name) or ".." in parts or not parts or "\0" in name:
+                    message = f"{name!r} is no path inside the agent's folder"
                     raise ScenarioError([self._document.problem((*place, name), message)])
                 yield name, text.encode()
             return
@@ -106,7 +114,8 @@ class WorldReader:
         merged = {n: p for top in (folder, localised) if top.is_dir() for n, p in _tree(top)}
         total = 0
         for name, path in sorted(merged.items()):
-            self._inside(str(path.relative_to(folder.parent)), place)
+            below = os.path.join(os.path.dirname(given.rstrip("/")), path.relative_to(folder.parent))
+            self._inside(below, place)
             if path.is_symlink() or not path.is_file():
                 message = f"{name!r} in {given!r} is not a regular file"
                 raise ScenarioError([self._document.problem(place, message)])

@@ -1,0 +1,33 @@
+"""The command line. It has no logic of its own: it reads arguments, calls the engine, prints.
+
+Nothing heavy is imported before a command needs it: ``sandbox --help`` loads none of langgraph,
+litellm, docker and textual, which a test checks.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def main() -> None:
+    """Run the command line; the entry point of ``sandbox``."""
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    from sandbox.cli.app import app
+    from sandbox.errors import SandboxError
+
+    try:
+        app(prog_name="sandbox")
+    except SandboxError as error:
+        if "--debug" in sys.argv:
+            raise
+        from sandbox.cli.output import complain
+
+        complain(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)

@@ -1,0 +1,155 @@
+"""``sandbox tool`` and ``sandbox monitor``: what there is and what it does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sandbox.cli.context import Settings
+from sandbox.cli.output import Json, console, print_json, table
+from sandbox.errors import InputError
+
+if TYPE_CHECKING:
+    from sandbox.oversight.library import Family
+    from sandbox.scenario.toolkits import Tool, Toolkit
+
+tools = typer.Typer(help="Tools: list, show.", no_args_is_help=True)
+monitors = typer.Typer(help="Monitors: list, show.", no_args_is_help=True)
+
+
+@tools.command("list")
+def list_tools(context: typer.Context, as_json: Json = False) -> None:
+    """List all tools with their labels."""
+    toolkits = Settings.of(context).loader.catalogue.toolkits()
+    found = [tool for toolkit in toolkits for tool in toolkit.tools.values()]
+    if as_json:
+        print_json({"tools": [_tool(tool) for tool in found]})
+        return
+    table(("tool", "labels", "does"), [(t.name, ", ".join(t.labels) or "–", t.description) for t in found])
+
+
+@tools.command("show")
+def show_tool(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="A toolkit (mail) or a tool (mail.send).")],
+    lang: Annotated[str, typer.Option(help="Language of descriptions.")] = "en",
+    as_json: Json = False,
+) -> None:
+    """Show a toolkit or a tool: parameters, labels, the shape of its world section."""
+    catalogue = Settings.of(context).loader.catalogue
+    if problem := catalogue.problem_with(name):
+        raise InputError(problem)
+    toolkit = catalogue.toolkit(name.partition(".")[0])
+    chosen = [toolkit.tools[name]] if "." in name else list(toolkit.tools.values())
+    if as_json:
+        print_json(_toolkit(toolkit) | {"tools": [_tool(tool) for tool in chosen]})
+        return
+    out = console()
+    out.print(f"{toolkit.name}  {toolkit.description}", style="bold")
+    for tool in chosen:
+        description, parameters = catalogue.in_language(tool, lang)
+        out.print(f"\n{tool.name}  {description}")
+        if tool.labels or tool.recipients or tool.paths:
+            out.print(f"  labels: {', '.join((*tool.labels, *_named(tool)))}", style="dim")
+        for key, schema in parameters["properties"].items():
+            need = "" if key in parameters["required"] else f", default {schema.get('default')!r}"
+            out.print(f"  {key} ({_kind(schema)}{need}): {schema.get('description', '')}")
+    for section, schema in toolkit.world.items():
+        out.print(f"\nworld.{section}", style="bold")
+        out.print_json(data=schema)
+
+
+@monitors.command("list")
+def list_monitors(context: typer.Context, as_json: Json = False) -> None:
+    """List all monitors by family."""
+    families = Settings.of(context).library.choose(None)
+    if as_json:
+        print_json({"monitors": [item for family in families for item in _family(family)]})
+        return
+    rows = [
+        (item["name"], item["stage"], item["verdict"], item["severity"], item["summary"])
+        for family in families
+        for item in _family(family)
+    ]
+    table(("monitor", "stage", "verdict", "severity", "sees"), rows)
+
+
+@monitors.command("show")
+def show_monitor(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="A family (canary) or a monitor (canary.sent).")],
+    as_json: Json = False,
+) -> None:
+    """Show a family of monitors, or one of them."""
+    family = Settings.of(context).library.family(name.partition(".")[0])
+    found = [item for item in _family(family) if "." not in name or item["name"] == name]
+    if not found:
+        from sandbox.errors import nearest
+
+        known = [monitor.name for monitor in family.monitors]
+        raise InputError(f"unknown monitor {name!r}{nearest(name, known)}")
+    if as_json:
+        print_json({"family": family.name, "file": str(family.path), "sha256": family.digest, "monitors": found})
+        return
+    out = console()
+    out.print(f"{family.name}  {family.title}", style="bold")
+    out.print(f"{family.path}  sha256 {family.digest}", style="dim")
+    for item in found:
+        out.print(f"\n{item.pop('name')}", style="bold")
+        table(("", ""), [(key, value if isinstance(value, str) else str(value)) for key, value in item.items() if value])
+
+
+def _family(family: Family) -> list[dict[str, Any]]:
+    from sandbox.oversight.monitor import PythonMonitor
+    from sandbox.oversight.rules import RuleMonitor
+
+    found = []
+    for monitor in family.monitors:
+        item: dict[str, Any] = {"name": monitor.name, "stage": monitor.stage, "summary": monitor.summary}
+        if isinstance(monitor, RuleMonitor):
+            rule = monitor.rule
+            item |= {"kind": "rule", "verdict": rule.verdict, "severity": rule.severity, "score": rule.score}
+            item |= {"when": rule.when.strip(), "tools": list(rule.tools), "labels": list(rule.labels)}
+            item |= {"tags": list(rule.tags)}
+        elif isinstance(monitor, PythonMonitor):
+            marked = monitor.marked
+            item |= {"kind": "python", "verdict": marked.verdict, "severity": marked.severity}
+            item |= {"tags": list(marked.tags)}
+        found.append(item)
+    return found
+
+
+def _toolkit(toolkit: Toolkit) -> dict[str, Any]:
+    return {
+        "toolkit": toolkit.name,
+        "description": toolkit.description,
+        "file": str(toolkit.path),
+        "world": toolkit.world,
+    }
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    return {
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": tool.parameters,
+        "labels": list(tool.labels),
+        "recipients": list(tool.recipients),
+        "paths": list(tool.paths),
+        "annotations": tool.annotations,
+    }
+
+
+def _named(tool: Tool) -> list[str]:
+    found = []
+    for label in ("recipients", "paths", "shell", "python"):
+        if names := getattr(tool, label):
+            found.append(f"{label}: {', '.join(names)}")
+    return found
+
+
+def _kind(schema: dict[str, Any]) -> str:
+    from sandbox.guest.arguments import describe
+
+    return describe(schema)

@@ -1,0 +1,80 @@
+"""What the commands share: where content and runs are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from sandbox.errors import InputError
+
+if TYPE_CHECKING:
+    from sandbox.oversight.library import Library
+    from sandbox.scenario.content import Content
+    from sandbox.scenario.loading import Loader
+    from sandbox.trace.store import Store
+
+STORE = Path("runs") / "sandbox.db"
+"""The store's place below the workspace."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What stands before a command."""
+
+    store_url: str | None
+    workspace_folder: Path | None
+    debug: bool
+
+    @classmethod
+    def of(cls, context: typer.Context) -> Settings:
+        """Return the settings of a command's context."""
+        found = context.find_object(cls)
+        assert found is not None
+        return found
+
+    @cached_property
+    def workspace(self) -> Path:
+        """The workspace's folder: as given, or found from the current folder upwards."""
+        from sandbox.scenario.content import find_workspace
+
+        if self.workspace_folder is None:
+            return find_workspace(Path.cwd())
+        if not self.workspace_folder.is_dir():
+            raise InputError(f"--workspace: {self.workspace_folder} is no folder")
+        return self.workspace_folder
+
+    @cached_property
+    def content(self) -> Content:
+        """The content of the workspace."""
+        from sandbox.scenario.content import Content
+
+        return Content(self.workspace)
+
+    @cached_property
+    def loader(self) -> Loader:
+        """Loads the workspace's scenarios."""
+        from sandbox.scenario.loading import Loader
+
+        return Loader(self.content)
+
+    @cached_property
+    def library(self) -> Library:
+        """The workspace's monitors."""
+        from sandbox.oversight.library import Library
+
+        return Library(self.content, self.loader.catalogue)
+
+    def open_store(self) -> Store:
+        """Open the store; runs whose process is gone are marked interrupted, with a word about it."""
+        from sandbox.cli.output import note
+        from sandbox.session.recovery import mark_interrupted
+        from sandbox.trace.store import Store
+
+        store = Store(self.store_url or str(self.workspace / STORE))
+        for run in mark_interrupted(store):
+            note(f"run {run} was interrupted: its process is gone")
+        return store

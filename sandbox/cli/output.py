@@ -1,0 +1,73 @@
+"""Printing: tables for people on stdout, one JSON document with ``--json``, notes on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sandbox.errors import SandboxError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
+
+
+@cache
+def console() -> Console:
+    """Return the console of stdout; markup in texts is never obeyed."""
+    from rich.console import Console
+
+    return Console(markup=False, highlight=False, emoji=False, soft_wrap=False)
+
+
+@cache
+def errors() -> Console:
+    """Return the console of stderr."""
+    from rich.console import Console
+
+    return Console(stderr=True, markup=False, highlight=False, emoji=False)
+
+
+def print_json(data: Any) -> None:
+    """Print one JSON document; plain ASCII, so that nothing in it can act on a terminal."""
+    json.dump(data, sys.stdout, indent=2)
+    sys.stdout.write("\n")
+
+
+def note(text: str) -> None:
+    """Print a word to stderr."""
+    from rich.text import Text
+
+    from sandbox.report.plain import plain
+
+    errors().print(Text(plain(text), style="dim"))
+
+
+def complain(error: SandboxError) -> None:
+    """Print an error for its user."""
+    from rich.text import Text
+
+    from sandbox.report.plain import plain
+
+    errors().print(Text("error: ", style="red bold").append(plain(str(error)), style=""), soft_wrap=True)
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a table; cells are text, rich renderables pass as they are."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from sandbox.report.plain import plain
+
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for index, heading in enumerate(headings):
+        made.add_column(heading, overflow="fold", no_wrap=index == 0)
+    for row in rows:
+        made.add_row(*(cell if isinstance(cell, Text) else plain(str(cell)) for cell in row))
+    console().print(made)

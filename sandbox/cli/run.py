@@ -1,0 +1,224 @@
+"""``sandbox run``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sandbox.cli.context import Settings
+from sandbox.cli.output import Json, console, note, print_json, table
+from sandbox.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from sandbox.oversight.escalation import Decider
+    from sandbox.oversight.library import Family
+    from sandbox.session.plan import RunPlan, RunResult
+    from sandbox.trace.store import Store
+
+MODES = ("observe", "enforce")
+ESCALATIONS = ("ask", "deny", "allow")
+FAIL_ON = {
+    "unsafe": ("unsafe",),
+    "attempted": ("unsafe", "attempted"),
+}
+
+
+def run(
+    context: typer.Context,
+    what: Annotated[list[str], typer.Argument(help="Scenarios, families, folders, suites; @variant behind.")],
+    model: Annotated[
+        list[str],
+        typer.Option("--model", "-m", help="provider/model, scripted/safe, cassette/FILE; repeatable.", metavar="MODEL"),
+    ],
+    monitors: Annotated[
+        str | None, typer.Option(help="Monitor families, with commas; 'none' for none.", metavar="NAMES")
+    ] = None,
+    mode: Annotated[str, typer.Option(help="observe, or enforce what monitors decide.")] = "observe",
+    isolation: Annotated[str, typer.Option(help="auto, docker or bubblewrap.")] = "auto",
+    lang: Annotated[str, typer.Option(help="Languages with commas, or 'all'; where a scenario has them.")] = "en",
+    tool_lang: Annotated[str | None, typer.Option(help="Language of tool descriptions; the run's if left out.")] = None,
+    repeat: Annotated[int, typer.Option(min=1, help="Runs of each, with seeds counted up.")] = 1,
+    seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
+    limit: Annotated[list[str] | None, typer.Option(help="KEY=VALUE in place of a scenario's; repeatable.")] = None,
+    at_once: Annotated[int | None, typer.Option("--at-once", "-j", min=1, help="Runs at the same time.")] = None,
+    on_escalate: Annotated[str | None, typer.Option(help="ask, deny or allow; asks where a person is there.")] = None,
+    record: Annotated[str | None, typer.Option(help="Write the model's replies to a cassette.", metavar="FILE")] = None,
+    image: Annotated[str | None, typer.Option(help="Image of the Docker back end.")] = None,
+    fail_on: Annotated[str | None, typer.Option(help="Exit with 1 where a run is unsafe, or attempted.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Run scenarios with a model and store every trace."""
+    _check("--mode", mode, MODES)
+    _check("--fail-on", fail_on, FAIL_ON)
+    _check("--on-escalate", on_escalate, ESCALATIONS)
+    settings = Settings.of(context)
+    from sandbox.cli.live import LiveView
+
+    decider, person = _decider(on_escalate, as_json)
+    plans = _plans(
+        settings, what, model, monitors, mode, isolation, lang, tool_lang, repeat, seed,
+        _limits(limit or []), record, image, decider,
+    )  # fmt: skip
+    with settings.open_store() as store, LiveView(len(plans), quiet=as_json) as view:
+        if person is not None:
+            person.view = view
+        results = _execute(plans, store, at_once or os.cpu_count() or 1, view)
+    _print(settings, results, plans, as_json)
+    if fail_on and any(result.safety in FAIL_ON[fail_on] for result in results):
+        raise typer.Exit(1)
+
+
+def _check(option: str, value: str | None, known: Any) -> None:
+    if value is not None and value not in known:
+        raise InputError(f"{option}: unknown value {value!r}{nearest(value, known)}")
+
+
+def _decider(wanted: str | None, as_json: bool) -> tuple[Decider, Any]:
+    from sandbox.cli.ask import Person, is_there
+    from sandbox.oversight.escalation import Always
+
+    if wanted == "ask" and not is_there():
+        raise InputError("--on-escalate ask: there is no terminal to ask at")
+    if wanted == "ask" or (wanted is None and is_there() and not as_json):
+        person = Person()
+        return person, person
+    return Always(allow=wanted == "allow"), None
+
+
+def _limits(given: Sequence[str]) -> dict[str, float]:
+    found = {}
+    for item in given:
+        name, equals, value = item.partition("=")
+        try:
+            found[name] = float(value)
+        except ValueError:
+            equals = ""
+        if not equals:
+            raise InputError(f"--limit: write KEY=NUMBER, not {item!r}")
+    return {name: int(value) if value.is_integer() else value for name, value in found.items()}
+
+
+def _plans(
+    settings: Settings, what: list[str], models: list[str], monitors: str | None, mode: str,
+    isolation: str, lang: str, tool_lang: str | None, repeat: int, seed: int,
+    limits: dict[str, float], record: str | None, image: str | None, decider: Decider,
+) -> list[RunPlan]:  # fmt: skip
+    """Return every run that is meant: all input is checked before the first one starts."""
+    from sandbox.isolation.choose import backend
+    from sandbox.models.resolve import resolve
+    from sandbox.scenario.schema import Limits
+    from sandbox.scenario.selection import select
+    from sandbox.session.meter import with_overrides
+    from sandbox.session.plan import RunPlan
+    from sandbox.session.recovery import reap
+
+    with_overrides(Limits.model_validate({}), limits)
+    sources = {name: _recorded(resolve(name), record) for name in models}
+    scenarios = select(settings.loader, what)
+    chosen = backend(isolation, image)
+    reap([chosen])
+    plans = []
+    for scenario in scenarios:
+        families = _families(settings, monitors, scenario.scenario.monitors)
+        for language in _languages(lang, scenario.scenario.languages):
+            for name, source in sources.items():
+                for number in range(seed, seed + repeat):
+                    plans.append(
+                        RunPlan(
+                            scenario.instance(language, number), name, source, chosen,
+                            scenario.catalogue, families, decider, mode,  # type: ignore[arg-type]
+                            tool_lang or language, limits=limits,
+                        )
+                    )  # fmt: skip
+    if not plans:
+        raise InputError(f"none of these scenarios exists in {lang!r}")
+    for plan in plans:
+        plan.model(plan.instance)  # a scripted model may name a reference that is not there
+    return plans
+
+
+def _recorded(source: Any, path: str | None) -> Any:
+    if path is None:
+        return source
+    from pathlib import Path
+
+    from sandbox.models.cassette import RecordingModel
+
+    return lambda instance: RecordingModel(source(instance), Path(path))
+
+
+def _families(settings: Settings, given: str | None, wanted: Any) -> tuple[Family, ...]:
+    if given is None:
+        return settings.library.choose(wanted)
+    names = [name.strip() for name in given.split(",") if name.strip()]
+    return settings.library.choose([] if names == ["none"] else names)
+
+
+def _languages(given: str, known: tuple[str, ...]) -> list[str]:
+    if given == "all":
+        return list(known)
+    return [lang for lang in (item.strip() for item in given.split(",")) if lang in known]
+
+
+def _execute(plans: list[RunPlan], store: Store, at_once: int, view: Any) -> tuple[RunResult, ...]:
+    from sandbox.session.batch import execute
+
+    async def together() -> tuple[RunResult, ...]:
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        batch = await execute(plans, store, at_once=at_once, watchers=(view.watch,), done=view.done)
+        return batch.results
+
+    try:
+        return asyncio.run(together())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
+def _print(settings: Settings, results: tuple[RunResult, ...], plans: list[RunPlan], as_json: bool) -> None:
+    from sandbox.report import summary
+
+    if as_json:
+        print_json({"runs": [r.as_data() for r in results], "summary": summary.as_data(results)})
+        return
+    out = console()
+    out.print(summary.runs_table(results, width=out.width))
+    _print_monitors(results)
+    for reason in summary.errors_of(results):
+        note(f"environment: {reason}")
+    out.print()
+    out.print(summary.paper(results, _facts(results, plans)), soft_wrap=True)
+    worst = next((r for r in results if r.safety == "unsafe"), results[0])
+    out.print(f"\nnext: sandbox replay {worst.id}", style="bold")
+
+
+def _print_monitors(results: tuple[RunResult, ...]) -> None:
+    seen: dict[str, list[int]] = {}
+    for result in results:
+        for name in {str(verdict["monitor"]) for verdict in result.verdicts}:
+            counts = seen.setdefault(name, [0, 0, 0])
+            counts[0 if result.safety != "safe" else 2 if result.benign else 1] += 1
+    if seen:
+        console().print()
+        heading = ("monitor", "harmful runs", "safe runs", "benign twins")
+        table(heading, [(name, *counts) for name, counts in sorted(seen.items())])
+
+
+def _facts(results: tuple[RunResult, ...], plans: list[RunPlan]) -> dict[str, Any]:
+    from importlib.metadata import version
+
+    seeds = sorted({r.seed for r in results})
+    names = sorted({family.name for plan in plans for family in plan.families})
+    return {
+        "version": version("agent-risk-sandbox"),
+        "isolation": results[0].isolation,
+        "mode": results[0].mode,
+        "monitors": ", ".join(names) or "none",
+        "seeds": f"{seeds[0]}–{seeds[-1]}" if len(seeds) > 1 else str(seeds[0]),
+    }

@@ -1,0 +1,134 @@
+"""``sandbox runs``: list, show, verify."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sandbox.cli.context import Settings
+from sandbox.cli.output import Json, console, print_json, table
+
+if TYPE_CHECKING:
+    from sandbox.trace.tables import RunRow
+
+app = typer.Typer(help="Stored runs: list, show, verify.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_(
+    context: typer.Context,
+    scenario: Annotated[str | None, typer.Option(help="Only runs of this scenario.")] = None,
+    family: Annotated[str | None, typer.Option(help="Only runs of this family.")] = None,
+    model: Annotated[str | None, typer.Option(help="Only runs with this model.")] = None,
+    safety: Annotated[str | None, typer.Option(help="Only safe, attempted or unsafe ones.")] = None,
+    status: Annotated[str | None, typer.Option(help="Only running, finished or interrupted ones.")] = None,
+    limit: Annotated[int, typer.Option(min=0, help="The newest so many; 0 for all.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """List stored runs, newest first."""
+    with Settings.of(context).open_store() as store:
+        rows = store.runs(
+            scenario=scenario, family=family, model=model, safety=safety, status=status, limit=limit
+        )
+    if as_json:
+        print_json({"runs": [_data(row) for row in rows]})
+        return
+    from sandbox.report.summary import coloured
+
+    cells = [
+        (
+            row.id, _time(row.started), row.scenario, row.model, row.lang, row.mode,
+            coloured(row.task or row.status), coloured(row.safety or "–"),
+            len((row.result or {}).get("verdicts", ())),
+        )
+        for row in rows
+    ]  # fmt: skip
+    table(("run", "started", "scenario", "model", "lang", "mode", "task", "safety", "verdicts"), cells)
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    run: Annotated[str, typer.Argument(help="A run, or the beginning of its id.")],
+    as_json: Json = False,
+) -> None:
+    """Show one run: how it was obtained, what came of it, what monitors said."""
+    with Settings.of(context).open_store() as store:
+        row = store.run(run)
+        start = next(iter(store.events(row.id)), None)
+        said = store.content(start) if start else {}
+    if as_json:
+        print_json({"run": _data(row), "start": said})
+        return
+    out = console()
+    out.print(f"{row.id}  {row.scenario}  {row.model}", style="bold")
+    result = row.result or {}
+    lines = {
+        "status": row.status,
+        "outcome": f"{row.task} / {row.safety}" if row.task else "–",
+        "reason": result.get("reason", ""),
+        "started": _time(row.started),
+        "seconds": result.get("seconds", "–"),
+        "calls": result.get("tool_calls", "–"),
+        "tokens": result.get("tokens", "–"),
+        "cost": f"{result.get('cost_eur', 0):.4f} EUR",
+        "isolation": row.isolation,
+        "mode": row.mode,
+        "language": row.lang,
+        "seed": row.seed,
+        "events": row.events,
+        "head": row.head or "–",
+        "scenario sha256": said.get("scenario_sha256", "–"),
+        "versions": ", ".join(f"{k} {v}" for k, v in said.get("versions", {}).items()),
+    }
+    table(("", ""), [(key, value) for key, value in lines.items() if value != ""])
+    verdicts = result.get("verdicts", ())
+    if verdicts:
+        out.print()
+        rows = [(v["event"], v["monitor"], v["verdict"], v["severity"], v["reason"]) for v in verdicts]
+        table(("event", "monitor", "verdict", "severity", "reason"), rows)
+    out.print(f"\nnext: sandbox replay {row.id}", style="bold")
+
+
+@app.command()
+def verify(
+    context: typer.Context,
+    runs: Annotated[list[str] | None, typer.Argument(help="Runs; all if left out.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Prove that stored runs are untouched: chain, texts, outcome."""
+    from sandbox.trace.verify import verify as check
+
+    with Settings.of(context).open_store() as store:
+        rows = [store.run(name) for name in runs] if runs else store.runs()
+        found = [check(store, row) for row in rows]
+    ok = all(item.ok for item in found)
+    if as_json:
+        shown = [{k: getattr(item, k) for k in ("id", "ok", "event", "problem")} for item in found]
+        print_json({"ok": ok, "runs": shown})
+    else:
+        bad = [(i.id, "–" if i.event is None else i.event, i.problem) for i in found if not i.ok]
+        if bad:
+            table(("run", "event", "problem"), bad)
+        count = sum(item.events for item in found)
+        verdict = "all untouched" if ok else f"{len(bad)} not as they were written"
+        console().print(f"{len(found)} runs, {count} events: {verdict}", style="bold")
+    if not ok:
+        raise typer.Exit(1)
+
+
+def _data(row: RunRow) -> dict[str, Any]:
+    """Return a run as ``--json`` prints it, finished or not."""
+    base = {
+        "id": row.id, "scenario": row.scenario, "family": row.family, "model": row.model,
+        "isolation": row.isolation, "mode": row.mode, "lang": row.lang, "seed": row.seed,
+        "task": row.task, "safety": row.safety, "verdicts": [], "tool_calls": None, "tokens": None,
+        "cost_eur": None, "energy_kwh": None, "seconds": None, "head": row.head,
+    }  # fmt: skip
+    return {**base, **(row.result or {}), "status": row.status, "started": row.started, "ended": row.ended}
+
+
+def _time(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,36 @@
+"""Text from agents and worlds, made harmless for a terminal.
+
+Escape sequences, control and direction signs become visible; nothing is removed, so that a reader
+sees what was there. Used for every text that an agent, a model or a scenario could have written.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_HARMFUL = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
+)
+_PICTURES = 0x2400  # U+2400 … U+2420 picture the control characters U+0000 … U+0020
+
+
+def plain(text: str) -> str:
+    """Return a text that can be printed: line ends and tabs stay, all other controls show."""
+    return _HARMFUL.sub(_visible, text)
+
+
+def one_line(text: str, width: int = 100) -> str:
+    """Return the beginning of a text on one line."""
+    joined = " ".join(plain(text).split())
+    return joined if len(joined) <= width else joined[: width - 1] + "…"
+
+
+def _visible(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    if code < 0x20:
+        return chr(_PICTURES + code)
+    if code == 0x7F:
+        return "\u2421"
+    name = unicodedata.name(found[0], "")
+    return f"⟨U+{code:04X}{' ' + name if name and code > 0xFF else ''}⟩"

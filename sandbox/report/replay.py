@@ -1,0 +1,143 @@
+"""A run told event by event, as text for a terminal or a pipe."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.text import Text
+
+from sandbox.report.plain import plain
+from sandbox.trace.events import Event
+from sandbox.trace.store import Store
+from sandbox.trace.tables import RunRow
+
+_INDENT = "      "
+_STYLES = {
+    "verdict": "yellow", "gate.decision": "red", "tool.intent": "cyan", "model.reply": "green",
+    "monitor.error": "red", "model.error": "red", "limit": "yellow", "run.score": "bold",
+    "run.interrupted": "red",
+}  # fmt: skip
+LINES = 40
+"""Lines of one text that are shown unless all are asked for."""
+
+
+def tell(store: Store, row: RunRow, *, full: bool = False) -> Iterator[Text]:
+    """Yield the lines of a replay.
+
+    Args:
+        store: Where the run is.
+        row: The run.
+        full: Show whole texts, not just their first lines.
+    """
+    yield Text(f"{row.scenario}  {row.model}  {row.mode}  {row.isolation}  {row.lang}  seed {row.seed}", "bold")
+    outcome = f"{row.task} / {row.safety}" if row.task else row.status
+    yield Text(f"run {row.id}  {_time(row.started)}  {outcome}")
+    for item in store.events(row.id):
+        yield from _event(item, store.content(item), full)
+
+
+def _event(item: Event, data: Any, full: bool) -> Iterator[Text]:
+    style = _STYLES.get(item.kind, "dim")
+    agent = f" {plain(item.agent)}" if item.agent else ""
+    tell_of = _TELLERS.get(item.kind, _other)
+    first, *rest = tell_of(data)
+    head, *more = first.splitlines() or [""]
+    yield Text(f"{item.seq:>4}  {item.kind}{agent}  ", style).append(plain(head), "")
+    texts = [line for text in ("\n".join(more), *rest) if text for line in plain(text).splitlines()]
+    shown = texts if full else texts[:LINES]
+    for line in shown:
+        yield Text(_INDENT + line)
+    if len(shown) < len(texts):
+        yield Text(f"{_INDENT}… {len(texts) - len(shown)} lines more: --full", "dim")
+
+
+def _start(data: Any) -> list[str]:
+    limits = ", ".join(f"{k} {v:g}" for k, v in data["limits"].items())
+    return [f"{data['scenario']}", f"limits: {limits}", f"monitors: {', '.join(data['monitors'])}"]
+
+
+def _container(data: Any) -> list[str]:
+    controls = [f"{name}: {value}" for name, value in data["controls"].items()]
+    return [f"{data['backend']} {data['version']}, image {data['image']}", *controls]
+
+
+def _message(data: Any) -> list[str]:
+    calls = [f"→ {c['function']['name']} {c['function']['arguments']}" for c in data.get("tool_calls", ())]
+    return [f"{data['role']}:", str(data.get("content") or ""), *calls]
+
+
+def _request(data: Any) -> list[str]:
+    return [f"turn {data['turn'] + 1}, {data['messages']} messages"]
+
+
+def _reply(data: Any) -> list[str]:
+    usage = data["usage"]
+    told = [f"turn {data['turn'] + 1}, {usage['input_tokens']}+{usage['output_tokens']} tokens"]
+    if data.get("reasoning"):
+        told.append("(reasoning) " + data["reasoning"])
+    if data["text"]:
+        told.append(data["text"])
+    return told + [f"→ {c['name']} {_short(c.get('arguments', c.get('raw')))}" for c in data["calls"]]
+
+
+def _intent(data: Any) -> list[str]:
+    return [f"{data['tool']} {_short(data.get('arguments', data.get('raw')))}"]
+
+
+def _result(data: Any) -> list[str]:
+    effects = [_effect(effect) for effect in data["effects"]]
+    return [f"{data['tool']}: {data['status']}", data["text"], *effects]
+
+
+def _effect(effect: Any) -> str:
+    detail = effect.get("detail") or {}
+    if effect["kind"] == "world":
+        changes = [f"{op['op']} {op['path']} {_short(op.get('value'), 160)}" for op in detail["patch"]]
+        return "\n".join(f"± world {change}" for change in changes)
+    return f"± {effect['kind']} {effect['action']} {effect['target']} ({effect['status']})"
+
+
+def _verdict(data: Any) -> list[str]:
+    return [f"{data['verdict'].upper()} by {data['monitor']} ({data['severity']}, {data['stage']}): {data['reason']}"]
+
+
+def _decision(data: Any) -> list[str]:
+    done = "carried out" if data["carried_out"] else "not carried out"
+    by = f", decided by {data['decided_by']}" if "decided_by" in data else ""
+    return [f"{data['verdict']} asked for by {data['monitor']}: {done} ({data['mode']}{by})"]
+
+
+def _score(data: Any) -> list[str]:
+    conditions = [f"{k}: {str(v).lower()}" for k, v in data["conditions"].items() if v is not None]
+    reason = [f"reason: {data['reason']}"] if data["reason"] else []
+    return [f"task {data['task']}, safety {data['safety']}", *conditions, *reason]
+
+
+def _other(data: Any) -> list[str]:
+    return [_short(data)]
+
+
+def _short(value: Any, width: int = 2000) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= width else text[:width] + "…"
+
+
+def _time(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+_TELLERS: dict[str, Callable[[Any], list[str]]] = {
+    "run.start": _start,
+    "container.open": _container,
+    "message": _message,
+    "model.request": _request,
+    "model.reply": _reply,
+    "tool.intent": _intent,
+    "tool.result": _result,
+    "verdict": _verdict,
+    "gate.decision": _decision,
+    "run.score": _score,
+}

@@ -1,0 +1,53 @@
+"""One suite for every isolation back end: what is asked of one is asked of all."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from functools import cache
+from typing import Any
+
+import pytest
+from rig import Opener, Rig, spec
+
+from sandbox.isolation.base import Backend, Container
+from sandbox.isolation.bubblewrap import Bubblewrap
+from sandbox.isolation.docker import Docker
+
+BACKENDS = {"docker": Docker, "bubblewrap": Bubblewrap}
+
+
+@cache
+def _backend(name: str) -> Backend:
+    made: Backend = BACKENDS[name]()
+    return made
+
+
+@pytest.fixture(params=[pytest.param("docker", marks=pytest.mark.docker), "bubblewrap"])
+def backend(request: pytest.FixtureRequest) -> Backend:
+    """Each back end in turn; a missing one is a skip on a laptop and a failure in CI."""
+    found = _backend(request.param)
+    if reason := found.unavailable():
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"{request.param}: {reason}")
+    return found
+
+
+@pytest.fixture
+async def opener(backend: Backend) -> AsyncIterator[Opener]:
+    """Open containers; all are closed at the end of the test."""
+    opened: list[Container] = []
+
+    async def open_(**changes: Any) -> Rig:
+        container = await backend.open(spec(**changes))
+        opened.append(container)
+        return Rig(backend, container)
+
+    yield open_
+    await asyncio.gather(*(container.close() for container in opened))
+
+
+@pytest.fixture
+async def rig(opener: Opener) -> Rig:
+    """One open container."""
+    return await opener()

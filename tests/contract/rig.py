@@ -1,0 +1,76 @@
+"""What the suite opens and asks: one spec, one rig around a container."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.isolation.base import Backend, CallResult, Container, ContainerSpec
+from sandbox.scenario.content import Content
+from sandbox.scenario.toolkits import Catalogue
+
+WORKSPACE = Path(__file__).parent / "workspace"
+TOOLKITS = ("probe", "shell", "files", "python")
+
+
+def spec(**changes: Any) -> ContainerSpec:
+    """Return what every container of the suite is made for, with some of it changed."""
+    catalogue = Catalogue(Content(WORKSPACE))
+    made = ContainerSpec(
+        run_id="c0ffee",
+        toolkits=tuple(catalogue.toolkit(name) for name in TOOLKITS),
+        tools=tuple(
+            {
+                "name": tool.name,
+                "description": tool.description,
+                "parameters": tool.parameters,
+                "annotations": tool.annotations,
+            }
+            for tool in catalogue.expand(TOOLKITS)
+        ),
+        now="2026-03-02T09:00:00+01:00",
+        lang="fr",
+        sections={"notes": {"kept": [], "count": 0}},
+        files={"readme.txt": b"hello\n", "bin/start": b"#!/bin/sh\necho started\n"},
+    )
+    return replace(made, **changes)
+
+
+@dataclass
+class Rig:
+    """An open container, and short ways to ask it."""
+
+    backend: Backend
+    container: Container
+    agent: str = "clerk"
+
+    async def call(self, tool: str, /, timeout: float = 30.0, **arguments: Any) -> CallResult:
+        """Call a tool."""
+        return await self.container.call(tool, arguments, agent=self.agent, timeout=timeout)
+
+    async def shell(self, command: str, seconds: int = 20) -> str:
+        """Return what a command said: exit code, stdout, stderr."""
+        return (await self.call("shell.run", command=command, timeout_seconds=seconds)).text
+
+    async def python(self, code: str, seconds: int = 20) -> str:
+        """Return what a Python program said as the agent's user, without the exit code if it is 0."""
+        text = (await self.call("python.run", code=code, timeout_seconds=seconds)).text
+        return text.removeprefix("exit code: 0\nstdout:\n")
+
+
+Opener = Callable[..., Awaitable[Rig]]
+
+
+async def until(condition: Callable[[], bool], seconds: float, what: str) -> None:
+    """Poll until a condition holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"after {seconds:g} s still not: {what}")
+        await asyncio.sleep(0.05)

@@ -1,0 +1,112 @@
+"""Probe: tools that behave badly in every way that a container must bear."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from sandbox.guest.toolkit import ToolError, World, tool
+
+WORLD = {"notes": {"type": "object", "default": {"kept": [], "count": 0}}}
+
+
+@tool(changes_world=True)
+def note(world: World, text: str) -> str:
+    """Keep a text in the world and count it."""
+    world["notes"]["kept"].append(text)
+    world["notes"]["count"] += 1
+    return f"kept {text}"
+
+
+@tool()
+def look(world: World, section: str = "notes") -> dict[str, str]:
+    """Return a section of the world, its clock, its language and who asks."""
+    return {"section": world[section], "now": world.now, "lang": world.lang, "agent": world.agent}
+
+
+@tool()
+def refuse(world: World) -> str:
+    """Refuse."""
+    raise ToolError("not today")
+
+
+@tool()
+def crash(world: World, how: str) -> object:
+    """Break in one of several ways, having changed the world before."""
+    world["notes"]["count"] += 1
+    if how == "raise":
+        raise ValueError("broken on purpose")
+    if how == "exit":
+        raise SystemExit(3)
+    if how == "return":
+        return {"not JSON": object()}
+    if how == "recursion":
+        return crash(world, how)
+    if how == "nan":
+        return {"number": float("nan")}
+    os._exit(1)
+
+
+@tool(changes_world=True)
+def spoil(world: World, how: str) -> str:
+    """Put into the world what is no JSON data."""
+    world["notes"]["kept"] = {
+        "object": object(),
+        "bytes": b"\xff",
+        "infinity": float("inf"),
+        "surrogate": "\ud800",
+    }[how]
+    return "spoiled"
+
+
+@tool()
+def wait(world: World, seconds: float) -> str:
+    """Keep the guest itself busy."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
+    return "waited"
+
+
+@tool()
+def fill(world: World, size: int) -> int:
+    """Take memory of the guest itself, in MiB."""
+    return len(b"\1" * (size * 1024 * 1024))
+
+
+@tool()
+def text(world: World, size: int) -> str:
+    """Return a text of a size."""
+    return "x" * size
+
+
+@tool()
+def complain(world: World, size: int) -> str:
+    """Refuse in a text of a size."""
+    raise ToolError("x" * size)
+
+
+@tool()
+def say(world: World, words: str) -> str:
+    """Print words in every way that a tool can without looking for the channel."""
+    print(words, flush=True)
+    for descriptor in (0, 1, 2):
+        os.write(descriptor, words.encode() + b"\n")
+    return "said"
+
+
+@tool()
+def forge(world: World, line: str) -> str:
+    """Write a line to every open descriptor: the channel is among them."""
+    for descriptor in range(3, 64):
+        try:
+            os.write(descriptor, line.encode() + b"\n")
+        except OSError:
+            continue
+    return "forged"
+
+
+@tool()
+def environment(world: World) -> dict[str, str]:
+    """Return the guest's own environment."""
+    return dict(os.environ)

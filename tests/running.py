@@ -1,0 +1,103 @@
+"""One way to run a scenario from a test: real content, a real container, a real store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sandbox.isolation.base import Backend
+from sandbox.models.base import Source
+from sandbox.models.resolve import resolve
+from sandbox.models.scripted import Scripted
+from sandbox.oversight.escalation import Always, Decider
+from sandbox.oversight.gate import Mode
+from sandbox.oversight.library import Family, Library
+from sandbox.scenario.instance import Call, Instance, Step
+from sandbox.scenario.loading import Loader
+from sandbox.scenario.selection import select
+from sandbox.session.plan import RunPlan, RunResult, Watchers
+from sandbox.session.run import run
+from sandbox.trace.events import Event
+from sandbox.trace.store import Store
+
+SCENARIO = "injection/changed-iban"
+"""A short scenario with mail, bank and documents; its runs take about 0.1 s."""
+
+
+@dataclass(frozen=True)
+class Runner:
+    """Runs scenarios of the repository and reads what their traces say."""
+
+    loader: Loader
+    library: Library
+    backend: Backend
+    store: Store
+
+    async def __call__(
+        self,
+        model: str | Source,
+        scenario: str = SCENARIO,
+        *,
+        lang: str = "en",
+        seed: int = 0,
+        mode: Mode = "observe",
+        families: Sequence[Family] | None = None,
+        decider: Decider | None = None,
+        watchers: Watchers = (),
+        **limits: float,
+    ) -> RunResult:
+        """Run one scenario once.
+
+        Args:
+            model: A name to resolve, or the source itself.
+            scenario: What to run.
+            lang: Language of the run.
+            seed: Seed of the run.
+            mode: Of the gate.
+            families: Monitors in place of the scenario's.
+            decider: Decides what is escalated; denies where left out.
+            watchers: Told of every event.
+            **limits: Limits in place of the scenario's.
+        """
+        loaded = select(self.loader, [scenario])[0]
+        plan = RunPlan(
+            loaded.instance(lang, seed),
+            model if isinstance(model, str) else "scripted/test",
+            resolve(model) if isinstance(model, str) else model,
+            self.backend,
+            self.loader.catalogue,
+            self.library.choose(loaded.scenario.monitors) if families is None else tuple(families),
+            decider or Always(allow=False),
+            mode,
+            limits=limits,
+        )
+        return await run(plan, self.store, watchers)
+
+    def events(self, run_id: str, kind: str = "") -> list[tuple[Event, Any]]:
+        """Return the events of a run with their data, all or those of one kind."""
+        found = [item for item in self.store.events(run_id) if kind in ("", item.kind)]
+        return [(item, self.store.content(item)) for item in found]
+
+    def data(self, run_id: str, kind: str) -> list[Any]:
+        """Return the data of all events of one kind."""
+        return [data for _, data in self.events(run_id, kind)]
+
+
+def plays(*steps: Step) -> Source:
+    """Return a model that gives these replies, whatever the scenario."""
+
+    def bind(instance: Instance) -> Scripted:
+        return Scripted("scripted/test", "test", steps, {})
+
+    return bind
+
+
+def call(tool: str, **arguments: Any) -> Step:
+    """Return a reply that asks for one call."""
+    return Step((Call(tool, arguments),))
+
+
+def say(text: str) -> Step:
+    """Return a reply of closing words."""
+    return Step(say=text)

@@ -182,20 +182,28 @@ def _execute(plans: list[RunPlan], store: Store, at_once: int, view: Any) -> tup
 
 
 def _print(settings: Settings, results: tuple[RunResult, ...], plans: list[RunPlan], as_json: bool) -> None:
+    from rich.text import Text
+
     from sandbox.report import summary
+    from sandbox.report.plain import plain
 
     if as_json:
         print_json({"runs": [r.as_data() for r in results], "summary": summary.as_data(results)})
         return
     out = console()
-    out.print(summary.runs_table(results, width=out.width))
+    models = list(dict.fromkeys(result.model for result in results))
+    for name in models:
+        if len(models) > 1:
+            out.print(Text(f"\n{plain(name)}", style="bold"))
+        out.print(summary.runs_table([r for r in results if r.model == name], width=out.width))
     _print_monitors(results)
     for reason in summary.errors_of(results):
         note(f"environment: {reason}")
     out.print()
     out.print(summary.paper(results, _facts(results, plans)), soft_wrap=True)
     worst = next((r for r in results if r.safety == "unsafe"), results[0])
-    out.print(f"\nnext: sandbox replay {worst.id}", style="bold")
+    where = f"--store {settings.store_url} " if settings.store_url else ""
+    out.print(f"\nnext: sandbox {where}replay {worst.id}", style="bold")
 
 
 def _print_monitors(results: tuple[RunResult, ...]) -> None:

@@ -58,6 +58,8 @@ def _fits(schema: Schema, value: Any) -> bool:
         return False
     if not isinstance(value, _TYPES[kind]):
         return False
+    if isinstance(value, float) and not abs(value) < float("inf"):
+        return False  # 1e999 and the like: no JSON can carry it any further
     if kind == "array" and "items" in schema:
         return all(_fits(schema["items"], item) for item in value)
     if kind == "object" and isinstance(schema.get("additionalProperties"), dict):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
+import signal
 import struct
 
 TYPE_CHECKING = False
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 AGENT_UID = 1000
 
+_PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_CAP_AMBIENT, _PR_SET_NO_NEW_PRIVS = 4, 24, 47, 38
 _PR_CAP_AMBIENT_CLEAR_ALL = 4
 _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
@@ -100,6 +102,8 @@ _NEW_NAMESPACES = 0x7E020080  # every CLONE_NEW* flag
 _FAMILIES = (1, 2, 10)  # AF_UNIX, AF_INET, AF_INET6: all others are refused
 _TERMINAL_INJECTION = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX
 
+_end_with_parent = False
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -112,8 +116,13 @@ def set_up(plan: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         plan: ``tmpfs`` (path → {size: bytes, inodes}) for mounts to bound here, ``seal_namespaces``
-            (forbid new user namespaces), ``limits`` (processes, file_bytes, files, memory_bytes).
+            (forbid new user namespaces), ``end_with_parent`` (die when the process that started
+            this one does), ``memory_bytes`` (of the guest itself; 0 where a cgroup bounds it).
     """
+    global _end_with_parent  # noqa: PLW0603 - one guest, one process
+    _end_with_parent = bool(plan.get("end_with_parent"))
+    if bound := plan.get("memory_bytes"):
+        resource.setrlimit(resource.RLIMIT_AS, (bound, bound))
     for path, bounds in plan.get("tmpfs", {}).items():
         _bound_tmpfs(path, bounds["size"], bounds["inodes"])
     if plan.get("seal_namespaces"):
@@ -123,6 +132,7 @@ def set_up(plan: dict[str, Any]) -> dict[str, Any]:
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
     _drop_capabilities()
     install_seccomp()
+    _switch(0)
     os.umask(0o022)
     return report()
 
@@ -250,6 +260,8 @@ def _switch(uid: int) -> None:
     os.setegid(uid)
     if uid:
         os.seteuid(uid)
+    if _end_with_parent:  # every change of the effective uid clears it
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def as_agent() -> _Identity:
@@ -266,16 +278,18 @@ def limit_resources(limits: dict[str, int]) -> None:
     """Set the limits of a command, in the child before it starts.
 
     Args:
-        limits: ``processes``, ``files`` (open at once), ``file_bytes``, ``cpu_seconds`` and,
-            where no cgroup bounds the memory, ``memory_bytes``.
+        limits: ``files`` (open at once), ``file_bytes``, ``cpu_seconds`` and, where no cgroup
+            bounds the memory, ``memory_bytes``. ``processes`` where the uid is the container's
+            own: the kernel counts a uid's processes on the whole machine.
     """
     pairs = {
         resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_NPROC: limits["processes"],
         resource.RLIMIT_NOFILE: limits["files"],
         resource.RLIMIT_FSIZE: limits["file_bytes"],
         resource.RLIMIT_CPU: limits["cpu_seconds"],
     }
+    if limits.get("processes"):
+        pairs[resource.RLIMIT_NPROC] = limits["processes"]
     if limits.get("memory_bytes"):
         pairs[resource.RLIMIT_AS] = limits["memory_bytes"]
     for which, value in pairs.items():

@@ -8,14 +8,14 @@ can become a frame.
 
 from __future__ import annotations
 
-import json
 import marshal
 import os
+import stat
 import sys
 import time
 from binascii import a2b_base64, b2a_base64
 
-from sandbox.guest import arguments, confine
+from sandbox.guest import arguments, codec, confine
 from sandbox.guest.manifest import Manifest
 from sandbox.guest.patch import diff
 from sandbox.guest.process import Commands
@@ -105,13 +105,12 @@ class Guest:
         return {}
 
     def _write(self, name: str, data: bytes) -> None:
-        path = self._world.path(name)
         with confine.as_agent():
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            with open(path, "wb") as file:
+            handle = _open_below(self._world.path(name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            with os.fdopen(handle, "wb") as file:
                 file.write(data)
-            if data.startswith(b"#!"):
-                os.chmod(path, 0o755)
+                if data.startswith(b"#!"):
+                    os.fchmod(handle, 0o755)
 
     def _get(self, params: dict[str, Any]) -> dict[str, Any]:
         with confine.as_agent():
@@ -145,7 +144,9 @@ class Guest:
         else:
             self._world.agent = params.get("_meta", {}).get("agent", "")
             text, status, fault = self._perform(self._functions[name], given)
-        effects, dropped = self._effects()
+        effects, dropped, spoiled = self._effects()
+        if spoiled:
+            text, status, fault = spoiled
         seconds = time.perf_counter() - started
         return {
             "content": [{"type": "text", "text": text}],
@@ -165,27 +166,30 @@ class Guest:
         try:
             with confine.as_agent():
                 value = function(self._world, **given)
+            text = value if isinstance(value, str) else _json(value)
         except ToolError as error:
-            return str(error), "error", None
-        except Exception as error:  # noqa: BLE001 - a toolkit's own fault must not end the guest
-            import traceback
-
-            fault = "".join(traceback.format_exception(error)[-3:])
-            return f"the tool failed: {type(error).__name__}: {error}", "fault", fault
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        if len(text) > RESULT_LIMIT:
-            text = text[:RESULT_LIMIT] + f"\n[… {len(text) - RESULT_LIMIT} characters left out …]"
-        return text, "ok", None
+            return _cut(str(error)), "error", None
+        # a toolkit's own fault must not end the guest
+        except (Exception, SystemExit) as error:  # noqa: BLE001
+            return _failure(error)
+        return _cut(text), "ok", None
 
     def _remember(self, section: str, value: Any) -> None:
         if section not in self._before:
             self._before[section] = marshal.dumps(value)
 
-    def _effects(self) -> tuple[list[dict[str, Any]], int]:
-        effects = []
-        for section, before in self._before.items():
-            # the bytes are this process's own, made a moment ago: not input
-            if patch := diff(marshal.loads(before), self._sections[section], f"/{section}"):  # noqa: S302
+    def _effects(self) -> tuple[list[dict[str, Any]], int, tuple[str, str, str] | None]:
+        effects, spoiled = [], None
+        for section, packed in self._before.items():
+            before = marshal.loads(packed)  # noqa: S302 - this process's own, made a moment ago
+            try:
+                patch = diff(before, self._sections[section], f"/{section}")
+                codec.dumps(patch)
+            except Exception as error:  # noqa: BLE001 - the tool left what is no JSON data
+                self._sections[section] = before
+                spoiled = _failure(error)
+                continue
+            if patch:
                 effects.append(
                     {
                         "kind": "world",
@@ -199,15 +203,65 @@ class Guest:
         self._before.clear()
         files, dropped = self._manifest.look()
         _reap()
-        return effects + files, dropped
+        return effects + files, dropped, spoiled
+
+
+def _json(value: Any) -> str:
+    """Return a tool's value as JSON that people read: accents stay as they are."""
+    import json
+
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _cut(text: str) -> str:
+    if len(text) <= RESULT_LIMIT:
+        return text
+    return text[:RESULT_LIMIT] + f"\n[… {len(text) - RESULT_LIMIT} characters left out …]"
+
+
+def _failure(error: BaseException) -> tuple[str, str, str]:
+    import traceback
+
+    fault = "".join(traceback.format_exception(error)[-3:])
+    return _cut(f"the tool failed: {type(error).__name__}: {error}"), "fault", _cut(fault)
+
+
+def _make_folder(name: str, at: int) -> None:
+    try:
+        os.mkdir(name, 0o755, dir_fd=at)
+    except FileExistsError:
+        return
+
+
+def _open_below(path: str, flags: int) -> int:
+    """Open a regular file below the agent's folder; no link on the way is followed.
+
+    Folders on the way are made where the file is to be made.
+    """
+    if not path.startswith(HOME + "/"):
+        raise Refused(-32001, f"{path} is not below {HOME}")
+    *folders, name = path[len(HOME) + 1 :].split("/")
+    at = os.open(HOME, os.O_PATH | os.O_DIRECTORY)
+    try:
+        for folder in folders:
+            if flags & os.O_CREAT:
+                _make_folder(folder, at)
+            above, at = at, os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=at)
+            os.close(above)
+        handle = os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666, dir_fd=at)
+    except OSError as error:
+        raise Refused(-32001, f"{path}: {os.strerror(error.errno or 0)}") from error
+    finally:
+        os.close(at)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise Refused(-32001, f"{path} is not a regular file")
+    return handle
 
 
 def _read_regular(path: str, limit: int) -> bytes:
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(handle, "rb") as file:
+    with os.fdopen(_open_below(path, os.O_RDONLY), "rb") as file:
         info = os.fstat(file.fileno())
-        if info.st_mode & 0o170000 != 0o100000:
-            raise Refused(-32001, "not a regular file")
         if info.st_size > limit:
             raise Refused(-32001, f"larger than {limit} bytes")
         return file.read(limit)
@@ -249,9 +303,9 @@ def serve(plan: dict[str, Any]) -> None:
 
 def _answer(guest: Guest, line: bytes) -> dict[str, Any] | None:
     try:
-        request = json.loads(line)
+        request = codec.loads(line.decode())
         method, params = request["method"], request.get("params") or {}
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return {"jsonrpc": "2.0", "id": None, "error": {"code": -32700, "message": "parse error"}}
     if "id" not in request:
         return None
@@ -268,7 +322,7 @@ def _answer(guest: Guest, line: bytes) -> dict[str, Any] | None:
 
 
 def _send(out: int, message: dict[str, Any]) -> None:
-    data = json.dumps(message, ensure_ascii=True, separators=(",", ":")).encode() + b"\n"
+    data = codec.dumps(message).encode() + b"\n"
     view = memoryview(data)
     while view:
         view = view[os.write(out, view) :]

@@ -16,20 +16,22 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from sandbox.errors import IsolationError
+from sandbox.errors import GuestTimeout, IsolationError
 from sandbox.guest.confine import AGENT_UID
 from sandbox.isolation import cgroup, payload
 from sandbox.isolation.base import Audit, Bounds, CallResult, ContainerSpec
 from sandbox.isolation.cgroup import Cgroup
-from sandbox.isolation.channel import Channel
+from sandbox.isolation.channel import MEMORY_NOTE, Channel
 from sandbox.isolation.owner import Owner
 from sandbox.isolation.wire import SocketWire
+
+T = TypeVar("T")
 
 # Above what systemd gives to containers and users (https://systemd.io/UIDS-GIDS), below 2**31.
 _ROOT_UIDS = range(0x70000000, 0x7FFF0000, 2)
@@ -66,7 +68,7 @@ class Bubblewrap:
             raise IsolationError(reason)
         name = f"{Owner.current().label}-{spec.run_id}"
         group = cgroup.make(name, spec.bounds)
-        started = None
+        started = wire = None
         try:
             started = await asyncio.to_thread(_start, group)
             wire = await SocketWire.over(started.socket)
@@ -75,6 +77,8 @@ class Bubblewrap:
             found = await _started(channel, spec, confine, started)
             audit = _audit(found, spec.bounds, group)
         except BaseException:
+            if wire:
+                wire.close()
             if started:
                 await asyncio.to_thread(_end, started, group)
             elif group:
@@ -111,26 +115,32 @@ class BubblewrapContainer:
         self, tool: str, arguments: Mapping[str, Any], *, agent: str, timeout: float
     ) -> CallResult:
         """Execute one tool call inside."""
-        try:
-            return await self._channel.call(tool, arguments, agent=agent, timeout=timeout)
-        except IsolationError as error:
-            killed = self._group.out_of_memory() if self._group else 0
-            await self.close()
-            if killed:
-                raise IsolationError(f"{error} (the kernel ended it for want of memory)") from error
-            raise
+        return await self._guarded(self._channel.call(tool, arguments, agent=agent, timeout=timeout))
 
     async def copy_in(self, path: str, data: bytes) -> None:
         """Write a file below the agent's folder."""
-        await self._channel.put(path, data)
+        await self._guarded(self._channel.put(path, data))
 
     async def copy_out(self, path: str, limit: int) -> bytes:
         """Return a regular file below the agent's folder."""
-        return await self._channel.get(path, limit)
+        return await self._guarded(self._channel.get(path, limit))
 
     async def snapshot(self, limit: int) -> tuple[dict[str, Any], dict[str, str]]:
         """Return world sections and text files."""
-        return await self._channel.snapshot(limit)
+        return await self._guarded(self._channel.snapshot(limit))
+
+    async def _guarded(self, request: Awaitable[T]) -> T:
+        """Return what the guest answers; close the container where it cannot be asked again."""
+        try:
+            return await request
+        except IsolationError as error:
+            if not self._channel.broken or self._closed:
+                raise
+            killed = self._group.out_of_memory() if self._group else 0
+            await self.close()
+            if isinstance(error, GuestTimeout):
+                raise
+            raise IsolationError(f"{error}{MEMORY_NOTE if killed else ''}") from error
 
     async def close(self) -> None:
         """End every process inside."""
@@ -218,10 +228,9 @@ def _start(group: Cgroup | None, *, probe: bool = False) -> _Started:
     process = None
     try:
         process = subprocess.Popen(
-            [*_arguments(), "--userns-block-fd", str(block_read), "--info-fd", str(info_write), *data, *after],
+            [*_as(uid), *_arguments(), "--userns-block-fd", str(block_read), "--info-fd", str(info_write), *data, *after],
             stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, env={}, cwd="/",
             pass_fds=(info_write, block_read, *files.values()),
-            **({"user": uid, "group": uid, "extra_groups": []} if os.geteuid() == 0 else {}),
         )  # fmt: skip
         os.close(info_write)
         info_write = -1
@@ -242,6 +251,25 @@ def _start(group: Cgroup | None, *, probe: bool = False) -> _Started:
         for descriptor in (info, info_write, block_read, block, *files.values()):
             if descriptor >= 0:
                 os.close(descriptor)
+
+
+def _as(uid: int) -> tuple[str, ...]:
+    """Return the command that starts another under an unprivileged uid, where this one is root.
+
+    Not ``Popen(user=…)``: that forks this whole process, which costs more than all the rest of a
+    start and makes every page of memory be copied; without it, Python uses vfork.
+    """
+    if os.geteuid() != 0:
+        return ()
+    return (_setpriv(), f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--")
+
+
+@cache
+def _setpriv() -> str:
+    found = shutil.which("setpriv")
+    if found is None:
+        raise IsolationError("setpriv is not installed: apt-get install util-linux")
+    return found
 
 
 def _sealed(data: bytes) -> int:
@@ -298,7 +326,13 @@ def _subordinate(file: str) -> range | None:
 def _plan(bounds: Bounds, group: Cgroup | None) -> dict[str, Any]:
     size = {"size": bounds.tmpfs_bytes, "inodes": bounds.tmpfs_inodes}
     memory = 0 if group else bounds.memory_bytes
-    return {"tmpfs": {"/work": size, "/tmp": size}, "seal_namespaces": True, "memory_bytes": memory}
+    return {
+        "tmpfs": {"/work": size, "/tmp": size},
+        "seal_namespaces": True,
+        "end_with_parent": True,
+        "processes": bounds.processes,
+        "memory_bytes": memory,
+    }
 
 
 async def _started(

@@ -18,6 +18,14 @@ START_SECONDS = 30.0
 """Until a guest must have greeted and taken its world."""
 
 
+MEMORY_NOTE = " (the kernel ended a process for want of memory)"
+"""Added to the fault of a container whose cgroup ran out of memory."""
+
+
+STATUSES = ("ok", "error", "invalid", "fault")
+EFFECT_KEYS = ("kind", "action", "target", "status", "source")
+
+
 class Wire(Protocol):
     """Bytes to and from a guest."""
 
@@ -58,8 +66,15 @@ class Channel:
                 await self._request("sandbox/load", {"sections": spec.sections, "files": files})
         except TimeoutError as error:
             raise IsolationError(f"the guest did not start within {START_SECONDS:.0f} s") from error
+        except (OSError, EOFError, ValueError) as error:
+            raise IsolationError(f"the channel to the guest broke: {error}") from error
         audit: dict[str, Any] = answer["result"]["audit"]
         return audit
+
+    @property
+    def broken(self) -> bool:
+        """True where the guest cannot be asked any more."""
+        return self._broken is not None
 
     async def call(
         self, tool: str, arguments: Mapping[str, Any], *, agent: str, timeout: float
@@ -67,15 +82,11 @@ class Channel:
         """Execute one tool call; see :meth:`sandbox.isolation.base.Container.call`."""
         params = {"name": tool, "arguments": arguments, "_meta": {"agent": agent}}
         answer = await self._bounded("tools/call", params, timeout)
-        meta = answer["_meta"]
-        return CallResult(
-            text=answer["content"][0]["text"],
-            status=meta["status"],
-            effects=tuple(meta["effects"]),
-            dropped=meta["dropped"],
-            seconds=meta["seconds"],
-            fault=meta["fault"],
-        )
+        try:
+            return _result(answer)
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            self._broken = "the guest sent what is no result of a call"
+            raise IsolationError(self._broken) from error
 
     async def put(self, path: str, data: bytes) -> None:
         """Write a file below the agent's folder."""
@@ -115,9 +126,11 @@ class Channel:
                 raise IsolationError(self._broken) from error
             reply = self._parsed(line)
             self._broken = None
-        if "error" in reply:
-            raise IsolationError(f"the guest refused {method}: {reply['error'].get('message')}")
-        result: dict[str, Any] = reply["result"]
+        if isinstance(refused := reply.get("error"), dict):
+            raise IsolationError(f"the guest refused {method}: {refused.get('message')}")
+        if not isinstance(result := reply.get("result"), dict):
+            self._broken = "the guest sent an answer without a result"
+            raise IsolationError(self._broken)
         return result
 
     def _parsed(self, line: bytes) -> dict[str, Any]:
@@ -125,11 +138,32 @@ class Channel:
             self._broken = "the container ended: its guest is gone"
             raise IsolationError(self._broken)
         try:
-            reply = json.loads(line)
-        except ValueError as error:
+            reply = json.loads(line, parse_constant=_refuse)
+        except (ValueError, RecursionError) as error:
             self._broken = "the guest sent what is no message"
             raise IsolationError(self._broken) from error
         if not isinstance(reply, dict) or reply.get("id") not in (self._next, None):
             self._broken = "the guest answered a call that was not asked"
             raise IsolationError(self._broken)
         return reply
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _result(answer: dict[str, Any]) -> CallResult:
+    """Return a call's result; a tool shares the guest's process, so its shape is not taken on trust."""
+    meta = answer["_meta"]
+    made = CallResult(
+        text=answer["content"][0]["text"],
+        status=meta["status"],
+        effects=tuple(meta["effects"]),
+        dropped=int(meta["dropped"]),
+        seconds=float(meta["seconds"]),
+        fault=meta["fault"],
+    )
+    texts = (made.text, made.fault or "", *(e[key] for e in made.effects for key in EFFECT_KEYS))
+    if made.status not in STATUSES or not all(isinstance(text, str) for text in texts):
+        raise ValueError("not the result of a call")
+    return made

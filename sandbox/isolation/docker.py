@@ -7,20 +7,22 @@ engine's client goes away the guest sees its stdin end, exits, and the engine re
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import socket
-from collections.abc import Mapping
+import time
+from collections.abc import Awaitable, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
-from sandbox.errors import IsolationError
+from sandbox.errors import GuestTimeout, IsolationError
 from sandbox.guest.confine import AGENT_UID, CAPABILITIES
 from sandbox.isolation import payload
 from sandbox.isolation.base import Audit, Bounds, CallResult, ContainerSpec
-from sandbox.isolation.channel import Channel
+from sandbox.isolation.channel import MEMORY_NOTE, Channel
 from sandbox.isolation.owner import Owner
 from sandbox.isolation.wire import FramedWire
+
+T = TypeVar("T")
 
 IMAGE = "agent-risk-sandbox:latest"
 LABEL = "org.agent-risk-sandbox"
@@ -195,26 +197,32 @@ class DockerContainer:
         self, tool: str, arguments: Mapping[str, Any], *, agent: str, timeout: float
     ) -> CallResult:
         """Execute one tool call inside."""
-        try:
-            return await self._channel.call(tool, arguments, agent=agent, timeout=timeout)
-        except IsolationError as error:
-            killed = await asyncio.to_thread(_out_of_memory, self._client, self._container)
-            await self.close()
-            if killed:
-                raise IsolationError(f"{error} (the kernel ended it for want of memory)") from error
-            raise
+        return await self._guarded(self._channel.call(tool, arguments, agent=agent, timeout=timeout))
 
     async def copy_in(self, path: str, data: bytes) -> None:
         """Write a file below the agent's folder."""
-        await self._channel.put(path, data)
+        await self._guarded(self._channel.put(path, data))
 
     async def copy_out(self, path: str, limit: int) -> bytes:
         """Return a regular file below the agent's folder."""
-        return await self._channel.get(path, limit)
+        return await self._guarded(self._channel.get(path, limit))
 
     async def snapshot(self, limit: int) -> tuple[dict[str, Any], dict[str, str]]:
         """Return world sections and text files."""
-        return await self._channel.snapshot(limit)
+        return await self._guarded(self._channel.snapshot(limit))
+
+    async def _guarded(self, request: Awaitable[T]) -> T:
+        """Return what the guest answers; close the container where it cannot be asked again."""
+        try:
+            return await request
+        except IsolationError as error:
+            if not self._channel.broken or self._closed:
+                raise
+            await self.close()
+            if isinstance(error, GuestTimeout):
+                raise
+            killed = await asyncio.to_thread(_out_of_memory, self._client, self._container)
+            raise IsolationError(f"{error}{MEMORY_NOTE if killed else ''}") from error
 
     async def close(self) -> None:
         """End every process inside and remove the container."""
@@ -249,6 +257,7 @@ def _attach(client: Any, container: str) -> socket.socket:
         raise IsolationError("the engine is reached by TLS or ssh: use a local socket (DOCKER_HOST=unix://…)")
     copy = found.dup()  # the package keeps its own object, which would close the socket with it
     stream.close()
+    found.close()
     copy.setblocking(False)
     return copy
 
@@ -257,22 +266,24 @@ def _remove(client: Any, container: str) -> None:
     import docker.errors
     from requests.exceptions import RequestException
 
-    with contextlib.suppress(docker.errors.NotFound):
-        try:
-            client.api.remove_container(container, force=True, v=True)
-        except docker.errors.APIError as error:
-            if error.status_code != 409:  # noqa: PLR2004 - its removal is already on its way
-                raise IsolationError(f"Docker: {_reason(error)}") from error
-        except RequestException as error:
+    try:
+        client.api.remove_container(container, force=True, v=True)
+    except docker.errors.APIError as error:
+        if error.status_code not in (404, 409):  # gone, or its removal is already on its way
             raise IsolationError(f"Docker: {_reason(error)}") from error
+    except RequestException as error:
+        raise IsolationError(f"Docker: {_reason(error)}") from error
 
 
 def _out_of_memory(client: Any, container: str) -> bool:
+    """Ask the engine's log of events: the container itself is removed by then."""
     import docker.errors
     from requests.exceptions import RequestException
 
+    wanted = {"container": container, "event": "oom"}
     try:
-        return bool(client.api.inspect_container(container)["State"]["OOMKilled"])
+        found = client.api.events(since=1, until=int(time.time()) + 1, filters=wanted, decode=True)
+        return any(True for _ in found)
     except (docker.errors.DockerException, RequestException):
         return False
 

@@ -7,9 +7,7 @@ engine works as well. The host compiles toolkits but never runs them.
 
 from __future__ import annotations
 
-import base64
 import importlib.util
-import json
 import marshal
 from functools import cache
 from pathlib import Path
@@ -17,23 +15,22 @@ from typing import Any
 
 from sandbox.isolation.base import ContainerSpec
 
-_GUEST = ("toolkit", "arguments", "patch", "manifest", "confine", "process", "server")
+_GUEST = ("toolkit", "arguments", "codec", "patch", "manifest", "confine", "process", "server")
 
 BOOTSTRAP = """
-import sys, json, marshal
-from binascii import a2b_base64
+import sys, marshal
 from _frozen_importlib import ModuleSpec
 from _frozen_importlib_external import MAGIC_NUMBER
 i, o = sys.stdin.buffer, sys.stdout.buffer
 o.write(MAGIC_NUMBER.hex().encode() + b"\\n"); o.flush()
-p = json.loads(i.readline())
+p = marshal.loads(i.read(int(i.readline())))
 w = p["modules"]
 class F:
     def find_spec(n, path=None, target=None):
         return ModuleSpec(n, F, is_package=w[n][0]) if n in w else None
     def create_module(s): return None
     def exec_module(m):
-        c = a2b_base64(w[m.__name__][2])
+        c = w[m.__name__][2]
         c = marshal.loads(c) if p["marshalled"] else compile(c, w[m.__name__][1], "exec")
         exec(c, m.__dict__)
 sys.meta_path.insert(0, F)
@@ -41,15 +38,16 @@ for n in p["toolkits"]: __import__(n)
 from sandbox.guest.server import serve
 serve(p["plan"])
 """
-# It reads one line from the buffered stdin before the guest takes the raw descriptor: the engine
+# It reads from the buffered stdin before the guest takes the raw descriptor: the engine
 # sends nothing more until the guest has said that it is ready, so nothing is left in the buffer.
 
 COMMAND = ("python3", "-I", "-S", "-B", "-c", BOOTSTRAP)
+_MARSHAL = 2  # the oldest form that holds what a plan is made of: every Python 3 reads it
 MAGIC = importlib.util.MAGIC_NUMBER.hex()
 
 
 def message(spec: ContainerSpec, magic: str, confine: dict[str, Any]) -> bytes:
-    """Return the line that follows the interpreter's greeting.
+    """Return what follows the interpreter's greeting.
 
     Args:
         spec: What the container is made for.
@@ -57,7 +55,7 @@ def message(spec: ContainerSpec, magic: str, confine: dict[str, Any]) -> bytes:
         confine: What the guest is to put in force itself; see ``sandbox.guest.confine.set_up``.
     """
     same = magic == MAGIC
-    modules: dict[str, tuple[bool, str, str]] = {
+    modules: dict[str, tuple[bool, str, bytes]] = {
         "sandbox": (True, "", _code("", "sandbox", same)),
         "sandbox.guest": (True, "", _code("", "sandbox.guest", same)),
         "toolkits": (True, "", _code("", "toolkits", same)),
@@ -69,12 +67,12 @@ def message(spec: ContainerSpec, magic: str, confine: dict[str, Any]) -> bytes:
         modules[f"toolkits.{toolkit.name}"] = (False, file, _code(toolkit.source, file, same))
     bounds = spec.bounds
     plan = {
-        "tools": spec.tools,
+        "tools": list(spec.tools),
         "now": spec.now,
         "lang": spec.lang,
         "confine": confine,
         "limits": {
-            "processes": bounds.processes,
+            "processes": confine.get("processes", 0),
             "files": bounds.files,
             "file_bytes": bounds.file_bytes,
             "cpu_seconds": bounds.cpu_seconds,
@@ -87,18 +85,19 @@ def message(spec: ContainerSpec, magic: str, confine: dict[str, Any]) -> bytes:
         "toolkits": [f"toolkits.{toolkit.name}" for toolkit in spec.toolkits],
         "plan": plan,
     }
-    return json.dumps(content).encode() + b"\n"
+    raw = marshal.dumps(content, _MARSHAL)
+    return b"%d\n" % len(raw) + raw
 
 
 @cache
-def _guest(name: str, marshalled: bool) -> str:
+def _guest(name: str, marshalled: bool) -> bytes:
     path = Path(__file__).resolve().parent.parent / "guest" / f"{name}.py"
     return _code(path.read_text("utf-8"), f"guest/{name}.py", marshalled)
 
 
 @cache
-def _code(source: str, file: str, marshalled: bool) -> str:
+def _code(source: str, file: str, marshalled: bool) -> bytes:
     if not marshalled:
-        return base64.b64encode(source.encode()).decode()
+        return source.encode()
     code = compile(source, file, "exec", dont_inherit=True)
-    return base64.b64encode(marshal.dumps(code)).decode()
+    return marshal.dumps(code)

@@ -83,7 +83,7 @@ def source(name: str, path: Path) -> Source:
         try:
             data = json.loads(line)
             replies[data["key"]] = _reply(data["reply"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{path}:{number}: not a recorded reply: {error}") from error
     player = Player(name, replies)
 

@@ -100,6 +100,8 @@ class Provider:
             given["api_key"] = os.environ.get("OPENAI_API_KEY") or "none"
         if request.tools:
             given["tools"] = list(request.tools)
+            # Its handler for tools of MCP servers imports a package that LiteLLM does not require.
+            given["_skip_mcp_handler"] = True
         response = await litellm.acompletion(
             model=self._model,
             messages=list(request.messages),

@@ -20,6 +20,9 @@ COLOURS = {
 }  # fmt: skip
 
 
+_WIDE = 100
+
+
 @dataclass(frozen=True)
 class Figures:
     """What a set of runs of one model shows. Runs with an error of the environment do not count."""
@@ -87,26 +90,30 @@ def as_data(results: Sequence[RunResult]) -> dict[str, Any]:
 
 
 def runs_table(results: Sequence[RunResult], *, width: int) -> Table:
-    """Return a table with a line for each run; on a narrow terminal with fewer columns."""
+    """Return a table with a line for each run, all of one model; fewer columns where it is narrow."""
+    wide = width >= _WIDE
     table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
-    several = len({r.model for r in results}) > 1
     table.add_column("run", style="dim", no_wrap=True)
-    table.add_column("scenario", overflow="fold")
-    if several:
-        table.add_column("model", overflow="fold")
+    table.add_column("scenario", overflow="fold", min_width=30)
     table.add_column("task", no_wrap=True)
     table.add_column("safety", no_wrap=True)
     table.add_column("monitors", overflow="fold")
-    if width >= 100:
+    if wide:
         table.add_column("calls", justify="right")
         table.add_column("s", justify="right")
     for result in results:
         cells: list[Any] = [result.id[:8], result.scenario + _lang(result)]
-        cells += [Text(one_line(result.model, 40))] if several else []
-        cells += [coloured(result.task), coloured(result.safety), Text(named(result.verdicts))]
-        cells += [str(result.tool_calls), f"{result.seconds:.1f}"] if width >= 100 else []
+        cells += [coloured(result.task), coloured(result.safety)]
+        cells.append(Text(named(result.verdicts) if wide else families(result.verdicts)))
+        cells += [str(result.tool_calls), f"{result.seconds:.1f}"] if wide else []
         table.add_row(*cells)
     return table
+
+
+def families(verdicts: Sequence[Mapping[str, Any]]) -> str:
+    """Return the families of the monitors that spoke."""
+    names = dict.fromkeys(str(verdict["monitor"]).split(".")[0] for verdict in verdicts)
+    return ", ".join(names) or "–"
 
 
 def coloured(word: str) -> Text:

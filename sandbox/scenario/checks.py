@@ -126,9 +126,9 @@ def _step_problem(step: Any, granted: set[str], catalogue: Catalogue) -> str | N
         return "a step is one call (tool: arguments) or say: text"
     if not is_call(step):
         ((key, said),) = step.items()
-        if key != "say":
-            return f"{key!r} is neither a tool (toolkit.name) nor 'say'"
-        return None if isinstance(said, str) else "say: should be a text"
+        if key == "say":
+            return None if isinstance(said, str) else "say: should be a text"
+        return f"{key!r} is neither a tool (toolkit.name) nor 'say'"
     ((tool, given),) = step.items()
     if problem := catalogue.problem_with(tool):
         return problem

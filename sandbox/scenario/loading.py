@@ -150,8 +150,8 @@ def _keys(loc: tuple[int | str, ...]) -> set[str]:
         elif step in node.get("properties", {}):
             node = node["properties"][step]
         else:
-            extra = node.get("additionalProperties")
-            node = extra if isinstance(extra, dict) else node
+            extra = (node.get("additionalProperties"), *node.get("patternProperties", {}).values())
+            node = next((schema for schema in extra if isinstance(schema, dict)), node)
     return set(_resolve(schema, node).get("properties", {}))
 
 

@@ -88,7 +88,7 @@ def parse(text: str, name: str) -> Located:
         raise _refusal(name, 0, f"not YAML: {error}") from error
     builder = _Builder(name)
     data = builder.build(node, ()) if node is not None else None
-    return Located(data, builder.places)
+    return Located(data, builder.places or {(): (name, 0)})
 
 
 def _check_depth(text: str, name: str) -> None:
@@ -98,7 +98,7 @@ def _check_depth(text: str, name: str) -> None:
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > DEPTH_LIMIT:
-                line = event.start_mark.line + 1
+                line = event.start_mark.line + 1 if event.start_mark else 0
                 raise _refusal(name, line, f"nested deeper than {DEPTH_LIMIT} levels")
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1

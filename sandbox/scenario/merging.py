@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sandbox.errors import Problem, ScenarioError, nearest
+from sandbox.errors import ScenarioError, nearest
 from sandbox.scenario import located
 from sandbox.scenario.content import Content, scenario_id
 from sandbox.scenario.located import Located

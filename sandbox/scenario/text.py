@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 
 DEFAULT_LANGUAGE = "en"
-_LANGUAGE = re.compile(r"[a-z]{2}(-[A-Z]{2})?$")
+_LANGUAGE = re.compile(r"[a-z]{2}(-[A-Z]{2})?")
 
 
 def _as_map(value: Any) -> Any:
@@ -31,7 +31,7 @@ Text = Annotated[dict[str, str], BeforeValidator(_as_map, json_schema_input_type
 
 def is_language(code: object) -> bool:
     """Return whether this has the form of a language code: ``en``, ``fr``, ``pt-BR``."""
-    return isinstance(code, str) and bool(_LANGUAGE.match(code))
+    return isinstance(code, str) and bool(_LANGUAGE.fullmatch(code))
 
 
 def in_language(text: Mapping[str, str], lang: str) -> str:

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sandbox.errors import Problem, ScenarioError
+from sandbox.errors import Problem, ScenarioError, nearest
 from sandbox.scenario import located
 from sandbox.scenario.canaries import named_in
 from sandbox.scenario.instance import WorldData
@@ -70,7 +70,7 @@ class WorldReader:
                 return None
         elif isinstance(given[name], str):
             path = _localised(self._inside(given[name], place), lang)
-            self._inside(os.path.join(os.path.dirname(given[name]), path.name), place)
+            self._inside(str(Path(given[name]).with_name(path.name)), place)
             data = located.load(path, shown=_shown(path))
         else:
             size = len(place)
@@ -114,8 +114,7 @@ class WorldReader:
         merged = {n: p for top in (folder, localised) if top.is_dir() for n, p in _tree(top)}
         total = 0
         for name, path in sorted(merged.items()):
-            below = os.path.join(os.path.dirname(given.rstrip("/")), path.relative_to(folder.parent))
-            self._inside(below, place)
+            self._inside(str(Path(given).parent / path.relative_to(folder.parent)), place)
             if path.is_symlink() or not path.is_file():
                 message = f"{name!r} in {given!r} is not a regular file"
                 raise ScenarioError([self._document.problem(place, message)])
@@ -159,6 +158,11 @@ def _validator(schema: str) -> Any:
 def _shape_problems(schema: dict[str, Any], data: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:
     for error in _validator(json.dumps(schema)).iter_errors(data):
         path = tuple(error.absolute_path)
+        if error.validator == "additionalProperties" and error.validator_value is False:
+            known = error.schema.get("properties", {})
+            for key in sorted(error.instance.keys() - known.keys()):
+                yield (*path, key), f"unknown key {key!r}{nearest(key, known)}"
+            continue
         shown = ".".join(map(str, path)) or "section"
         yield path, f"{shown}: {error.message if len(error.message) < 200 else error.message[:200] + '…'}"
 

@@ -1,8 +1,10 @@
 """After a crash: runs whose process is gone are marked, and what they left behind is removed."""
 
 from __future__ import annotations
+
 from collections.abc import Iterable
 
+from sandbox.errors import StoreError
 from sandbox.isolation.base import Backend
 from sandbox.isolation.owner import Owner
 from sandbox.trace.recorder import Recorder
@@ -22,11 +24,15 @@ def mark_interrupted(store: Store) -> list[str]:
         for last in store.events(row.id):
             pass
         recorder = Recorder(store, row.id, after=last)
-        mark = recorder.record("run.interrupted", {"reason": "its process ended", "found_by": Owner.current().label})
-        recorder.flush()
-        store.end_run(
-            row.id, status="interrupted", ended=mark.at, events=recorder.count, head=recorder.head
+        recorder.record(
+            "run.interrupted", {"reason": "its process ended", "found_by": Owner.current().label}
         )
+        try:
+            recorder.end(status="interrupted")
+        except StoreError:
+            if store.run(row.id).status == "running":
+                raise
+            continue  # another process marked it at the same time
         marked.append(row.id)
     return marked
 

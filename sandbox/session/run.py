@@ -247,20 +247,15 @@ class Session:
             },
         )
         result = self._result(outcome)
-        end = self._recorder.record(
+        self._recorder.record(
             "run.end", {"used": self._meter.used, "result_sha256": result_digest(result.as_data())}
         )
-        self._recorder.flush()
         finished = RunResult(**{**vars(result), "head": self._recorder.head})
-        self._store.end_run(
-            self.id,
+        self._recorder.end(
             status="finished",
-            ended=end.at,
             task=outcome.task,
             safety=outcome.safety,
             result=finished.as_data(),
-            events=self._recorder.count,
-            head=self._recorder.head,
         )
         return finished
 
@@ -278,7 +273,7 @@ class Session:
             seed=plan.instance.seed,
             task=outcome.task,
             safety=outcome.safety,
-            verdicts=tuple({**v.as_data(), "event": event} for event, v in verdicts),
+            verdicts=tuple({**self._recorder.clean(v.as_data()), "event": event} for event, v in verdicts),
             tool_calls=int(used["tool_calls"]),
             tokens=int(used["tokens"]),
             cost_eur=round(used["cost_eur"], 6),
@@ -286,7 +281,7 @@ class Session:
             seconds=round(time.monotonic() - self._clock, 3),
             benign=plan.instance.scenario.benign,
             severity=plan.instance.scenario.risk.severity,
-            reason=outcome.reason,
+            reason=self._recorder.clean(outcome.reason),
         )
 
     def _variables(self, world: _End | None) -> Mapping[str, Any] | None:
@@ -308,15 +303,8 @@ class Session:
     def _interrupted(self) -> None:
         """Leave a record where a person stopped the run."""
         try:
-            mark = self._recorder.record("run.interrupted", {"reason": "stopped by its user"})
-            self._recorder.flush()
-            self._store.end_run(
-                self.id,
-                status="interrupted",
-                ended=mark.at,
-                events=self._recorder.count,
-                head=self._recorder.head,
-            )
+            self._recorder.record("run.interrupted", {"reason": "stopped by its user"})
+            self._recorder.end(status="interrupted")
         except (StoreError, SandboxError):
             return  # the next command marks it
 

@@ -12,6 +12,9 @@ import zstandard
 THRESHOLD = 1024
 """Texts of more characters than this are stored as blobs."""
 _LEVEL = 3
+_REFERENCE = {"$blob", "size"}
+_LITERAL = "$literal"
+"""Stands before data that looks like a reference: an agent's arguments may hold any keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,8 @@ def take_out(value: Any, keep: Callable[[bytes, str], None]) -> Any:
         keep(raw, sha256)
         return {"$blob": sha256, "size": len(raw)}
     if isinstance(value, dict):
-        return {key: take_out(item, keep) for key, item in value.items()}
+        inner = {key: take_out(item, keep) for key, item in value.items()}
+        return {_LITERAL: inner} if _reserved(value) else inner
     if isinstance(value, (list, tuple)):
         return [take_out(item, keep) for item in value]
     return value
@@ -67,8 +71,9 @@ def take_out(value: Any, keep: Callable[[bytes, str], None]) -> Any:
 def references(value: Any) -> list[str]:
     """Return the hashes of all blobs that JSON data refers to."""
     if isinstance(value, dict):
-        if value.keys() == {"$blob", "size"}:
+        if value.keys() == _REFERENCE:
             return [value["$blob"]]
+        value = value[_LITERAL] if value.keys() == {_LITERAL} else value
         return [found for item in value.values() for found in references(item)]
     if isinstance(value, list):
         return [found for item in value for found in references(item)]
@@ -78,9 +83,14 @@ def references(value: Any) -> list[str]:
 def put_back(value: Any, fetch: Callable[[str], str]) -> Any:
     """Return JSON data with every reference replaced by its text."""
     if isinstance(value, dict):
-        if value.keys() == {"$blob", "size"}:
+        if value.keys() == _REFERENCE:
             return fetch(value["$blob"])
+        value = value[_LITERAL] if value.keys() == {_LITERAL} else value
         return {key: put_back(item, fetch) for key, item in value.items()}
     if isinstance(value, list):
         return [put_back(item, fetch) for item in value]
     return value
+
+
+def _reserved(value: dict[str, Any]) -> bool:
+    return value.keys() == _REFERENCE or value.keys() == {_LITERAL}

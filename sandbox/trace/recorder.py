@@ -54,23 +54,39 @@ class Recorder:
         """Add an event and return it; it is stored with the next flush."""
         if kind not in events.KINDS:
             raise ValueError(f"unknown kind of event: {kind}")
-        text = events.canonical(blobs.take_out(self._clean(data), self._keep))
+        clean = self.clean(data)
+        text = events.canonical(blobs.take_out(clean, self._keep))
         item = events.make(self._run, self.count, time.time(), kind, agent, text, self.head)
         self.count += 1
         self.head = item.hash
         self._waiting.append(item)
         for listener in self._listeners:
-            listener(item, data)
+            listener(item, clean)
         return item
 
-    def flush(self) -> None:
+    def end(self, **row: Any) -> None:
+        """Store what is waiting and, in the same transaction, the end of the run in its row.
+
+        Args:
+            **row: Column → value, beside head, number of events and time of the last one.
+
+        Raises:
+            StoreError: It could not be stored; it stays waiting.
+        """
+        last = self._waiting[-1]
+        self.flush({"ended": last.at, "events": self.count, "head": self.head, **row})
+
+    def flush(self, ended: dict[str, Any] | None = None) -> None:
         """Store what is waiting.
+
+        Args:
+            ended: What the run's row is to say, where it is over; see :meth:`end`.
 
         Raises:
             StoreError: It could not be stored; it stays waiting.
         """
         if self._waiting:
-            self._store.append(self._waiting, list(self._blobs.values()))
+            self._store.append(self._waiting, list(self._blobs.values()), ended)
             self._waiting.clear()
             self._blobs.clear()
 
@@ -78,14 +94,14 @@ class Recorder:
         if sha256 not in self._blobs and not self._store.holds_blob(sha256):
             self._blobs[sha256] = Blob.of(raw, sha256)
 
-    def _clean(self, value: Any) -> Any:
-        """Return the data with the host's secrets scrubbed from every text in it."""
+    def clean(self, value: Any) -> Any:
+        """Return data with the host's secrets scrubbed from every text in it."""
         if self._scrub is None:
             return value
         if isinstance(value, str):
             return self._scrub(value)
         if isinstance(value, dict):
-            return {key: self._clean(item) for key, item in value.items()}
+            return {self.clean(key): self.clean(item) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
-            return [self._clean(item) for item in value]
+            return [self.clean(item) for item in value]
         return value

@@ -8,11 +8,11 @@ missing, never torn.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, event, insert
+from sqlalchemy import Connection, Engine, event, insert
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlmodel import Session, col, create_engine, select, update
@@ -43,7 +43,7 @@ class Store:
         self.url = url if "://" in url else f"sqlite:///{url}"
         try:
             self._engine = _engine(self.url)
-            with self._engine.begin() as connection:
+            with self._engine.connect().execution_options(sqlite_begin="IMMEDIATE") as connection, connection.begin():
                 if migrations.version(connection) > len(migrations.STEPS):
                     raise StoreError(f"{url} was written by a newer version of sandbox")
                 migrations.migrate(connection)
@@ -67,8 +67,16 @@ class Store:
         """Enter a new run."""
         self._write("enter a run in", [(insert(RunRow), [row.model_dump()])])
 
-    def append(self, events: Sequence[Event], packed: Sequence[Blob]) -> None:
+    def append(
+        self, events: Sequence[Event], packed: Sequence[Blob], ended: Mapping[str, Any] | None = None
+    ) -> None:
         """Store events and blobs, all or nothing.
+
+        Args:
+            events: Of one run, in order.
+            packed: The texts that they name.
+            ended: Column → value for the run's row, where these are its last events: a process
+                killed here leaves a run that is over in both places or in neither.
 
         Raises:
             StoreError: They could not be stored; none of them is.
@@ -79,6 +87,9 @@ class Store:
             statements.append((self._insert_blobs, [_fields(blob) for blob in fresh]))
         if events:
             statements.append((_INSERT_EVENT, [_fields(item) for item in events]))
+        if ended is not None:
+            row = update(RunRow).where(col(RunRow.id) == events[-1].run)
+            statements.append((row.values(**ended), []))
         self._write("append to", statements)
         for blob in fresh:
             self._seen[blob.sha256] = None
@@ -88,10 +99,6 @@ class Store:
     def holds_blob(self, sha256: str) -> bool:
         """Return whether this process has already stored a text, so that it need not pack it."""
         return sha256 in self._seen
-
-    def end_run(self, run: str, **fields: Any) -> None:
-        """Write the outcome of a run into its row."""
-        self._write("finish a run in", [(update(RunRow).where(col(RunRow.id) == run).values(**fields), [])])
 
     def runs(self, **filters: Any) -> list[RunRow]:
         """Return runs, newest first.
@@ -189,15 +196,37 @@ def _engine(url: str) -> Engine:
         return create_engine(url)
     if parsed.database and parsed.database != ":memory:":
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
+    engine = create_engine(
+        url,
+        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
+        json_deserializer=_lenient,
+    )
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _: object) -> None:
+        # sqlite3 would leave CREATE TABLE outside of transactions, see SQLAlchemy's "Pysqlite
+        # transactions": two processes that migrate at once, or a killed one, would leave half of it.
+        connection.isolation_level = None
+        # A damaged text must be read to be found damaged.
+        connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute("PRAGMA foreign_keys=ON")
 
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        kind = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
+        connection.exec_driver_sql(f"BEGIN {kind}")
+
     return engine
+
+
+def _lenient(text: str) -> Any:
+    """Return JSON data; what is none comes as a text, so that one damaged row hides no other."""
+    try:
+        return json.loads(text, parse_constant=float)
+    except (ValueError, RecursionError):
+        return text
 
 
 def _failure(what: str, url: str, error: Exception) -> StoreError:

@@ -14,6 +14,8 @@ from sandbox.trace.tables import RunRow
 
 _TOLD = ("scenario", "family", "model", "isolation", "mode", "lang", "seed", "owner", "started")
 """What a run's row repeats of its first event."""
+_ENDS = {"finished": "run.end", "interrupted": "run.interrupted"}
+"""Status of a run → kind of its last event."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ def verify(store: Store, row: RunRow) -> Verification:
         previous, expected = item.hash, expected + 1
         first, last = first or item, item
         score = item if item.kind == "run.score" else score
+    if row.status == "running" and last and last.kind in _ENDS.values():
+        row = store.run(row.id)  # it may have ended since the row was read
     problem = _row_problem(row, first, last, score, expected)
     at = None if problem is None else (last.seq if last else 0)
     return Verification(row.id, problem is None, at, problem, expected)
@@ -93,22 +97,31 @@ def _row_problem(
     for key, value in told.items():
         if getattr(row, key) != value:
             return f"the run's row says {key} {getattr(row, key)!r}, its first event {value!r}"
+    unset = (row.ended, row.task, row.safety, row.result)
     if row.status == "running":
-        return None
-    ends = {"finished": "run.end", "interrupted": "run.interrupted"}
-    if last.kind != ends.get(row.status):
+        if last.kind in _ENDS.values():
+            return f"the run's row says that it is running, but its last event is {last.kind}"
+        ended = unset != (None,) * 4 or row.events or row.head
+        return "the run's row says that it is running, and how it ended" if ended else None
+    if last.kind != _ENDS.get(row.status):
         return f"the run is {row.status}, but its last event is {last.kind}: events are missing"
     if row.head != last.hash or row.events != count or row.ended != last.at:
         return "the run's row names another last event"
-    if score is not None:
-        outcome = score.content()
-        if (row.task, row.safety) != (outcome["task"], outcome["safety"]):
-            return "the run's row names another outcome than its score"
-    if row.status == "finished" and row.result is not None:
-        said = last.content().get("result_sha256")
-        if said != result_digest(row.result) or row.result.get("head") != row.head:
-            return "the run's row holds another result than its last event"
+    if row.status == "interrupted":
+        return None if unset[1:] == (None,) * 3 else "the run was interrupted, but its row has an outcome"
+    outcome = {} if score is None else score.content()
+    if (row.task, row.safety) != (outcome.get("task"), outcome.get("safety")):
+        return "the run's row names another outcome than its score"
+    if not _is_result(row.result, last.content().get("result_sha256"), row.head):
+        return "the run's row holds another result than its last event"
     return None
+
+
+def _is_result(result: object, said: str | None, head: str) -> bool:
+    try:
+        return isinstance(result, dict) and said == result_digest(result) and result["head"] == head
+    except (ValueError, KeyError, RecursionError):  # NaN is in no result, and cannot be hashed
+        return False
 
 
 def result_digest(result: dict[str, object]) -> str:

@@ -58,6 +58,14 @@ class Rig:
         """Return what a command said: exit code, stdout, stderr."""
         return (await self.call("shell.run", command=command, timeout_seconds=seconds)).text
 
+    async def shell_result(self, command: str) -> CallResult:
+        """Return a command's whole result."""
+        return await self.call("shell.run", command=command)
+
+    async def python_result(self, code: str) -> CallResult:
+        """Return a program's whole result."""
+        return await self.call("python.run", code=code)
+
     async def python(self, code: str, seconds: int = 20) -> str:
         """Return what a Python program said as the agent's user, without the exit code if it is 0."""
         text = (await self.call("python.run", code=code, timeout_seconds=seconds)).text

@@ -10,7 +10,7 @@ from tests.chat_server import ChatServer, failure, hang, no_choice, raw, reply, 
 from tests.running import SCENARIO
 
 from sandbox.errors import InputError, ModelError
-from sandbox.models.base import Model, Reply, Request
+from sandbox.models.base import Model, Reply, Request, function_schema
 from sandbox.models.resolve import resolve
 from sandbox.scenario.instance import Instance
 from sandbox.scenario.loading import Loader
@@ -47,10 +47,14 @@ async def test_a_plain_reply(chat_server: ChatServer, bind: Any) -> None:
 
 
 async def test_what_is_sent(chat_server: ChatServer, bind: Any) -> None:
-    """The server gets the messages and the model's parameters, and none of the sandbox's own."""
+    """The server gets messages, tools and the model's parameters, and none of the sandbox's own."""
     chat_server.does(reply())
-    await ask(bind(chat_server.model(temperature=0.5, seed=7, max_tokens=99)))
-    expected = {"model": "test", "messages": MESSAGES, "temperature": 0.5, "seed": 7, "max_tokens": 99}
+    tool = function_schema("mail.list", "List mails.", {"type": "object", "properties": {}})
+    await ask(bind(chat_server.model(temperature=0.5, seed=7, max_tokens=99)), tools=(tool,))
+    expected = {
+        "model": "test", "messages": MESSAGES, "tools": [tool],
+        "temperature": 0.5, "seed": 7, "max_tokens": 99,
+    }  # fmt: skip
     assert expected == {k: v for k, v in chat_server.requests[0].items() if k != "stream"}
 
 

@@ -1,0 +1,95 @@
+"""The workload of ``bench/peers.py`` for Inspect; runs in Inspect's own environment.
+
+Usage: ``python inspect_workload.py none|local SAMPLES CALLS``; prints one JSON line.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import inspect_ai
+from inspect_ai import Task
+from inspect_ai import eval as evaluate
+from inspect_ai.dataset import MemoryDataset, Sample
+from inspect_ai.model import ModelOutput, ModelUsage, get_model
+from inspect_ai.scorer import includes
+from inspect_ai.solver import generate, use_tools
+from inspect_ai.tool import tool
+from inspect_ai.util import sandbox
+
+
+@tool
+def add():
+    """Return a tool that adds in the process itself."""
+
+    async def execute(x: int, y: int) -> str:
+        """Add two numbers.
+
+        Args:
+            x: First number.
+            y: Second number.
+        """
+        return str(x + y)
+
+    return execute
+
+
+@tool
+def add_outside():
+    """Return a tool that starts a trivial command through Inspect's sandbox."""
+
+    async def execute(x: int, y: int) -> str:
+        """Add two numbers.
+
+        Args:
+            x: First number.
+            y: Second number.
+        """
+        done = await sandbox().exec(["true"])
+        return str(x + y) if done.success else "failed"
+
+    return execute
+
+
+def main() -> None:
+    """Run the workload and print its figures."""
+    variant, samples, calls = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    chosen, name = (add(), "add") if variant == "none" else (add_outside(), "add_outside")
+
+    def output(messages, tools, choice, config):
+        done = sum(1 for message in messages if message.role == "tool")
+        if done < calls:
+            found = ModelOutput.for_tool_call("mockllm/model", name, {"x": done, "y": 1})
+        else:
+            found = ModelOutput.from_content("mockllm/model", "the answer is 42")
+        # stated, or the mock would count tokens with a table that it fetches over the network
+        found.usage = ModelUsage(input_tokens=100, output_tokens=10, total_tokens=110)
+        return found
+
+    def task(count: int) -> Task:
+        return Task(
+            dataset=MemoryDataset([Sample(id=i + 1, input="Add up.", target="42") for i in range(count)]),
+            solver=[use_tools([chosen]), generate()],
+            scorer=includes(),
+            sandbox=None if variant == "none" else "local",
+        )
+
+    model = get_model("mockllm/model", custom_outputs=output)
+    with tempfile.TemporaryDirectory(prefix="bench-inspect-") as folder:
+        place = Path(folder)
+        evaluate(task(1), model=model, display="none", log_dir=str(place / "warm"))
+        started = time.perf_counter()
+        (log,) = evaluate(task(samples), model=model, display="none", log_dir=str(place / "logs"))
+        wall = time.perf_counter() - started
+        made = sum(1 for s in log.samples or [] for e in s.events if e.event == "tool")
+    assert log.status == "success", log.error
+    assert made == samples * calls, made
+    print(json.dumps({"version": inspect_ai.__version__, "wall_s": wall, "calls_per_s": made / wall}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""Runs of so many tool calls each, in real containers, monitors on, trace stored.
+
+Prints one JSON document. Called by ``bench/run.py`` and ``bench/peers.py`` in a process of its own,
+so that memory is measured clean.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+from sandbox.isolation.choose import backend
+from sandbox.models.scripted import source
+from sandbox.oversight.escalation import Always
+from sandbox.oversight.library import Library
+from sandbox.scenario.content import Content
+from sandbox.scenario.loading import Loader
+from sandbox.session.batch import execute
+from sandbox.session.plan import RunPlan
+from sandbox.trace.store import Store
+
+HERE = Path(__file__).resolve().parent
+SCENARIO = """\
+schema: 1
+id: bench/calls
+benign: true
+title: Calls that do nothing
+risk: {{ severity: low, tags: [owasp-llm:LLM10] }}
+agents: {{ caller: {{ tools: [noop] }} }}
+task: Add up.
+limits: {{ turns: 10000, tool_calls: 10000 }}
+score: {{ done: 'final.contains("42")' }}
+references:
+  safe:
+{steps}
+    - say: the answer is 42
+"""
+
+
+def make_workspace(folder: Path, calls: int) -> Loader:
+    """Return the loader of a workspace with one scenario of so many calls."""
+    (folder / "tools").mkdir(parents=True)
+    (folder / "tools" / "noop.py").write_text((HERE / "workspace" / "tools" / "noop.py").read_text())
+    place = folder / "scenarios" / "bench" / "calls"
+    place.mkdir(parents=True)
+    steps = "\n".join(f"    - noop.add: {{ x: {i}, y: 1 }}" for i in range(calls))
+    (place / "scenario.yaml").write_text(SCENARIO.format(steps=steps))
+    return Loader(Content(folder))
+
+
+def peak_mib() -> float:
+    """Return the peak memory of this process in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+async def measure(loader: Loader, runs: int, at_once: int, isolation: str, store: Store) -> float:
+    """Return the wall seconds of so many runs."""
+    scenario = loader.load(loader.content.workspace / "scenarios" / "bench" / "calls")
+    library = Library(loader.content, loader.catalogue)
+    chosen = backend(isolation)
+    play = source("scripted/safe", "safe", {})
+
+    def plan(seed: int) -> RunPlan:
+        return RunPlan(
+            scenario.instance("en", seed), "scripted/safe", play, chosen, loader.catalogue,
+            library.choose(None), Always(allow=False), "enforce",
+        )  # fmt: skip
+
+    await execute([plan(0)], store, at_once=1)  # imports and caches are not what is measured
+    started = time.perf_counter()
+    batch = await execute([plan(n) for n in range(runs)], store, at_once=at_once)
+    seconds = time.perf_counter() - started
+    assert all(result.task == "done" for result in batch.results), batch.results[0]
+    return seconds
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=200)
+    parser.add_argument("--calls", type=int, default=10)
+    parser.add_argument("--at-once", type=int, default=4)
+    parser.add_argument("--isolation", default="bubblewrap")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="sandbox-bench-") as folder:
+        loader = make_workspace(Path(folder), given.calls)
+        with Store(f"{folder}/runs.db") as store:
+            wall = asyncio.run(measure(loader, given.runs, given.at_once, given.isolation, store))
+    figures = {
+        "isolation": given.isolation, "runs": given.runs, "calls": given.calls, "at_once": given.at_once,
+        "wall_s": wall, "runs_per_s": given.runs / wall, "calls_per_s": given.runs * given.calls / wall,
+        "peak_mib": peak_mib(),
+    }  # fmt: skip
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()

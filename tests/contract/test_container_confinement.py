@@ -1,0 +1,251 @@
+"""Confinement: what the agent's processes may not reach, ask the kernel for, or get to know."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+from rig import Opener, Rig
+
+from sandbox.isolation.base import Backend
+
+_SYSCALLS = """
+import ctypes, errno, json, platform
+libc = ctypes.CDLL(None, use_errno=True)
+x86 = platform.machine() == 'x86_64'
+def call(*numbers_then_arguments):
+    (a, b), *rest = numbers_then_arguments
+    ctypes.set_errno(0)
+    done = libc.syscall(a if x86 else b, *rest)
+    return 'allowed' if done >= 0 else errno.errorcode.get(ctypes.get_errno(), '?')
+"""
+
+
+async def test_no_network_interface_but_loopback(rig: Rig) -> None:
+    """The only interface is lo, and there is no route."""
+    said = await rig.shell("tail -n +3 /proc/net/dev | cut -d: -f1; echo routes; tail -n +2 /proc/net/route")
+    assert said.split()[4:] == ["lo", "routes"]
+
+
+@pytest.mark.parametrize("address", [("192.0.2.1", 80), ("8.8.8.8", 53), ("169.254.169.254", 80), ("172.17.0.1", 80)])
+async def test_nothing_can_be_connected_to(rig: Rig, address: tuple[str, int]) -> None:
+    """Connections fail at once: there is no way out."""
+    said = await rig.python(
+        f"import socket\ntry: print(socket.create_connection({address!r}, 2))\nexcept OSError as e: print('failed', e)"
+    )
+    assert said.startswith("failed")
+
+
+async def test_sockets_of_the_host_are_out_of_reach(rig: Rig) -> None:
+    """Neither the engine's socket nor any abstract socket of the host is there."""
+    said = await rig.python(
+        "import os\nprint([p for p in ('/var/run/docker.sock', '/run/docker.sock', '/run/dbus') if os.path.exists(p)])\n"
+        "print(len(open('/proc/net/unix').readlines()) - 1)"
+    )
+    assert said.splitlines()[:2] == ["[]", "0"]
+
+
+async def test_root_is_read_only(rig: Rig) -> None:
+    """All that the agent can write to is /work and /tmp."""
+    said = await rig.python(
+        "import os\n"
+        "found = []\n"
+        "for top, folders, files in os.walk('/'):\n"
+        "    if top.startswith(('/proc', '/work', '/tmp')): folders.clear(); continue\n"
+        "    for name in ['.'] + files:\n"
+        "        path = os.path.join(top, name)\n"
+        "        if os.access(path, os.W_OK) and not os.path.islink(path): found.append(path)\n"
+        "print(sorted(p for p in found if not p.startswith('/dev/') or os.path.isdir(p) or os.path.isfile(p)))"
+    )
+    assert said.strip() == "[]"
+
+
+async def test_devices_are_the_harmless_ones(rig: Rig) -> None:
+    """No disk, no memory, no terminal of the host: only what every program expects."""
+    said = await rig.python(
+        "import os, stat\n"
+        "print(sorted(n for n in os.listdir('/dev') if stat.S_ISCHR(m := os.stat('/dev/' + n).st_mode) or stat.S_ISBLK(m)))"
+    )
+    known = {"console", "full", "null", "ptmx", "random", "tty", "urandom", "zero"}
+    assert set(json.loads(said.strip().replace("'", '"'))) <= known
+
+
+async def test_agent_has_its_own_uid_and_no_rights(rig: Rig) -> None:
+    """Commands run as uid 1000 without capabilities, groups or a way to new privileges."""
+    said = await rig.shell("id -u; id -G; grep -E '^(Cap|NoNewPrivs|Seccomp:)' /proc/self/status")
+    lines = said.split("\n")[2:]
+    assert lines[:2] == ["1000", "1000"]
+    status = dict(line.split(":\t") for line in lines[2:])
+    assert {status[f"Cap{kind}"] for kind in ("Inh", "Prm", "Eff", "Amb")} == {"0" * 16}
+    assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
+
+
+async def test_setuid_programs_give_nothing(rig: Rig) -> None:
+    """A setuid program runs with the agent's own rights, and none can be made root's."""
+    said = await rig.shell("cp /bin/sh s; chmod u+s s; ./s -c 'id -u'; su -c id 2>&1 | tail -1; id -u")
+    assert "uid=0" not in said
+    assert said.split("\n")[2] == "1000"
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("unshare(NEWUSER)", "(272, 97), 0x10000000"),
+        ("unshare(NEWNET)", "(272, 97), 0x40000000"),
+        ("setns", "(308, 268), 0, 0"),
+        ("clone(NEWUSER)", "(56, 220), 0x10000011, 0, 0, 0, 0"),
+        ("clone3", "(435, 435), 0, 0"),
+        ("mount", "(165, 40), b'none', b'/tmp', b'tmpfs', 0, 0"),
+        ("umount2", "(166, 39), b'/tmp', 2"),
+        ("fsopen", "(430, 430), b'tmpfs', 0"),
+        ("open_tree", "(428, 428), -100, b'/', 1"),
+        ("pivot_root", "(155, 41), b'/tmp', b'/tmp'"),
+        ("chroot", "(161, 51), b'/tmp'"),
+        ("ptrace(TRACEME)", "(101, 117), 0, 0, 0, 0"),
+        ("process_vm_readv", "(310, 270), 1, 0, 0, 0, 0, 0"),
+        ("pidfd_getfd", "(438, 438), 0, 0, 0"),
+        ("keyctl", "(250, 219), 0, -3, 0"),
+        ("add_key", "(248, 217), b'user', b'a', b'b', 1, -3"),
+        ("request_key", "(249, 218), b'user', b'a', 0, 0"),
+        ("io_uring_setup", "(425, 425), 1, ctypes.create_string_buffer(120)"),
+        ("userfaultfd", "(323, 282), 1"),
+        ("bpf", "(321, 280), 0, 0, 0"),
+        ("perf_event_open", "(298, 241), 0, 0, 0, 0, 0"),
+        ("open_by_handle_at", "(304, 265), 0, 0, 0"),
+        ("init_module", "(175, 105), 0, 0, 0"),
+        ("kexec_load", "(246, 104), 0, 0, 0, 0"),
+        ("syslog", "(103, 116), 3, 0, 0"),
+        ("personality", "(135, 92), 0xffffffff"),
+        ("socket(NETLINK)", "(41, 198), 16, 3, 0"),
+        ("socket(PACKET)", "(41, 198), 17, 3, 0"),
+        ("socket(VSOCK)", "(41, 198), 40, 1, 0"),
+        ("socket(ALG)", "(41, 198), 38, 5, 0"),
+        ("socket(raw)", "(41, 198), 2, 3, 1"),
+        ("mknod(device)", "(259, 33), -100, b'/work/kmem', 0o20666, 0x102"),
+        ("ioctl(TIOCSTI)", "(16, 29), 0, 0x5412, b'x'"),
+    ],
+)
+async def test_system_call_is_denied(rig: Rig, name: str, arguments: str) -> None:
+    """What opens other namespaces, the kernel or the guest is refused, not just without effect."""
+    said = (await rig.python(f"{_SYSCALLS}print(call({arguments}))")).strip()
+    assert said in {"EPERM", "ENOSYS", "EACCES"}, f"{name}: {said}"
+
+
+async def test_foreign_system_call_table_kills(rig: Rig) -> None:
+    """The x32 table, whose numbers the filter does not list, is closed."""
+    if os.uname().machine != "x86_64":
+        pytest.skip("x32 is of x86_64")
+    said = (await rig.python(f"{_SYSCALLS}print(call((0x40000000 + 101, 0), 0, 0, 0, 0))")).strip()
+    assert said == "ENOSYS"
+
+
+async def test_ordinary_programs_still_work(rig: Rig) -> None:
+    """Threads, subprocesses, pipes, sockets on loopback and SQLite work under the filter."""
+    said = await rig.python(
+        "import socket, sqlite3, subprocess, threading\n"
+        "t = threading.Thread(target=print, args=('thread',)); t.start(); t.join()\n"
+        "print(subprocess.run('echo a | tr a b', shell=True, capture_output=True, text=True).stdout.strip())\n"
+        "s = socket.create_server(('127.0.0.1', 0)); c = socket.create_connection(s.getsockname()); print('lo')\n"
+        "print(sqlite3.connect('/work/x.db').execute('select 1').fetchone())"
+    )
+    assert said.split("\n")[:4] == ["thread", "b", "lo", "(1,)"]
+
+
+async def test_guest_cannot_be_signalled_or_traced(rig: Rig) -> None:
+    """No signal of the agent's reaches process 1, and no debugger attaches to it."""
+    said = await rig.python(
+        "import os\nfor signal in (9, 15, 19, 0):\n"
+        "    try: os.kill(1, signal); print('signalled')\n"
+        "    except PermissionError: print('denied')\n" + _SYSCALLS + "print(call((101, 117), 16, 1, 0, 0))"
+    )
+    assert said.split() == ["denied"] * 4 + ["EPERM"]
+    assert (await rig.call("probe.look")).status == "ok"
+
+
+async def test_agent_cannot_end_the_guest_with_a_storm_of_signals(rig: Rig) -> None:
+    """kill(-1) ends the agent's own processes only."""
+    await rig.shell("kill -9 -1")
+    assert (await rig.call("probe.look")).status == "ok"
+
+
+@pytest.mark.parametrize(
+    "path", ["environ", "mem", "maps", "fd", "fd/0", "root", "cwd", "exe", "stack", "syscall", "io", "auxv"]
+)
+async def test_guest_cannot_be_looked_into(rig: Rig, path: str) -> None:
+    """Nothing of the guest's process can be read by the agent."""
+    said = await rig.python(
+        f"import os\npath = '/proc/1/{path}'\n"
+        "try:\n"
+        "    if path.endswith(('fd',)): print('read', os.listdir(path))\n"
+        "    elif path.endswith(('root', 'cwd', 'exe', '/0')): print('read', os.readlink(path))\n"
+        "    else: print('read', open(path, 'rb').read(64))\n"
+        "except OSError as error: print(type(error).__name__)"
+    )
+    assert said.strip() in {"PermissionError", "FileNotFoundError"}
+
+
+async def test_commands_get_a_fixed_environment(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands see six variables, whatever the host's environment holds."""
+    said = await rig.python("import json, os; print(json.dumps(dict(os.environ)))")
+    assert json.loads(said) == {
+        "HOME": "/work",
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "LANG": "C.UTF-8",
+        "USER": "agent",
+        "TMPDIR": "/tmp",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
+async def test_environment_of_the_host_stays_outside(opener: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key in the host's environment is in no process of the container."""
+    monkeypatch.setenv("PROBE_API_KEY", "sk-of-the-host")
+    rig = await opener()
+    said = (await rig.call("probe.environment")).text
+    said += await rig.shell("env; cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '")
+    assert "of-the-host" not in said
+    assert "PROBE_API_KEY" not in said
+
+
+async def test_files_of_the_host_stay_outside(rig: Rig) -> None:
+    """Homes, the repository, secrets and the host's configuration are not there."""
+    said = await rig.shell("ls -d /root/* /home/* /etc/shadow /etc/ssh /etc/machine-id /run/* /var/run/* 2>/dev/null; ls /work")
+    names = said.split("\n")[2:]
+    assert [n for n in names if n.startswith("/") and os.path.exists(n) and n not in {"/etc/shadow"}] in (
+        [], ["/run/lock"],
+    )  # fmt: skip
+    assert names[-2:] == ["bin", "readme.txt"]
+
+
+async def test_commands_inherit_no_descriptor(rig: Rig) -> None:
+    """A command starts with its three streams and nothing else."""
+    said = await rig.shell("ls /proc/$$/fd | tr '\\n' ' '")
+    assert set(said.split("\n")[2].split()) <= {"0", "1", "2", "10"}  # 10: dash's own, for $$
+    said = await rig.python(
+        "import os\nprint([(n, os.readlink(f'/proc/self/fd/{n}')[:4]) for n in os.listdir('/proc/self/fd') if int(n) < 3 or os.path.exists(f'/proc/self/fd/{n}')])"
+    )
+    assert said.strip() == "[('0', 'pipe'), ('1', 'pipe'), ('2', 'pipe')]"
+
+
+async def test_other_processes_of_the_host_are_invisible(rig: Rig) -> None:
+    """The process list holds the guest and the agent's own."""
+    said = await rig.python("import os; print(sorted(int(n) for n in os.listdir('/proc') if n.isdigit())[0], len([n for n in os.listdir('/proc') if n.isdigit()]))")
+    first, count = said.split()
+    assert first == "1"
+    assert int(count) <= 3
+
+
+async def test_kernel_settings_cannot_be_changed(rig: Rig) -> None:
+    """Nothing below /proc/sys or /sys can be written."""
+    said = await rig.shell("find /proc/sys /sys -writable -type f 2>/dev/null | head -3")
+    assert said.split("\n") == ["exit code: 0"]
+
+
+async def test_containers_do_not_see_each_other(opener: Opener, backend: Backend) -> None:
+    """Two containers share neither files nor sockets nor processes."""
+    one, two = await opener(run_id="one"), await opener(run_id="two")
+    await one.shell("echo secret > /tmp/shared; (python3 -c \"import socket,time; s=socket.socket(socket.AF_UNIX); s.bind('\\0meet'); time.sleep(30)\" >/dev/null 2>&1 &)")
+    said = await two.shell("cat /tmp/shared; cat /proc/net/unix; ps aux 2>/dev/null | grep -c meet")
+    assert "secret" not in said
+    assert "@meet" not in said

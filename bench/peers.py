@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -30,8 +29,7 @@ def ours(runs: int, calls: int) -> dict[str, Any]:
 def inspects(python: str, variant: str, runs: int, calls: int) -> dict[str, Any]:
     """Return Inspect's figures."""
     command = [python, str(HERE / "inspect_workload.py"), variant, str(runs), str(calls)]
-    environment = {**os.environ, "INSPECT_TELEMETRY": "0"}
-    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"Inspect failed:\n{done.stderr[-2000:]}")
     figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

@@ -47,25 +47,25 @@ def graph() -> Any:
     from langgraph.graph import END, START, StateGraph
     from langgraph.runtime import Runtime
 
-    async def model(state: AgentState, runtime: Runtime[AgentContext]) -> dict[str, list[Message]]:
+    async def model(state: AgentState, runtime: Runtime[Any]) -> dict[str, list[Message]]:
         answer = await runtime.context.ask(state["messages"])
         return {"messages": [] if answer is None else [answer]}
 
-    async def tools(state: AgentState, runtime: Runtime[AgentContext]) -> dict[str, list[Message]]:
+    async def tools(state: AgentState, runtime: Runtime[Any]) -> dict[str, list[Message]]:
         return {"messages": await runtime.context.act(state["messages"][-1])}
 
-    def after_model(state: AgentState, runtime: Runtime[AgentContext]) -> str:
+    def after_model(state: AgentState, runtime: Runtime[Any]) -> str:
         last = state["messages"][-1]
         wants_tools = last["role"] == "assistant" and last.get("tool_calls")
         return "tools" if wants_tools and not runtime.context.over else END
 
-    def after_tools(state: AgentState, runtime: Runtime[AgentContext]) -> str:
+    def after_tools(state: AgentState, runtime: Runtime[Any]) -> str:
         return END if runtime.context.over else "model"
 
-    builder = StateGraph(AgentState, context_schema=AgentContext)  # type: ignore[type-var]
+    builder = StateGraph(AgentState)
     # langgraph resolves annotations at run time, where names of this function are not in reach
     for node in (model, tools, after_model, after_tools):
-        node.__annotations__ = {"state": AgentState, "runtime": Runtime[AgentContext]}
+        node.__annotations__ = {"state": AgentState, "runtime": Runtime}
     builder.add_node("model", model)
     builder.add_node("tools", tools)
     builder.add_edge(START, "model")

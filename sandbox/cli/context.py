@@ -69,12 +69,21 @@ class Settings:
         return Library(self.content, self.loader.catalogue)
 
     def open_store(self) -> Store:
-        """Open the store; runs whose process is gone are marked interrupted, with a word about it."""
+        """Open the store.
+
+        Runs whose process is gone are marked interrupted, with a word about it, and what their
+        containers left behind is removed.
+        """
         from sandbox.cli.output import note
-        from sandbox.session.recovery import mark_interrupted
+        from sandbox.session.recovery import mark_interrupted, reap
         from sandbox.trace.store import Store
 
         store = Store(self.store_url or str(self.workspace / STORE))
-        for run in mark_interrupted(store):
+        marked = mark_interrupted(store)
+        for run in marked:
             note(f"run {run} was interrupted: its process is gone")
+        if marked:
+            from sandbox.isolation.choose import every
+
+            reap(every())
         return store

@@ -65,7 +65,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 
     from sandbox.report.plain import plain
 
-    made = Table(box=None, pad_edge=False, header_style="bold")
+    made = Table(box=None, pad_edge=False, header_style="bold", show_header=any(headings))
     for index, heading in enumerate(headings):
         made.add_column(heading, overflow="fold", no_wrap=index == 0)
     for row in rows:

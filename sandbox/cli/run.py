@@ -177,7 +177,8 @@ def _execute(plans: list[RunPlan], store: Store, at_once: int, view: Any) -> tup
 
     try:
         return asyncio.run(together())
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        note("stopped: what had finished is stored, what was running is marked interrupted")
         raise KeyboardInterrupt from None
 
 

@@ -13,6 +13,9 @@ from sandbox.cli.output import Json, console, print_json, table
 if TYPE_CHECKING:
     from sandbox.trace.tables import RunRow
 
+_WIDE = 100
+"""Columns of a terminal from which a list shows everything."""
+
 app = typer.Typer(help="Stored runs: list, show, verify.", no_args_is_help=True)
 
 
@@ -35,17 +38,24 @@ def list_(
     if as_json:
         print_json({"runs": [_data(row) for row in rows]})
         return
+    headings = ["run", "started", "scenario", "model", "outcome"]
+    if console().width >= _WIDE:
+        headings += ["verdicts", "mode", "isolation"]
+    table(headings, (_cells(row)[: len(headings)] for row in rows))
+
+
+def _cells(row: RunRow) -> tuple[object, ...]:
+    from rich.text import Text
+
     from sandbox.report.summary import coloured
 
-    cells = [
-        (
-            row.id, _time(row.started), row.scenario, row.model, row.lang, row.mode,
-            coloured(row.task or row.status), coloured(row.safety or "–"),
-            len((row.result or {}).get("verdicts", ())),
-        )
-        for row in rows
-    ]  # fmt: skip
-    table(("run", "started", "scenario", "model", "lang", "mode", "task", "safety", "verdicts"), cells)
+    scenario = row.scenario if row.lang == "en" else f"{row.scenario} [{row.lang}]"
+    outcome = coloured(row.task or row.status)
+    if row.safety:
+        outcome = Text.assemble(outcome, " ", coloured(row.safety))
+    verdicts = len((row.result or {}).get("verdicts", ()))
+    started = _time(row.started)[5:16]
+    return row.id[:8], started, scenario, row.model, outcome, verdicts, row.mode, row.isolation
 
 
 @app.command()

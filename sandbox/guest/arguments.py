@@ -58,6 +58,11 @@ def _fits(schema: Schema, value: Any) -> bool:
         return False
     if not isinstance(value, _TYPES[kind]):
         return False
+    return _contents_fit(schema, value)
+
+
+def _contents_fit(schema: Schema, value: Any) -> bool:
+    kind = schema["type"]
     if isinstance(value, float) and not abs(value) < float("inf"):
         return False  # 1e999 and the like: no JSON can carry it any further
     if kind == "array" and "items" in schema:

@@ -33,7 +33,7 @@ def _unknown(value: object) -> str:
 def _fast() -> tuple[Any, Any]:
     import _json
 
-    scan = _json.make_scanner(_Reading())
+    scan = _json.make_scanner(_Reading())  # type: ignore[arg-type]
     encode = _json.make_encoder(
         None, _unknown, _json.encode_basestring_ascii, None, ":", ",", False, False, False
     )

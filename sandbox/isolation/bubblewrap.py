@@ -68,9 +68,10 @@ class Bubblewrap:
             raise IsolationError(reason)
         name = f"{Owner.current().label}-{spec.run_id}"
         group = cgroup.make(name, spec.bounds)
-        started = wire = None
+        wire = None
+        starting = asyncio.create_task(asyncio.to_thread(_start, group))
         try:
-            started = await asyncio.to_thread(_start, group)
+            started = await asyncio.shield(starting)
             wire = await SocketWire.over(started.socket)
             channel = Channel(wire)
             confine = _plan(spec.bounds, group)
@@ -79,8 +80,9 @@ class Bubblewrap:
         except BaseException:
             if wire:
                 wire.close()
-            if started:
-                await asyncio.to_thread(_end, started, group)
+            await asyncio.wait({starting})  # a thread goes on where the waiting is cut off
+            if starting.exception() is None:
+                await asyncio.to_thread(_end, starting.result(), group)
             elif group:
                 group.remove()
             raise
@@ -229,8 +231,8 @@ def _start(group: Cgroup | None, *, probe: bool = False) -> _Started:
     try:
         process = subprocess.Popen(
             [*_as(uid), *_arguments(), "--userns-block-fd", str(block_read), "--info-fd", str(info_write), *data, *after],
-            stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, env={}, cwd="/",
-            pass_fds=(info_write, block_read, *files.values()),
+            stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, env=dict[str, str](), cwd="/",
+            pass_fds=[info_write, block_read, *files.values()],
         )  # fmt: skip
         os.close(info_write)
         info_write = -1

@@ -59,15 +59,14 @@ class Docker:
         import docker.errors
         from requests.exceptions import RequestException
 
-        if reason := await asyncio.to_thread(self.unavailable):
-            raise IsolationError(reason)
-        container: Any = None
+        if await asyncio.to_thread(lambda: self._image_id) is None:
+            raise IsolationError(f"the image {self.image} is not there: sandbox image build")
         wire: FramedWire | None = None
+        creating = asyncio.create_task(asyncio.to_thread(self._create, spec))
         try:
-            container = await asyncio.to_thread(self._create, spec)
+            container = await asyncio.shield(creating)
             sock = await asyncio.to_thread(_attach, self._client, container)
             wire = await FramedWire.over(sock)
-            assert isinstance(wire, FramedWire)
             await asyncio.to_thread(self._client.api.start, container)
             channel = Channel(wire)
             found = await channel.start(spec, {})
@@ -75,8 +74,9 @@ class Docker:
         except BaseException as error:
             if wire:
                 wire.close()
-            if container:
-                await asyncio.shield(asyncio.to_thread(_remove, self._client, container))
+            await asyncio.wait({creating})  # a thread goes on where the waiting is cut off
+            if creating.exception() is None:
+                await asyncio.shield(asyncio.to_thread(_remove, self._client, creating.result()))
             if isinstance(error, (docker.errors.DockerException, RequestException, OSError)):
                 raise IsolationError(f"Docker: {_reason(error)}") from error
             if isinstance(error, IsolationError) and wire and wire.errors:
@@ -153,17 +153,17 @@ class Docker:
 def host_config(bounds: Bounds, runtime: str | None) -> dict[str, Any]:
     """Return the engine's settings for a container: nothing that is not needed."""
     tmpfs = (
-        f"rw,nosuid,nodev,size={bounds.tmpfs_bytes},nr_inodes={bounds.tmpfs_inodes},"
+        f"rw,exec,nosuid,nodev,size={bounds.tmpfs_bytes},nr_inodes={bounds.tmpfs_inodes},"
         f"mode=0700,uid={AGENT_UID},gid={AGENT_UID}"
     )
     return {
         "network_mode": "none",
         "read_only": True,
-        "tmpfs": {"/work": tmpfs, "/tmp": tmpfs},
+        "tmpfs": {"/work": tmpfs, "/tmp": tmpfs, "/dev/mqueue": "ro,size=4k,mode=0555"},
         "cap_drop": ["ALL"],
         "cap_add": [name.removeprefix("CAP_") for name in CAPABILITIES],
         "security_opt": ["no-new-privileges:true"],
-        "ipc_mode": "private",
+        "ipc_mode": "none",  # without /dev/shm, a third place to write in that nothing watches
         "pids_limit": bounds.processes + _GUEST_PROCESSES,
         "mem_limit": bounds.memory_bytes,
         "memswap_limit": bounds.memory_bytes,
@@ -255,7 +255,9 @@ def _attach(client: Any, container: str) -> socket.socket:
     found = getattr(stream, "_sock", stream)
     if not isinstance(found, socket.socket):
         raise IsolationError("the engine is reached by TLS or ssh: use a local socket (DOCKER_HOST=unix://…)")
-    copy = found.dup()  # the package keeps its own object, which would close the socket with it
+    copy = found.dup()  # the package keeps its own objects, which would close the socket with them
+    if response := getattr(stream, "_response", None):
+        response.close()
     stream.close()
     found.close()
     copy.setblocking(False)

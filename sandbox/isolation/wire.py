@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from typing import Self
 
 from sandbox.isolation.channel import LINE_LIMIT
 
@@ -17,7 +18,7 @@ class SocketWire:
         self._writer = writer
 
     @classmethod
-    async def over(cls, sock: socket.socket) -> SocketWire:
+    async def over(cls, sock: socket.socket) -> Self:
         """Return a wire over a connected socket, which it owns from then on."""
         return cls(*await asyncio.open_connection(sock=sock, limit=LINE_LIMIT))
 

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from sandbox.scenario.instance import Instance
 
@@ -41,7 +41,7 @@ class ToolCall:
         return cls(call_id, name, value if sound else None, raw)
 
 
-def _refuse(constant: str) -> None:
+def _refuse(constant: str) -> NoReturn:
     """NaN and Infinity are not JSON (RFC 8259), though Python's reader takes them."""
     raise ValueError(f"{constant} is not JSON")
 
@@ -49,13 +49,13 @@ def _refuse(constant: str) -> None:
 def _finite(text: str) -> float:
     """A number that a float cannot hold would be Infinity, which no trace can hold either."""
     value = float(text)
-    return value if math.isfinite(value) else _refuse(text)  # type: ignore[return-value]
+    return value if math.isfinite(value) else _refuse(text)
 
 
 def _exact(text: str) -> int:
     """Whole numbers beyond 64 bits overflow in conditions, worlds and sums."""
     value = int(text)
-    return value if -(2**63) <= value < 2**63 else _refuse(text)  # type: ignore[return-value]
+    return value if -(2**63) <= value < 2**63 else _refuse(text)
 
 
 def _deeper(value: Any, levels: int) -> bool:
@@ -116,8 +116,10 @@ Retry = Callable[[int, str, float], None]
 class Model(Protocol):
     """A model bound to one run."""
 
-    name: str
-    """As the user wrote it."""
+    @property
+    def name(self) -> str:
+        """As the user wrote it."""
+        ...
 
     def describe(self) -> Mapping[str, Any]:
         """Return provider, parameters, prices: all that a reader of the trace must know."""

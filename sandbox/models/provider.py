@@ -86,7 +86,7 @@ class Provider:
             reraise=True,
         )
         try:
-            response = await retrying(self._once, litellm, request)
+            response: Any = await retrying(self._once, litellm, request)
         except Exception as error:
             if _is_provider_error(litellm, error):
                 raise ModelError(f"{self.name}: {_reason(error)}") from error

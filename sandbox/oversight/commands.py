@@ -66,7 +66,8 @@ def _simple_commands(tokens: list[str]) -> Iterator[list[str]]:
 
 
 def _without_redirections(words: list[str]) -> tuple[list[str], list[str]]:
-    arguments, targets = [], []
+    arguments: list[str] = []
+    targets: list[str] = []
     rest = iter(words)
     for word in rest:
         if word in _REDIRECTIONS or (word.endswith(">") and word.strip("0123456789&>") == ""):

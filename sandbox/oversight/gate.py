@@ -138,7 +138,11 @@ class Gate:
             self._history,
             self._setting.lang,
         )
-        refusal = await self._judged(step, asked, "before")
+        try:
+            refusal = await self._judged(step, asked, "before")
+        except asyncio.CancelledError:
+            self._finish(agent, asked, tool, "blocked", "the run ended before the call was judged")
+            raise
         self._recorder.flush()
         if refusal is not None:
             text = _worded(_REFUSED, self._setting.lang, refusal)
@@ -171,6 +175,10 @@ class Gate:
             return await self._container.call(
                 call.tool.name, call.arguments, agent=call.agent, timeout=seconds
             )
+        except asyncio.CancelledError:
+            text = "the run ended before the call came back"
+            self._finish(call.agent, asked, call.tool, "timeout", text)
+            raise
         except IsolationError as error:
             status = "timeout" if isinstance(error, GuestTimeout) else "fault"
             self._finish(call.agent, asked, call.tool, status, str(error))

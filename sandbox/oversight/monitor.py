@@ -29,11 +29,20 @@ Stage = Literal["before", "after"]
 class Monitor(Protocol):
     """Judges calls at one stage."""
 
-    name: str
-    """``family.rule``, unique in a run."""
-    stage: Stage
-    trusted: bool
-    """True where it cannot hang: conditions in CEL. Others are given a deadline by the gate."""
+    @property
+    def name(self) -> str:
+        """``family.rule``, unique in a run."""
+        ...
+
+    @property
+    def stage(self) -> Stage:
+        """Whether it judges calls or results."""
+        ...
+
+    @property
+    def trusted(self) -> bool:
+        """True where it cannot hang: conditions in CEL. Others get a deadline from the gate."""
+        ...
 
     @property
     def summary(self) -> str:

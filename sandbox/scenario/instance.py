@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -58,6 +58,8 @@ class Instance:
     tools: Mapping[str, tuple[Tool, ...]]
     """Agent → its tools."""
     world: WorldData
+    evidence: str = field(repr=False, default="")
+    """Definition and world as one JSON text, canaries not yet planted: it goes into the trace."""
 
     @cached_property
     def canaries(self) -> dict[str, str]:

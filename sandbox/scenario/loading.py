@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from base64 import b64encode
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ class LoadedScenario:
     catalogue: Catalogue = field(repr=False)
     digest: str
     """SHA-256 over the scenario as merged and all data of its world, in hex."""
+    _told: dict[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
@@ -52,8 +54,21 @@ class LoadedScenario:
         agents = self.scenario.agents.items()
         tools = {name: self.catalogue.expand(agent.tools) for name, agent in agents}
         return Instance(
-            self.scenario, self.variant, lang, seed, self.digest, tools, self.worlds[lang]
-        )
+            self.scenario, self.variant, lang, seed, self.digest, tools, self.worlds[lang],
+            self._evidence(lang),
+        )  # fmt: skip
+
+    def _evidence(self, lang: str) -> str:
+        """Return definition and world as one text; the same object for every run."""
+        if lang not in self._told:
+            world = self.worlds[lang]
+            told = {
+                "definition": self.scenario.model_dump(mode="json", by_alias=True),
+                "sections": json.loads(world.sections),
+                "files": {name: b64encode(data).decode() for name, data in world.files.items()},
+            }
+            self._told[lang] = json.dumps(told, sort_keys=True)
+        return self._told[lang]
 
 
 class Loader:

@@ -200,7 +200,7 @@ class Scenario(Strict):
     agents: dict[Name, Agent] = Field(min_length=1)
     """The first one gets the task."""
     task: Text
-    limits: Limits = Field(default_factory=lambda: Limits())  # type: ignore[call-arg]
+    limits: Limits = Field(default_factory=lambda: Limits())
     monitors: tuple[str, ...] | None = None
     """Names of monitor families; all that there are where left out."""
     rules: tuple[Rule, ...] = ()

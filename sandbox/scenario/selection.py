@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -61,13 +62,14 @@ def _folders(loader: Loader, item: str, seen: tuple[Path, ...]) -> Iterator[tupl
     path = Path(name)
     if not name:  # as a path it would be the folder that one stands in
         raise InputError(f"no scenario ''{nearest(name, loader.content.scenarios())}")
-    if path.suffix in (".yaml", ".yml") and path.is_file():
+    # os.path, unlike pathlib, takes a name too long for a file as one that does not exist
+    if path.suffix in (".yaml", ".yml") and os.path.isfile(path):  # noqa: PTH113
         if path.name == "scenario.yaml":
             yield path.parent, variant or None
         else:
             yield from _suite(loader, path, seen)
         return
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112
         folders = list(scenario_folders(path))
         if not folders:
             raise InputError(f"no scenario.yaml below {name}")
@@ -113,10 +115,11 @@ def _suite(loader: Loader, path: Path, seen: tuple[Path, ...]) -> Iterator[tuple
         raise ScenarioError([document.problem(prefix, "a suite is a list of scenarios")])
     for index, item in enumerate(data):
         place = (*prefix, index)
-        if not isinstance(item, str):
+        if not isinstance(item, str) or not item.partition("@")[0]:
             raise ScenarioError([document.problem(place, "an entry is the name of a scenario")])
         beside = path.parent / item.partition("@")[0]
-        name = str(beside) + item[len(item.partition("@")[0]) :] if beside.exists() else item
+        found = os.path.exists(beside)  # noqa: PTH110
+        name = f"{beside}{item[len(item.partition('@')[0]) :]}" if found else item
         try:
             yield from _folders(loader, name, (*seen, here))
         except ScenarioError:

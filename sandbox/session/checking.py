@@ -10,6 +10,7 @@ from typing import Any
 from sandbox.isolation.base import Backend
 from sandbox.models.scripted import source
 from sandbox.oversight.escalation import Always
+from sandbox.oversight.gate import Mode
 from sandbox.oversight.library import Library
 from sandbox.scenario.loading import LoadedScenario
 from sandbox.session.plan import RunPlan, RunResult
@@ -51,7 +52,9 @@ def trials(
     for lang in scenario.scenario.languages:
         instance = scenario.instance(lang, _SEED)
         for reference in scenario.scenario.references:
-            modes = ("observe",) if reference.startswith("safe") else ("observe", "enforce")
+            modes: tuple[Mode, ...] = ("observe", "enforce")
+            if reference.startswith("safe"):
+                modes = ("observe",)
             for mode in modes:
                 for backend in backends:
                     name = f"scripted/{reference}"

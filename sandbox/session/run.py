@@ -214,6 +214,7 @@ class Session:
                 "format": FORMAT,
                 **{name: getattr(row, name) for name in same},
                 "scenario_sha256": plan.instance.digest,
+                "scenario_text": plan.instance.evidence,
                 "title": dict(scenario.title),
                 "risk": scenario.risk.model_dump(mode="json"),
                 "taxonomies": taxonomy.versions(scenario.risk.tags),
@@ -284,15 +285,13 @@ class Session:
             reason=self._recorder.clean(outcome.reason),
         )
 
-    def _variables(self, world: _End | None) -> Mapping[str, Any] | None:
-        if world is None:
-            return None
+    def _variables(self, world: _End | None) -> Mapping[str, Any]:
         passages = self._gate.passages if self._gate else []
         calls = [passage.as_data() for passage in passages]
+        read = {} if world is None else {"world": world.sections, "files": world.files}
         return {
-            "world": world.sections,
+            **read,
             "initial": self._plan.instance.sections(),
-            "files": world.files,
             "calls": calls,
             "effects": [{**e, "tool": c["tool"]} for c in calls for e in c["effects"]],
             "final": next((c.final for c in self._agents.values()), ""),

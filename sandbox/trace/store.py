@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,7 @@ class Store:
         for name, value in filters.items():
             if value is not None:
                 query = query.where(getattr(RunRow, name) == value)
-        with Session(self._engine) as session:
+        with self._reading(), Session(self._engine) as session:
             return list(session.exec(query.limit(limit) if limit else query))
 
     def run(self, prefix: str) -> RunRow:
@@ -121,7 +122,7 @@ class Store:
             InputError: None does, or several do.
         """
         query = select(RunRow).where(col(RunRow.id).startswith(prefix, autoescape=True)).limit(6)
-        with Session(self._engine) as session:
+        with self._reading(), Session(self._engine) as session:
             found = list(session.exec(query))
             if len(found) == 1:
                 return found[0]
@@ -139,13 +140,13 @@ class Store:
             .order_by(col(EventRow.seq))
         )
         table = query.with_only_columns(*EventRow.__table__.columns)  # type: ignore[attr-defined]
-        with self._engine.connect() as connection:
+        with self._reading(), self._engine.connect() as connection:
             for row in connection.execution_options(yield_per=1000).execute(table):
-                yield Event(*row)
+                yield Event(*tuple(row))
 
     def blob(self, sha256: str) -> BlobRow | None:
         """Return a blob's row."""
-        with Session(self._engine) as session:
+        with self._reading(), Session(self._engine) as session:
             return session.get(BlobRow, sha256)
 
     def text(self, sha256: str) -> str:
@@ -173,6 +174,13 @@ class Store:
                     self._connection.execute(statement, rows or None)
         except SQLAlchemyError as error:
             raise _failure(f"cannot {what} the store", self.url, error) from error
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except SQLAlchemyError as error:
+            raise _failure("cannot read the store", self.url, error) from error
 
     @property
     def _insert_blobs(self) -> Any:

@@ -65,10 +65,11 @@ async def test_devices_are_the_harmless_ones(rig: Rig) -> None:
     """No disk, no memory, no terminal of the host: only what every program expects."""
     said = await rig.python(
         "import os, stat\n"
-        "print(sorted(n for n in os.listdir('/dev') if stat.S_ISCHR(m := os.stat('/dev/' + n).st_mode) or stat.S_ISBLK(m)))"
+        "for n in os.listdir('/dev'):\n"
+        "    mode = os.lstat('/dev/' + n).st_mode\n"
+        "    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode): print(n)"
     )
-    known = {"console", "full", "null", "ptmx", "random", "tty", "urandom", "zero"}
-    assert set(json.loads(said.strip().replace("'", '"'))) <= known
+    assert set(said.split()) <= {"console", "full", "null", "random", "tty", "urandom", "zero"}
 
 
 async def test_agent_has_its_own_uid_and_no_rights(rig: Rig) -> None:
@@ -83,9 +84,9 @@ async def test_agent_has_its_own_uid_and_no_rights(rig: Rig) -> None:
 
 async def test_setuid_programs_give_nothing(rig: Rig) -> None:
     """A setuid program runs with the agent's own rights, and none can be made root's."""
-    said = await rig.shell("cp /bin/sh s; chmod u+s s; ./s -c 'id -u'; su -c id 2>&1 | tail -1; id -u")
-    assert "uid=0" not in said
+    said = await rig.shell("cp /usr/bin/id own; chmod u+s own; ./own -u; find /usr -perm -4000 -name su -exec {} -c id ';' 2>&1")
     assert said.split("\n")[2] == "1000"
+    assert "uid=0" not in said
 
 
 @pytest.mark.parametrize(
@@ -212,9 +213,7 @@ async def test_files_of_the_host_stay_outside(rig: Rig) -> None:
     """Homes, the repository, secrets and the host's configuration are not there."""
     said = await rig.shell("ls -d /root/* /home/* /etc/shadow /etc/ssh /etc/machine-id /run/* /var/run/* 2>/dev/null; ls /work")
     names = said.split("\n")[2:]
-    assert [n for n in names if n.startswith("/") and os.path.exists(n) and n not in {"/etc/shadow"}] in (
-        [], ["/run/lock"],
-    )  # fmt: skip
+    assert {n for n in names if n.startswith("/")} <= {"/etc/shadow", "/run/lock", "/var/run/lock"}  # the image's
     assert names[-2:] == ["bin", "readme.txt"]
 
 
@@ -238,8 +237,17 @@ async def test_other_processes_of_the_host_are_invisible(rig: Rig) -> None:
 
 async def test_kernel_settings_cannot_be_changed(rig: Rig) -> None:
     """Nothing below /proc/sys or /sys can be written."""
-    said = await rig.shell("find /proc/sys /sys -writable -type f 2>/dev/null | head -3")
-    assert said.split("\n") == ["exit code: 0"]
+    said = await rig.python(
+        "import os\n"
+        "for top, _, files in [*os.walk('/proc/sys'), *os.walk('/sys')]:\n"
+        "    for path in (os.path.join(top, name) for name in files):\n"
+        "        try:\n"
+        "            handle = os.open(path, os.O_WRONLY | os.O_NONBLOCK)\n"
+        "            os.write(handle, b'1'); print('wrote', path)\n"
+        "        except OSError: pass\n"
+        "print('end')"
+    )
+    assert said.strip() == "end"
 
 
 async def test_containers_do_not_see_each_other(opener: Opener, backend: Backend) -> None:

@@ -38,11 +38,11 @@ def test_a_folder_of_broken_scenarios_is_reported_as_a_whole() -> None:
     assert done.returncode == 2
     assert "Traceback" not in done.stdout + done.stderr
     places = {case: marked(case) for case in CASES}
-    assert [] == [
+    assert [
         case
         for case, place in places.items()
         if f"{place.file.parent.name}/{place.file.name}:{place.line}: " not in done.stderr
-    ]
+    ] == []
 
 
 @pytest.mark.parametrize("case", CASES)

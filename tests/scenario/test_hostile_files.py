@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.errors import ScenarioError
 from sandbox.scenario.located import DEPTH_LIMIT, FILE_LIMIT
 from sandbox.scenario.worlds import FILES_LIMIT
 from scenario.conftest import Workspace
@@ -68,103 +69,113 @@ def test_a_folder_without_a_scenario_is_named(workspace: Workspace) -> None:
     assert "cannot be read: No such file or directory" in problem.message
 
 
-Trap = Callable[[Workspace, Path], object]
+Trap = Callable[[Path], None]
+"""Puts something into the folder of a scenario."""
 
-TRAPS: dict[str, tuple[str, Trap, str]] = {
+
+def link(name: str, target: str) -> Trap:
+    """Return a trap: a symbolic link."""
+    return lambda folder: (folder / name).symlink_to(target)
+
+
+def made(name: str) -> Trap:
+    """Return a trap: an empty folder."""
+    return lambda folder: (folder / name).mkdir()
+
+
+def pipe(name: str) -> Trap:
+    """Return a trap: a named pipe."""
+    return lambda folder: os.mkfifo(folder / name)
+
+
+def data(name: str, size: int) -> Trap:
+    """Return a trap: a file of this size in bytes."""
+
+    def write(folder: Path) -> None:
+        (folder / name).write_bytes(b"")
+        os.truncate(folder / name, size)
+
+    return write
+
+
+TRAPS: dict[str, tuple[str, list[Trap], str]] = {
     "link to a file outside": (
         "bank: bank.yaml",
-        lambda w, folder: (folder / "bank.yaml").symlink_to("/etc/passwd"),
+        [link("bank.yaml", "/etc/passwd")],
         "'bank.yaml' leaves the scenario's folder",
     ),
     "link to a neighbour's file": (
         "bank: bank.yaml",
-        lambda w, folder: (folder / "bank.yaml").symlink_to("../../sound/payment/scenario.yaml"),
+        [link("bank.yaml", "../../sound/payment/scenario.yaml")],
         "'bank.yaml' leaves the scenario's folder",
     ),
     "link of the French file": (
         "bank: bank.yaml",
-        lambda w, folder: (
-            (folder / "bank.yaml").write_text("balance: 5"),
-            (folder / "bank.fr.yaml").symlink_to("/etc/passwd"),
-        ),
+        [data("bank.yaml", 0), link("bank.fr.yaml", "/etc/passwd")],
         "'bank.fr.yaml' leaves the scenario's folder",
     ),
     "link to itself": (
         "bank: bank.yaml",
-        lambda w, folder: (folder / "bank.yaml").symlink_to("bank.yaml"),
+        [link("bank.yaml", "bank.yaml")],
         "'bank.yaml' cannot be the path of a file",
     ),
     "folder through a link": (
         "bank: data/passwd",
-        lambda w, folder: (folder / "data").symlink_to("/etc"),
+        [link("data", "/etc")],
         "'data/passwd' leaves the scenario's folder",
     ),
     "text in place of a path": (
         f"bank: {'x' * 5000}",
-        lambda w, folder: None,
+        [],
         f"'{'x' * 60}' cannot be the path of a file",
     ),
     "files through a link": (
         "files: files/",
-        lambda w, folder: (folder / "files").symlink_to("/etc"),
+        [link("files", "/etc")],
         "'files/' leaves the scenario's folder",
     ),
     "French files through a link": (
         "files: files/",
-        lambda w, folder: (
-            (folder / "files").mkdir(),
-            (folder / "files.fr").symlink_to("/etc/ssl"),
-        ),
+        [made("files"), link("files.fr", "/etc/ssl")],
         "leaves the scenario's folder",
     ),
     "link among the files": (
         "files: files/",
-        lambda w, folder: (
-            (folder / "files").mkdir(),
-            (folder / "files" / "shadow").symlink_to("/etc/shadow"),
-        ),
-        "leaves the scenario's folder",
+        [made("files"), link("files/shadow", "/etc/shadow")],
+        "'files/shadow' leaves the scenario's folder",
     ),
     "link to a neighbour among the files": (
         "files: files/",
-        lambda w, folder: (
-            (folder / "files").mkdir(),
-            (folder / "files" / "a").write_text("a"),
-            (folder / "files" / "b").symlink_to("a"),
-        ),
+        [made("files"), data("files/a", 1), link("files/b", "a")],
         "'b' in 'files/' is not a regular file",
     ),
     "pipe among the files": (
         "files: files/",
-        lambda w, folder: ((folder / "files").mkdir(), os.mkfifo(folder / "files" / "pipe")),
+        [made("files"), pipe("files/pipe")],
         "'pipe' in 'files/' is not a regular file",
     ),
     "files without end": (
         "files: files/",
-        lambda w, folder: (
-            (folder / "files").mkdir(),
-            (folder / "files" / "big").touch(),
-            os.truncate(folder / "files" / "big", FILES_LIMIT + 1),
-        ),
+        [made("files"), data("files/big", FILES_LIMIT + 1)],
         "'files/' holds more than 16 MiB",
     ),
-    "folder that is not there": (
-        "files: fils/",
-        lambda w, folder: None,
-        "there is no 'fils/' beside this file",
-    ),
+    "folder that is not there": ("files: fils/", [], "there is no 'fils/' beside this file"),
 }
 
 
 @pytest.mark.parametrize("case", TRAPS)
 def test_a_world_that_leads_out_of_its_folder_is_refused(case: str, workspace: Workspace) -> None:
     """No link, no path and no size makes a scenario read what is not its own."""
-    line, trap, text = TRAPS[case]
+    line, traps, text = TRAPS[case]
     folder = workspace.extension("hostile/trap", f"world:\n  {line}\n")
-    trap(workspace, folder)
-    problem = workspace.problem("hostile/trap")
-    assert (folder / "scenario.yaml", 5) == (Path(problem.file), problem.line)
-    assert text in problem.message
+    for trap in traps:
+        trap(folder)
+    with pytest.raises(ScenarioError) as caught:
+        workspace.load("hostile/trap")
+    problems = [
+        (Path(item.file), item.line, text in item.message) for item in caught.value.problems
+    ]
+    assert (folder / "scenario.yaml", 5, True) in problems
 
 
 def test_a_folder_as_a_file_is_named(workspace: Workspace) -> None:

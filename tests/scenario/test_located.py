@@ -21,8 +21,10 @@ JSON = st.recursive(
     | st.integers(-(10**12), 10**12)
     | st.floats(allow_nan=False, allow_infinity=False, width=32)
     | st.text(st.characters(categories=("L", "N", "P", "Z", "S")), max_size=8),
-    lambda below: st.lists(below, max_size=4)
-    | st.dictionaries(st.text("abcdeé /~", max_size=4), below, max_size=4),
+    lambda below: (
+        st.lists(below, max_size=4)
+        | st.dictionaries(st.text("abcdeé /~", max_size=4), below, max_size=4)
+    ),
     max_leaves=12,
 )
 
@@ -83,19 +85,19 @@ def test_every_part_knows_its_line() -> None:
 def test_a_part_that_is_not_there_is_placed_at_what_would_hold_it() -> None:
     """A problem with a missing key is reported at the nearest part around it."""
     read = parse("a:\n  b: 1\n", "f")
-    assert ("f", 2) == read.place(("a", "b", "c", 0))
+    assert read.place(("a", "b", "c", 0)) == ("f", 2)
 
 
 def test_a_value_made_without_a_file_has_no_place() -> None:
     """Defaults that no file holds are placed at line 0 of no file."""
-    assert ("", 0) == Located({}, {}).place(("a",))
+    assert Located({}, {}).place(("a",)) == ("", 0)
 
 
 def test_an_alias_is_a_value_of_its_own() -> None:
     """What an alias repeats is copied: changing one does not change the other."""
     data = parse("a: &x [1]\nb: *x\n", "f").data
     data["a"].append(2)
-    assert [1] == data["b"]
+    assert data["b"] == [1]
 
 
 @given(JSON)
@@ -116,11 +118,13 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     try:
         read = parse(text, "f")
     except ScenarioError as error:
-        assert {"f"} == {problem.file for problem in error.problems}
+        files = {problem.file for problem in error.problems}
     else:
+        files = {"f"}
         json.dumps(read.data)
         lines = 1 + sum(map(text.count, LINE_BREAKS))
         assert all(1 <= line <= lines for place, (_, line) in read.places.items() if place)
+    assert files == {"f"}
 
 
 @given(st.binary(max_size=80))

@@ -78,8 +78,11 @@ def test_a_part_keeps_the_place_of_the_file_that_states_it() -> None:
     """After merging, each part is placed in the file that it came from, maps in the upper one."""
     lower = parse("a:\n  x: 1\n  y: [1, 2]\n", "lower")
     merged = overlay(lower, parse("\n\na:\n  y: [3]\n", "upper"))
-    assert [("upper", 3), ("lower", 2), ("upper", 4), ("upper", 4)] == [
-        merged.place(path) for path in [("a",), ("a", "x"), ("a", "y", 0), ("a", "y", 1)]
+    assert [merged.place(path) for path in [("a",), ("a", "x"), ("a", "y", 0), ("a", "y", 1)]] == [
+        ("upper", 3),
+        ("lower", 2),
+        ("upper", 4),
+        ("upper", 4),
     ]
 
 
@@ -89,7 +92,7 @@ def test_an_extension_of_an_extension_takes_from_both(workspace: Workspace) -> N
     second = "extends: more/first\nid: more/second\ntwin: sound/payment-benign\n"
     workspace.write("more/second/scenario.yaml", second + "limits: { turns: 9 }\n")
     limits = workspace.load("more/second").scenario.limits
-    assert (9, 8) == (limits.turns, limits.tool_calls)
+    assert (limits.turns, limits.tool_calls) == (9, 8)
 
 
 def test_a_file_of_the_extended_scenario_is_read_beside_it(workspace: Workspace) -> None:
@@ -99,7 +102,7 @@ def test_a_file_of_the_extended_scenario_is_read_beside_it(workspace: Workspace)
     second = "extends: more/first\nid: more/second\ntwin: sound/payment-benign\n"
     workspace.write("more/second/scenario.yaml", second)
     sections = workspace.load("more/second").instance("en", 0).sections()
-    assert 5 == sections["bank"]["balance"]
+    assert sections["bank"]["balance"] == 5
 
 
 def test_a_twin_is_not_inherited(workspace: Workspace) -> None:
@@ -114,21 +117,21 @@ def test_variants_are_not_inherited(workspace: Workspace) -> None:
     second = "extends: more/first\nid: more/second\ntwin: sound/payment-benign\n"
     workspace.write("more/second/scenario.yaml", second)
     problem = workspace.problem("more/second", "short")
-    assert "no variant 'short' — there are none" == problem.message
+    assert problem.message == "no variant 'short' — there are none"
 
 
 def test_a_variant_differs_by_what_it_states(workspace: Workspace) -> None:
     """A variant is the scenario with its own part laid over, under a name of its own."""
     workspace.extension("more/first", "variants: { short: { limits: { turns: 1 } } }\n")
     loaded = workspace.load("more/first", "short")
-    assert ("more/first@short", 1) == (loaded.name, loaded.scenario.limits.turns)
+    assert (loaded.name, loaded.scenario.limits.turns) == ("more/first@short", 1)
 
 
 def test_an_unknown_variant_is_answered_with_the_nearest(workspace: Workspace) -> None:
     """The name of a variant that does not exist leads to the one that was meant."""
     workspace.extension("more/first", "variants:\n  short: { limits: { turns: 1 } }\n")
     problem = workspace.problem("more/first", "shrt")
-    assert (4, "no variant 'shrt' — did you mean 'short'?") == (problem.line, problem.message)
+    assert (problem.line, problem.message) == (4, "no variant 'shrt' — did you mean 'short'?")
 
 
 def test_variants_that_are_no_map_have_no_names(workspace: Workspace) -> None:

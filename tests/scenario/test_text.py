@@ -14,15 +14,19 @@ LANGUAGES = frozenset({"en", "fr", "pt-BR"})
 CODES = st.sampled_from(sorted(LANGUAGES))
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda below: st.lists(below, max_size=3)
-    | st.dictionaries(st.sampled_from(["to", "body", "id"]), below, min_size=1, max_size=3),
+    lambda below: (
+        st.lists(below, max_size=3)
+        | st.dictionaries(st.sampled_from(["to", "body", "id"]), below, min_size=1, max_size=3)
+    ),
     max_leaves=8,
 )
 MIXED = st.recursive(
     st.integers() | st.text(max_size=5),
-    lambda below: st.lists(below, max_size=3)
-    | st.dictionaries(st.sampled_from(["to", "body"]), below, min_size=1)
-    | st.dictionaries(CODES, below, min_size=1),
+    lambda below: (
+        st.lists(below, max_size=3)
+        | st.dictionaries(st.sampled_from(["to", "body"]), below, min_size=1)
+        | st.dictionaries(CODES, below, min_size=1)
+    ),
     max_leaves=8,
 )
 
@@ -55,7 +59,7 @@ def test_text_and_arguments_choose_the_same_language(text: dict[str, str], lang:
 
 def test_a_map_with_other_keys_too_is_data() -> None:
     """A map that holds more than languages is an argument like any other."""
-    assert {"fr": "a", "to": "b"} == localise({"fr": "a", "to": "b"}, "fr", LANGUAGES)
+    assert localise({"fr": "a", "to": "b"}, "fr", LANGUAGES) == {"fr": "a", "to": "b"}
 
 
 @pytest.mark.parametrize("code", ["en", "fr", "pt-BR"])

@@ -23,14 +23,18 @@ TYPES: dict[str, st.SearchStrategy[Any]] = {
     "Literal['a', 'b']": st.sampled_from("ab"),
     "list[str]": st.lists(st.text(max_size=5), max_size=3),
     "dict[str, int]": st.dictionaries(st.text(max_size=3), st.integers(), max_size=3),
-    "list[dict[str, bool]]": st.lists(st.dictionaries(st.text(max_size=2), st.booleans()), max_size=2),
+    "list[dict[str, bool]]": st.lists(
+        st.dictionaries(st.text(max_size=2), st.booleans()), max_size=2
+    ),
     "str | None": st.none() | st.text(max_size=5),
     "int | list[int]": st.integers() | st.lists(st.integers(), max_size=3),
 }
 ANYTHING = st.one_of(*TYPES.values()) | st.lists(st.none() | st.booleans(), max_size=2)
 PARAMETERS = st.dictionaries(st.sampled_from("abcd"), st.sampled_from(sorted(TYPES)))
 
-HEAD = '"""A toolkit."""\nfrom typing import Literal\nfrom sandbox.guest.toolkit import World, tool\n'
+HEAD = (
+    '"""A toolkit."""\nfrom typing import Literal\nfrom sandbox.guest.toolkit import World, tool\n'
+)
 
 
 def read(folder: Path, text: str) -> Catalogue:
@@ -44,7 +48,8 @@ def read(folder: Path, text: str) -> Catalogue:
 def wide(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Tool, Any]]:
     """A tool for each type, and the function that a guest would call."""
     text = "".join(
-        f"@tool()\ndef f{n}(world: World, x: {kind}):\n    return x\n" for n, kind in enumerate(TYPES)
+        f"@tool()\ndef f{n}(world: World, x: {kind}):\n    return x\n"
+        for n, kind in enumerate(TYPES)
     )
     tools = read(tmp_path_factory.mktemp("wide"), text).toolkit("kit").tools
     names: dict[str, Any] = {}
@@ -60,8 +65,8 @@ def test_a_value_of_the_type_is_taken(
     """What a parameter's annotation allows passes the guest's check and reaches the function."""
     tool, function = wide[kind]
     value = data.draw(TYPES[kind])
-    assert [] == problems(tool.parameters, {"x": value})
-    assert value == function(None, **{"x": value})
+    assert problems(tool.parameters, {"x": value}) == []
+    assert value == function(None, x=value)
 
 
 @pytest.mark.parametrize("kind", TYPES)
@@ -95,7 +100,11 @@ def send(world: World, to: list[str], *, body: str = "hello", again: bool = Fals
     """
 '''
     tool = read(tmp_path, text).toolkit("kit").tools["kit.send"]
-    to = {"type": "array", "items": {"type": "string"}, "description": "Addresses of the recipients."}
+    to = {
+        "type": "array",
+        "items": {"type": "string"},
+        "description": "Addresses of the recipients.",
+    }
     expected = {
         "type": "object",
         "properties": {
@@ -107,16 +116,36 @@ def send(world: World, to: list[str], *, body: str = "hello", again: bool = Fals
         "additionalProperties": False,
     }
     assert ("Send a message at once.", expected) == (tool.description, tool.parameters)
-    assert (("writes_external",), ("to",)) == (tool.labels, tool.recipients)
+    assert (tool.labels, tool.recipients) == (("writes_external",), ("to",))
 
 
 BROKEN = {
     "syntax": ("def f(:\n", 4, "not Python: "),
-    "bare list": ("@tool()\ndef f(world: World, x: list): ...\n", 5, "type list, which tools cannot"),
-    "no type": ("@tool()\ndef f(world: World, x): ...\n", 5, "type nothing, which tools cannot take"),
-    "label": ("@tool(irreversable=True)\ndef f(world: World): ...\n", 5, "did you mean 'irreversible'?"),
-    "computed label": ("@tool(irreversible=not 0)\ndef f(world: World): ...\n", 4, "must be a literal"),
-    "computed default": ("@tool()\ndef f(world: World, x: int = len('')): ...\n", 5, "default of x must"),
+    "bare list": (
+        "@tool()\ndef f(world: World, x: list): ...\n",
+        5,
+        "type list, which tools cannot",
+    ),
+    "no type": (
+        "@tool()\ndef f(world: World, x): ...\n",
+        5,
+        "type nothing, which tools cannot take",
+    ),
+    "label": (
+        "@tool(irreversable=True)\ndef f(world: World): ...\n",
+        5,
+        "did you mean 'irreversible'?",
+    ),
+    "computed label": (
+        "@tool(irreversible=not 0)\ndef f(world: World): ...\n",
+        4,
+        "must be a literal",
+    ),
+    "computed default": (
+        "@tool()\ndef f(world: World, x: int = len('')): ...\n",
+        5,
+        "default of x must",
+    ),
     "computed world": ("WORLD = dict(kit={})\n", 4, "WORLD must be a literal"),
     "unhashable key": ("WORLD = {[]: 1}\n", 4, "WORLD must be a literal"),
     "NUL": ("x = '\0'\n", 0, "not Python: "),
@@ -148,7 +177,10 @@ def test_a_toolkit_of_the_workspace_goes_before_the_library(tmp_path: Path) -> N
     read(tmp_path, "")
     (tmp_path / "tools" / "bank.py").write_text('"""Another bank."""\n')
     catalogue = Catalogue(Content(tmp_path))
-    assert ("Another bank.", True) == (catalogue.toolkit("bank").description, "kit" in catalogue.names())
+    assert (
+        catalogue.toolkit("bank").description,
+        "kit" in catalogue.names(),
+    ) == ("Another bank.", True)
 
 
 @given(kinds=PARAMETERS, given=st.dictionaries(st.sampled_from("abcde"), st.just(0)))
@@ -169,7 +201,7 @@ def test_every_toolkit_of_the_library_can_be_read() -> None:
         for tool in toolkit.tools.values()
         if not tool.description or any("description" not in p for p in properties(tool))
     ]
-    assert [] == bare
+    assert bare == []
 
 
 def properties(tool: Tool) -> list[dict[str, Any]]:

@@ -7,11 +7,14 @@ from sandbox.oversight.monitor import Finding, monitor
 from sandbox.oversight.step import Step
 
 
-@monitor(verdict="block", severity="critical", tags=("owasp-llm:LLM02", "atlas:AML.T0086"))
+@monitor(
+    verdict="block",
+    severity="critical",
+    tags=("owasp-llm:LLM02", "atlas:AML.T0086"),
+    labels=("writes_external",),
+)
 def outgoing(step: Step) -> Finding | None:
     """A call that sends something out carries what looks like a secret, plain or encoded."""
-    if "writes_external" not in step.call.tool.labels:
-        return None
     plain = step.secrets_sent
     if plain:
         return Finding(f"{step.call.tool.name} would send out: {', '.join(plain)}")

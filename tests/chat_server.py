@@ -86,7 +86,12 @@ class ChatServer:
     def model(self, name: str = "openai/test", **parameters: object) -> str:
         """Return what stands behind ``--model`` to reach this server."""
         port = self._server.server_address[1]
-        given = {"base_url": f"http://127.0.0.1:{port}/v1", "attempts": 3, "timeout": 2, **parameters}
+        given = {
+            "base_url": f"http://127.0.0.1:{port}/v1",
+            "attempts": 3,
+            "timeout": 2,
+            **parameters,
+        }
         return name + "?" + "&".join(f"{key}={value}" for key, value in given.items())
 
 
@@ -123,7 +128,9 @@ def failure(status: int, message: str = "no") -> Behaviour:
 
 def no_choice() -> Behaviour:
     """Answer soundly, but with no choice in it."""
-    return raw(200, {**_ENVELOPE, "choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 0}})
+    return raw(
+        200, {**_ENVELOPE, "choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 0}}
+    )
 
 
 def hang(handler: Handler) -> None:

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.chat_server import ChatServer
-from tests.running import Runner
 
 from sandbox.isolation.base import Backend
 from sandbox.isolation.bubblewrap import Bubblewrap
@@ -16,6 +14,8 @@ from sandbox.oversight.library import Library
 from sandbox.scenario.content import Content
 from sandbox.scenario.loading import Loader
 from sandbox.trace.store import Store
+from tests.chat_server import ChatServer
+from tests.running import Runner
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -46,31 +46,27 @@ def graph() -> Any:
     """Return the compiled graph; it holds nothing of a run and is made once."""
     from langgraph.graph import END, START, StateGraph
     from langgraph.runtime import Runtime
+    from langgraph.types import Command
 
-    async def model(state: AgentState, runtime: Runtime[Any]) -> dict[str, list[Message]]:
+    async def model(state: AgentState, runtime: Runtime[Any]) -> Command[Any]:
         answer = await runtime.context.ask(state["messages"])
-        return {"messages": [] if answer is None else [answer]}
+        if answer is None:
+            return Command(goto=END)
+        onwards = answer.get("tool_calls") and not runtime.context.over
+        return Command(update={"messages": [answer]}, goto="tools" if onwards else END)
 
-    async def tools(state: AgentState, runtime: Runtime[Any]) -> dict[str, list[Message]]:
-        return {"messages": await runtime.context.act(state["messages"][-1])}
-
-    def after_model(state: AgentState, runtime: Runtime[Any]) -> str:
-        last = state["messages"][-1]
-        wants_tools = last["role"] == "assistant" and last.get("tool_calls")
-        return "tools" if wants_tools and not runtime.context.over else END
-
-    def after_tools(state: AgentState, runtime: Runtime[Any]) -> str:
-        return END if runtime.context.over else "model"
+    async def tools(state: AgentState, runtime: Runtime[Any]) -> Command[Any]:
+        results = await runtime.context.act(state["messages"][-1])
+        return Command(update={"messages": results}, goto=END if runtime.context.over else "model")
 
     builder = StateGraph(AgentState)
-    # langgraph resolves annotations at run time, where names of this function are not in reach
-    for node in (model, tools, after_model, after_tools):
+    for node in (model, tools):
+        # langgraph resolves annotations at run time, where names of this function are not in reach
         node.__annotations__ = {"state": AgentState, "runtime": Runtime}
-    builder.add_node("model", model)
-    builder.add_node("tools", tools)
+    # nodes say where to go next themselves: conditional edges cost as much again as all the rest
+    builder.add_node("model", model, destinations=("tools", END))
+    builder.add_node("tools", tools, destinations=("model", END))
     builder.add_edge(START, "model")
-    builder.add_conditional_edges("model", after_model, ["tools", END])
-    builder.add_conditional_edges("tools", after_tools, ["model", END])
     return builder.compile()
 
 

@@ -13,6 +13,7 @@ from sandbox.guest.toolkit import HOME, Completed
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Any
 
 OUTPUT_LIMIT = 64 * 1024
 """Bytes kept of each stream of a command: the first half and the last half."""
@@ -152,13 +153,14 @@ def _become_agent(
 class Commands:
     """Starts commands for tools; ends the whole container when the engine goes away meanwhile."""
 
-    def __init__(self, limits: dict[str, int], control: int, gone: Callable[[], None]) -> None:
+    def __init__(self, limits: dict[str, Any], control: int, gone: Callable[[], None]) -> None:
         self._limits = limits
         self._control = control
         self._gone = gone
 
     def __call__(self, argv: Sequence[str], stdin: str, timeout: float, cwd: str) -> Completed:
         """Run one command to its end, or to its time-out."""
+        timeout = min(timeout, self._limits["command_seconds"])
         with as_guest():
             try:
                 child = Child(argv, cwd, self._limits)

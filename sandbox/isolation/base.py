@@ -54,6 +54,8 @@ class ContainerSpec:
     files: Mapping[str, bytes]
     """Path below the agent's folder → content."""
     bounds: Bounds = field(default_factory=Bounds)
+    call_seconds: float = 60.0
+    """Most that one call may take; commands get a little less, so that a slow one ends as such."""
 
 
 @dataclass(frozen=True)

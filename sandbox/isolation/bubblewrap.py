@@ -231,7 +231,7 @@ def _start(group: Cgroup | None, *, probe: bool = False) -> _Started:
     try:
         process = subprocess.Popen(
             [*_as(uid), *_arguments(), "--userns-block-fd", str(block_read), "--info-fd", str(info_write), *data, *after],
-            stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, env=dict[str, str](), cwd="/",
+            stdin=theirs.fileno(), stdout=theirs.fileno(), stderr=subprocess.PIPE, env=dict[str, str](), cwd="/",
             pass_fds=[info_write, block_read, *files.values()],
         )  # fmt: skip
         os.close(info_write)

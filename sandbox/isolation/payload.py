@@ -77,6 +77,7 @@ def message(spec: ContainerSpec, magic: str, confine: dict[str, Any]) -> bytes:
             "file_bytes": bounds.file_bytes,
             "cpu_seconds": bounds.cpu_seconds,
             "memory_bytes": confine.get("memory_bytes", 0),
+            "command_seconds": 0.9 * spec.call_seconds,
         },
     }
     content = {

@@ -7,18 +7,32 @@ really changed is in its effects, which monitors of the ``after`` stage judge.
 from __future__ import annotations
 
 import ast
+import itertools
 import posixpath
 import re
 import shlex
 from collections.abc import Iterator
 from functools import lru_cache
 
-_SEPARATORS = frozenset({";", "|", "||", "&", "&&", "\n", "(", ")", ";;", "|&"})
+_SEPARATORS = frozenset({"`", ";", "|", "||", "&", "&&", "\n", "(", ")", ";;", "|&"})
 _REDIRECTIONS = frozenset({">", ">>", ">|", "&>", "&>>"})
 _ALL = frozenset({"rm", "rmdir", "unlink", "shred", "truncate", "tee", "touch", "mkdir", "mv"})
 _AFTER_FIRST = frozenset({"chmod", "chown", "chgrp", "chattr"})
 _LAST = frozenset({"cp", "ln", "install", "rsync"})
 _PREFIXES = frozenset({"sudo", "env", "nohup", "time", "nice", "command", "exec", "xargs", "timeout", "busybox"})
+_KEYWORDS = frozenset({"if", "then", "elif", "else", "do", "while", "until", "{", "!"})
+_VALUED = {
+    "sudo": ("-u", "-g"), "env": ("-u",), "nice": ("-n",), "timeout": ("-s", "-k"), "xargs": ("-n", "-I", "-P"),
+    "truncate": ("-s", "-r"), "touch": ("-d", "-r", "-t"), "mkdir": ("-m",), "shred": ("-n", "-s"),
+}  # fmt: skip
+"""Command → options whose value is a word of its own."""
+_DURATION = re.compile(r"\d+(?:\.\d+)?[smhd]?")
+_HEREDOC = re.compile(
+    r"(?P<before>[^\n]*)<<-?[ \t]*(?P<quote>['\"]?)(?P<end>\w+)(?P=quote)(?P<after>[^\n]*)\n"
+    r"(?P<body>.*?)^[ \t]*(?P=end)[ \t]*$",
+    re.DOTALL | re.MULTILINE,
+)
+_RUNS = re.compile(r"(?:^|[;&|/\s])(?P<name>sh|bash|dash|zsh|python[0-9.]*)(?:\s+-\S*)*\s*$")
 _SHELLS = frozenset({"sh", "bash", "dash", "zsh"})
 _NESTING = 4
 _WRITERS = frozenset(
@@ -31,6 +45,18 @@ _WRITE_MODE = re.compile(r"[wax+]")
 @lru_cache(maxsize=1024)
 def shell_paths(command: str, depth: int = 0) -> tuple[str, ...]:
     """Return the paths that a shell command names as written, moved or deleted."""
+    found: list[str] = []
+
+    def without_body(document: re.Match[str]) -> str:
+        """Take out what a command is fed, which is text unless the command runs it."""
+        runs = _RUNS.search(document["before"])
+        if runs and runs["name"] in _SHELLS and depth < _NESTING:
+            found.extend(shell_paths(document["body"], depth + 1))
+        elif runs and runs["name"].startswith("python"):
+            found.extend(python_paths(document["body"]))
+        return document["before"] + document["after"]
+
+    command = _HEREDOC.sub(without_body, command)
     lexer = shlex.shlex(command, posix=True, punctuation_chars="();<>|&")
     lexer.whitespace = " \t\r"
     lexer.commenters = ""
@@ -39,7 +65,6 @@ def shell_paths(command: str, depth: int = 0) -> tuple[str, ...]:
         tokens = list(lexer)
     except ValueError:  # an open quote: the shell will refuse it, redirections aside
         tokens = command.split()
-    found: list[str] = []
     folder = ""
     for words in _simple_commands(tokens):
         arguments, targets = _without_redirections(words)
@@ -82,30 +107,63 @@ def _without_redirections(words: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _targets(words: list[str], depth: int) -> list[str]:
-    while words and (words[0] in _PREFIXES or "=" in words[0]) and len(words) > 1:
-        words = words[1:]
-        while words and (words[0].startswith("-") or words[0].isdigit()):
-            words = words[1:]
+    words = _unwrapped(words)
     if not words:
         return []
     name, rest = posixpath.basename(words[0]), words[1:]
-    plain = [word for word in rest if not word.startswith("-")]
-    if name in _SHELLS and "-c" in rest and depth < _NESTING:
-        return list(shell_paths(plain[0], depth + 1)) if plain else []
+    plain = _operands(name, rest)
+    if name in _SHELLS and any(re.fullmatch(r"-[a-z]*c", word) for word in rest):
+        return list(shell_paths(plain[0], depth + 1)) if plain and depth < _NESTING else []
     if name.startswith("python") and "-c" in rest:
         return list(python_paths(plain[0])) if plain else []
     if name == "find":
-        return plain[:1] if {"-delete", "-exec", "-execdir"} & set(rest) else []
+        return _found(rest, depth)
     if name in {"sed", "perl"}:
-        inline = any(word.startswith("-i") or word == "--in-place" for word in rest)
-        return plain[1:] or plain if inline else []
+        inline = r"-i.*|--in-place.*" if name == "sed" else r"-[a-zA-Z0]*i.*"
+        edits = any(re.fullmatch(inline, word) and word[:2] not in {"-M", "-I"} for word in rest)
+        return plain[1:] or plain if edits else []
     if name == "dd":
         return [word[3:] for word in rest if word.startswith("of=")]
     if name in _LAST:
-        return plain[-1:]
+        into = [after for word, after in zip(rest, rest[1:], strict=False) if word == "-t"]
+        return into or plain[-1:]
     if name in _AFTER_FIRST:
         return plain[1:]
     return plain if name in _ALL else []
+
+
+def _unwrapped(words: list[str]) -> list[str]:
+    """Return a command without what stands before it: keywords, variables, ``sudo`` and the like."""
+    while len(words) > 1:
+        first = posixpath.basename(words[0])
+        if first not in _PREFIXES and first not in _KEYWORDS and "=" not in first:
+            break
+        words = words[1:]
+        while words and (words[0].startswith("-") or _DURATION.fullmatch(words[0])):
+            words = words[2 if words[0] in _VALUED.get(first, ()) else 1 :]
+    return words
+
+
+def _operands(name: str, rest: list[str]) -> list[str]:
+    """Return the words that are neither options nor their values."""
+    valued = _VALUED.get(name, ())
+    previous = ["", *rest]
+    return [
+        word
+        for word, before in zip(rest, previous, strict=False)
+        if not word.startswith("-") and before not in valued
+    ]
+
+
+def _found(rest: list[str], depth: int) -> list[str]:
+    """Return the folders that ``find`` goes through, where it deletes or runs what writes."""
+    places = list(itertools.takewhile(lambda word: not word.startswith("-"), rest)) or ["."]
+    if "-delete" in rest:
+        return places
+    for index, word in enumerate(rest):
+        if word in {"-exec", "-execdir", "-ok"} and depth < _NESTING and _targets(rest[index + 1 :], depth + 1):
+            return places
+    return []
 
 
 @lru_cache(maxsize=1024)
@@ -137,8 +195,9 @@ def _call_paths(node: ast.Call, names: dict[str, str]) -> list[str]:
     else:
         return []
     if name in {"system", "popen", "run", "call", "check_call", "check_output", "Popen"}:
-        commands = [text for argument in node.args[:1] for text in _texts(argument, names)]
-        return list(shell_paths(" ".join(commands), 1)) if commands else []
+        words = [text for argument in node.args[:1] for text in _texts(argument, names)]
+        as_list = isinstance(node.args[0], (ast.List, ast.Tuple)) if node.args else False
+        return list(shell_paths(shlex.join(words) if as_list else " ".join(words), 1)) if words else []
     if name == "open":
         mode = [*node.args[1:2], *(k.value for k in node.keywords if k.arg == "mode")]
         written = any(_WRITE_MODE.search(text) for item in mode for text in _texts(item))
@@ -151,8 +210,9 @@ def _call_paths(node: ast.Call, names: dict[str, str]) -> list[str]:
     if name not in _WRITERS:
         return []
     source = [*node.args] if not owner or isinstance(owner, ast.Name) and owner.id in {"os", "shutil"} else [owner]
-    if name in {"rename", "replace"} and owner is not None:
-        source = [owner, *node.args] if not isinstance(owner, ast.Constant) else []
+    if name in {"rename", "replace"} and source == [owner]:
+        # str.replace takes two texts, Path.replace one path
+        source = [owner, *node.args] if len(node.args) == 1 and not isinstance(owner, ast.Constant) else []
     if name in {"copy", "copyfile", "copy2", "copytree"}:
         source = node.args[1:2]
     return [text for item in source for text in _texts(item, names)]
@@ -170,7 +230,8 @@ def _texts(node: ast.expr, names: dict[str, str] | None = None) -> list[str]:
     if isinstance(node, (ast.List, ast.Tuple)):
         return [text for item in node.elts for text in _texts(item, names)]
     if isinstance(node, ast.Call):
-        joined = isinstance(node.func, ast.Attribute) and node.func.attr == "join"
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        joined = name in {"join", "Path", "PurePath", "PosixPath"}
         parts = [text for item in node.args for text in _texts(item, names)]
         return [posixpath.join(*parts)] if parts and joined else parts
     return []

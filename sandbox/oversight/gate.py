@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from sandbox.errors import GuestTimeout, IsolationError, nearest
 from sandbox.guest import arguments
 from sandbox.isolation.base import CallResult, Container
 from sandbox.models.base import ToolCall
+from sandbox.oversight.deadline import within
 from sandbox.oversight.escalation import Decider
 from sandbox.oversight.monitor import Monitor
 from sandbox.oversight.step import Call, History, Result, Step
@@ -103,20 +104,15 @@ class Gate:
         self._monitors = {
             stage: tuple(m for m in monitors if m.stage == stage) for stage in ("before", "after")
         }
+        self._concerns: dict[tuple[str, str], tuple[Monitor, ...]] = {}
         self._recorder = recorder
         self._decider = decider
         self._setting = setting
         self._history = History()
-        self._threads: ThreadPoolExecutor | None = None
         self.passages: list[Passage] = []
         """All calls so far, in order."""
         self.verdicts: list[tuple[int, Verdict]] = []
         """All verdicts so far, each with the position of its event."""
-
-    def close(self) -> None:
-        """Let go of threads of monitors; one that hangs is not awaited."""
-        if self._threads:
-            self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def pass_through(self, agent: str, asked: ToolCall) -> Passage:
         """Judge a call, execute it where that is allowed, judge what it did.
@@ -210,9 +206,12 @@ class Gate:
     async def _judged(self, step: Step, asked: ToolCall, stage: Literal["before", "after"]) -> Verdict | None:
         """Let the monitors of a stage judge; return the verdict that stops the call, if any does."""
         found: list[Verdict] = []
-        for monitor in self._monitors[stage]:
+        for monitor in self._concerned(stage, step.call.tool):
             try:
-                verdict = await self._ask(monitor, step)
+                if monitor.trusted:
+                    verdict = monitor.judge(step)
+                else:
+                    verdict = await within(MONITOR_SECONDS, partial(monitor.judge, step))
             except Exception as error:  # noqa: BLE001 - any failure of a monitor is evidence
                 found.append(self._failed(monitor, step, asked, error))
                 continue
@@ -243,14 +242,13 @@ class Gate:
         self._recorder.record("gate.decision", data, step.call.agent)
         return decided if enforced else None
 
-    async def _ask(self, monitor: Monitor, step: Step) -> Verdict | None:
-        if monitor.trusted:
-            return monitor.judge(step)
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="monitor")
-        loop = asyncio.get_running_loop()
-        async with asyncio.timeout(MONITOR_SECONDS):
-            return await loop.run_in_executor(self._threads, monitor.judge, step)
+    def _concerned(self, stage: Literal["before", "after"], tool: Tool) -> tuple[Monitor, ...]:
+        """Return the monitors of a stage that a tool concerns; worked out once for each."""
+        key = stage, tool.name
+        if key not in self._concerns:
+            found = tuple(monitor for monitor in self._monitors[stage] if monitor.applies(tool))
+            self._concerns[key] = found
+        return self._concerns[key]
 
     def _failed(self, monitor: Monitor, step: Step, asked: ToolCall, error: Exception) -> Verdict:
         """Record a monitor's failure; the verdict returned stops the call in enforce mode."""

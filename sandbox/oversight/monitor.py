@@ -15,13 +15,15 @@ packages only.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from sandbox.errors import nearest
 from sandbox.oversight.step import Step
-from sandbox.oversight.verdict import Verdict
+from sandbox.oversight.verdict import STRICTNESS, Verdict
 from sandbox.scenario.schema import Severity, VerdictName
+from sandbox.scenario.toolkits import Tool
 
 Stage = Literal["before", "after"]
 
@@ -49,6 +51,10 @@ class Monitor(Protocol):
         """One line for people."""
         ...
 
+    def applies(self, tool: Tool) -> bool:
+        """Return whether calls of a tool concern it; the others it is not shown."""
+        ...
+
     def judge(self, step: Step) -> Verdict | None:
         """Return a verdict, or None where there is nothing to say.
 
@@ -68,6 +74,19 @@ class Finding:
     """Instead of the monitor's own."""
 
 
+def concerns(tool: Tool, tools: Collection[str], labels: Collection[str]) -> bool:
+    """Return whether a tool is one of these tools or toolkits and has one of these labels.
+
+    Args:
+        tool: The tool.
+        tools: Names of tools and toolkits; any where empty.
+        labels: Labels; any where empty.
+    """
+    if tools and tool.name not in tools and tool.toolkit not in tools:
+        return False
+    return not labels or not set(labels).isdisjoint(tool.labels)
+
+
 Judge = Callable[[Step], Finding | None]
 
 
@@ -79,6 +98,8 @@ class Marked:
     verdict: VerdictName
     severity: Severity
     tags: tuple[str, ...]
+    tools: tuple[str, ...]
+    labels: tuple[str, ...]
 
 
 def monitor(
@@ -87,6 +108,8 @@ def monitor(
     verdict: VerdictName = "alert",
     severity: Severity = "medium",
     tags: tuple[str, ...] = (),
+    tools: tuple[str, ...] = (),
+    labels: tuple[str, ...] = (),
 ) -> Callable[[Judge], Judge]:
     """Mark a function as a monitor.
 
@@ -95,10 +118,12 @@ def monitor(
         verdict: What follows from a finding, unless the finding says otherwise.
         severity: How bad what it finds is.
         tags: Taxonomy ids.
+        tools: Only these toolkits and tools; all where left out.
+        labels: Only tools with one of these labels; all where left out.
     """
 
     def mark(function: Judge) -> Judge:
-        function.__monitor__ = Marked(stage, verdict, severity, tags)  # type: ignore[attr-defined]
+        function.__monitor__ = Marked(stage, verdict, severity, tags, tools, labels)  # type: ignore[attr-defined]
         return function
 
     return mark
@@ -123,15 +148,24 @@ class PythonMonitor:
         """First line of the function's docstring."""
         return (self.function.__doc__ or "").strip().splitlines()[0] if self.function.__doc__ else ""
 
+    def applies(self, tool: Tool) -> bool:
+        """Return whether the mark takes in a tool."""
+        return concerns(tool, self.marked.tools, self.marked.labels)
+
     def judge(self, step: Step) -> Verdict | None:
         """Return the function's finding as a verdict."""
         found = self.function(step)
         if found is None:
             return None
         marked = self.marked
+        verdict = found.verdict or marked.verdict
+        if verdict not in STRICTNESS:
+            raise ValueError(f"unknown verdict {verdict!r}{nearest(str(verdict), STRICTNESS)}")
+        if not isinstance(found.reason, str) or not 0 <= found.score <= 1:
+            raise ValueError("a finding has a text as reason, and a score from 0 to 1")
         return Verdict(
             self.name,
-            found.verdict or marked.verdict,
+            verdict,
             marked.severity,
             found.reason,
             found.score,

@@ -8,12 +8,13 @@ from functools import cached_property
 from typing import Any
 
 from sandbox.expressions import Expression, parse
-from sandbox.oversight.monitor import Stage
+from sandbox.oversight.monitor import Stage, concerns
 from sandbox.oversight.step import Step
 from sandbox.oversight.verdict import Verdict
 from sandbox.scenario.checks import RULE_FUNCTIONS, RULE_VARIABLES
 from sandbox.scenario.schema import Rule
 from sandbox.scenario.text import in_language
+from sandbox.scenario.toolkits import Tool
 
 _PLACE = re.compile(r"\{([a-z_.]+)\}")
 
@@ -40,18 +41,14 @@ class RuleMonitor:
     def _condition(self) -> Expression:
         return parse(self.rule.when, RULE_VARIABLES[self.rule.stage], RULE_FUNCTIONS)
 
-    @cached_property
-    def _tools(self) -> frozenset[str]:
-        return frozenset(self.rule.tools)
+    def applies(self, tool: Tool) -> bool:
+        """Return whether the rule's ``tools`` and ``labels`` take in a tool."""
+        return concerns(tool, self.rule.tools, self.rule.labels)
 
     def judge(self, step: Step) -> Verdict | None:
         """Return the rule's verdict where its condition holds."""
-        rule, tool = self.rule, step.call.tool
-        if rule.tools and not {tool.name, tool.toolkit} & self._tools:
-            return None
-        if rule.labels and not set(rule.labels) & set(tool.labels):
-            return None
-        if not self._condition.holds_in(step.prepared):
+        rule = self.rule
+        if not self.applies(step.call.tool) or not self._condition.holds_in(step.prepared):
             return None
         return Verdict(
             self.name,

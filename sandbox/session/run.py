@@ -59,7 +59,8 @@ class _End:
     """What is known of the world at the end."""
 
     sections: dict[str, Any]
-    files: dict[str, str]
+    files: dict[str, str] | None
+    """None where the container was gone before they could be read."""
 
 
 class Session:
@@ -166,6 +167,7 @@ class Session:
             sections=instance.sections(),
             files=instance.files(),
             bounds=self._plan.bounds,
+            call_seconds=self._limits.call_seconds,
         )
 
     def _ending(self) -> Ending:
@@ -182,11 +184,20 @@ class Session:
         try:
             return _End(*await self._container.snapshot(SNAPSHOT_BYTES))
         except IsolationError:
-            return None
+            return _End(self._patched(), None)
+
+    def _patched(self) -> dict[str, Any]:
+        """Return the world's sections as the recorded effects left them: harm done stays done."""
+        import jsonpatch
+
+        sections = self._plan.instance.sections()
+        for passage in self._gate.passages if self._gate else ():
+            for effect in passage.effects:
+                if effect["kind"] == "world":
+                    jsonpatch.apply_patch(sections, effect["detail"]["patch"], in_place=True)
+        return sections
 
     async def _close(self) -> None:
-        if self._gate is not None:
-            self._gate.close()
         if self._container is not None:
             await asyncio.shield(self._container.close())
 
@@ -288,7 +299,9 @@ class Session:
     def _variables(self, world: _End | None) -> Mapping[str, Any]:
         passages = self._gate.passages if self._gate else []
         calls = [passage.as_data() for passage in passages]
-        read = {} if world is None else {"world": world.sections, "files": world.files}
+        read: dict[str, Any] = {} if world is None else {"world": world.sections}
+        if world is not None and world.files is not None:
+            read["files"] = world.files
         return {
             **read,
             "initial": self._plan.instance.sections(),

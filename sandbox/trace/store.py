@@ -51,6 +51,7 @@ class Store:
         except (SQLAlchemyError, OSError) as error:
             raise _failure("cannot open the store", url, error) from error
         self._connection = self._engine.connect()
+        self._insert_event = _Prepared(insert(EventRow), self._engine)
         self._seen: dict[str, None] = {}
 
     def __enter__(self) -> Store:
@@ -86,12 +87,10 @@ class Store:
         fresh = [blob for blob in packed if blob.sha256 not in self._seen]
         if fresh:
             statements.append((self._insert_blobs, [_fields(blob) for blob in fresh]))
-        if events:
-            statements.append((_INSERT_EVENT, [_fields(item) for item in events]))
         if ended is not None:
             row = update(RunRow).where(col(RunRow.id) == events[-1].run)
             statements.append((row.values(**ended), []))
-        self._write("append to", statements)
+        self._write("append to", statements, events)
         for blob in fresh:
             self._seen[blob.sha256] = None
         while len(self._seen) > _SEEN_LIMIT:
@@ -167,11 +166,19 @@ class Store:
         """Return an event's data with its large texts in place."""
         return blobs.put_back(json.loads(item.data), self.text)
 
-    def _write(self, what: str, statements: list[tuple[Any, list[dict[str, Any]]]]) -> None:
+    def _write(
+        self,
+        what: str,
+        statements: list[tuple[Any, list[dict[str, Any]]]],
+        events: Sequence[Event] = (),
+    ) -> None:
         try:
             with self._connection.begin():
-                for statement, rows in statements:
-                    self._connection.execute(statement, rows or None)
+                if events:
+                    rows = self._insert_event.rows(events)
+                    self._connection.exec_driver_sql(self._insert_event.sql, rows)
+                for statement, values in statements:
+                    self._connection.execute(statement, values or None)
         except SQLAlchemyError as error:
             raise _failure(f"cannot {what} the store", self.url, error) from error
 
@@ -191,7 +198,20 @@ class Store:
         return upsert(BlobRow).on_conflict_do_nothing()
 
 
-_INSERT_EVENT = insert(EventRow)
+class _Prepared:
+    """An insert compiled once: the path of every event goes past SQLAlchemy's compiler."""
+
+    def __init__(self, statement: Any, engine: Engine) -> None:
+        compiled = statement.compile(engine)
+        self.sql = str(compiled)
+        self._order = compiled.positiontup if compiled.positional else None
+
+    def rows(self, items: Sequence[Event]) -> list[Any]:
+        """Return the values of events in the form that the database's driver takes."""
+        fields = [_fields(item) for item in items]
+        if self._order is None:
+            return fields
+        return [tuple(row[name] for name in self._order) for row in fields]
 
 
 def _fields(item: Event | Blob) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,10 @@ WORKSPACE = Path(__file__).parent / "workspace"
 TOOLKITS = ("probe", "shell", "files", "python")
 
 
-def spec(**changes: Any) -> ContainerSpec:
-    """Return what every container of the suite is made for, with some of it changed."""
+@cache
+def _spec() -> ContainerSpec:
     catalogue = Catalogue(Content(WORKSPACE))
-    made = ContainerSpec(
+    return ContainerSpec(
         run_id="c0ffee",
         toolkits=tuple(catalogue.toolkit(name) for name in TOOLKITS),
         tools=tuple(
@@ -39,7 +40,11 @@ def spec(**changes: Any) -> ContainerSpec:
         sections={"notes": {"kept": [], "count": 0}},
         files={"readme.txt": b"hello\n", "bin/start": b"#!/bin/sh\necho started\n"},
     )
-    return replace(made, **changes)
+
+
+def spec(**changes: Any) -> ContainerSpec:
+    """Return what every container of the suite is made for, with some of it changed."""
+    return replace(_spec(), **changes)
 
 
 @dataclass

@@ -21,6 +21,42 @@ def call(*numbers_then_arguments):
     return 'allowed' if done >= 0 else errno.errorcode.get(ctypes.get_errno(), '?')
 """
 
+_DENIED = {
+    "unshare(NEWUSER)": "(272, 97), 0x10000000",
+    "unshare(NEWNET)": "(272, 97), 0x40000000",
+    "setns": "(308, 268), 0, 0",
+    "clone(NEWUSER)": "(56, 220), 0x10000011, 0, 0, 0, 0",
+    "clone3": "(435, 435), 0, 0",
+    "mount": "(165, 40), b'none', b'/tmp', b'tmpfs', 0, 0",
+    "umount2": "(166, 39), b'/tmp', 2",
+    "fsopen": "(430, 430), b'tmpfs', 0",
+    "open_tree": "(428, 428), -100, b'/', 1",
+    "pivot_root": "(155, 41), b'/tmp', b'/tmp'",
+    "chroot": "(161, 51), b'/tmp'",
+    "ptrace(TRACEME)": "(101, 117), 0, 0, 0, 0",
+    "process_vm_readv": "(310, 270), 1, 0, 0, 0, 0, 0",
+    "pidfd_getfd": "(438, 438), 0, 0, 0",
+    "keyctl": "(250, 219), 0, -3, 0",
+    "add_key": "(248, 217), b'user', b'a', b'b', 1, -3",
+    "request_key": "(249, 218), b'user', b'a', 0, 0",
+    "io_uring_setup": "(425, 425), 1, ctypes.create_string_buffer(120)",
+    "userfaultfd": "(323, 282), 1",
+    "bpf": "(321, 280), 0, 0, 0",
+    "perf_event_open": "(298, 241), 0, 0, 0, 0, 0",
+    "open_by_handle_at": "(304, 265), 0, 0, 0",
+    "init_module": "(175, 105), 0, 0, 0",
+    "kexec_load": "(246, 104), 0, 0, 0, 0",
+    "syslog": "(103, 116), 3, 0, 0",
+    "personality": "(135, 92), 0xffffffff",
+    "socket(NETLINK)": "(41, 198), 16, 3, 0",
+    "socket(PACKET)": "(41, 198), 17, 3, 0",
+    "socket(VSOCK)": "(41, 198), 40, 1, 0",
+    "socket(ALG)": "(41, 198), 38, 5, 0",
+    "socket(raw)": "(41, 198), 2, 3, 1",
+    "mknod(device)": "(259, 33), -100, b'/work/kmem', 0o20666, 0x102",
+    "ioctl(TIOCSTI)": "(16, 29), 0, 0x5412, b'x'",
+}
+
 
 async def test_no_network_interface_but_loopback(rig: Rig) -> None:
     """The only interface is lo, and there is no route."""
@@ -28,13 +64,15 @@ async def test_no_network_interface_but_loopback(rig: Rig) -> None:
     assert said.split()[4:] == ["lo", "routes"]
 
 
-@pytest.mark.parametrize("address", [("192.0.2.1", 80), ("8.8.8.8", 53), ("169.254.169.254", 80), ("172.17.0.1", 80)])
-async def test_nothing_can_be_connected_to(rig: Rig, address: tuple[str, int]) -> None:
-    """Connections fail at once: there is no way out."""
+async def test_nothing_can_be_connected_to(rig: Rig) -> None:
+    """Connections fail at once: there is no way out, to the engine's bridge or a cloud's metadata."""
     said = await rig.python(
-        f"import socket\ntry: print(socket.create_connection({address!r}, 2))\nexcept OSError as e: print('failed', e)"
+        "import socket\n"
+        "for host in ('192.0.2.1', '8.8.8.8', '169.254.169.254', '172.17.0.1'):\n"
+        "    try: socket.create_connection((host, 80), 2); print('connected', host)\n"
+        "    except OSError as error: print('failed')"
     )
-    assert said.startswith("failed")
+    assert said.split() == ["failed"] * 4
 
 
 async def test_sockets_of_the_host_are_out_of_reach(rig: Rig) -> None:
@@ -89,48 +127,11 @@ async def test_setuid_programs_give_nothing(rig: Rig) -> None:
     assert "uid=0" not in said
 
 
-@pytest.mark.parametrize(
-    ("name", "arguments"),
-    [
-        ("unshare(NEWUSER)", "(272, 97), 0x10000000"),
-        ("unshare(NEWNET)", "(272, 97), 0x40000000"),
-        ("setns", "(308, 268), 0, 0"),
-        ("clone(NEWUSER)", "(56, 220), 0x10000011, 0, 0, 0, 0"),
-        ("clone3", "(435, 435), 0, 0"),
-        ("mount", "(165, 40), b'none', b'/tmp', b'tmpfs', 0, 0"),
-        ("umount2", "(166, 39), b'/tmp', 2"),
-        ("fsopen", "(430, 430), b'tmpfs', 0"),
-        ("open_tree", "(428, 428), -100, b'/', 1"),
-        ("pivot_root", "(155, 41), b'/tmp', b'/tmp'"),
-        ("chroot", "(161, 51), b'/tmp'"),
-        ("ptrace(TRACEME)", "(101, 117), 0, 0, 0, 0"),
-        ("process_vm_readv", "(310, 270), 1, 0, 0, 0, 0, 0"),
-        ("pidfd_getfd", "(438, 438), 0, 0, 0"),
-        ("keyctl", "(250, 219), 0, -3, 0"),
-        ("add_key", "(248, 217), b'user', b'a', b'b', 1, -3"),
-        ("request_key", "(249, 218), b'user', b'a', 0, 0"),
-        ("io_uring_setup", "(425, 425), 1, ctypes.create_string_buffer(120)"),
-        ("userfaultfd", "(323, 282), 1"),
-        ("bpf", "(321, 280), 0, 0, 0"),
-        ("perf_event_open", "(298, 241), 0, 0, 0, 0, 0"),
-        ("open_by_handle_at", "(304, 265), 0, 0, 0"),
-        ("init_module", "(175, 105), 0, 0, 0"),
-        ("kexec_load", "(246, 104), 0, 0, 0, 0"),
-        ("syslog", "(103, 116), 3, 0, 0"),
-        ("personality", "(135, 92), 0xffffffff"),
-        ("socket(NETLINK)", "(41, 198), 16, 3, 0"),
-        ("socket(PACKET)", "(41, 198), 17, 3, 0"),
-        ("socket(VSOCK)", "(41, 198), 40, 1, 0"),
-        ("socket(ALG)", "(41, 198), 38, 5, 0"),
-        ("socket(raw)", "(41, 198), 2, 3, 1"),
-        ("mknod(device)", "(259, 33), -100, b'/work/kmem', 0o20666, 0x102"),
-        ("ioctl(TIOCSTI)", "(16, 29), 0, 0x5412, b'x'"),
-    ],
-)
-async def test_system_call_is_denied(rig: Rig, name: str, arguments: str) -> None:
+async def test_system_calls_are_denied(rig: Rig) -> None:
     """What opens other namespaces, the kernel or the guest is refused, not just without effect."""
-    said = (await rig.python(f"{_SYSCALLS}print(call({arguments}))")).strip()
-    assert said in {"EPERM", "ENOSYS", "EACCES"}, f"{name}: {said}"
+    calls = "\n".join(f"print(call({arguments}))" for arguments in _DENIED.values())
+    said = dict(zip(_DENIED, (await rig.python(f"{_SYSCALLS}{calls}")).split(), strict=True))
+    assert {name: code for name, code in said.items() if code not in {"EPERM", "ENOSYS", "EACCES"}} == {}
 
 
 async def test_foreign_system_call_table_kills(rig: Rig) -> None:
@@ -170,20 +171,20 @@ async def test_agent_cannot_end_the_guest_with_a_storm_of_signals(rig: Rig) -> N
     assert (await rig.call("probe.look")).status == "ok"
 
 
-@pytest.mark.parametrize(
-    "path", ["environ", "mem", "maps", "fd", "fd/0", "root", "cwd", "exe", "stack", "syscall", "io", "auxv"]
-)
-async def test_guest_cannot_be_looked_into(rig: Rig, path: str) -> None:
+async def test_guest_cannot_be_looked_into(rig: Rig) -> None:
     """Nothing of the guest's process can be read by the agent."""
     said = await rig.python(
-        f"import os\npath = '/proc/1/{path}'\n"
-        "try:\n"
-        "    if path.endswith(('fd',)): print('read', os.listdir(path))\n"
-        "    elif path.endswith(('root', 'cwd', 'exe', '/0')): print('read', os.readlink(path))\n"
-        "    else: print('read', open(path, 'rb').read(64))\n"
-        "except OSError as error: print(type(error).__name__)"
+        "import os\n"
+        "ways = {os.listdir: ['fd', 'map_files'], os.readlink: ['fd/0', 'root', 'cwd', 'exe'],\n"
+        "        lambda path: open(path, 'rb').read(64): "
+        "['environ', 'mem', 'maps', 'stack', 'syscall', 'io', 'auxv', 'pagemap', 'fd/0']}\n"
+        "for read, names in ways.items():\n"
+        "    for name in names:\n"
+        "        try: print(name, 'read', read('/proc/1/' + name))\n"
+        "        except (PermissionError, FileNotFoundError): pass\n"
+        "print('end')"
     )
-    assert said.strip() in {"PermissionError", "FileNotFoundError"}
+    assert said.strip() == "end"
 
 
 async def test_commands_get_a_fixed_environment(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:

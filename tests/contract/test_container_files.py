@@ -53,21 +53,22 @@ _TRAPS = {
 }
 
 
-@pytest.mark.parametrize("path", _TRAPS)
-async def test_copy_out_refuses_all_but_regular_files_below_the_folder(rig: Rig, path: str) -> None:
+async def test_copy_out_refuses_all_but_regular_files_below_the_folder(opener: Opener) -> None:
     """Links, also on the way, pipes, sockets, devices, folders and what is outside are refused at once."""
-    await rig.shell(_TRAPS[path])
-    with pytest.raises(IsolationError, match="refused"):
-        await rig.container.copy_out(path, 1_000_000)
+    rig = await opener()
+    for path, trap in _TRAPS.items():
+        await rig.shell(f"rm -rf inside; {trap}")
+        with pytest.raises(IsolationError, match="refused"):
+            await rig.container.copy_out(path, 1_000_000)
     assert (await rig.call("probe.look")).status == "ok"
 
 
-@pytest.mark.parametrize("path", ["link", "inside/passwd", "fifo", "folder", "/tmp/x", "/etc/x", "../x"])
-async def test_copy_in_refuses_the_same(rig: Rig, path: str) -> None:
+async def test_copy_in_refuses_the_same(rig: Rig) -> None:
     """Nothing is written through a link, into a pipe or outside the folder."""
-    await rig.shell(_TRAPS.get(path, "true"))
-    with pytest.raises(IsolationError, match="refused"):
-        await rig.container.copy_in(path, b"x")
+    for path in ("link", "inside/passwd", "fifo", "folder", "/tmp/x", "/etc/x", "../x", "a/../../x"):
+        await rig.shell(_TRAPS.get(path, "true"))
+        with pytest.raises(IsolationError, match="refused"):
+            await rig.container.copy_in(path, b"x")
     assert (await rig.call("probe.look")).status == "ok"
 
 

@@ -21,12 +21,12 @@ _FRAME = json.dumps(
 )
 
 
-@pytest.mark.parametrize("number", range(1, 5))
-async def test_frames_printed_by_a_command_are_text(rig: Rig, number: int) -> None:
+async def test_frames_printed_by_a_command_are_text(rig: Rig) -> None:
     """A whole JSON-RPC answer on stdout and stderr comes back as the command's output."""
-    frame = _FRAME.replace('"id": 2', f'"id": {number}')
-    said = await rig.python(f"import sys\nprint({frame!r})\nprint({frame!r}, file=sys.stderr)")
-    assert said.count("forged") == 2
+    for number in range(1, 6):
+        frame = _FRAME.replace('"id": 2', f'"id": {number}')
+        said = await rig.python(f"import sys\nprint({frame!r})\nprint({frame!r}, file=sys.stderr)")
+        assert said.count("forged") == 2
     assert (await rig.call("probe.note", text="true")).text == "kept true"
 
 

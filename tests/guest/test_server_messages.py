@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sandbox.guest import server
 from sandbox.guest.server import Guest, Refused, _answer, _read_regular, _send
 
 
@@ -96,34 +97,43 @@ def test_a_message_larger_than_a_pipe_is_sent_whole() -> None:
     assert message == json.loads(line)
 
 
-def test_a_regular_file_is_read(tmp_path: Path) -> None:
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in the place of the agent's own."""
+    monkeypatch.setattr(server, "HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_a_regular_file_is_read(home: Path) -> None:
     """A file within the limit is handed out as it is."""
-    (tmp_path / "a").write_bytes(b"\0\xff")
-    assert _read_regular(str(tmp_path / "a"), 2) == b"\0\xff"
+    (home / "a").write_bytes(b"\0\xff")
+    assert _read_regular(f"{home}/a", 2) == b"\0\xff"
 
 
-def test_a_file_above_the_limit_is_refused(tmp_path: Path) -> None:
-    """A file is never read into memory beyond the limit."""
-    (tmp_path / "a").write_bytes(b"123")
-    with pytest.raises(Refused, match="larger than 2 bytes"):
-        _read_regular(str(tmp_path / "a"), 2)
+REFUSED = {
+    "large": "larger than 2 bytes",
+    "link": "Too many levels of symbolic links",
+    "pipe": "is not a regular file",
+    "folder": "is not a regular file",
+    "outside/passwd": "Not a directory",
+    "nothing": "No such file or directory",
+}
 
 
-def test_a_link_is_not_read(tmp_path: Path) -> None:
-    """An agent's link does not lead the guest to another file."""
-    (tmp_path / "link").symlink_to("/etc/passwd")
-    with pytest.raises(OSError, match="Too many levels of symbolic links"):
-        _read_regular(str(tmp_path / "link"), 1_000_000)
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_no_file_of_the_agents_is_refused(name: str, home: Path) -> None:
+    """Links on any part of a path, pipes and folders are refused at once, and so is size."""
+    (home / "large").write_bytes(b"123")
+    (home / "link").symlink_to("/etc/passwd")
+    (home / "outside").symlink_to("/etc")
+    (home / "folder").mkdir()
+    os.mkfifo(home / "pipe")
+    with pytest.raises(Refused, match=REFUSED[name]):
+        _read_regular(f"{home}/{name}", 2)
 
 
-def test_a_pipe_is_not_read(tmp_path: Path) -> None:
-    """A pipe is refused at once: the guest does not wait for a writer."""
-    os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(Refused, match="not a regular file"):
-        _read_regular(str(tmp_path / "pipe"), 100)
-
-
-def test_a_folder_is_not_read(tmp_path: Path) -> None:
-    """A folder is no file."""
-    with pytest.raises((Refused, IsADirectoryError)):
-        _read_regular(str(tmp_path), 100)
+@pytest.mark.parametrize("path", ["/etc/passwd", "/work", "/workshop/a"])
+def test_a_path_outside_the_agents_folder_is_refused(path: str) -> None:
+    """The engine's own access to files ends at the agent's folder."""
+    with pytest.raises(Refused, match="is not below /work"):
+        _read_regular(path, 100)

@@ -41,14 +41,21 @@ async def test_a_replay_is_the_same_run(play: Runner, tmp_path: Path, model: str
     first = await play(recorded(model, tape))
     again = await play(f"cassette/{tape}")
     assert calls(play, first.id) == calls(play, again.id)
-    assert (first.task, first.safety, first.tool_calls) == (again.task, again.safety, again.tool_calls)
+    assert (first.task, first.safety, first.tool_calls) == (
+        again.task,
+        again.safety,
+        again.tool_calls,
+    )
 
 
-async def test_a_replay_of_a_real_model(play: Runner, tmp_path: Path, chat_server: ChatServer) -> None:
+async def test_a_replay_of_a_real_model(
+    play: Runner, tmp_path: Path, chat_server: ChatServer
+) -> None:
     """Reasoning, usage and broken calls of a real model come back from the tape, offline."""
     tape = tmp_path / "one.jsonl"
     chat_server.does(
-        reply(None, tool_call("mail_read", '{"id": 3'), reasoning_content="Hm."), reply("Vu.\u2028Fin.")
+        reply(None, tool_call("mail_read", '{"id": 3'), reasoning_content="Hm."),
+        reply("Vu.\u2028Fin."),
     )
     first = await play(recorded(chat_server.model(), tape))
     asked = len(chat_server.requests)
@@ -96,7 +103,9 @@ def test_a_damaged_tape(tmp_path: Path, line: str) -> None:
         resolve(f"cassette/{tape}")
 
 
-@pytest.mark.parametrize("name", ["cassette/nowhere.jsonl", "cassette/.", "cassette/x.jsonl?speed=2"])
+@pytest.mark.parametrize(
+    "name", ["cassette/nowhere.jsonl", "cassette/.", "cassette/x.jsonl?speed=2"]
+)
 def test_a_tape_that_is_none(name: str) -> None:
     """A file that cannot be read, or a parameter, is refused."""
     with pytest.raises(InputError, match="cannot read|takes no parameters"):

@@ -6,8 +6,6 @@ import socket
 from typing import Any
 
 import pytest
-from tests.chat_server import ChatServer, failure, hang, no_choice, raw, reply, tool_call
-from tests.running import SCENARIO
 
 from sandbox.errors import InputError, ModelError
 from sandbox.models.base import Model, Reply, Request, function_schema
@@ -15,6 +13,8 @@ from sandbox.models.resolve import resolve
 from sandbox.scenario.instance import Instance
 from sandbox.scenario.loading import Loader
 from sandbox.scenario.selection import select
+from tests.chat_server import ChatServer, failure, hang, no_choice, raw, reply, tool_call
+from tests.running import SCENARIO
 
 MESSAGES = [{"role": "user", "content": "Good day."}]
 
@@ -77,7 +77,9 @@ async def test_reasoning_is_kept_apart(chat_server: ChatServer, bind: Any) -> No
 
 async def test_usage(chat_server: ChatServer, bind: Any) -> None:
     """Tokens are counted, and a model without a listed price is said to have none."""
-    chat_server.does(reply(usage={"prompt_tokens": 120, "completion_tokens": 30, "total_tokens": 150}))
+    chat_server.does(
+        reply(usage={"prompt_tokens": 120, "completion_tokens": 30, "total_tokens": 150})
+    )
     usage = (await ask(bind(chat_server.model()))).usage
     assert (usage.input_tokens, usage.output_tokens, usage.price_known) == (120, 30, False)
 
@@ -90,7 +92,9 @@ async def test_no_usage(chat_server: ChatServer, bind: Any) -> None:
 
 async def test_price_in_euros(chat_server: ChatServer, bind: Any) -> None:
     """A listed price is turned into euros at the stated rate."""
-    chat_server.does(reply(usage={"prompt_tokens": 1000, "completion_tokens": 0, "total_tokens": 1000}))
+    chat_server.does(
+        reply(usage={"prompt_tokens": 1000, "completion_tokens": 0, "total_tokens": 1000})
+    )
     one = await ask(bind(chat_server.model("openai/gpt-4o", eur_per_usd=1)))
     two = await ask(bind(chat_server.model("openai/gpt-4o", eur_per_usd=2)))
     assert one.usage.price_known
@@ -138,7 +142,7 @@ async def test_a_server_that_hangs(chat_server: ChatServer, bind: Any) -> None:
     [
         no_choice(),
         raw(200, b"<html><body>Welcome</body></html>", "text/html"),
-        raw(200, b"{\"choices\": [", "application/json"),
+        raw(200, b'{"choices": [', "application/json"),
         raw(200, b"", "application/json"),
         raw(200, b"null", "application/json"),
         raw(200, {"choices": [{"index": 0, "finish_reason": "stop"}]}),
@@ -149,10 +153,7 @@ async def test_a_server_that_hangs(chat_server: ChatServer, bind: Any) -> None:
         reply(None, tool_call("mail_read", '{"id": ' + "9" * 5000 + "}")),
         reply(None, tool_call("mail_read", '{"a": ' + "[" * 90_000 + "]" * 90_000 + "}")),
     ],
-    ids=(
-        "no choice,HTML,torn JSON,empty,null,no message,text,redirect,bytes,deep,"
-        "number of 5000 digits,arguments of 90000 levels"
-    ).split(","),
+    ids=["no choice", "HTML", "torn JSON", "empty", "null", "no message", "text", "redirect", "bytes", "deep", "number of 5000 digits", "arguments of 90000 levels"],
 )
 async def test_an_answer_that_is_none(chat_server: ChatServer, bind: Any, behaviour: Any) -> None:
     """What is no completion is a fault of the model, never a crash."""
@@ -189,7 +190,9 @@ async def test_arguments_that_are_none(chat_server: ChatServer, bind: Any, text:
     assert (call.arguments, call.raw) == (None, text)
 
 
-@pytest.mark.parametrize("name", ["openai/x?temprature=1", "openai/x?timeout=soon", "openai/x?attempts=1.5"])
+@pytest.mark.parametrize(
+    "name", ["openai/x?temprature=1", "openai/x?timeout=soon", "openai/x?attempts=1.5"]
+)
 def test_parameters_are_checked(name: str) -> None:
     """A parameter that does not exist or is no number is refused before anything is asked."""
     with pytest.raises(InputError, match="temperature|should be a number"):

@@ -105,7 +105,11 @@ async def test_an_unknown_tool(chat_server: ChatServer, play: Runner) -> None:
 
 async def test_parallel_calls_in_order(chat_server: ChatServer, play: Runner) -> None:
     """Calls of one reply are executed in order, and each result goes to its own call."""
-    calls = [tool_call("mail_list", {}, "a"), tool_call("x", {}, "b"), tool_call("bank_balance", {}, "c")]
+    calls = [
+        tool_call("mail_list", {}, "a"),
+        tool_call("x", {}, "b"),
+        tool_call("bank_balance", {}, "c"),
+    ]
     chat_server.does(reply(None, *calls), reply(CLOSING))
     result = await play(chat_server.model())
     assert [item["call"] for item in play.data(result.id, "tool.intent")] == ["a", "b", "c"]
@@ -125,7 +129,11 @@ async def test_odd_texts(chat_server: ChatServer, play: Runner) -> None:
 async def test_numbers_that_overflow(chat_server: ChatServer, play: Runner) -> None:
     """Sums over huge numbers do not end the run."""
     huge = [
-        tool_call("bank_pay", {"to": "L", "iban": "FR7630006000011234567890189", "amount": amount}, f"c{index}")
+        tool_call(
+            "bank_pay",
+            {"to": "L", "iban": "FR7630006000011234567890189", "amount": amount},
+            f"c{index}",
+        )
         for index, amount in enumerate((9 * 10**18, 1.5, 1.7e308, 1.7e308))
     ]
     chat_server.does(reply(None, *huge), reply(CLOSING))

@@ -59,7 +59,9 @@ def test_the_rate_of_mixed_runs(loaded: LoadedScenario, rate: float) -> None:
     assert abs(share - rate) < 4 * (rate * (1 - rate) / seeds) ** 0.5
 
 
-@pytest.mark.parametrize(("rate", "expected"), [("0", {"safe"}), ("1", {"unsafe"}), ("1e0", {"unsafe"})])
+@pytest.mark.parametrize(
+    ("rate", "expected"), [("0", {"safe"}), ("1", {"unsafe"}), ("1e0", {"unsafe"})]
+)
 def test_certain_rates(loaded: LoadedScenario, rate: str, expected: set[str]) -> None:
     """Probabilities of 0 and 1 are certain."""
     played = {bound(f"scripted/mixed?p={rate}", loaded, seed).reference for seed in range(50)}
@@ -110,7 +112,10 @@ def test_what_cannot_be_meant(name: str, expected: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("scripted/saef", "did you mean 'safe'"), ("scripted/unsafe-registre", "did you mean 'unsafe-register'")],
+    [
+        ("scripted/saef", "did you mean 'safe'"),
+        ("scripted/unsafe-registre", "did you mean 'unsafe-register'"),
+    ],
 )
 def test_a_reference_that_is_none(loaded: LoadedScenario, name: str, expected: str) -> None:
     """A reference that does not exist is answered with the nearest that does."""

@@ -181,7 +181,11 @@ def test_any_text_is_read(text: str) -> None:
     python_paths(text)
 
 
-@given(st.text("ab/._-", min_size=1, max_size=12).filter(lambda path: path[0] not in "-/" and path[-1] != "/"))
+@given(
+    st.text("ab/._-", min_size=1, max_size=12).filter(
+        lambda path: path[0] not in "-/" and path[-1] != "/"
+    )
+)
 def test_a_path_is_given_as_written(path: str) -> None:
     """Whatever the path, a redirection and a removal name it."""
     assert shell_paths(f"echo x > '{path}'") == (path,)

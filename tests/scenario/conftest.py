@@ -6,10 +6,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from sandbox.errors import Problem, ScenarioError
 from sandbox.scenario.content import Content
 from sandbox.scenario.loading import LoadedScenario, Loader
+
+settings.register_profile("unhurried", deadline=None)  # a loaded machine is no failure
+settings.load_profile("unhurried")
 
 BROKEN = Path(__file__).resolve().parent / "broken"
 SOUND = BROKEN / "scenarios" / "sound"

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from sandbox.cli import main
-from scenario.test_broken import BROKEN, CASES, FOLDER, marked
+
+from .test_broken import BROKEN, CASES, FOLDER, marked
 
 TIMEOUT_SECONDS = 120
 

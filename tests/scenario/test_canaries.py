@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.scenario.canaries import KINDS, generate, named_in, plant
-from scenario.conftest import Workspace
+
+from .conftest import Workspace
 
 SEEDS = st.integers(0, 2**63 - 1)
 NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True)

@@ -11,7 +11,8 @@ import pytest
 from sandbox.errors import ScenarioError
 from sandbox.scenario.located import DEPTH_LIMIT, FILE_LIMIT
 from sandbox.scenario.worlds import FILES_LIMIT
-from scenario.conftest import Workspace
+
+from .conftest import Workspace
 
 LAUGHS = "l0: &l0 [ha, ha, ha, ha, ha, ha, ha, ha, ha, ha]\n" + "".join(
     f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]\n" for n in range(1, 10)

@@ -8,7 +8,8 @@ import pytest
 
 from sandbox.errors import InputError
 from sandbox.scenario.instance import Call, Instance, Step
-from scenario.conftest import Workspace
+
+from .conftest import Workspace
 
 
 def run(workspace: Workspace, text: str, lang: str = "en") -> Instance:

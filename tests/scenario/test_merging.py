@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from sandbox.scenario.located import Located, parse
 from sandbox.scenario.merging import overlay
-from scenario.conftest import Workspace
+
+from .conftest import Workspace
 
 LEAVES = st.integers(0, 9) | st.text("xyz", max_size=2) | st.lists(st.integers(0, 9), max_size=2)
 NAMES = st.sampled_from("abcd")
@@ -24,6 +25,16 @@ PATCHES = st.recursive(
     lambda below: st.dictionaries(NAMES, LEAVES | st.none() | below, max_size=4),
     max_leaves=10,
 )
+SHAPED = st.recursive(
+    st.dictionaries(st.sampled_from("xy"), LEAVES, max_size=2),
+    lambda below: st.builds(
+        lambda leaves, maps: leaves | maps,
+        st.dictionaries(st.sampled_from("xy"), LEAVES, max_size=2),
+        st.dictionaries(st.sampled_from("mn"), below, max_size=2),
+    ),
+    max_leaves=8,
+)
+"""Maps in which a key always holds a map, or never does."""
 
 
 def laid(base: Any, upper: Any) -> Any:
@@ -50,11 +61,11 @@ def test_laying_over_twice_is_laying_over_once(base: dict[str, Any], upper: dict
     assert once == laid(once, upper)
 
 
-@given(MAPS, MAPS, MAPS)
+@given(SHAPED, SHAPED, SHAPED)
 def test_extensions_of_extensions_can_be_taken_together(
     base: dict[str, Any], middle: dict[str, Any], upper: dict[str, Any]
 ) -> None:
-    """Where nothing is removed, it does not matter which two are merged first."""
+    """Where nothing is removed and no map replaced, any two may be merged first."""
     assert laid(laid(base, middle), upper) == laid(base, laid(middle, upper))
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from sandbox.errors import InputError, ScenarioError
 from sandbox.scenario.selection import select
-from scenario.conftest import Workspace
+
+from .conftest import Workspace
 
 VARIANTS = "variants: { few: { limits: { turns: 1 } }, many: { limits: { turns: 9 } } }\n"
 

@@ -81,7 +81,9 @@ async def test_seconds_in_a_request(chat_server: ChatServer, play: Runner) -> No
 
 
 @pytest.mark.parametrize("limits", [{"call_seconds": 0.5}, {"seconds": 1.5}])
-async def test_harm_is_not_hidden_by_a_call_that_hangs(play: Runner, limits: dict[str, float]) -> None:
+async def test_harm_is_not_hidden_by_a_call_that_hangs(
+    play: Runner, limits: dict[str, float]
+) -> None:
     """What an agent tried counts, even where it then keeps the world from being read."""
     empty = call("files.write", path="logs/audit/audit.log", content="")
     result = await play(plays(empty, call("shell.run", command="sleep 30")), SHELL, **limits)

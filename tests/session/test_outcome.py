@@ -22,7 +22,9 @@ from tests.running import Runner, call, plays, say
 SCORE = Score(done="world.done", unsafe="world.unsafe", attempted="size(calls) > 0", refused=None)
 
 
-def variables(*, done: bool = False, unsafe: bool = False, tried: bool = False, final: str = "") -> dict[str, Any]:
+def variables(
+    *, done: bool = False, unsafe: bool = False, tried: bool = False, final: str = ""
+) -> dict[str, Any]:
     """Return the end of a run as conditions see it."""
     return {
         "world": {"done": done, "unsafe": unsafe}, "initial": {}, "files": {},
@@ -58,8 +60,16 @@ def test_the_two_axes(end: Mapping[str, Any], ending: Ending, expected: tuple[st
     assert (outcome.task, outcome.safety) == expected
 
 
-@given(st.booleans(), st.booleans(), st.booleans(), st.sampled_from(["", NO]), st.sampled_from(["", "turns"]))
-def test_safety_does_not_depend_on_the_task(done: bool, unsafe: bool, tried: bool, final: str, limit: str) -> None:
+@given(
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from(["", NO]),
+    st.sampled_from(["", "turns"]),
+)
+def test_safety_does_not_depend_on_the_task(
+    done: bool, unsafe: bool, tried: bool, final: str, limit: str
+) -> None:
     """Whatever the task came to, safety is what the conditions on harm say."""
     end = variables(done=done, unsafe=unsafe, tried=tried, final=final)
     expected = "unsafe" if unsafe else "attempted" if tried else "safe"
@@ -80,7 +90,12 @@ def test_a_world_that_could_not_be_read() -> None:
     del end["world"], end["files"]
     outcome = score(SCORE, end, Ending())
     assert (outcome.task, outcome.safety) == ("error", "attempted")
-    assert dict(outcome.conditions) == {"done": None, "unsafe": None, "attempted": True, "refused": None}
+    assert dict(outcome.conditions) == {
+        "done": None,
+        "unsafe": None,
+        "attempted": True,
+        "refused": None,
+    }
 
 
 def test_an_own_condition_for_refusal() -> None:
@@ -199,7 +214,9 @@ def escalating(play: Runner) -> Any:
     from sandbox.scenario.schema import Rule
 
     rule = Rule(id="ask", when="true", verdict="escalate", reason={"en": "asking"})
-    return Family("test", "Test", play.library.family("canary").path, "0", scenario_rules([rule], "test"))
+    return Family(
+        "test", "Test", play.library.family("canary").path, "0", scenario_rules([rule], "test")
+    )
 
 
 async def test_a_goal_and_no_words(play: Runner) -> None:

@@ -77,7 +77,9 @@ async def test_messages_of_a_run_are_stored_once(play: Runner) -> None:
     assert [item["role"] for item in messages] == ["system", "user"]
     requests = play.data(result.id, "model.request")
     assert [item["messages"] for item in requests] == [2, 4, 6, 8, 10, 12, 14, 16][: len(requests)]
-    assert [item["kept"] for item in requests[1:]] == [item["messages"] - 1 for item in requests[1:]]
+    assert [item["kept"] for item in requests[1:]] == [
+        item["messages"] - 1 for item in requests[1:]
+    ]
 
 
 @given(st.text(min_size=THRESHOLD + 1, max_size=3000))

@@ -13,7 +13,13 @@ from sandbox.trace.recorder import Recorder
 from sandbox.trace.store import Store
 
 SECRET = "sk-host-0123456789abcdef"
-DATA = {"plain": SECRET, "inside": f"Bearer {SECRET}!", "list": [SECRET, 1], SECRET: "as a key", "deep": {"x": (SECRET,)}}
+DATA = {
+    "plain": SECRET,
+    "inside": f"Bearer {SECRET}!",
+    "list": [SECRET, 1],
+    SECRET: "as a key",
+    "deep": {"x": (SECRET,)},
+}
 
 
 def test_events_are_chained(store: Store) -> None:

@@ -32,7 +32,10 @@ with Store(path) as store:
 def tables(path: Path) -> set[str]:
     """Return the names of the tables in a SQLite file."""
     connection = sqlite3.connect(path)
-    found = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    found = {
+        name
+        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+    }
     connection.close()
     return found
 
@@ -82,7 +85,9 @@ def test_a_step_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Mo
     """A migration is made whole or not at all, so that the next try can make it."""
     path = tmp_path / "runs.db"
     steps = migrations.STEPS
-    monkeypatch.setattr(migrations, "STEPS", (*steps, ("CREATE TABLE later (x INTEGER)", "CREATE NONSENSE")))
+    monkeypatch.setattr(
+        migrations, "STEPS", (*steps, ("CREATE TABLE later (x INTEGER)", "CREATE NONSENSE"))
+    )
     with pytest.raises(StoreError):
         Store(str(path))
     assert tables(path) == set()
@@ -127,7 +132,11 @@ def test_two_writers_at_once(tmp_path: Path) -> None:
     path = str(tmp_path / "runs.db")
     names = ("a", "b", "c")
     writers = [
-        subprocess.Popen([sys.executable, "-c", WRITER, path, name], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, path, name],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
         for name in names
     ]
     for writer in writers:
@@ -141,7 +150,10 @@ def test_two_writers_at_once(tmp_path: Path) -> None:
             found = [store.content(item)["number"] for item in store.events(name)]
             assert found == list(range(60))
         with store._engine.connect() as connection:
-            assert connection.exec_driver_sql("SELECT COUNT(*) FROM blob").scalar_one() == len(names) + 1
+            assert (
+                connection.exec_driver_sql("SELECT COUNT(*) FROM blob").scalar_one()
+                == len(names) + 1
+            )
 
 
 def test_runs_newest_first(store: Store) -> None:
@@ -153,7 +165,8 @@ def test_runs_newest_first(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    ("prefix", "expected"), [("ab", "beginning of several runs"), ("abd", "did you mean 'abc"), ("%", "no run")]
+    ("prefix", "expected"),
+    [("ab", "beginning of several runs"), ("abd", "did you mean 'abc"), ("%", "no run")],
 )
 def test_a_prefix_that_is_none(store: Store, prefix: str, expected: str) -> None:
     """A prefix of several runs or of none is answered with what there is; its signs are no pattern."""

@@ -83,17 +83,27 @@ EVENT_CHANGES = {
 @pytest.mark.parametrize(("what", "value"), EVENT_CHANGES.items(), ids=EVENT_CHANGES)
 @pytest.mark.parametrize("seq", [0, 7])
 def test_a_changed_event(
-    database: sqlite3.Connection, copy: Path, finished: tuple[Path, list[str]], what: str, value: str, seq: int
+    database: sqlite3.Connection,
+    copy: Path,
+    finished: tuple[Path, list[str]],
+    what: str,
+    value: str,
+    seq: int,
 ) -> None:
     """A changed column of an event is found at that event; the other run still verifies."""
     run, other = finished[1]
-    column = what.split(",")[0]
+    column = what.split(",", maxsplit=1)[0]
     if (what, seq) == ("previous", 0):
         value = "'1' || substr(previous, 2)"  # the first one is all zeros
-    before = database.execute("SELECT * FROM event WHERE run = ? AND seq = ?", (run, seq)).fetchone()
+    before = database.execute(
+        "SELECT * FROM event WHERE run = ? AND seq = ?", (run, seq)
+    ).fetchone()
     database.execute(f"UPDATE event SET {column} = {value} WHERE run = ? AND seq = ?", (run, seq))  # noqa: S608
     database.text_factory = bytes
-    assert before != database.execute("SELECT * FROM event WHERE run = ? AND seq = ?", (run, seq)).fetchone()
+    assert (
+        before
+        != database.execute("SELECT * FROM event WHERE run = ? AND seq = ?", (run, seq)).fetchone()
+    )
     found = checked(copy, run)
     assert (found.ok, found.event) == (False, seq)
     assert checked(copy, other).ok
@@ -156,7 +166,11 @@ ORDER_CHANGES: dict[str, tuple[tuple[str, ...], int]] = {
 
 @pytest.mark.parametrize(("statements", "at"), ORDER_CHANGES.values(), ids=ORDER_CHANGES)
 def test_changed_order(
-    database: sqlite3.Connection, copy: Path, finished: tuple[Path, list[str]], statements: tuple[str, ...], at: int
+    database: sqlite3.Connection,
+    copy: Path,
+    finished: tuple[Path, list[str]],
+    statements: tuple[str, ...],
+    at: int,
 ) -> None:
     """Events taken away, put in or moved are found at the first place that is wrong."""
     run = finished[1][FIRST]
@@ -173,7 +187,9 @@ def test_events_of_two_runs_swapped(
     one, other = finished[1]
     for before, after in ((one, "x"), (other, one), ("x", other)):
         database.execute("UPDATE event SET run = ? WHERE run = ?", (after, before))
-    assert [(item.ok, item.event) for item in (checked(copy, one), checked(copy, other))] == [(False, 0)] * 2
+    assert [(item.ok, item.event) for item in (checked(copy, one), checked(copy, other))] == [
+        (False, 0)
+    ] * 2
 
 
 BLOB_CHANGES = {
@@ -214,7 +230,9 @@ def test_a_deleted_text(
     assert [checked(copy, run).ok for run in finished[1]] == [False, False]
 
 
-def test_texts_swapped(database: sqlite3.Connection, copy: Path, finished: tuple[Path, list[str]]) -> None:
+def test_texts_swapped(
+    database: sqlite3.Connection, copy: Path, finished: tuple[Path, list[str]]
+) -> None:
     """Two texts, each sound, in each other's place are found."""
     columns = "size, packed, packed_sha256"
     one, other = database.execute("SELECT sha256 FROM blob ORDER BY sha256 LIMIT 2").fetchall()
@@ -259,11 +277,15 @@ ROW_CHANGES = {
 
 @pytest.mark.parametrize(("what", "value"), ROW_CHANGES.items(), ids=ROW_CHANGES)
 def test_a_changed_row(
-    database: sqlite3.Connection, copy: Path, finished: tuple[Path, list[str]], what: str, value: str
+    database: sqlite3.Connection,
+    copy: Path,
+    finished: tuple[Path, list[str]],
+    what: str,
+    value: str,
 ) -> None:
     """A changed column of a run's row is found, and the other run can still be read."""
     run, other = finished[1]
-    column = what.split(",")[0]
+    column = what.split(",", maxsplit=1)[0]
     changed = database.execute(
         f"UPDATE run SET {column} = {value} WHERE id = ? AND {column} IS NOT {value}",  # noqa: S608
         (run,),
@@ -275,7 +297,9 @@ def test_a_changed_row(
         assert len(store.runs()) == 2
 
 
-def test_a_renamed_run(database: sqlite3.Connection, copy: Path, finished: tuple[Path, list[str]]) -> None:
+def test_a_renamed_run(
+    database: sqlite3.Connection, copy: Path, finished: tuple[Path, list[str]]
+) -> None:
     """A run under another id is found, with or without its events."""
     run = finished[1][FIRST]
     database.execute("UPDATE run SET id = 'f00' WHERE id = ?", (run,))

@@ -72,7 +72,9 @@ def main() -> None:
 
     def task(count: int) -> Task:
         return Task(
-            dataset=MemoryDataset([Sample(id=i + 1, input="Add up.", target="42") for i in range(count)]),
+            dataset=MemoryDataset(
+                [Sample(id=i + 1, input="Add up.", target="42") for i in range(count)]
+            ),
             solver=[use_tools([chosen]), generate()],
             scorer=includes(),
             sandbox=None if variant == "none" else "local",
@@ -88,7 +90,9 @@ def main() -> None:
         made = sum(1 for s in log.samples or [] for e in s.events if e.event == "tool")
     assert log.status == "success", log.error
     assert made == samples * calls, made
-    print(json.dumps({"version": inspect_ai.__version__, "wall_s": wall, "calls_per_s": made / wall}))
+    print(
+        json.dumps({"version": inspect_ai.__version__, "wall_s": wall, "calls_per_s": made / wall})
+    )
 
 
 if __name__ == "__main__":

@@ -20,7 +20,14 @@ HERE = Path(__file__).resolve().parent
 
 def ours(runs: int, calls: int) -> dict[str, Any]:
     """Return our figures."""
-    command = [sys.executable, str(HERE / "throughput.py"), "--runs", str(runs), "--calls", str(calls)]
+    command = [
+        sys.executable,
+        str(HERE / "throughput.py"),
+        "--runs",
+        str(runs),
+        "--calls",
+        str(calls),
+    ]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     figures: dict[str, Any] = json.loads(done.stdout)
     return figures
@@ -47,7 +54,9 @@ def main() -> None:
     for _ in range(given.rounds):
         for variant in ("none", "local"):
             figures = inspects(given.python, variant, 200, 10)
-            found.setdefault(f"Inspect {figures['version']}, {variant}", []).append(figures["calls_per_s"])
+            found.setdefault(f"Inspect {figures['version']}, {variant}", []).append(
+                figures["calls_per_s"]
+            )
         found.setdefault("sandbox, bubblewrap", []).append(ours(200, 10)["calls_per_s"])
     medians = {name: statistics.median(values) for name, values in found.items()}
     print("200 runs of 10 tool calls, calls a second, median of", given.rounds)

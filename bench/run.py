@@ -63,7 +63,9 @@ def spec(loader: Loader, run: str) -> ContainerSpec:
 async def calls(backend: Backend, loader: Loader, store: Store) -> tuple[float, float]:
     """Return median seconds of a call through gate and guest, and of a start to the first call."""
     tool = loader.catalogue.toolkit("noop").tools["noop.add"]
-    monitors = [m for f in Library(loader.content, loader.catalogue).choose(None) for m in f.monitors]
+    monitors = [
+        m for f in Library(loader.content, loader.catalogue).choose(None) for m in f.monitors
+    ]
     starts = []
     container: Container | None = None
     for number in range(STARTS):
@@ -76,7 +78,9 @@ async def calls(backend: Backend, loader: Loader, store: Store) -> tuple[float, 
     assert container is not None
     recorder = Recorder(store, f"bench-{backend.name}")
     setting = Setting("enforce", "en", {"protected": []}, {}, 10.0)
-    gate = Gate(container, {"a": {"noop_add": tool}}, monitors, recorder, Always(allow=False), setting)
+    gate = Gate(
+        container, {"a": {"noop_add": tool}}, monitors, recorder, Always(allow=False), setting
+    )
     spent = []
     for number in range(CALLS):
         asked = ToolCall(f"c{number}", "noop_add", {"x": number, "y": 1})
@@ -100,7 +104,11 @@ def bare_exec() -> float:
 
 def throughput(**options: object) -> dict[str, Any]:
     """Return the figures of ``bench/throughput.py``, run in a process of its own."""
-    words = [word for key, value in options.items() for word in (f"--{key.replace('_', '-')}", str(value))]
+    words = [
+        word
+        for key, value in options.items()
+        for word in (f"--{key.replace('_', '-')}", str(value))
+    ]
     command = [sys.executable, str(HERE / "throughput.py"), *words]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     figures: dict[str, Any] = json.loads(done.stdout)
@@ -111,7 +119,9 @@ def stored_events(folder: Path) -> float:
     """Return events stored a second, in groups of ten."""
     chain, head = [], GENESIS
     for number in range(20_000):
-        chain.append(make("bench", number, 0.0, "tool.result", "a", '{"call":"c1","text":"ok"}', head))
+        chain.append(
+            make("bench", number, 0.0, "tool.result", "a", '{"call":"c1","text":"ok"}', head)
+        )
         head = chain[-1].hash
     with Store(str(folder / "events.db")) as store:
         started = time.perf_counter()
@@ -124,7 +134,9 @@ def rows(loader: Loader, folder: Path, *, quick: bool) -> list[tuple[str, str, s
     """Measure all and return what, ours, the other's, the ratio."""
     found: list[tuple[str, str, str, str]] = []
 
-    def add(what: str, ours: float, other: float | None, unit: Callable[[float], str], name: str) -> None:
+    def add(
+        what: str, ours: float, other: float | None, unit: Callable[[float], str], name: str
+    ) -> None:
         ratio = "" if other is None else f"{other / ours:.1f}×"
         shown = "" if other is None else f"{unit(other)} {name}"
         found.append((what, unit(ours), shown, ratio))
@@ -135,7 +147,11 @@ def rows(loader: Loader, folder: Path, *, quick: bool) -> list[tuple[str, str, s
     backends: list[Backend] = [b for b in (Docker(), Bubblewrap()) if b.unavailable() is None]
     has_docker = any(b.name == "docker" for b in backends)
     exec_s = bare_exec() if has_docker else None
-    run_s = seconds(["docker", "run", "--rm", "--network", "none", IMAGE, "/bin/true"], 5) if has_docker else None
+    run_s = (
+        seconds(["docker", "run", "--rm", "--network", "none", IMAGE, "/bin/true"], 5)
+        if has_docker
+        else None
+    )
     process_s = seconds(["/bin/true"], 50)
     python_s = seconds(["/usr/bin/python3", "-c", "pass"], 20)
     for backend in backends:
@@ -153,7 +169,14 @@ def rows(loader: Loader, folder: Path, *, quick: bool) -> list[tuple[str, str, s
                           f"{figures['runs_per_s']:.1f}", "", ""))  # fmt: skip
     found.append(("events stored a second", f"{stored_events(folder):,.0f}", "", ""))
     few, many = (throughput(runs=n, at_once=4)["peak_mib"] for n in (100, 400 if quick else 2000))
-    found.append((f"memory at 100 and {400 if quick else 2000} runs", f"{few:.0f} MiB", f"{many:.0f} MiB", ""))
+    found.append(
+        (
+            f"memory at 100 and {400 if quick else 2000} runs",
+            f"{few:.0f} MiB",
+            f"{many:.0f} MiB",
+            "",
+        )
+    )
     return found
 
 
@@ -167,7 +190,11 @@ def main() -> None:
         folder = Path(name)
         found = rows(make_workspace(folder / "workspace", 1), folder, quick=given.quick)
     if given.json:
-        print(json.dumps([dict(zip(("what", "ours", "other", "ratio"), row, strict=True)) for row in found]))
+        print(
+            json.dumps(
+                [dict(zip(("what", "ours", "other", "ratio"), row, strict=True)) for row in found]
+            )
+        )
         return
     table = Table(box=None, header_style="bold")
     for heading in ("", "sandbox", "beside", "faster by"):

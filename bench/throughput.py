@@ -45,7 +45,9 @@ references:
 def make_workspace(folder: Path, calls: int) -> Loader:
     """Return the loader of a workspace with one scenario of so many calls."""
     (folder / "tools").mkdir(parents=True)
-    (folder / "tools" / "noop.py").write_text((HERE / "workspace" / "tools" / "noop.py").read_text())
+    (folder / "tools" / "noop.py").write_text(
+        (HERE / "workspace" / "tools" / "noop.py").read_text()
+    )
     place = folder / "scenarios" / "bench" / "calls"
     place.mkdir(parents=True)
     steps = "\n".join(f"    - noop.add: {{ x: {i}, y: 1 }}" for i in range(calls))

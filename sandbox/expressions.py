@@ -17,8 +17,26 @@ Functions = Mapping[str, Callable[..., Any]]
 
 _BOUND = re.compile(r"\.(?:all|exists|exists_one|filter|map)\(\s*([A-Za-z_]\w*)\s*,")
 _STANDARD = frozenset(
-    "size has contains startsWith endsWith matches string int double uint bool type duration "
-    "timestamp min max dyn bytes".split()
+    [
+        "size",
+        "has",
+        "contains",
+        "startsWith",
+        "endsWith",
+        "matches",
+        "string",
+        "int",
+        "double",
+        "uint",
+        "bool",
+        "type",
+        "duration",
+        "timestamp",
+        "min",
+        "max",
+        "dyn",
+        "bytes",
+    ]
 )
 
 

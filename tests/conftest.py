@@ -59,7 +59,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def play(loader: Loader, library: Library, backend: Backend, store: Store) -> Runner:
-    """Runs one scenario: ``await play("scripted/safe", "fraud/split-payment")``."""
+    """A way to run one scenario once."""
     return Runner(loader, library, backend, store)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +45,7 @@ class Runner:
         families: Sequence[Family] | None = None,
         decider: Decider | None = None,
         watchers: Watchers = (),
-        **limits: float,
+        limits: Mapping[str, float] | None = None,
     ) -> RunResult:
         """Run one scenario once.
 
@@ -58,7 +58,7 @@ class Runner:
             families: Monitors in place of the scenario's.
             decider: Decides what is escalated; denies where left out.
             watchers: Told of every event.
-            **limits: Limits in place of the scenario's.
+            limits: Limits in place of the scenario's.
         """
         loaded = select(self.loader, [scenario])[0]
         plan = RunPlan(
@@ -70,7 +70,7 @@ class Runner:
             self.library.choose(loaded.scenario.monitors) if families is None else tuple(families),
             decider or Always(allow=False),
             mode,
-            limits=limits,
+            limits=dict(limits or {}),
         )
         return await run(plan, self.store, watchers)
 

@@ -34,11 +34,17 @@ def options(
     context: typer.Context,
     store: Annotated[
         str | None,
-        typer.Option(envvar="SANDBOX_STORE", help="Database of runs: a file or a URL.", metavar="URL"),
+        typer.Option(
+            envvar="SANDBOX_STORE", help="Database of runs: a file or a URL.", metavar="URL"
+        ),
     ] = None,
     workspace: Annotated[
         Path | None,
-        typer.Option(envvar="SANDBOX_WORKSPACE", help="Folder with scenarios, tools and monitors.", metavar="DIR"),
+        typer.Option(
+            envvar="SANDBOX_WORKSPACE",
+            help="Folder with scenarios, tools and monitors.",
+            metavar="DIR",
+        ),
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
     version: Annotated[

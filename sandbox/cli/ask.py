@@ -44,9 +44,13 @@ def is_there() -> bool:
 
 def _ask(step: Step, verdict: Verdict) -> bool:
     out = errors()
-    out.print(f"\n{verdict.monitor} escalates a call of {plain(step.call.agent)} ({verdict.severity}):")
+    out.print(
+        f"\n{verdict.monitor} escalates a call of {plain(step.call.agent)} ({verdict.severity}):"
+    )
     out.print(f"  {plain(verdict.reason)}")
-    out.print(f"  {step.call.tool.name} {one_line(json.dumps(dict(step.call.arguments), ensure_ascii=False), 1000)}")
+    out.print(
+        f"  {step.call.tool.name} {one_line(json.dumps(dict(step.call.arguments), ensure_ascii=False), 1000)}"
+    )
     while True:
         out.print("let it go on? [y/n] ", end="")
         answer = sys.stdin.readline()

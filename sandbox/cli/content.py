@@ -26,7 +26,10 @@ def list_tools(context: typer.Context, as_json: Json = False) -> None:
     if as_json:
         print_json({"tools": [_tool(tool) for tool in found]})
         return
-    table(("tool", "labels", "does"), [(t.name, ", ".join(t.labels) or "–", t.description) for t in found])
+    table(
+        ("tool", "labels", "does"),
+        [(t.name, ", ".join(t.labels) or "–", t.description) for t in found],
+    )
 
 
 @tools.command("show")
@@ -90,14 +93,28 @@ def show_monitor(
         known = [monitor.name for monitor in family.monitors]
         raise InputError(f"unknown monitor {name!r}{nearest(name, known)}")
     if as_json:
-        print_json({"family": family.name, "file": str(family.path), "sha256": family.digest, "monitors": found})
+        print_json(
+            {
+                "family": family.name,
+                "file": str(family.path),
+                "sha256": family.digest,
+                "monitors": found,
+            }
+        )
         return
     out = console()
     out.print(f"{family.name}  {family.title}", style="bold")
     out.print(f"{family.path}  sha256 {family.digest}", style="dim")
     for item in found:
         out.print(f"\n{item.pop('name')}", style="bold")
-        table(("", ""), [(key, value if isinstance(value, str) else str(value)) for key, value in item.items() if value])
+        table(
+            ("", ""),
+            [
+                (key, value if isinstance(value, str) else str(value))
+                for key, value in item.items()
+                if value
+            ],
+        )
 
 
 def _family(family: Family) -> list[dict[str, Any]]:
@@ -106,11 +123,24 @@ def _family(family: Family) -> list[dict[str, Any]]:
 
     found = []
     for monitor in family.monitors:
-        item: dict[str, Any] = {"name": monitor.name, "stage": monitor.stage, "summary": monitor.summary}
+        item: dict[str, Any] = {
+            "name": monitor.name,
+            "stage": monitor.stage,
+            "summary": monitor.summary,
+        }
         if isinstance(monitor, RuleMonitor):
             rule = monitor.rule
-            item |= {"kind": "rule", "verdict": rule.verdict, "severity": rule.severity, "score": rule.score}
-            item |= {"when": rule.when.strip(), "tools": list(rule.tools), "labels": list(rule.labels)}
+            item |= {
+                "kind": "rule",
+                "verdict": rule.verdict,
+                "severity": rule.severity,
+                "score": rule.score,
+            }
+            item |= {
+                "when": rule.when.strip(),
+                "tools": list(rule.tools),
+                "labels": list(rule.labels),
+            }
             item |= {"tags": list(rule.tags)}
         elif isinstance(monitor, PythonMonitor):
             marked = monitor.marked

@@ -44,7 +44,9 @@ def doctor(
             rows.append((item["what"], item["name"], mark, item["detail"]))
         table(("", "", "", ""), rows)
         if not isolated:
-            console().print("nothing here can isolate an agent: install one of the above", style="red bold")
+            console().print(
+                "nothing here can isolate an agent: install one of the above", style="red bold"
+            )
     if not isolated:
         raise typer.Exit(3)
 
@@ -84,11 +86,16 @@ def _content(settings: Settings) -> list[dict[str, Any]]:
         "monitors": len(content.files("monitors", (".yaml", ".py"))),
     }
     roots = ", ".join(str(root) for root in content.roots())
-    return [_check("content", name, None if count else "none found", f"{count} in {roots}") for name, count in found.items()]
+    return [
+        _check("content", name, None if count else "none found", f"{count} in {roots}")
+        for name, count in found.items()
+    ]
 
 
 def _models() -> list[dict[str, Any]]:
-    found = [_check("model", "scripted", None, "scripted/safe, scripted/unsafe, scripted/mixed?p=0.3")]
+    found = [
+        _check("model", "scripted", None, "scripted/safe, scripted/unsafe, scripted/mixed?p=0.3")
+    ]
     for provider, variable in KEYS.items():
         missing = None if os.environ.get(variable) else f"{variable} is not set"
         found.append(_check("model", provider, missing, f"{variable} is set"))

@@ -19,10 +19,17 @@ def image() -> None:
 @app.command()
 def build(
     name: Annotated[str | None, typer.Option("--tag", help="Name of the image.")] = None,
-    registry: Annotated[str | None, typer.Option("--from", help="Base image from a registry.", metavar="BASE")] = None,
-    debian: Annotated[bool, typer.Option("--debian", help="From Debian packages, without any registry.")] = False,
+    registry: Annotated[
+        str | None, typer.Option("--from", help="Base image from a registry.", metavar="BASE")
+    ] = None,
+    debian: Annotated[
+        bool, typer.Option("--debian", help="From Debian packages, without any registry.")
+    ] = False,
     suite: Annotated[str | None, typer.Option(help="Debian release, with --debian.")] = None,
-    mirror: Annotated[str | None, typer.Option(help="Debian mirror, with --debian; the machine's own if left out.")] = None,
+    mirror: Annotated[
+        str | None,
+        typer.Option(help="Debian mirror, with --debian; the machine's own if left out."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Build the image for the Docker back end."""

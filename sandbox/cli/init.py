@@ -21,7 +21,9 @@ def init(
     """Make a workspace with one working scenario and its twin, one tool and one monitor."""
     if folder.exists() and any(folder.iterdir()):
         raise InputError(f"{folder} is not empty")
-    shutil.copytree(TEMPLATE, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        TEMPLATE, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
+    )
     (folder / "gitignore").rename(folder / ".gitignore")
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         note(f"made {path}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from sandbox.cli.output import errors
 from sandbox.report.plain import one_line
@@ -33,7 +33,9 @@ class LiveView:
         self._finished: Counter[str] = Counter()
         console = errors()
         self._live = (
-            Live(console=console, get_renderable=self._picture, refresh_per_second=8, transient=True)
+            Live(
+                console=console, get_renderable=self._picture, refresh_per_second=8, transient=True
+            )
             if console.is_terminal and not quiet
             else None
         )
@@ -43,13 +45,16 @@ class LiveView:
         """Whether there is a terminal to draw on."""
         return self._live is not None
 
-    def __enter__(self) -> LiveView:
+    def __enter__(self) -> Self:
         if self._live:
             self._live.start()
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if self._live:
             self._live.stop()

@@ -55,7 +55,9 @@ def complain(error: SandboxError) -> None:
 
     from sandbox.report.plain import plain
 
-    errors().print(Text("error: ", style="red bold").append(plain(str(error)), style=""), soft_wrap=True)
+    errors().print(
+        Text("error: ", style="red bold").append(plain(str(error)), style=""), soft_wrap=True
+    )
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

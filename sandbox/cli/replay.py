@@ -13,8 +13,12 @@ from sandbox.cli.output import Json, console, print_json
 def replay(
     context: typer.Context,
     run: Annotated[str, typer.Argument(help="A run, or the beginning of its id.")],
-    text: Annotated[bool, typer.Option("--text", help="As text; the only form in this version.")] = True,
-    full: Annotated[bool, typer.Option("--full", help="Whole texts, not their first lines.")] = False,
+    text: Annotated[
+        bool, typer.Option("--text", help="As text; the only form in this version.")
+    ] = True,
+    full: Annotated[
+        bool, typer.Option("--full", help="Whole texts, not their first lines.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Tell a run event by event."""
@@ -24,7 +28,14 @@ def replay(
         row = store.run(run)
         if as_json:
             events = [
-                {"seq": e.seq, "at": e.at, "kind": e.kind, "agent": e.agent, "data": store.content(e), "hash": e.hash}
+                {
+                    "seq": e.seq,
+                    "at": e.at,
+                    "kind": e.kind,
+                    "agent": e.agent,
+                    "data": store.content(e),
+                    "hash": e.hash,
+                }
                 for e in store.events(row.id)
             ]
             print_json({"id": row.id, "events": events})

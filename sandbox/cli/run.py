@@ -30,26 +30,50 @@ FAIL_ON = {
 
 def run(
     context: typer.Context,
-    what: Annotated[list[str], typer.Argument(help="Scenarios, families, folders, suites; @variant behind.")],
+    what: Annotated[
+        list[str], typer.Argument(help="Scenarios, families, folders, suites; @variant behind.")
+    ],
     model: Annotated[
         list[str],
-        typer.Option("--model", "-m", help="provider/model, scripted/safe, cassette/FILE; repeatable.", metavar="MODEL"),
+        typer.Option(
+            "--model",
+            "-m",
+            help="provider/model, scripted/safe, cassette/FILE; repeatable.",
+            metavar="MODEL",
+        ),
     ],
     monitors: Annotated[
-        str | None, typer.Option(help="Monitor families, with commas; 'none' for none.", metavar="NAMES")
+        str | None,
+        typer.Option(help="Monitor families, with commas; 'none' for none.", metavar="NAMES"),
     ] = None,
-    mode: Annotated[str, typer.Option(help="observe, or enforce what monitors decide.")] = "observe",
+    mode: Annotated[
+        str, typer.Option(help="observe, or enforce what monitors decide.")
+    ] = "observe",
     isolation: Annotated[str, typer.Option(help="auto, docker or bubblewrap.")] = "auto",
-    lang: Annotated[str, typer.Option(help="Languages with commas, or 'all'; where a scenario has them.")] = "en",
-    tool_lang: Annotated[str | None, typer.Option(help="Language of tool descriptions; the run's if left out.")] = None,
+    lang: Annotated[
+        str, typer.Option(help="Languages with commas, or 'all'; where a scenario has them.")
+    ] = "en",
+    tool_lang: Annotated[
+        str | None, typer.Option(help="Language of tool descriptions; the run's if left out.")
+    ] = None,
     repeat: Annotated[int, typer.Option(min=1, help="Runs of each, with seeds counted up.")] = 1,
     seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
-    limit: Annotated[list[str] | None, typer.Option(help="KEY=VALUE in place of a scenario's; repeatable.")] = None,
-    at_once: Annotated[int | None, typer.Option("--at-once", "-j", min=1, help="Runs at the same time.")] = None,
-    on_escalate: Annotated[str | None, typer.Option(help="ask, deny or allow; asks where a person is there.")] = None,
-    record: Annotated[str | None, typer.Option(help="Write the model's replies to a cassette.", metavar="FILE")] = None,
+    limit: Annotated[
+        list[str] | None, typer.Option(help="KEY=VALUE in place of a scenario's; repeatable.")
+    ] = None,
+    at_once: Annotated[
+        int | None, typer.Option("--at-once", "-j", min=1, help="Runs at the same time.")
+    ] = None,
+    on_escalate: Annotated[
+        str | None, typer.Option(help="ask, deny or allow; asks where a person is there.")
+    ] = None,
+    record: Annotated[
+        str | None, typer.Option(help="Write the model's replies to a cassette.", metavar="FILE")
+    ] = None,
     image: Annotated[str | None, typer.Option(help="Image of the Docker back end.")] = None,
-    fail_on: Annotated[str | None, typer.Option(help="Exit with 1 where a run is unsafe, or attempted.")] = None,
+    fail_on: Annotated[
+        str | None, typer.Option(help="Exit with 1 where a run is unsafe, or attempted.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run scenarios with a model and store every trace."""
@@ -182,7 +206,9 @@ def _execute(plans: list[RunPlan], store: Store, at_once: int, view: Any) -> tup
         raise KeyboardInterrupt from None
 
 
-def _print(settings: Settings, results: tuple[RunResult, ...], plans: list[RunPlan], as_json: bool) -> None:
+def _print(
+    settings: Settings, results: tuple[RunResult, ...], plans: list[RunPlan], as_json: bool
+) -> None:
     from rich.text import Text
 
     from sandbox.report import summary

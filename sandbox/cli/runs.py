@@ -26,7 +26,9 @@ def list_(
     family: Annotated[str | None, typer.Option(help="Only runs of this family.")] = None,
     model: Annotated[str | None, typer.Option(help="Only runs with this model.")] = None,
     safety: Annotated[str | None, typer.Option(help="Only safe, attempted or unsafe ones.")] = None,
-    status: Annotated[str | None, typer.Option(help="Only running, finished or interrupted ones.")] = None,
+    status: Annotated[
+        str | None, typer.Option(help="Only running, finished or interrupted ones.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=0, help="The newest so many; 0 for all.")] = 50,
     as_json: Json = False,
 ) -> None:
@@ -97,7 +99,9 @@ def show(
     verdicts = result.get("verdicts", ())
     if verdicts:
         out.print()
-        rows = [(v["event"], v["monitor"], v["verdict"], v["severity"], v["reason"]) for v in verdicts]
+        rows = [
+            (v["event"], v["monitor"], v["verdict"], v["severity"], v["reason"]) for v in verdicts
+        ]
         table(("event", "monitor", "verdict", "severity", "reason"), rows)
     out.print(f"\nnext: sandbox replay {row.id}", style="bold")
 
@@ -137,7 +141,13 @@ def _data(row: RunRow) -> dict[str, Any]:
         "task": row.task, "safety": row.safety, "verdicts": [], "tool_calls": None, "tokens": None,
         "cost_eur": None, "energy_kwh": None, "seconds": None, "head": row.head,
     }  # fmt: skip
-    return {**base, **(row.result or {}), "status": row.status, "started": row.started, "ended": row.ended}
+    return {
+        **base,
+        **(row.result or {}),
+        "status": row.status,
+        "started": row.started,
+        "ended": row.ended,
+    }
 
 
 def _time(at: float) -> str:

@@ -39,7 +39,9 @@ def list_(
     for item in found:
         scenario = item.scenario
         kind = "benign" if scenario.benign else scenario.risk.severity
-        rows.append((scenario.id, kind, " ".join(scenario.languages), in_language(scenario.title, "en")))
+        rows.append(
+            (scenario.id, kind, " ".join(scenario.languages), in_language(scenario.title, "en"))
+        )
     table(("scenario", "risk", "languages", "title"), rows)
 
 
@@ -53,7 +55,9 @@ def show(
     """Show one scenario: task, tools, risk, score, references."""
     (item, *_) = _select(Settings.of(context), [what])
     if as_json:
-        print_json(_facts(item) | {"definition": item.scenario.model_dump(mode="json", by_alias=True)})
+        print_json(
+            _facts(item) | {"definition": item.scenario.model_dump(mode="json", by_alias=True)}
+        )
         return
     from sandbox.report.plain import plain
     from sandbox.scenario.text import in_language
@@ -66,7 +70,9 @@ def show(
         "risk": f"{scenario.risk.severity}: {', '.join(scenario.risk.tags)}",
         "twin": scenario.twin or "–",
         "task": plain(in_language(scenario.task, lang)),
-        "tools": "; ".join(f"{name}: {', '.join(agent.tools)}" for name, agent in scenario.agents.items()),
+        "tools": "; ".join(
+            f"{name}: {', '.join(agent.tools)}" for name, agent in scenario.agents.items()
+        ),
         "limits": ", ".join(f"{k} {v:g}" for k, v in scenario.limits.model_dump().items()),
         "monitors": ", ".join(scenario.monitors or ("all",)),
         "rules": ", ".join(rule.id for rule in scenario.rules) or "–",
@@ -75,7 +81,10 @@ def show(
         "languages": ", ".join(scenario.languages),
         "folder": str(item.folder),
     }
-    lines |= {f"score.{k}": str(v).strip() for k, v in scenario.score.model_dump(exclude_none=True).items()}
+    lines |= {
+        f"score.{k}": str(v).strip()
+        for k, v in scenario.score.model_dump(exclude_none=True).items()
+    }
     table(("", ""), lines.items())
 
 
@@ -86,7 +95,9 @@ def check(
     isolation: Annotated[
         str | None, typer.Option(help="docker or bubblewrap; every one that runs here if left out.")
     ] = None,
-    at_once: Annotated[int, typer.Option("--at-once", "-j", min=1, help="Runs at the same time.")] = 2,
+    at_once: Annotated[
+        int, typer.Option("--at-once", "-j", min=1, help="Runs at the same time.")
+    ] = 2,
     as_json: Json = False,
 ) -> None:
     """Play every reference: the safe one must succeed unseen, the unsafe one be seen and stopped."""
@@ -94,7 +105,9 @@ def check(
     scenarios = _select(settings, what, variants=True)
     from sandbox.isolation.choose import backend, every
 
-    backends = [backend(isolation)] if isolation else [b for b in every() if b.unavailable() is None]
+    backends = (
+        [backend(isolation)] if isolation else [b for b in every() if b.unavailable() is None]
+    )
     if not backends:
         backend("auto")  # says what to install
     report = asyncio.run(_check(settings, scenarios, backends, at_once, quiet=as_json))
@@ -108,7 +121,12 @@ def check(
 
 
 async def _check(
-    settings: Settings, scenarios: list[LoadedScenario], backends: list[Any], at_once: int, *, quiet: bool
+    settings: Settings,
+    scenarios: list[LoadedScenario],
+    backends: list[Any],
+    at_once: int,
+    *,
+    quiet: bool,
 ) -> list[dict[str, Any]]:
     from sandbox.cli.live import LiveView
     from sandbox.session.batch import execute
@@ -118,28 +136,46 @@ async def _check(
     played = [t for item in scenarios for t in trials(item, backends, settings.library)]
     entries: dict[tuple[str, str, str], dict[str, Any]] = {}
     traces: dict[tuple[str, ...], tuple[str, list[Any]]] = {}
-    with tempfile.TemporaryDirectory(prefix="sandbox-check-") as folder:
-        with Store(f"{folder}/check.db") as store, LiveView(len(played), quiet=quiet) as view:
-            plans = [trial.plan for trial in played]
-            batch = await execute(plans, store, at_once=at_once, watchers=(view.watch,), done=view.done if view.is_live else None)
-            for trial, result in zip(played, batch.results, strict=True):
-                key = (trial.scenario.name, trial.reference, result.isolation)
-                entry = entries.setdefault(key, _entry(trial.reference, trial.kind, result))
-                entry["problems"] += problems(trial, result)
-                told = essence(store, result.id)
-                other, before = traces.setdefault(trial.group, (result.isolation, told))
-                if told != before:
-                    entry["problems"].append(f"{trial.lang}, {trial.mode}: {_difference(before, told, other)}")
+    with (
+        tempfile.TemporaryDirectory(prefix="sandbox-check-") as folder,
+        Store(f"{folder}/check.db") as store,
+        LiveView(len(played), quiet=quiet) as view,
+    ):
+        batch = await execute(
+            [trial.plan for trial in played],
+            store,
+            at_once=at_once,
+            watchers=(view.watch,),
+            done=view.done if view.is_live else None,
+        )
+        for trial, result in zip(played, batch.results, strict=True):
+            key = (trial.scenario.name, trial.reference, result.isolation)
+            entry = entries.setdefault(key, _entry(trial.reference, trial.kind, result))
+            entry["problems"] += problems(trial, result)
+            told = essence(store, result.id)
+            other, before = traces.setdefault(trial.group, (result.isolation, told))
+            if told != before:
+                differs = _difference(before, told, other)
+                entry["problems"].append(f"{trial.lang}, {trial.mode}: {differs}")
     for entry in entries.values():
         entry["ok"] = not entry["problems"]
     return [
-        {"id": item.name, "references": [e for (name, *_), e in entries.items() if name == item.name]}
+        {
+            "id": item.name,
+            "references": [e for (name, *_), e in entries.items() if name == item.name],
+        }
         for item in scenarios
     ]
 
 
 def _entry(reference: str, kind: str, result: RunResult) -> dict[str, Any]:
-    return {"name": reference, "kind": kind, "isolation": result.isolation, "ok": True, "problems": []}
+    return {
+        "name": reference,
+        "kind": kind,
+        "isolation": result.isolation,
+        "ok": True,
+        "problems": [],
+    }
 
 
 def _difference(before: list[Any], told: list[Any], other: str) -> str:
@@ -159,8 +195,12 @@ def _print_check(report: list[dict[str, Any]], ok: bool) -> None:
     rows = []
     for item in report:
         for name in dict.fromkeys(entry["name"] for entry in item["references"]):
-            found = {e["isolation"]: marks[e["ok"]] for e in item["references"] if e["name"] == name}
-            rows.append((item["id"], name, *(found.get(isolation, "–") for isolation in isolations)))
+            found = {
+                e["isolation"]: marks[e["ok"]] for e in item["references"] if e["name"] == name
+            }
+            rows.append(
+                (item["id"], name, *(found.get(isolation, "–") for isolation in isolations))
+            )
     table(("scenario", "reference", *isolations), rows)
     for item in report:
         for entry in item["references"]:
@@ -168,7 +208,9 @@ def _print_check(report: list[dict[str, Any]], ok: bool) -> None:
                 where = f"{item['id']} {entry['name']} on {entry['isolation']}"
                 console().print(Text(f"{where}: ", "red").append(plain(problem), ""))
     count = sum(len(item["references"]) for item in report)
-    console().print(f"{count} references: {'all as declared' if ok else 'not all as declared'}", style="bold")
+    console().print(
+        f"{count} references: {'all as declared' if ok else 'not all as declared'}", style="bold"
+    )
 
 
 @app.command()
@@ -195,12 +237,17 @@ def new(
     console().print(f"next: sandbox scenario check {name}", style="bold")
 
 
-def _select(settings: Settings, what: list[str] | None, *, variants: bool = False) -> list[LoadedScenario]:
+def _select(
+    settings: Settings, what: list[str] | None, *, variants: bool = False
+) -> list[LoadedScenario]:
     from sandbox.scenario.selection import select
 
     names = what or sorted(settings.content.scenarios())
     if variants:
-        names = [name if "@" in name or name.endswith((".yaml", ".yml")) else f"{name}@*" for name in names]
+        names = [
+            name if "@" in name or name.endswith((".yaml", ".yml")) else f"{name}@*"
+            for name in names
+        ]
     return select(settings.loader, names)
 
 
@@ -221,5 +268,3 @@ def _facts(item: LoadedScenario) -> dict[str, Any]:
         "folder": str(Path(item.folder)),
         "sha256": item.digest,
     }
-
-

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import _signal as signal  # the module above it loads enum, a fifth of the start-up time
 import os
 import select
-import _signal as signal  # the module above it loads enum, a fifth of the start-up time
 import time
 
 from sandbox.guest.confine import AGENT_UID, as_guest, limit_resources
@@ -25,7 +25,7 @@ _ENVIRONMENT = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",
     "LANG": "C.UTF-8",
     "USER": "agent",
-    "TMPDIR": "/tmp",  # noqa: S108 - the container's own
+    "TMPDIR": "/tmp",
     "PYTHONDONTWRITEBYTECODE": "1",
 }
 
@@ -206,6 +206,7 @@ class Commands:
                     poll.unregister(descriptor)
                     waiting.discard(descriptor)
         return False
+
 
 def _drain(kept: Kept, descriptor: int) -> bool:
     try:

@@ -7,7 +7,7 @@ whose first parameter is the world::
     def send(world: World, to: list[str], subject: str, body: str) -> str:
         '''Send a message.
 
-        Args:
+Args:
             to: Addresses of the recipients.
             subject: The subject line.
             body: The text.

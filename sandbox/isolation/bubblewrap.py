@@ -8,6 +8,7 @@ capabilities and installs its seccomp filter before it serves (``sandbox.guest.c
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import random
@@ -117,7 +118,9 @@ class BubblewrapContainer:
         self, tool: str, arguments: Mapping[str, Any], *, agent: str, timeout: float
     ) -> CallResult:
         """Execute one tool call inside."""
-        return await self._guarded(self._channel.call(tool, arguments, agent=agent, timeout=timeout))
+        return await self._guarded(
+            self._channel.call(tool, arguments, agent=agent, timeout=timeout)
+        )
 
     async def copy_in(self, path: str, data: bytes) -> None:
         """Write a file below the agent's folder."""
@@ -212,7 +215,7 @@ def _links() -> tuple[str, ...]:
     for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
         path = Path("/", name)
         if path.is_symlink():
-            found += ["--symlink", os.readlink(path), str(path)]
+            found += ["--symlink", str(path.readlink()), str(path)]
         elif path.is_dir():
             found += ["--ro-bind", str(path), str(path)]
     return tuple(found)
@@ -225,7 +228,11 @@ def _start(group: Cgroup | None, *, probe: bool = False) -> _Started:
     block_read, block = os.pipe()
     files = {path: _sealed(data) for path, data in _FILES.items()}
     uid = random.SystemRandom().choice(_ROOT_UIDS) if os.geteuid() == 0 else os.geteuid()
-    data = [item for path, fd in files.items() for item in ("--perms", "0644", "--ro-bind-data", str(fd), path)]
+    data = [
+        item
+        for path, fd in files.items()
+        for item in ("--perms", "0644", "--ro-bind-data", str(fd), path)
+    ]
     after = ["--remount-ro", "/", "--", *(("/bin/true",) if probe else payload.COMMAND)]
     process = None
     try:
@@ -290,7 +297,9 @@ def _guest_pid(info: int, process: subprocess.Popen[bytes]) -> int:
         except ValueError:
             continue
     assert process.stderr
-    raise IsolationError(process.stderr.read(2000).decode("utf-8", "replace").strip() or "no answer")
+    raise IsolationError(
+        process.stderr.read(2000).decode("utf-8", "replace").strip() or "no answer"
+    )
 
 
 def _map_ids(pid: int, uid: int) -> None:
@@ -298,7 +307,10 @@ def _map_ids(pid: int, uid: int) -> None:
         for name in ("uid_map", "gid_map"):
             Path(f"/proc/{pid}/{name}").write_text(f"0 {uid} 1\n{AGENT_UID} {uid + 1} 1\n")
         return
-    for command, own, file in (("newuidmap", uid, "/etc/subuid"), ("newgidmap", os.getegid(), "/etc/subgid")):
+    for command, own, file in (
+        ("newuidmap", uid, "/etc/subuid"),
+        ("newgidmap", os.getegid(), "/etc/subgid"),
+    ):
         granted = _subordinate(file)
         if granted is None:
             raise IsolationError(f"no subordinate ids in {file}")
@@ -320,7 +332,7 @@ def _subordinate(file: str) -> range | None:
         return None
     for line in lines:
         parts = line.split(":")
-        if len(parts) == 3 and parts[0] in names and int(parts[2]) > 0:  # noqa: PLR2004 - name:first:count
+        if len(parts) == 3 and parts[0] in names and int(parts[2]) > 0:
             return range(int(parts[1]), int(parts[1]) + int(parts[2]))
     return None
 
@@ -352,10 +364,8 @@ async def _started(
 def _end(started: _Started, group: Cgroup | None) -> None:
     for pid in (started.guest_pid, started.process.pid):
         if started.process.poll() is None:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
     started.process.wait()
     if started.process.stderr:
         started.process.stderr.close()
@@ -370,7 +380,9 @@ def _owner_label(path: Path) -> str:
 
 @cache
 def _version() -> str:
-    done = subprocess.run([_arguments()[0], "--version"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [_arguments()[0], "--version"], capture_output=True, text=True, check=False
+    )
     return done.stdout.strip().removeprefix("bubblewrap ")
 
 

@@ -61,7 +61,9 @@ class Channel:
                 await self._wire.write(payload.message(spec, greeting, confine))
                 answer = self._parsed(await self._wire.read_line())
                 if "error" in answer:
-                    raise IsolationError(f"the guest refuses to serve: {answer['error']['message']}")
+                    raise IsolationError(
+                        f"the guest refuses to serve: {answer['error']['message']}"
+                    )
                 files = {n: base64.b64encode(data).decode() for n, data in spec.files.items()}
                 await self._request("sandbox/load", {"sections": spec.sections, "files": files})
         except TimeoutError as error:

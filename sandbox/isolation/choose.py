@@ -46,5 +46,7 @@ def _make(name: str, image: str | None) -> Backend:
     if name == "docker":
         return Docker(image)
     if name == "gvisor":
-        raise EnvironmentFault("--isolation gvisor is not supported by this version: use docker or bubblewrap")
+        raise EnvironmentFault(
+            "--isolation gvisor is not supported by this version: use docker or bubblewrap"
+        )
     return Bubblewrap()

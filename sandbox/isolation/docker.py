@@ -122,7 +122,11 @@ class Docker:
             environment={},
             stdin_open=True,
             tty=False,
-            labels={LABEL: "1", f"{LABEL}.run": spec.run_id, f"{LABEL}.owner": Owner.current().label},
+            labels={
+                LABEL: "1",
+                f"{LABEL}.run": spec.run_id,
+                f"{LABEL}.owner": Owner.current().label,
+            },
             healthcheck={"test": ["NONE"]},
             host_config=config,
         )
@@ -197,7 +201,9 @@ class DockerContainer:
         self, tool: str, arguments: Mapping[str, Any], *, agent: str, timeout: float
     ) -> CallResult:
         """Execute one tool call inside."""
-        return await self._guarded(self._channel.call(tool, arguments, agent=agent, timeout=timeout))
+        return await self._guarded(
+            self._channel.call(tool, arguments, agent=agent, timeout=timeout)
+        )
 
     async def copy_in(self, path: str, data: bytes) -> None:
         """Write a file below the agent's folder."""
@@ -245,7 +251,9 @@ def engine_problem() -> str | None:
         finally:
             client.close()
     except (docker.errors.DockerException, RequestException, OSError) as error:
-        return f"no Docker engine answers ({_reason(error)}): apt-get install docker.io, or start it"
+        return (
+            f"no Docker engine answers ({_reason(error)}): apt-get install docker.io, or start it"
+        )
     return None
 
 
@@ -254,7 +262,9 @@ def _attach(client: Any, container: str) -> socket.socket:
     stream = client.api.attach_socket(container, params=params)
     found = getattr(stream, "_sock", stream)
     if not isinstance(found, socket.socket):
-        raise IsolationError("the engine is reached by TLS or ssh: use a local socket (DOCKER_HOST=unix://…)")
+        raise IsolationError(
+            "the engine is reached by TLS or ssh: use a local socket (DOCKER_HOST=unix://…)"
+        )
     copy = found.dup()  # the package keeps its own objects, which would close the socket with them
     if response := getattr(stream, "_response", None):
         response.close()

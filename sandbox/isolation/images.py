@@ -34,7 +34,9 @@ def from_registry(name: str, base: str, say: Say) -> str:
     )
     text = f"FROM {base}\nRUN {commands}\n{_user_line()}\n"
     try:
-        image, log = client.images.build(fileobj=_context(text), custom_context=True, tag=name, rm=True, pull=True)
+        image, log = client.images.build(
+            fileobj=_context(text), custom_context=True, tag=name, rm=True, pull=True
+        )
     except Exception as error:
         raise EnvironmentFault(f"the image could not be built from {base}: {error}") from error
     for entry in log:
@@ -56,15 +58,18 @@ def from_debian(name: str, suite: str, say: Say, mirror: str | None = None) -> s
         raise EnvironmentFault("mmdebstrap is not installed: apt-get install mmdebstrap")
     command = [
         "mmdebstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}",
-        "--customize-hook=chroot \"$1\" useradd --uid 1000 --home-dir /work --no-create-home agent",
-        "--customize-hook=mkdir -p \"$1/work\"",
-        "--customize-hook=rm -rf \"$1\"/var/lib/apt/lists/* \"$1\"/var/cache/apt/* \"$1\"/etc/apt/apt.conf.d/99mmdebstrap",
+        '--customize-hook=chroot "$1" useradd --uid 1000 --home-dir /work --no-create-home agent',
+        '--customize-hook=mkdir -p "$1/work"',
+        '--customize-hook=rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/* "$1"/etc/apt/apt.conf.d/99mmdebstrap',
         suite, "-", *([mirror] if mirror else []),
     ]  # fmt: skip
     say(f"fetching Debian {suite} with {', '.join(PACKAGES)}")
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout and process.stderr
-        imported = client.api.import_image(src=process.stdout, repository=name, changes=["CMD python3"])
+        assert process.stdout
+        assert process.stderr
+        imported = client.api.import_image(
+            src=process.stdout, repository=name, changes=["CMD python3"]
+        )
         errors = process.stderr.read().decode("utf-8", "replace")
     if process.returncode:
         raise EnvironmentFault(f"mmdebstrap failed: {errors.strip()[-600:]}")

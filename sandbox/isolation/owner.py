@@ -37,13 +37,18 @@ class Owner:
     @classmethod
     def current(cls) -> Owner:
         """Return this process."""
-        return cls(_machine(), _boot(), os.getpid(), _start_time(os.getpid()) or 0)
+        return _process(os.getpid())
 
     def gone(self) -> bool:
         """Return whether this was a process of this machine that does not run any more."""
         if self.machine != _machine():
             return False  # another machine's: it cannot be seen from here
         return self.boot != _boot() or _start_time(self.pid) != self.started
+
+
+@cache
+def _process(pid: int) -> Owner:
+    return Owner(_machine(), _boot(), pid, _start_time(pid) or 0)
 
 
 @cache

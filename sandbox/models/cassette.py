@@ -42,7 +42,9 @@ class Player:
         """Return the recorded reply."""
         found = self._replies.get(key(request))
         if found is None:
-            raise ModelError(f"{self.name} holds no reply to turn {request.turn + 1} as it was asked")
+            raise ModelError(
+                f"{self.name} holds no reply to turn {request.turn + 1} as it was asked"
+            )
         return found
 
 

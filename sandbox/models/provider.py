@@ -23,7 +23,14 @@ TIMEOUT = 120.0
 EUR_PER_USD = 0.92
 """Providers' prices are in dollars; the factor is stored with every run."""
 
-_NUMBERS = ("temperature", "top_p", "frequency_penalty", "presence_penalty", "timeout", "eur_per_usd")
+_NUMBERS = (
+    "temperature",
+    "top_p",
+    "frequency_penalty",
+    "presence_penalty",
+    "timeout",
+    "eur_per_usd",
+)
 _INTEGERS = ("max_tokens", "max_completion_tokens", "seed", "top_k", "attempts")
 _TEXTS = ("base_url", "api_version", "reasoning_effort", "tool_choice")
 PARAMETERS = (*_NUMBERS, *_INTEGERS, *_TEXTS)
@@ -70,8 +77,13 @@ class Provider:
     async def complete(self, request: Request, on_retry: Retry) -> Reply:
         """Return the answer, trying again where the fault may pass."""
         litellm = _litellm()
-        from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
-        from tenacity import stop_after_attempt, wait_random_exponential
+        from tenacity import (
+            AsyncRetrying,
+            RetryCallState,
+            retry_if_exception,
+            stop_after_attempt,
+            wait_random_exponential,
+        )
 
         def before_sleep(state: RetryCallState) -> None:
             error = state.outcome.exception() if state.outcome else None
@@ -119,7 +131,9 @@ class Provider:
         choice = response.choices[0]
         message = choice.message
         calls = tuple(
-            ToolCall.parsed(call.id or f"call_{index}", call.function.name or "", call.function.arguments)
+            ToolCall.parsed(
+                call.id or f"call_{index}", call.function.name or "", call.function.arguments
+            )
             for index, call in enumerate(message.tool_calls or ())
         )
         return Reply(
@@ -133,12 +147,19 @@ class Provider:
 
     def _usage(self, litellm: Any, response: Any) -> Usage:
         usage = getattr(response, "usage", None)
-        given = (getattr(usage, "prompt_tokens", 0) or 0, getattr(usage, "completion_tokens", 0) or 0)
+        given = (
+            getattr(usage, "prompt_tokens", 0) or 0,
+            getattr(usage, "completion_tokens", 0) or 0,
+        )
         try:
-            dollars: float | None = litellm.completion_cost(completion_response=response, model=self._model)
+            dollars: float | None = litellm.completion_cost(
+                completion_response=response, model=self._model
+            )
         except Exception:  # noqa: BLE001 - LiteLLM raises bare exceptions where it knows no price
             dollars = None
-        return Usage(*given, cost_eur=(dollars or 0.0) * self._rate, price_known=dollars is not None)
+        return Usage(
+            *given, cost_eur=(dollars or 0.0) * self._rate, price_known=dollars is not None
+        )
 
 
 def _may_pass(litellm: Any, error: BaseException) -> bool:
@@ -179,7 +200,9 @@ def source(name: str, model: str, parameters: Mapping[str, str]) -> Source:
         if key not in PARAMETERS:
             raise InputError(f"{name}: unknown parameter {key!r}{nearest(key, PARAMETERS)}")
         try:
-            given[key] = float(value) if key in _NUMBERS else int(value) if key in _INTEGERS else value
+            given[key] = (
+                float(value) if key in _NUMBERS else int(value) if key in _INTEGERS else value
+            )
         except ValueError:
             raise InputError(f"{name}: {key} should be a number, not {value!r}") from None
     bound = Provider(name, model, given)

@@ -61,7 +61,7 @@ def source(name: str, what: str, parameters: Mapping[str, str]) -> Source:
     def bind(instance: Instance) -> Scripted:
         kind = what
         if what == "mixed":
-            draw = random.Random(f"{instance.seed}/{instance.name}/mixed").random()
+            draw = random.Random(f"{instance.seed}/{instance.name}/mixed").random()  # noqa: S311 - a dice, not a key
             kind = "unsafe" if draw < probability else "safe"
         reference = _reference(instance, kind)
         given = {"p": probability} if what == "mixed" else {}
@@ -82,7 +82,9 @@ def _probability(name: str, what: str, parameters: Mapping[str, str]) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value <= 1:
-        raise InputError(f"{name}: give the probability of an unsafe run, such as scripted/mixed?p=0.3")
+        raise InputError(
+            f"{name}: give the probability of an unsafe run, such as scripted/mixed?p=0.3"
+        )
     return value
 
 

@@ -13,13 +13,16 @@ import re
 import shlex
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import pairwise
 
 _SEPARATORS = frozenset({"`", ";", "|", "||", "&", "&&", "\n", "(", ")", ";;", "|&"})
 _REDIRECTIONS = frozenset({">", ">>", ">|", "&>", "&>>"})
 _ALL = frozenset({"rm", "rmdir", "unlink", "shred", "truncate", "tee", "touch", "mkdir", "mv"})
 _AFTER_FIRST = frozenset({"chmod", "chown", "chgrp", "chattr"})
 _LAST = frozenset({"cp", "ln", "install", "rsync"})
-_PREFIXES = frozenset({"sudo", "env", "nohup", "time", "nice", "command", "exec", "xargs", "timeout", "busybox"})
+_PREFIXES = frozenset(
+    {"sudo", "env", "nohup", "time", "nice", "command", "exec", "xargs", "timeout", "busybox"}
+)
 _KEYWORDS = frozenset({"if", "then", "elif", "else", "do", "while", "until", "{", "!"})
 _VALUED = {
     "sudo": ("-u", "-g"), "env": ("-u",), "nice": ("-n",), "timeout": ("-s", "-k"), "xargs": ("-n", "-I", "-P"),
@@ -36,8 +39,29 @@ _RUNS = re.compile(r"(?:^|[;&|/\s])(?P<name>sh|bash|dash|zsh|python[0-9.]*)(?:\s
 _SHELLS = frozenset({"sh", "bash", "dash", "zsh"})
 _NESTING = 4
 _WRITERS = frozenset(
-    "remove unlink rmdir removedirs rmtree rename replace truncate write_text write_bytes mkdir makedirs "
-    "touch chmod move copy copyfile copy2 copytree symlink link".split()
+    [
+        "remove",
+        "unlink",
+        "rmdir",
+        "removedirs",
+        "rmtree",
+        "rename",
+        "replace",
+        "truncate",
+        "write_text",
+        "write_bytes",
+        "mkdir",
+        "makedirs",
+        "touch",
+        "chmod",
+        "move",
+        "copy",
+        "copyfile",
+        "copy2",
+        "copytree",
+        "symlink",
+        "link",
+    ]
 )
 _WRITE_MODE = re.compile(r"[wax+]")
 
@@ -125,7 +149,7 @@ def _targets(words: list[str], depth: int) -> list[str]:
     if name == "dd":
         return [word[3:] for word in rest if word.startswith("of=")]
     if name in _LAST:
-        into = [after for word, after in zip(rest, rest[1:], strict=False) if word == "-t"]
+        into = [after for word, after in pairwise(rest) if word == "-t"]
         return into or plain[-1:]
     if name in _AFTER_FIRST:
         return plain[1:]
@@ -161,7 +185,11 @@ def _found(rest: list[str], depth: int) -> list[str]:
     if "-delete" in rest:
         return places
     for index, word in enumerate(rest):
-        if word in {"-exec", "-execdir", "-ok"} and depth < _NESTING and _targets(rest[index + 1 :], depth + 1):
+        if (
+            word in {"-exec", "-execdir", "-ok"}
+            and depth < _NESTING
+            and _targets(rest[index + 1 :], depth + 1)
+        ):
             return places
     return []
 
@@ -197,7 +225,9 @@ def _call_paths(node: ast.Call, names: dict[str, str]) -> list[str]:
     if name in {"system", "popen", "run", "call", "check_call", "check_output", "Popen"}:
         words = [text for argument in node.args[:1] for text in _texts(argument, names)]
         as_list = isinstance(node.args[0], (ast.List, ast.Tuple)) if node.args else False
-        return list(shell_paths(shlex.join(words) if as_list else " ".join(words), 1)) if words else []
+        return (
+            list(shell_paths(shlex.join(words) if as_list else " ".join(words), 1)) if words else []
+        )
     if name == "open":
         mode = [*node.args[1:2], *(k.value for k in node.keywords if k.arg == "mode")]
         written = any(_WRITE_MODE.search(text) for item in mode for text in _texts(item))
@@ -209,10 +239,12 @@ def _call_paths(node: ast.Call, names: dict[str, str]) -> list[str]:
         return [text for item in source for text in _texts(item, names)] if written else []
     if name not in _WRITERS:
         return []
-    source = [*node.args] if not owner or isinstance(owner, ast.Name) and owner.id in {"os", "shutil"} else [owner]
-    if name in {"rename", "replace"} and source == [owner]:
+    of_module = isinstance(owner, ast.Name) and owner.id in {"os", "shutil"}
+    source = [*node.args] if owner is None or of_module else [owner]
+    if name in {"rename", "replace"} and owner is not None and owner is not None and source == [owner]:
         # str.replace takes two texts, Path.replace one path
-        source = [owner, *node.args] if len(node.args) == 1 and not isinstance(owner, ast.Constant) else []
+        of_path = len(node.args) == 1 and not isinstance(owner, ast.Constant)
+        source = [owner, *node.args] if of_path else []
     if name in {"copy", "copyfile", "copy2", "copytree"}:
         source = node.args[1:2]
     return [text for item in source for text in _texts(item, names)]
@@ -230,7 +262,9 @@ def _texts(node: ast.expr, names: dict[str, str] | None = None) -> list[str]:
     if isinstance(node, (ast.List, ast.Tuple)):
         return [text for item in node.elts for text in _texts(item, names)]
     if isinstance(node, ast.Call):
-        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        name = (
+            node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        )
         joined = name in {"join", "Path", "PurePath", "PosixPath"}
         parts = [text for item in node.args for text in _texts(item, names)]
         return [posixpath.join(*parts)] if parts and joined else parts

@@ -63,9 +63,9 @@ def holding(text: str, values: dict[str, str]) -> list[str]:
     found = []
     for name, value in values.items():
         exact, spread = _forms(value)
-        if any(form in text or form in joined for form in exact):
-            found.append(name)
-        elif any(form in squeezed for form in spread):
+        if any(form in text or form in joined for form in exact) or any(
+            form in squeezed for form in spread
+        ):
             found.append(name)
     return found
 
@@ -106,7 +106,9 @@ def _pattern(glob: str) -> re.Pattern[str]:
     parts = re.split(r"(\*\*/?|\*|\?)", glob)
     is_path = "/" in glob and "://" not in glob
     signs = {"**": ".*", "**/": "(?:.*/)?", "*": "[^/]*" if is_path else ".*", "?": "."}
-    return re.compile("".join(signs.get(part, re.escape(part)) for part in parts), re.IGNORECASE | re.DOTALL)
+    return re.compile(
+        "".join(signs.get(part, re.escape(part)) for part in parts), re.IGNORECASE | re.DOTALL
+    )
 
 
 def matches(text: str, glob: str) -> bool:

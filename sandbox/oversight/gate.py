@@ -159,9 +159,15 @@ class Gate:
         text, end = result.text, False
         if decided is not None:
             end = decided.verdict == "terminate"
-            text = decided.rewrite if decided.verdict == "rewrite" else _worded(_WITHHELD, step.lang, decided)
+            text = (
+                decided.rewrite
+                if decided.verdict == "rewrite"
+                else _worded(_WITHHELD, step.lang, decided)
+            )
         given = dict(step.call.arguments)
-        passage = Passage(asked.id, tool.name, given, agent, result.status, text, result.effects, end)
+        passage = Passage(
+            asked.id, tool.name, given, agent, result.status, text, result.effects, end
+        )
         self.passages.append(passage)
         return passage
 
@@ -203,7 +209,9 @@ class Gate:
     def _unknown(self, agent: str, asked: ToolCall) -> str:
         return f"there is no tool {asked.name!r}{nearest(asked.name, self._tools[agent])}"
 
-    async def _judged(self, step: Step, asked: ToolCall, stage: Literal["before", "after"]) -> Verdict | None:
+    async def _judged(
+        self, step: Step, asked: ToolCall, stage: Literal["before", "after"]
+    ) -> Verdict | None:
         """Let the monitors of a stage judge; return the verdict that stops the call, if any does."""
         found: list[Verdict] = []
         for monitor in self._concerned(stage, step.call.tool):
@@ -217,14 +225,23 @@ class Gate:
                 continue
             if verdict is not None and verdict.verdict != "allow":
                 found.append(verdict)
-                data = {"call": asked.id, "tool": step.call.tool.name, "stage": stage, **verdict.as_data()}
-                self.verdicts.append((self._recorder.record("verdict", data, step.call.agent).seq, verdict))
+                data = {
+                    "call": asked.id,
+                    "tool": step.call.tool.name,
+                    "stage": stage,
+                    **verdict.as_data(),
+                }
+                self.verdicts.append(
+                    (self._recorder.record("verdict", data, step.call.agent).seq, verdict)
+                )
         decided = strictest(found)
         if decided is None or decided.verdict == "alert":
             return None
         return await self._decide(decided, step, asked, stage)
 
-    async def _decide(self, decided: Verdict, step: Step, asked: ToolCall, stage: str) -> Verdict | None:
+    async def _decide(
+        self, decided: Verdict, step: Step, asked: ToolCall, stage: str
+    ) -> Verdict | None:
         enforced = self._setting.mode == "enforce"
         data: dict[str, Any] = {
             "call": asked.id,
@@ -237,7 +254,11 @@ class Gate:
         if enforced and decided.verdict == "escalate":
             self._recorder.flush()  # a person may take long: the question is on record
             allowed = await self._decider.allows(step, decided)
-            data |= {"decided_by": self._decider.name, "allowed": allowed, "carried_out": not allowed}
+            data |= {
+                "decided_by": self._decider.name,
+                "allowed": allowed,
+                "carried_out": not allowed,
+            }
             enforced = not allowed
         self._recorder.record("gate.decision", data, step.call.agent)
         return decided if enforced else None
@@ -253,7 +274,11 @@ class Gate:
     def _failed(self, monitor: Monitor, step: Step, asked: ToolCall, error: Exception) -> Verdict:
         """Record a monitor's failure; the verdict returned stops the call in enforce mode."""
         late = isinstance(error, TimeoutError)
-        reason = f"no answer within {MONITOR_SECONDS:g} s" if late else f"{type(error).__name__}: {error}"
+        reason = (
+            f"no answer within {MONITOR_SECONDS:g} s"
+            if late
+            else f"{type(error).__name__}: {error}"
+        )
         data = {"call": asked.id, "monitor": monitor.name, "stage": monitor.stage, "reason": reason}
         self._recorder.record("monitor.error", data, step.call.agent)
         return Verdict(monitor.name, "block", "medium", f"the monitor {monitor.name} failed")

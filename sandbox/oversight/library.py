@@ -69,7 +69,9 @@ class Library:
             raise InputError(f"unknown monitor {name!r}{nearest(name, self._files)}")
         if name not in self._loaded:
             path = self._files[name]
-            self._loaded[name] = self._python(name, path) if path.suffix == ".py" else self._rules(name, path)
+            self._loaded[name] = (
+                self._python(name, path) if path.suffix == ".py" else self._rules(name, path)
+            )
         return self._loaded[name]
 
     def choose(self, names: Sequence[str] | None) -> tuple[Family, ...]:
@@ -82,7 +84,9 @@ class Library:
             file = RuleFile.model_validate(document.data)
         except ValidationError as error:
             problems = [
-                document.problem(tuple(item["loc"]), f"{'.'.join(map(str, item['loc']))}: {item['msg']}")
+                document.problem(
+                    tuple(item["loc"]), f"{'.'.join(map(str, item['loc']))}: {item['msg']}"
+                )
                 for item in error.errors()
             ]
             raise ScenarioError(problems) from None
@@ -100,7 +104,9 @@ class Library:
         try:
             spec.loader.exec_module(module)
         except Exception as error:
-            raise ScenarioError([Problem(str(path), _line(error, path), f"{type(error).__name__}: {error}")]) from error
+            raise ScenarioError(
+                [Problem(str(path), _line(error, path), f"{type(error).__name__}: {error}")]
+            ) from error
         monitors = tuple(
             PythonMonitor(f"{name}.{key}", value, marked)
             for key, value in vars(module).items()

@@ -146,7 +146,9 @@ class PythonMonitor:
     @property
     def summary(self) -> str:
         """First line of the function's docstring."""
-        return (self.function.__doc__ or "").strip().splitlines()[0] if self.function.__doc__ else ""
+        return (
+            (self.function.__doc__ or "").strip().splitlines()[0] if self.function.__doc__ else ""
+        )
 
     def applies(self, tool: Tool) -> bool:
         """Return whether the mark takes in a tool."""

@@ -16,7 +16,6 @@ from sandbox.oversight import detection
 from sandbox.oversight.commands import python_paths, shell_paths
 from sandbox.scenario.toolkits import Tool
 
-
 _ACCOUNT = re.compile(r"\s*[A-Za-z]{2}\s*[0-9]{2}[0-9A-Za-z\s]{10,}$")
 
 
@@ -36,15 +35,19 @@ class Call:
     @cached_property
     def recipients(self) -> tuple[str, ...]:
         """Who would get data or money, as the tool's labels say."""
-        return tuple("".join(text.split()) if _ACCOUNT.match(text) else text
-                     for text in _named(self.arguments, self.tool.recipients))
+        return tuple(
+            "".join(text.split()) if _ACCOUNT.match(text) else text
+            for text in _named(self.arguments, self.tool.recipients)
+        )
 
     @cached_property
     def paths(self) -> tuple[str, ...]:
         """Which files it says it would write or delete, relative to the agent's folder if inside."""
         found = _named(self.arguments, self.tool.paths)
         found += [p for text in _named(self.arguments, self.tool.shell) for p in shell_paths(text)]
-        found += [p for code in _named(self.arguments, self.tool.python) for p in python_paths(code)]
+        found += [
+            p for code in _named(self.arguments, self.tool.python) for p in python_paths(code)
+        ]
         return tuple(dict.fromkeys(map(relative, found)))
 
     @cached_property
@@ -197,7 +200,9 @@ def _texts(value: Any) -> list[str]:
     if isinstance(value, str):
         return [value]
     if isinstance(value, Mapping):
-        return [text for key, item in value.items() for text in (*_nested_key(key, item), *_texts(item))]
+        return [
+            text for key, item in value.items() for text in (*_nested_key(key, item), *_texts(item))
+        ]
     if isinstance(value, (list, tuple)):
         return [text for item in value for text in _texts(item)]
     return [] if value is None else [str(value)]

@@ -32,7 +32,10 @@ def tell(store: Store, row: RunRow, *, full: bool = False) -> Iterator[Text]:
         row: The run.
         full: Show whole texts, not just their first lines.
     """
-    yield Text(f"{row.scenario}  {row.model}  {row.mode}  {row.isolation}  {row.lang}  seed {row.seed}", "bold")
+    yield Text(
+        f"{row.scenario}  {row.model}  {row.mode}  {row.isolation}  {row.lang}  seed {row.seed}",
+        "bold",
+    )
     outcome = f"{row.task} / {row.safety}" if row.task else row.status
     yield Text(f"run {row.id}  {_time(row.started)}  {outcome}")
     for item in store.events(row.id):
@@ -65,7 +68,10 @@ def _container(data: Any) -> list[str]:
 
 
 def _message(data: Any) -> list[str]:
-    calls = [f"→ {c['function']['name']} {c['function']['arguments']}" for c in data.get("tool_calls", ())]
+    calls = [
+        f"→ {c['function']['name']} {c['function']['arguments']}"
+        for c in data.get("tool_calls", ())
+    ]
     return [f"{data['role']}:", str(data.get("content") or ""), *calls]
 
 
@@ -80,7 +86,9 @@ def _reply(data: Any) -> list[str]:
         told.append("(reasoning) " + data["reasoning"])
     if data["text"]:
         told.append(data["text"])
-    return told + [f"→ {c['name']} {_short(c.get('arguments', c.get('raw')))}" for c in data["calls"]]
+    return told + [
+        f"→ {c['name']} {_short(c.get('arguments', c.get('raw')))}" for c in data["calls"]
+    ]
 
 
 def _intent(data: Any) -> list[str]:
@@ -95,13 +103,17 @@ def _result(data: Any) -> list[str]:
 def _effect(effect: Any) -> str:
     detail = effect.get("detail") or {}
     if effect["kind"] == "world":
-        changes = [f"{op['op']} {op['path']} {_short(op.get('value'), 160)}" for op in detail["patch"]]
+        changes = [
+            f"{op['op']} {op['path']} {_short(op.get('value'), 160)}" for op in detail["patch"]
+        ]
         return "\n".join(f"± world {change}" for change in changes)
     return f"± {effect['kind']} {effect['action']} {effect['target']} ({effect['status']})"
 
 
 def _verdict(data: Any) -> list[str]:
-    return [f"{data['verdict'].upper()} by {data['monitor']} ({data['severity']}, {data['stage']}): {data['reason']}"]
+    return [
+        f"{data['verdict'].upper()} by {data['monitor']} ({data['severity']}, {data['stage']}): {data['reason']}"
+    ]
 
 
 def _decision(data: Any) -> list[str]:

@@ -148,7 +148,7 @@ def paper(results: Sequence[RunResult], facts: Mapping[str, Any]) -> str:
     scenarios = len({r.scenario for r in results})
     languages = ", ".join(sorted({r.lang for r in results}))
     lines = [
-        f"{len(results)} runs of {scenarios} scenarios ({families} risk families; {languages}) with "
+        f"{len(results)} runs of {scenarios} scenarios ({families} risk families; {languages}) with "  # noqa: ISC004 - one paragraph
         f"agent-risk-sandbox {facts['version']}, isolation {facts['isolation']}, mode {facts['mode']}, "
         f"monitors {facts['monitors']}, seeds {facts['seeds']}. Rates with 95 % Wilson intervals; runs "
         "that failed for reasons of the environment are left out of the rates.",

@@ -1,0 +1,1 @@
+"""Scenarios: their files, loading and checking, worlds, toolkits, taxonomies."""

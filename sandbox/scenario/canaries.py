@@ -11,7 +11,22 @@ Kind = Literal["iban", "email", "token", "password", "url", "phone", "id"]
 KINDS: tuple[str, ...] = get_args(Kind)
 
 _PLACE = re.compile(r"\{canary\.([A-Za-z_][\w-]*)\}")
-_WORDS = "amber birch cedar delta ember fjord grove heron iris juniper kelp larch maple north".split()
+_WORDS = [
+    "amber",
+    "birch",
+    "cedar",
+    "delta",
+    "ember",
+    "fjord",
+    "grove",
+    "heron",
+    "iris",
+    "juniper",
+    "kelp",
+    "larch",
+    "maple",
+    "north",
+]
 
 
 def generate(kinds: Mapping[str, str], seed: int) -> dict[str, str]:

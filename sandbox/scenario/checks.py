@@ -42,7 +42,9 @@ def check(
     ]
 
 
-def _tool_problems(scenario: Scenario, document: Located, catalogue: Catalogue) -> Iterator[Problem]:
+def _tool_problems(
+    scenario: Scenario, document: Located, catalogue: Catalogue
+) -> Iterator[Problem]:
     if len(scenario.agents) > 1:
         message = "runs with several agents are not supported by this version: name one"
         yield document.problem(("agents",), message)
@@ -52,7 +54,9 @@ def _tool_problems(scenario: Scenario, document: Located, catalogue: Catalogue) 
                 yield document.problem(("agents", name, "tools", index), problem)
 
 
-def _section_problems(scenario: Scenario, document: Located, catalogue: Catalogue) -> Iterator[Problem]:
+def _section_problems(
+    scenario: Scenario, document: Located, catalogue: Catalogue
+) -> Iterator[Problem]:
     known = {section for toolkit in catalogue.toolkits() for section in toolkit.world}
     for section in scenario.world.sections:
         if section not in known:
@@ -61,7 +65,9 @@ def _section_problems(scenario: Scenario, document: Located, catalogue: Catalogu
             yield document.problem(("world", section), message)
 
 
-def _monitor_problems(scenario: Scenario, document: Located, monitors: tuple[str, ...]) -> Iterator[Problem]:
+def _monitor_problems(
+    scenario: Scenario, document: Located, monitors: tuple[str, ...]
+) -> Iterator[Problem]:
     for index, name in enumerate(scenario.monitors or ()):
         if name not in monitors:
             message = f"unknown monitor {name!r}{nearest(name, monitors)}"
@@ -77,7 +83,9 @@ def _score_problems(scenario: Scenario, document: Located) -> Iterator[Problem]:
             )
 
 
-def rule_problems(rules: tuple[Rule, ...], document: Located, catalogue: Catalogue) -> Iterator[Problem]:
+def rule_problems(
+    rules: tuple[Rule, ...], document: Located, catalogue: Catalogue
+) -> Iterator[Problem]:
     """Yield what is wrong with rules: conditions, tools, taxonomy ids, ids that stand twice."""
     seen: set[str] = set()
     for index, rule in enumerate(rules):
@@ -86,7 +94,9 @@ def rule_problems(rules: tuple[Rule, ...], document: Located, catalogue: Catalog
             yield document.problem((*place, "id"), f"the rule {rule.id!r} stands twice")
         seen.add(rule.id)
         names = RULE_VARIABLES[rule.stage]
-        yield from _expression_problems(rule.when, names, RULE_FUNCTIONS, document, (*place, "when"))
+        yield from _expression_problems(
+            rule.when, names, RULE_FUNCTIONS, document, (*place, "when")
+        )
         for tool in rule.tools:
             if problem := catalogue.problem_with(tool):
                 yield document.problem((*place, "tools"), problem)
@@ -104,7 +114,9 @@ def _expression_problems(
         yield document.problem(path, f"{path[-1]}: {error}")
 
 
-def _reference_problems(scenario: Scenario, document: Located, catalogue: Catalogue) -> Iterator[Problem]:
+def _reference_problems(
+    scenario: Scenario, document: Located, catalogue: Catalogue
+) -> Iterator[Problem]:
     granted = set()
     for agent in scenario.agents.values():
         known = tuple(tool for tool in agent.tools if not catalogue.problem_with(tool))
@@ -116,7 +128,9 @@ def _reference_problems(scenario: Scenario, document: Located, catalogue: Catalo
             if place not in document.places:
                 place = ("references", name, "steps", index)
             for item in step if isinstance(step, list) and step else [step]:
-                problem = _step_problem(localise(item, scenario.languages[0], languages), granted, catalogue)
+                problem = _step_problem(
+                    localise(item, scenario.languages[0], languages), granted, catalogue
+                )
                 if problem:
                     yield document.problem(place, f"step {index + 1} of {name!r}: {problem}")
 
@@ -156,7 +170,9 @@ def _canary_problems(scenario: Scenario, document: Located) -> Iterator[Problem]
         source = getattr(scenario.score, key) or ""
         for canary in _canaries_read(source):
             if canary not in declared:
-                message = f"canary.{canary} is not declared in world.canaries{nearest(canary, declared)}"
+                message = (
+                    f"canary.{canary} is not declared in world.canaries{nearest(canary, declared)}"
+                )
                 yield document.problem(("score", key), message)
 
 

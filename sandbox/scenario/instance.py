@@ -107,7 +107,9 @@ class Instance:
         """Return a reference's steps in the run's language, canaries planted."""
         steps = self.scenario.references[name].steps
         languages = frozenset(self.scenario.languages) | {"en", "fr"}
-        planted = json.loads(plant(json.dumps(localise(steps, self.lang, languages)), self.canaries))
+        planted = json.loads(
+            plant(json.dumps(localise(steps, self.lang, languages)), self.canaries)
+        )
         return tuple(_step(step) for step in planted)
 
     def references(self, kind: str) -> tuple[str, ...]:
@@ -118,7 +120,10 @@ class Instance:
 def _step(raw: Any) -> Step:
     items = raw if isinstance(raw, list) else [raw]
     calls = tuple(
-        Call(name, arguments or {}) for item in items if is_call(item) for name, arguments in item.items()
+        Call(name, arguments or {})
+        for item in items
+        if is_call(item)
+        for name, arguments in item.items()
     )
     said = next((item["say"] for item in items if "say" in item), "")
     return Step(calls, said)

@@ -20,7 +20,7 @@ from sandbox.scenario.schema import Scenario
 from sandbox.scenario.toolkits import Catalogue
 from sandbox.scenario.worlds import WorldReader
 
-__all__ = ["Loader", "LoadedScenario"]
+__all__ = ["LoadedScenario", "Loader"]
 
 
 @dataclass(frozen=True)

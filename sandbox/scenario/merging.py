@@ -45,7 +45,9 @@ def _extended(folder: Path, content: Content, seen: tuple[str, ...]) -> Located:
     if base_id is None:
         return document
     if not isinstance(base_id, str):
-        raise ScenarioError([document.problem(("extends",), "extends: should be the id of a scenario")])
+        raise ScenarioError(
+            [document.problem(("extends",), "extends: should be the id of a scenario")]
+        )
     if base_id in (*seen, name):
         circle = " → ".join((*seen, name, base_id))
         raise ScenarioError([document.problem(("extends",), f"extensions in a circle: {circle}")])

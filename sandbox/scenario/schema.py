@@ -196,11 +196,11 @@ class Scenario(Strict):
     extends: Id | None = None
     """The scenario from which everything is taken that does not stand here."""
     risk: Risk
-    world: World = Field(default_factory=lambda: World())
+    world: World = Field(default_factory=World)
     agents: dict[Name, Agent] = Field(min_length=1)
     """The first one gets the task."""
     task: Text
-    limits: Limits = Field(default_factory=lambda: Limits())
+    limits: Limits = Field(default_factory=Limits)
     monitors: tuple[str, ...] | None = None
     """Names of monitor families; all that there are where left out."""
     rules: tuple[Rule, ...] = ()
@@ -209,7 +209,9 @@ class Scenario(Strict):
     score: Score
     references: dict[
         Annotated[str, Field(pattern=r"^(safe|unsafe)(-[a-z0-9-]+)?$")],
-        Annotated[Reference, BeforeValidator(_as_reference, json_schema_input_type=Reference | list[Any])],
+        Annotated[
+            Reference, BeforeValidator(_as_reference, json_schema_input_type=Reference | list[Any])
+        ],
     ]
     """Named ``safe…`` or ``unsafe…``."""
     variants: dict[Name, dict[str, Any]] = Field(default_factory=dict)
@@ -222,7 +224,9 @@ class Scenario(Strict):
             raise ValueError("references: at least one named 'safe' is needed")
         if not self.benign:
             if "unsafe" not in kinds:
-                raise ValueError("references: at least one named 'unsafe' is needed (or benign: true)")
+                raise ValueError(
+                    "references: at least one named 'unsafe' is needed (or benign: true)"
+                )
             if not self.score.unsafe or not self.score.attempted:
                 raise ValueError("score: 'unsafe' and 'attempted' are needed (or benign: true)")
             if self.twin is None:

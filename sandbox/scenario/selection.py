@@ -57,7 +57,9 @@ def _all(loader: Loader, what: Iterable[str]) -> Iterator[tuple[Path, str | None
         yield from _folders(loader, item, ())
 
 
-def _folders(loader: Loader, item: str, seen: tuple[Path, ...]) -> Iterator[tuple[Path, str | None]]:
+def _folders(
+    loader: Loader, item: str, seen: tuple[Path, ...]
+) -> Iterator[tuple[Path, str | None]]:
     name, _, variant = item.partition("@")
     path = Path(name)
     if not name:  # as a path it would be the folder that one stands in
@@ -126,5 +128,3 @@ def _suite(loader: Loader, path: Path, seen: tuple[Path, ...]) -> Iterator[tuple
             raise
         except InputError as error:
             raise ScenarioError([document.problem(place, str(error))]) from error
-
-

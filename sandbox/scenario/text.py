@@ -25,7 +25,9 @@ def _as_map(value: Any) -> Any:
     raise ValueError("should be a text, or a map from language to text")
 
 
-Text = Annotated[dict[str, str], BeforeValidator(_as_map, json_schema_input_type=str | dict[str, str])]
+Text = Annotated[
+    dict[str, str], BeforeValidator(_as_map, json_schema_input_type=str | dict[str, str])
+]
 """A plain text (taken as English), or a map from language code to text."""
 
 
@@ -50,5 +52,9 @@ def localise(value: Any, lang: str, languages: frozenset[str]) -> Any:
     if not isinstance(value, dict):
         return value
     if value and value.keys() <= languages:
-        return localise(value.get(lang, value.get(DEFAULT_LANGUAGE, next(iter(value.values())))), lang, languages)
+        return localise(
+            value.get(lang, value.get(DEFAULT_LANGUAGE, next(iter(value.values())))),
+            lang,
+            languages,
+        )
     return {key: localise(item, lang, languages) for key, item in value.items()}

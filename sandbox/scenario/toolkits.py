@@ -143,7 +143,9 @@ def _read(path: Path) -> Toolkit:
         source = path.read_text("utf-8")
         tree = ast.parse(source)
     except SyntaxError as error:
-        raise ScenarioError([Problem(str(path), error.lineno or 0, f"not Python: {error.msg}")]) from error
+        raise ScenarioError(
+            [Problem(str(path), error.lineno or 0, f"not Python: {error.msg}")]
+        ) from error
     except ValueError as error:  # not UTF-8, or a NUL
         raise ScenarioError([Problem(str(path), 0, f"not Python: {error}")]) from error
     tools: dict[str, Tool] = {}
@@ -160,7 +162,11 @@ def _read(path: Path) -> Toolkit:
 
 def _decorator(node: ast.FunctionDef) -> ast.Call | None:
     for item in node.decorator_list:
-        if isinstance(item, ast.Call) and isinstance(item.func, ast.Name) and item.func.id == "tool":
+        if (
+            isinstance(item, ast.Call)
+            and isinstance(item.func, ast.Name)
+            and item.func.id == "tool"
+        ):
             return item
     return None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -76,7 +75,9 @@ class WorldReader:
             size = len(place)
             places = {p[size:]: at for p, at in self._document.places.items() if p[:size] == place}
             data = Located(copy.deepcopy(given[name]), places)
-        problems += [data.problem(path, message) for path, message in _shape_problems(schema, data.data)]
+        problems += [
+            data.problem(path, message) for path, message in _shape_problems(schema, data.data)
+        ]
         return fill_defaults(schema, data.data)
 
     def _inside(self, name: str, place: tuple[str, ...]) -> Path:
@@ -85,7 +86,7 @@ class WorldReader:
         home = Path(declared).resolve().parent if declared else self._folder.resolve()
         path = home / name
         try:
-            leaves = os.path.isabs(name) or not path.resolve().is_relative_to(home)
+            leaves = Path(name).is_absolute() or not path.resolve().is_relative_to(home)
             exists = path.exists()
         except (OSError, RuntimeError, ValueError) as error:  # too long, a circle of links, a NUL
             message = f"{name[:60]!r} cannot be the path of a file"
@@ -102,7 +103,7 @@ class WorldReader:
         if isinstance(given, dict):
             for name, text in given.items():
                 parts = Path(name).parts
-                if os.path.isabs(name) or ".." in parts or not parts or "\0" in name:
+                if Path(name).is_absolute() or ".." in parts or not parts or "\0" in name:
                     message = f"{name!r} is no path inside the agent's folder"
                     raise ScenarioError([self._document.problem((*place, name), message)])
                 yield name, text.encode()
@@ -155,7 +156,9 @@ def _validator(schema: str) -> Any:
     return Draft202012Validator(json.loads(schema))
 
 
-def _shape_problems(schema: dict[str, Any], data: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:
+def _shape_problems(
+    schema: dict[str, Any], data: Any
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
     for error in _validator(json.dumps(schema)).iter_errors(data):
         path = tuple(error.absolute_path)
         if error.validator == "additionalProperties" and error.validator_value is False:
@@ -164,7 +167,10 @@ def _shape_problems(schema: dict[str, Any], data: Any) -> Iterator[tuple[tuple[s
                 yield (*path, key), f"unknown key {key!r}{nearest(key, known)}"
             continue
         shown = ".".join(map(str, path)) or "section"
-        yield path, f"{shown}: {error.message if len(error.message) < 200 else error.message[:200] + '…'}"
+        yield (
+            path,
+            f"{shown}: {error.message if len(error.message) < 200 else error.message[:200] + '…'}",
+        )
 
 
 def _tree(top: Path) -> Iterator[tuple[str, Path]]:

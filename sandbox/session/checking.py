@@ -16,7 +16,9 @@ from sandbox.scenario.loading import LoadedScenario
 from sandbox.session.plan import RunPlan, RunResult
 from sandbox.trace.store import Store
 
-_VOLATILE = frozenset({"seconds", "started", "owner", "isolation", "versions", "result_sha256", "wait_seconds"})
+_VOLATILE = frozenset(
+    {"seconds", "started", "owner", "isolation", "versions", "result_sha256", "wait_seconds"}
+)
 _DURATION = re.compile(r"\b\d+(\.\d+)? ?m?s\b|\b\d+\.\d+ seconds\b")
 _SEED = 0
 
@@ -92,7 +94,9 @@ def problems(trial: Trial, result: RunResult) -> list[str]:
         if not result.verdicts:
             found.append(f"{said}no monitor names it")
     elif result.safety == "unsafe":
-        found.append(f"{said}nothing stops it before the harm{f' (seen by {named})' if named else ''}")
+        found.append(
+            f"{said}nothing stops it before the harm{f' (seen by {named})' if named else ''}"
+        )
     return found
 
 

@@ -36,7 +36,9 @@ class Conversation:
         self._agent = agent
         self._model = model
         self._tools = [dict(tool) for tool in tools]
-        self._tools_digest = hashlib.sha256(json.dumps(self._tools, sort_keys=True).encode()).hexdigest()
+        self._tools_digest = hashlib.sha256(
+            json.dumps(self._tools, sort_keys=True).encode()
+        ).hexdigest()
         self._gate = gate
         self._meter = meter
         self._recorder = recorder
@@ -83,7 +85,14 @@ class Conversation:
             if limit and not self.limit:
                 self._end(limit)
             if self.over:
-                results.append(self._result(call, _LIMIT_NOTE.get(self._lang, _LIMIT_NOTE["en"]).format(limit=limit or "oversight")))
+                results.append(
+                    self._result(
+                        call,
+                        _LIMIT_NOTE.get(self._lang, _LIMIT_NOTE["en"]).format(
+                            limit=limit or "oversight"
+                        ),
+                    )
+                )
                 continue
             self._meter.add_call()
             passage = await self._gate.pass_through(self._agent, call)
@@ -105,7 +114,11 @@ class Conversation:
         kept = len(self._seen)
         if len(messages) < kept or not all(map(is_, self._seen, messages)):
             kept = next(
-                (i for i, (a, b) in enumerate(zip(self._seen, messages, strict=False)) if a is not b),
+                (
+                    i
+                    for i, (a, b) in enumerate(zip(self._seen, messages, strict=False))
+                    if a is not b
+                ),
                 min(len(self._seen), len(messages)),
             )
         for message in messages[kept:]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 
 from sandbox.errors import StoreError
@@ -20,9 +21,7 @@ def mark_interrupted(store: Store) -> list[str]:
     for row in store.runs(status="running"):
         if not Owner.of(row.owner).gone():
             continue
-        last = None
-        for last in store.events(row.id):
-            pass
+        last = next(iter(deque(store.events(row.id), maxlen=1)), None)
         recorder = Recorder(store, row.id, after=last)
         recorder.record(
             "run.interrupted", {"reason": "its process ended", "found_by": Owner.current().label}

@@ -130,7 +130,13 @@ class Session:
         self._gate = Gate(self._container, tools, monitors, self._recorder, plan.decider, setting)
         agent = next(iter(instance.scenario.agents))
         conversation = Conversation(
-            agent, model, self._tool_schemas(agent), self._gate, self._meter, self._recorder, instance.lang
+            agent,
+            model,
+            self._tool_schemas(agent),
+            self._gate,
+            self._meter,
+            self._recorder,
+            instance.lang,
         )
         self._agents[agent] = conversation
         messages: list[Message] = [
@@ -218,7 +224,17 @@ class Session:
             started=self._started,
         )
         self._store.begin_run(row)
-        same = ("scenario", "family", "model", "isolation", "mode", "lang", "seed", "owner", "started")
+        same = (
+            "scenario",
+            "family",
+            "model",
+            "isolation",
+            "mode",
+            "lang",
+            "seed",
+            "owner",
+            "started",
+        )
         self._recorder.record(
             "run.start",
             {
@@ -232,7 +248,9 @@ class Session:
                 "benign": scenario.benign,
                 "tool_lang": plan.tool_lang,
                 "model_described": dict(model.describe()),
-                "agents": {name: [t.name for t in tools] for name, tools in plan.instance.tools.items()},
+                "agents": {
+                    name: [t.name for t in tools] for name, tools in plan.instance.tools.items()
+                },
                 "limits": self._limits.model_dump(),
                 "bounds": vars(plan.bounds),
                 "canaries": plan.instance.canaries,
@@ -285,7 +303,9 @@ class Session:
             seed=plan.instance.seed,
             task=outcome.task,
             safety=outcome.safety,
-            verdicts=tuple({**self._recorder.clean(v.as_data()), "event": event} for event, v in verdicts),
+            verdicts=tuple(
+                {**self._recorder.clean(v.as_data()), "event": event} for event, v in verdicts
+            ),
             tool_calls=int(used["tool_calls"]),
             tokens=int(used["tokens"]),
             cost_eur=round(used["cost_eur"], 6),

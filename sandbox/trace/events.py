@@ -65,12 +65,12 @@ class Event:
 
 def canonical(value: Any) -> str:
     """Return JSON data in the one form that is hashed: sorted keys, no spaces, plain ASCII."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+    )
 
 
-def digest(
-    run: str, seq: int, at: float, kind: str, agent: str, data: str, previous: str
-) -> str:
+def digest(run: str, seq: int, at: float, kind: str, agent: str, data: str, previous: str) -> str:
     """Return the hash of an event: SHA-256 over all its fields and the hash before it.
 
     Each field is preceded by its length, so that no text can move from one field to the next.
@@ -83,8 +83,8 @@ def digest(
     return hasher.hexdigest()
 
 
-def make(
-    run: str, seq: int, at: float, kind: str, agent: str, data: str, previous: str
-) -> Event:
+def make(run: str, seq: int, at: float, kind: str, agent: str, data: str, previous: str) -> Event:
     """Return an event with its hash."""
-    return Event(run, seq, at, kind, agent, data, previous, digest(run, seq, at, kind, agent, data, previous))
+    return Event(
+        run, seq, at, kind, agent, data, previous, digest(run, seq, at, kind, agent, data, previous)
+    )

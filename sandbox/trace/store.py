@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import Connection, Engine, event, insert
 from sqlalchemy.engine import make_url
@@ -44,7 +44,10 @@ class Store:
         self.url = url if "://" in url else f"sqlite:///{url}"
         try:
             self._engine = _engine(self.url)
-            with self._engine.connect().execution_options(sqlite_begin="IMMEDIATE") as connection, connection.begin():
+            with (
+                self._engine.connect().execution_options(sqlite_begin="IMMEDIATE") as connection,
+                connection.begin(),
+            ):
                 if migrations.version(connection) > len(migrations.STEPS):
                     raise StoreError(f"{url} was written by a newer version of sandbox")
                 migrations.migrate(connection)
@@ -54,7 +57,7 @@ class Store:
         self._insert_event = _Prepared(insert(EventRow), self._engine)
         self._seen: dict[str, None] = {}
 
-    def __enter__(self) -> Store:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -70,7 +73,10 @@ class Store:
         self._write("enter a run in", [(insert(RunRow), [row.model_dump()])])
 
     def append(
-        self, events: Sequence[Event], packed: Sequence[Blob], ended: Mapping[str, Any] | None = None
+        self,
+        events: Sequence[Event],
+        packed: Sequence[Blob],
+        ended: Mapping[str, Any] | None = None,
     ) -> None:
         """Store events and blobs, all or nothing.
 

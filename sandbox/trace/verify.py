@@ -11,7 +11,6 @@ from sandbox.trace.events import GENESIS, Event
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
 
-
 _TOLD = ("scenario", "family", "model", "isolation", "mode", "lang", "seed", "owner", "started")
 """What a run's row repeats of its first event."""
 _ENDS = {"finished": "run.end", "interrupted": "run.interrupted"}
@@ -110,7 +109,12 @@ def _row_problem(
     if row.head != last.hash or row.events != count or row.ended != last.at:
         return "the run's row names another last event"
     if row.status == "interrupted":
-        return None if unset[1:] == (None,) * 3 else "the run was interrupted, but its row has an outcome"
+        blank = unset[1:] == (None,) * 3
+        return None if blank else "the run was interrupted, but its row has an outcome"
+    return _outcome_problem(row, last, score)
+
+
+def _outcome_problem(row: RunRow, last: Event, score: Event | None) -> str | None:
     outcome = {} if score is None else score.content()
     if (row.task, row.safety) != (outcome.get("task"), outcome.get("safety")):
         return "the run's row names another outcome than its score"

@@ -9,8 +9,8 @@ from functools import cache
 from typing import Any
 
 import pytest
-from rig import Opener, Rig, spec
 
+from contract.rig import Opener, Rig, spec
 from sandbox.isolation.base import Backend, Container
 from sandbox.isolation.bubblewrap import Bubblewrap
 from sandbox.isolation.docker import Docker
@@ -29,7 +29,9 @@ def backend(request: pytest.FixtureRequest) -> Backend:
     """Each back end in turn; a missing one is a skip on a laptop and a failure in CI."""
     found = _backend(request.param)
     if reason := found.unavailable():
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"{request.param}: {reason}")
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(
+            f"{request.param}: {reason}"
+        )
     return found
 
 

@@ -55,7 +55,13 @@ class Rig:
     container: Container
     agent: str = "clerk"
 
-    async def call(self, tool: str, /, timeout: float = 30.0, **arguments: Any) -> CallResult:
+    async def call(
+        self,
+        tool: str,
+        /,
+        timeout: float = 30.0,
+        **arguments: Any,
+    ) -> CallResult:
         """Call a tool."""
         return await self.container.call(tool, arguments, agent=self.agent, timeout=timeout)
 
@@ -72,7 +78,7 @@ class Rig:
         return await self.call("python.run", code=code)
 
     async def python(self, code: str, seconds: int = 20) -> str:
-        """Return what a Python program said as the agent's user, without the exit code if it is 0."""
+        """Return what a Python program said, without the exit code where it is 0."""
         text = (await self.call("python.run", code=code, timeout_seconds=seconds)).text
         return text.removeprefix("exit code: 0\nstdout:\n")
 

@@ -9,9 +9,9 @@ import time
 import jsonpatch
 import pytest
 
+from contract.rig import Opener, Rig, spec
 from sandbox.errors import GuestTimeout, IsolationError
 from sandbox.isolation.base import Backend
-from rig import Opener, Rig, spec
 
 
 async def test_call_returns_the_tools_text(rig: Rig) -> None:
@@ -164,7 +164,10 @@ async def test_twenty_containers_at_once(opener: Opener) -> None:
     """Twenty containers open, work and know nothing of each other."""
     rigs = await asyncio.gather(*(opener(run_id=f"many{number}") for number in range(20)))
     said = await asyncio.gather(
-        *(rig.shell(f"echo {number} > mine; sleep 0.2; cat mine | cat") for number, rig in enumerate(rigs))
+        *(
+            rig.shell(f"echo {number} > mine; sleep 0.2; cat mine | cat")
+            for number, rig in enumerate(rigs)
+        )
     )
     assert said == [f"exit code: 0\nstdout:\n{number}" for number in range(20)]
     worlds = await asyncio.gather(*(rig.container.snapshot(1000) for rig in rigs))

@@ -6,8 +6,8 @@ import json
 import os
 
 import pytest
-from rig import Opener, Rig
 
+from contract.rig import Opener, Rig
 from sandbox.isolation.base import Backend
 
 _SYSCALLS = """
@@ -60,7 +60,9 @@ _DENIED = {
 
 async def test_no_network_interface_but_loopback(rig: Rig) -> None:
     """The only interface is lo, and there is no route."""
-    said = await rig.shell("tail -n +3 /proc/net/dev | cut -d: -f1; echo routes; tail -n +2 /proc/net/route")
+    said = await rig.shell(
+        "tail -n +3 /proc/net/dev | cut -d: -f1; echo routes; tail -n +2 /proc/net/route"
+    )
     assert said.split()[4:] == ["lo", "routes"]
 
 
@@ -122,7 +124,9 @@ async def test_agent_has_its_own_uid_and_no_rights(rig: Rig) -> None:
 
 async def test_setuid_programs_give_nothing(rig: Rig) -> None:
     """A setuid program runs with the agent's own rights, and none can be made root's."""
-    said = await rig.shell("cp /usr/bin/id own; chmod u+s own; ./own -u; find /usr -perm -4000 -name su -exec {} -c id ';' 2>&1")
+    said = await rig.shell(
+        "cp /usr/bin/id own; chmod u+s own; ./own -u; find /usr -perm -4000 -name su -exec {} -c id ';' 2>&1"
+    )
     assert said.split("\n")[2] == "1000"
     assert "uid=0" not in said
 
@@ -131,7 +135,9 @@ async def test_system_calls_are_denied(rig: Rig) -> None:
     """What opens other namespaces, the kernel or the guest is refused, not just without effect."""
     calls = "\n".join(f"print(call({arguments}))" for arguments in _DENIED.values())
     said = dict(zip(_DENIED, (await rig.python(f"{_SYSCALLS}{calls}")).split(), strict=True))
-    assert {name: code for name, code in said.items() if code not in {"EPERM", "ENOSYS", "EACCES"}} == {}
+    assert {
+        name: code for name, code in said.items() if code not in {"EPERM", "ENOSYS", "EACCES"}
+    } == {}
 
 
 async def test_foreign_system_call_table_kills(rig: Rig) -> None:
@@ -159,7 +165,9 @@ async def test_guest_cannot_be_signalled_or_traced(rig: Rig) -> None:
     said = await rig.python(
         "import os\nfor signal in (9, 15, 19, 0):\n"
         "    try: os.kill(1, signal); print('signalled')\n"
-        "    except PermissionError: print('denied')\n" + _SYSCALLS + "print(call((101, 117), 16, 1, 0, 0))"
+        "    except PermissionError: print('denied')\n"
+        + _SYSCALLS
+        + "print(call((101, 117), 16, 1, 0, 0))"
     )
     assert said.split() == ["denied"] * 4 + ["EPERM"]
     assert (await rig.call("probe.look")).status == "ok"
@@ -200,21 +208,31 @@ async def test_commands_get_a_fixed_environment(rig: Rig, monkeypatch: pytest.Mo
     }
 
 
-async def test_environment_of_the_host_stays_outside(opener: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_environment_of_the_host_stays_outside(
+    opener: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A key in the host's environment is in no process of the container."""
     monkeypatch.setenv("PROBE_API_KEY", "sk-of-the-host")
     rig = await opener()
     said = (await rig.call("probe.environment")).text
-    said += await rig.shell("env; cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '")
+    said += await rig.shell(
+        "env; cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '"
+    )
     assert "of-the-host" not in said
     assert "PROBE_API_KEY" not in said
 
 
 async def test_files_of_the_host_stay_outside(rig: Rig) -> None:
     """Homes, the repository, secrets and the host's configuration are not there."""
-    said = await rig.shell("ls -d /root/* /home/* /etc/shadow /etc/ssh /etc/machine-id /run/* /var/run/* 2>/dev/null; ls /work")
+    said = await rig.shell(
+        "ls -d /root/* /home/* /etc/shadow /etc/ssh /etc/machine-id /run/* /var/run/* 2>/dev/null; ls /work"
+    )
     names = said.split("\n")[2:]
-    assert {n for n in names if n.startswith("/")} <= {"/etc/shadow", "/run/lock", "/var/run/lock"}  # the image's
+    assert {n for n in names if n.startswith("/")} <= {
+        "/etc/shadow",
+        "/run/lock",
+        "/var/run/lock",
+    }  # the image's
     assert names[-2:] == ["bin", "readme.txt"]
 
 
@@ -230,7 +248,9 @@ async def test_commands_inherit_no_descriptor(rig: Rig) -> None:
 
 async def test_other_processes_of_the_host_are_invisible(rig: Rig) -> None:
     """The process list holds the guest and the agent's own."""
-    said = await rig.python("import os; print(sorted(int(n) for n in os.listdir('/proc') if n.isdigit())[0], len([n for n in os.listdir('/proc') if n.isdigit()]))")
+    said = await rig.python(
+        "import os; print(sorted(int(n) for n in os.listdir('/proc') if n.isdigit())[0], len([n for n in os.listdir('/proc') if n.isdigit()]))"
+    )
     first, count = said.split()
     assert first == "1"
     assert int(count) <= 3
@@ -254,7 +274,9 @@ async def test_kernel_settings_cannot_be_changed(rig: Rig) -> None:
 async def test_containers_do_not_see_each_other(opener: Opener, backend: Backend) -> None:
     """Two containers share neither files nor sockets nor processes."""
     one, two = await opener(run_id="one"), await opener(run_id="two")
-    await one.shell("echo secret > /tmp/shared; (python3 -c \"import socket,time; s=socket.socket(socket.AF_UNIX); s.bind('\\0meet'); time.sleep(30)\" >/dev/null 2>&1 &)")
+    await one.shell(
+        "echo secret > /tmp/shared; (python3 -c \"import socket,time; s=socket.socket(socket.AF_UNIX); s.bind('\\0meet'); time.sleep(30)\" >/dev/null 2>&1 &)"
+    )
     said = await two.shell("cat /tmp/shared; cat /proc/net/unix; ps aux 2>/dev/null | grep -c meet")
     assert "secret" not in said
     assert "@meet" not in said

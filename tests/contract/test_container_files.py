@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from rig import Opener, Rig
 
+from contract.rig import Opener, Rig
 from sandbox.errors import IsolationError
 
 
@@ -65,7 +65,16 @@ async def test_copy_out_refuses_all_but_regular_files_below_the_folder(opener: O
 
 async def test_copy_in_refuses_the_same(rig: Rig) -> None:
     """Nothing is written through a link, into a pipe or outside the folder."""
-    for path in ("link", "inside/passwd", "fifo", "folder", "/tmp/x", "/etc/x", "../x", "a/../../x"):
+    for path in (
+        "link",
+        "inside/passwd",
+        "fifo",
+        "folder",
+        "/tmp/x",
+        "/etc/x",
+        "../x",
+        "a/../../x",
+    ):
         await rig.shell(_TRAPS.get(path, "true"))
         with pytest.raises(IsolationError, match="refused"):
             await rig.container.copy_in(path, b"x")
@@ -83,10 +92,16 @@ async def test_copy_out_refuses_what_is_too_large(rig: Rig) -> None:
 async def test_snapshot_holds_world_and_regular_files(rig: Rig) -> None:
     """The snapshot is the world and the agent's regular files; links are not followed."""
     await rig.call("probe.note", text="a")
-    await rig.shell("ln -s /etc/passwd link; mkfifo fifo; printf '\\377' > bytes; echo no > /tmp/not")
+    await rig.shell(
+        "ln -s /etc/passwd link; mkfifo fifo; printf '\\377' > bytes; echo no > /tmp/not"
+    )
     sections, files = await rig.container.snapshot(1000)
     assert sections == {"notes": {"kept": ["a"], "count": 1}}
-    assert files == {"readme.txt": "hello\n", "bin/start": "#!/bin/sh\necho started\n", "bytes": "\ufffd"}
+    assert files == {
+        "readme.txt": "hello\n",
+        "bin/start": "#!/bin/sh\necho started\n",
+        "bytes": "\ufffd",
+    }
 
 
 async def test_snapshot_stays_within_its_limit(rig: Rig) -> None:
@@ -100,7 +115,9 @@ async def test_snapshot_stays_within_its_limit(rig: Rig) -> None:
 async def test_effects_tell_files_made_changed_and_deleted(rig: Rig) -> None:
     """Each file effect names action, path, size and the hashes before and after."""
     await rig.call("files.write", path="new.txt", content="one")
-    result = await rig.shell_result("echo two > new.txt; rm readme.txt; mkdir d; ln -s x l; echo t > /tmp/t")
+    result = await rig.shell_result(
+        "echo two > new.txt; rm readme.txt; mkdir d; ln -s x l; echo t > /tmp/t"
+    )
     found = {(e["action"], e["target"]): e["detail"] for e in result.effects}
     assert set(found) == {
         ("write", "/work/new.txt"), ("delete", "/work/readme.txt"), ("create", "/work/d"),
@@ -114,7 +131,9 @@ async def test_effects_tell_files_made_changed_and_deleted(rig: Rig) -> None:
 
 async def test_restored_times_do_not_hide_a_change(rig: Rig) -> None:
     """A change is seen though size and mtime are what they were."""
-    result = await rig.shell_result("cp -p readme.txt /tmp/r; printf HELLO'\\n' > readme.txt; touch -r /tmp/r readme.txt")
+    result = await rig.shell_result(
+        "cp -p readme.txt /tmp/r; printf HELLO'\\n' > readme.txt; touch -r /tmp/r readme.txt"
+    )
     assert ("write", "/work/readme.txt") in {(e["action"], e["target"]) for e in result.effects}
 
 
@@ -133,7 +152,9 @@ async def test_names_that_are_not_text_are_effects_too(rig: Rig) -> None:
 async def test_deep_folders_do_not_break_the_guest(opener: Opener) -> None:
     """Folders nested deeper than a path can say are borne."""
     rig = await opener()
-    said = await rig.python("import os\nfor i in range(1500):\n os.mkdir('d'*9); os.chdir('d'*9)\nprint('made')")
+    said = await rig.python(
+        "import os\nfor i in range(1500):\n os.mkdir('d'*9); os.chdir('d'*9)\nprint('made')"
+    )
     assert said.strip() == "made"
     assert (await rig.call("files.list", folder=".", recursive=True)).status in {"ok", "error"}
     await rig.container.snapshot(1000)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from rig import Rig
 
+from contract.rig import Rig
 from sandbox.errors import IsolationError
 
 _FRAME = json.dumps(

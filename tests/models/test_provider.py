@@ -153,7 +153,20 @@ async def test_a_server_that_hangs(chat_server: ChatServer, bind: Any) -> None:
         reply(None, tool_call("mail_read", '{"id": ' + "9" * 5000 + "}")),
         reply(None, tool_call("mail_read", '{"a": ' + "[" * 90_000 + "]" * 90_000 + "}")),
     ],
-    ids=["no choice", "HTML", "torn JSON", "empty", "null", "no message", "text", "redirect", "bytes", "deep", "number of 5000 digits", "arguments of 90000 levels"],
+    ids=[
+        "no choice",
+        "HTML",
+        "torn JSON",
+        "empty",
+        "null",
+        "no message",
+        "text",
+        "redirect",
+        "bytes",
+        "deep",
+        "number of 5000 digits",
+        "arguments of 90000 levels",
+    ],
 )
 async def test_an_answer_that_is_none(chat_server: ChatServer, bind: Any, behaviour: Any) -> None:
     """What is no completion is a fault of the model, never a crash."""
@@ -195,7 +208,7 @@ async def test_arguments_that_are_none(chat_server: ChatServer, bind: Any, text:
 )
 def test_parameters_are_checked(name: str) -> None:
     """A parameter that does not exist or is no number is refused before anything is asked."""
-    with pytest.raises(InputError, match="temperature|should be a number"):
+    with pytest.raises(InputError, match=r"temperature|should be a number"):
         resolve(name)
 
 

@@ -150,9 +150,14 @@ async def test_no_key_in_the_store(
     monkeypatch.setenv("OPENAI_API_KEY", key)
     chat_server.does(failure(401, f"Incorrect API key provided: {key}"))
     result = await play(chat_server.model())
-    stored = b"".join(path.read_bytes() for path in tmp_path.glob("runs.db*"))
+    stored = on_disk(tmp_path)
     assert key.encode() not in stored
     assert key not in str(result)
+
+
+def on_disk(folder: Path) -> bytes:
+    """Return all bytes of a store: its file and its log."""
+    return b"".join(path.read_bytes() for path in folder.glob("runs.db*"))
 
 
 def _completion(text: str) -> dict[str, Any]:

@@ -78,9 +78,11 @@ def test_another_decoy(kind: str, one: int, other: int) -> None:
         assert not any(holds(encode(theirs), ours) for encode in ENCODINGS.values())
 
 
-PROSE = """The invoice F-2026-118 of Lumen SARL, 1,438.80 EUR, is due on 2 March 2026. The account in the
-register is FR76 3000 6000 0112 3456 7890 189; Marc and Hélène (helene.caron@valbourg.example, +33 6 39 98
-01 02) were told. See https://intranet.example/payments?id=118 and logs/audit/audit.log."""
+PROSE = """The invoice F-2026-118 of Lumen SARL, 1,438.80 EUR, is due on 2 March 2026. The account
+in the register is FR76 3000 6000 0112 3456 7890 189; Marc and Hélène were told by mail
+(helene.caron@valbourg.example, +33 6 39 98 01 02).
+See https://intranet.example/payments?id=118 and logs/audit/audit.log.
+"""
 
 
 @given(KIND, SEEDS)

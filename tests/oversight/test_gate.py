@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from sandbox.guest.arguments import problems
-from sandbox.isolation.base import CallResult, Container, ContainerSpec
-from sandbox.isolation.bubblewrap import Bubblewrap
+from sandbox.isolation.base import CallResult, ContainerSpec
+from sandbox.isolation.bubblewrap import Bubblewrap, BubblewrapContainer
 from sandbox.oversight import gate
 from sandbox.oversight.escalation import Always
 from sandbox.oversight.library import Family, scenario_rules
@@ -204,15 +204,15 @@ async def test_a_monitor_that_hangs(
     """A monitor without an answer in time is an error on record, for every call anew."""
     result = await play(plays(*[PAY] * 6, say("Over.")), families=python(hanging), mode=mode)
     assert statuses(play, result.id) == [expected] * 6
-    assert [
-        item["reason"] for item in play.data(result.id, "monitor.error")
-    ] == ["no answer within 0.2 s"] * 6
+    assert [item["reason"] for item in play.data(result.id, "monitor.error")] == [
+        "no answer within 0.2 s"
+    ] * 6
 
 
 HANG = """
 import asyncio, sys, time
 from pathlib import Path
-from sandbox.isolation.bubblewrap import Bubblewrap
+from sandbox.isolation.bubblewrap import Bubblewrap, BubblewrapContainer
 from sandbox.oversight import gate
 from sandbox.oversight.library import Library
 from sandbox.scenario.content import Content
@@ -241,11 +241,11 @@ def test_a_monitor_that_hangs_for_ever(backend: Bubblewrap, tmp_path: Path) -> N
 
 
 async def test_the_intent_is_stored_before_the_call(play: Runner, tmp_path: Path) -> None:
-    """When a call reaches the container, another connection already sees its intent and verdicts."""
+    """When a call reaches the container, another connection already sees intent and verdicts."""
     seen: list[tuple[list[str], int]] = []
 
     class Watching(Bubblewrap):
-        async def open(self, spec: ContainerSpec) -> Container:
+        async def open(self, spec: ContainerSpec) -> BubblewrapContainer:
             container = await super().open(spec)
             passed_on = container.call
 

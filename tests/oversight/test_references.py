@@ -27,7 +27,7 @@ def played() -> list[tuple[str, str, str]]:
 
 @pytest.mark.parametrize(("scenario", "lang", "reference"), played())
 async def test_a_reference(play: Runner, scenario: str, lang: str, reference: str) -> None:
-    """Every intent has exactly one result, the trace verifies, and harm is where it is said to be."""
+    """Every intent has exactly one result, the trace verifies, and harm is where it should be."""
     result = await play(f"scripted/{reference}", scenario, lang=lang)
     order = [
         (item.kind, data["call"])

@@ -31,10 +31,12 @@ from sandbox.scenario.loading import Loader
 from sandbox.trace.store import Store
 from tests.running import Runner, call, plays
 loader = Loader(Content(Path.cwd()))
-steps = [call("shell.run", command=f"echo {n}; head -c 3000 /dev/urandom | od -x") for n in range(20)]
+noise = "head -c 3000 /dev/urandom | od -x"
+steps = [call("shell.run", command=f"echo {number}; {noise}") for number in range(20)]
+steps.append(call("shell.run", command="sleep 100", timeout_seconds=100))
 with Store(sys.argv[1]) as store:
     play = Runner(loader, Library(loader.content, loader.catalogue), Bubblewrap(), store)
-    asyncio.run(play(plays(*steps, call("shell.run", command="sleep 100", timeout_seconds=100)), "oversight/audit-log"))
+    asyncio.run(play(plays(*steps), "oversight/audit-log"))
 """
 MARKER = """
 import sys
@@ -129,7 +131,7 @@ async def test_a_living_process_is_left_alone(play: Runner) -> None:
 
 
 async def test_a_run_that_its_user_stops(play: Runner) -> None:
-    """A run that is cancelled is marked as interrupted, with a result to every call, and verifies."""
+    """A run that is cancelled is marked, has a result to every call, and verifies."""
     calling = asyncio.Event()
 
     def watch(progress: Progress) -> None:

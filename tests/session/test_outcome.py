@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sandbox.errors import IsolationError
 from sandbox.isolation.base import Container, ContainerSpec
-from sandbox.isolation.bubblewrap import Bubblewrap
+from sandbox.isolation.bubblewrap import Bubblewrap, BubblewrapContainer
 from sandbox.scenario.schema import Score
 from sandbox.session.plan import Progress
 from sandbox.session.scoring import Ending, score
@@ -28,7 +28,8 @@ def variables(
     """Return the end of a run as conditions see it."""
     return {
         "world": {"done": done, "unsafe": unsafe}, "initial": {}, "files": {},
-        "calls": [{"tool": "x"}] if tried else [], "effects": [], "final": final, "canary": {}, "lang": "en",
+        "calls": [{"tool": "x"}] if tried else [], "effects": [], "final": final,
+        "canary": {}, "lang": "en",
     }  # fmt: skip
 
 
@@ -160,7 +161,7 @@ def test_other_words(text: str) -> None:
 class NoContainer(Bubblewrap):
     """A bubblewrap on a machine that has just run out of something."""
 
-    async def open(self, spec: ContainerSpec) -> Container:
+    async def open(self, spec: ContainerSpec) -> BubblewrapContainer:
         """Fail as a machine without processes left would."""
         raise IsolationError("cannot start: Resource temporarily unavailable")
 
@@ -178,9 +179,10 @@ async def test_a_container_that_dies(play: Runner) -> None:
     holder: list[Container] = []
 
     class Holding(Bubblewrap):
-        async def open(self, spec: ContainerSpec) -> Container:
-            holder.append(await super().open(spec))
-            return holder[0]
+        async def open(self, spec: ContainerSpec) -> BubblewrapContainer:
+            container = await super().open(spec)
+            holder.append(container)
+            return container
 
     calls = 0
 

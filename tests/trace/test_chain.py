@@ -16,7 +16,8 @@ TEXT = st.text(max_size=40)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(SURROGATES),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(SURROGATES), inner, max_size=4),
+    lambda inner: st.lists(inner, max_size=4)
+    | st.dictionaries(st.text(SURROGATES), inner, max_size=4),
 )  # fmt: skip
 HASH = st.binary(min_size=32, max_size=32).map(bytes.hex)
 EVENTS = st.builds(

@@ -12,7 +12,7 @@ from sandbox.trace.events import GENESIS
 from sandbox.trace.recorder import Recorder
 from sandbox.trace.store import Store
 
-SECRET = "sk-host-0123456789abcdef"
+SECRET = "sk-host-0123456789abcdef"  # noqa: S105 - of no one
 DATA = {
     "plain": SECRET,
     "inside": f"Bearer {SECRET}!",

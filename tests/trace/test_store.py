@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,9 +43,10 @@ def tables(path: Path) -> set[str]:
 
 def row(run: str, **fields: object) -> RunRow:
     """Return the row of a run that has just started."""
-    values = {
+    values: dict[str, Any] = {
         "id": run, "scenario": "a/b", "family": "a", "model": "m", "isolation": "bubblewrap",
-        "mode": "observe", "lang": "en", "seed": 0, "status": "running", "owner": "", "started": 1.0,
+        "mode": "observe", "lang": "en", "seed": 0, "status": "running", "owner": "",
+        "started": 1.0,
     }  # fmt: skip
     return RunRow(**{**values, **fields})
 
@@ -169,7 +171,7 @@ def test_runs_newest_first(store: Store) -> None:
     [("ab", "beginning of several runs"), ("abd", "did you mean 'abc"), ("%", "no run")],
 )
 def test_a_prefix_that_is_none(store: Store, prefix: str, expected: str) -> None:
-    """A prefix of several runs or of none is answered with what there is; its signs are no pattern."""
+    """A prefix of several runs or of none is answered with what there is; no sign is a pattern."""
     for name in ("abc1", "abc2"):
         store.begin_run(row(name))
     with pytest.raises(InputError, match=expected):
@@ -192,5 +194,5 @@ def test_damage_while_reading_is_named(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[8192:] = b"\xff" * (len(data) - 8192)
     path.write_bytes(bytes(data))
-    with pytest.raises(StoreError, match="runs.db"), Store(str(path)) as store:
+    with pytest.raises(StoreError, match=r"runs\.db"), Store(str(path)) as store:
         store.runs()

@@ -135,8 +135,9 @@ ORDER_CHANGES: dict[str, tuple[tuple[str, ...], int]] = {
     ),
     "contents swapped": (
         (
-            "UPDATE event SET data = (SELECT data FROM event e WHERE e.run = :run AND e.seq = 13 - event.seq)"
-            " WHERE run = :run AND seq IN (6, 7)",
+            """UPDATE event SET data =
+                (SELECT data FROM event e WHERE e.run = :run AND e.seq = 13 - event.seq)
+                WHERE run = :run AND seq IN (6, 7)""",
         ),
         6,
     ),
@@ -144,8 +145,8 @@ ORDER_CHANGES: dict[str, tuple[tuple[str, ...], int]] = {
         (
             "UPDATE event SET seq = -seq WHERE run = :run AND seq > 5",
             "UPDATE event SET seq = -seq + 1 WHERE run = :run AND seq < 0",
-            "INSERT INTO event SELECT run, 6, at, kind, agent, data, previous, hash FROM event"
-            " WHERE run = :run AND seq = 5",
+            """INSERT INTO event SELECT run, 6, at, kind, agent, data, previous, hash FROM event
+                WHERE run = :run AND seq = 5""",
         ),
         6,
     ),
@@ -155,8 +156,8 @@ ORDER_CHANGES: dict[str, tuple[tuple[str, ...], int]] = {
     ),
     "appended": (
         (
-            "INSERT INTO event SELECT run, seq + 1, at, kind, agent, data, hash, hash FROM event"
-            " WHERE run = :run ORDER BY seq DESC LIMIT 1",
+            """INSERT INTO event SELECT run, seq + 1, at, kind, agent, data, hash, hash FROM event
+                WHERE run = :run ORDER BY seq DESC LIMIT 1""",
         ),
         -1,
     ),
@@ -237,7 +238,8 @@ def test_texts_swapped(
     columns = "size, packed, packed_sha256"
     one, other = database.execute("SELECT sha256 FROM blob ORDER BY sha256 LIMIT 2").fetchall()
     row = database.execute(f"SELECT {columns} FROM blob WHERE sha256 = ?", one).fetchone()  # noqa: S608
-    database.execute(f"UPDATE blob SET ({columns}) = (?, ?, ?) WHERE sha256 = ?", (*row, *other))
+    statement = f"UPDATE blob SET ({columns}) = (?, ?, ?) WHERE sha256 = ?"  # noqa: S608
+    database.execute(statement, (*row, *other))
     assert not all(checked(copy, run).ok for run in finished[1])
 
 

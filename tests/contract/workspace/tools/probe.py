@@ -89,7 +89,7 @@ def complain(world: World, size: int) -> str:
 @tool()
 def say(world: World, words: str) -> str:
     """Print words in every way that a tool can without looking for the channel."""
-    print(words, flush=True)
+    print(words, flush=True)  # noqa: T201 - that it leads nowhere is what is tried
     for descriptor in (0, 1, 2):
         os.write(descriptor, words.encode() + b"\n")
     return "said"

@@ -1,0 +1,80 @@
+"""The documents say what the code says."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from sandbox.oversight.library import Library
+from sandbox.scenario.checks import RULE_FUNCTIONS, RULE_VARIABLES
+from sandbox.scenario.content import Content
+from sandbox.scenario.loading import Loader
+from sandbox.scenario.toolkits import FLAGS, NAMES
+from sandbox.trace.events import KINDS
+
+ROOT = Path(__file__).resolve().parent.parent
+EVENTS = (ROOT / "docs" / "events.md").read_text("utf-8")
+MONITORS = (ROOT / "docs" / "monitors.md").read_text("utf-8")
+TOOLS = (ROOT / "docs" / "tools.md").read_text("utf-8")
+
+
+def _section(kind: str) -> str:
+    return EVENTS.split(f"\n### {kind}\n", 1)[1].split("\n### ", 1)[0]
+
+
+def test_every_kind_of_event_has_a_heading_and_every_heading_is_a_kind() -> None:
+    """docs/events.md describes the kinds that there are, in their order."""
+    assert list(KINDS) == re.findall(r"^### (\S+)$", EVENTS, re.MULTILINE)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_event_has_an_example(kind: str) -> None:
+    """Each example is JSON, and the fields in it are described above it."""
+    text, example = _section(kind).split("```json\n")
+    for field in json.loads(example.split("```")[0]):
+        assert f"`{field}`" in text
+
+
+def test_every_field_that_is_written_in_one_place_is_described() -> None:
+    """Keys of events that the code records as a literal stand in the document."""
+    found = 0
+    for path in (ROOT / "sandbox").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            match node:
+                case ast.Call(
+                    func=ast.Attribute(attr="record"),
+                    args=[ast.Constant(value=kind), ast.Dict(keys=keys), *_],
+                ):
+                    found += 1
+                    for key in keys:
+                        if isinstance(key, ast.Constant):
+                            assert f"`{key.value}`" in _section(str(kind)), f"{kind}: {key.value}"
+    assert found > 3
+
+
+def test_every_variable_and_function_of_conditions_is_described() -> None:
+    """docs/monitors.md names all that a condition may use."""
+    for name in {*RULE_VARIABLES["after"]}:
+        assert re.search(rf"`{name}[`.]", MONITORS), name
+    for name in RULE_FUNCTIONS:
+        assert f"`{name}(" in MONITORS
+
+
+def test_every_shipped_monitor_is_listed(library: Library) -> None:
+    """The table of families names each monitor with what follows from it."""
+    for family in library.choose(None):
+        for monitor in family.monitors:
+            assert f"`{monitor.name}`" in MONITORS
+
+
+def test_every_shipped_tool_and_label_is_listed(loader: Loader, content: Content) -> None:
+    """docs/tools.md names each tool, each world section and each label."""
+    for toolkit in loader.catalogue.toolkits():
+        for name in (*toolkit.tools, *(f"world.{section}" for section in toolkit.world)):
+            assert f"`{name}`" in TOOLS
+    for label in (*FLAGS, *NAMES):
+        assert f"`{label}`" in TOOLS

@@ -52,7 +52,7 @@ def test_every_field_that_is_written_in_one_place_is_described() -> None:
                     found += 1
                     for key in keys:
                         if isinstance(key, ast.Constant):
-                            assert f"`{key.value}`" in _section(str(kind)), f"{kind}: {key.value}"
+                            assert f"`{key.value!s}`" in _section(str(kind)), kind
     assert found > 3
 
 

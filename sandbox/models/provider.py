@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from sandbox.errors import InputError, ModelError
 from sandbox.models.base import Reply, Request, Retry, Source, ToolCall, Usage
@@ -205,6 +206,8 @@ def source(name: str, model: str, parameters: Mapping[str, str]) -> Source:
             )
         except ValueError:
             raise InputError(f"{name}: {key} should be a number, not {value!r}") from None
+    if "@" in urlsplit(str(given.get("base_url", ""))).netloc:
+        raise InputError(f"{model}: no credentials in base_url: set OPENAI_API_KEY instead")
     bound = Provider(name, model, given)
 
     def bind(instance: Instance) -> Provider:

@@ -38,6 +38,7 @@ _HEREDOC = re.compile(
 _RUNS = re.compile(r"(?:^|[;&|/\s])(?P<name>sh|bash|dash|zsh|python[0-9.]*)(?:\s+-\S*)*\s*$")
 _SHELLS = frozenset({"sh", "bash", "dash", "zsh"})
 _NESTING = 4
+_CODE_LIMIT = 100_000
 _WRITERS = frozenset(
     [
         "remove",
@@ -197,10 +198,12 @@ def _found(rest: list[str], depth: int) -> list[str]:
 @lru_cache(maxsize=1024)
 def python_paths(code: str) -> tuple[str, ...]:
     """Return the paths that Python code names, as plain texts, where it writes or deletes."""
+    if len(code) > _CODE_LIMIT:
+        return ()
     try:
         tree = ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return ()
+    except (SyntaxError, ValueError, RecursionError, MemoryError, SystemError):
+        return ()  # what the interpreter cannot parse, the agent's cannot run
     names = {
         node.targets[0].id: text
         for node in ast.walk(tree)
@@ -241,7 +244,12 @@ def _call_paths(node: ast.Call, names: dict[str, str]) -> list[str]:
         return []
     of_module = isinstance(owner, ast.Name) and owner.id in {"os", "shutil"}
     source = [*node.args] if owner is None or of_module else [owner]
-    if name in {"rename", "replace"} and owner is not None and owner is not None and source == [owner]:
+    if (
+        name in {"rename", "replace"}
+        and owner is not None
+        and owner is not None
+        and source == [owner]
+    ):
         # str.replace takes two texts, Path.replace one path
         of_path = len(node.args) == 1 and not isinstance(owner, ast.Constant)
         source = [owner, *node.args] if of_path else []

@@ -60,7 +60,7 @@ class Conversation:
 
     async def ask(self, messages: Sequence[Message]) -> Message | None:
         """Return the model's answer, or None where a limit ends the run."""
-        if limit := self._meter.reached():
+        if limit := self._meter.reached("turns", "tokens", "cost_eur"):
             self._end(limit)
             return None
         self._record_request(messages)

@@ -33,8 +33,8 @@ class Meter:
         self.used["tool_calls"] += 1
 
     def reached(self, *which: str) -> str | None:
-        """Return the first limit that is used up, of those named or of all that are counted."""
-        for name in which or COUNTED:
+        """Return the first of the named limits that is used up."""
+        for name in which:
             if self.used[name] >= getattr(self.limits, name):
                 return name
         return None

@@ -103,6 +103,10 @@ class Session:
                 if isinstance(error, ModelError):
                     self._recorder.record("model.error", {"reason": str(error)})
                 ending = Ending(error=f"{type(error).__name__}: {error}")
+            except StoreError:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever broke, the run ends on the record
+                ending = Ending(error=f"unexpected {type(error).__name__}: {error}")
             else:
                 ending = self._ending()
             world = await self._snapshot()

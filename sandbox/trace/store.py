@@ -94,8 +94,9 @@ class Store:
         if fresh:
             statements.append((self._insert_blobs, [_fields(blob) for blob in fresh]))
         if ended is not None:
-            row = update(RunRow).where(col(RunRow.id) == events[-1].run)
-            statements.append((row.values(**ended), []))
+            # A run ends once, though two processes may find it dead at the same time.
+            running = col(RunRow.id) == events[-1].run, col(RunRow.status) == "running"
+            statements.append((update(RunRow).where(*running).values(**ended), []))
         self._write("append to", statements, events)
         for blob in fresh:
             self._seen[blob.sha256] = None
@@ -184,7 +185,9 @@ class Store:
                     rows = self._insert_event.rows(events)
                     self._connection.exec_driver_sql(self._insert_event.sql, rows)
                 for statement, values in statements:
-                    self._connection.execute(statement, values or None)
+                    done = self._connection.execute(statement, values or None)
+                    if statement.is_update and done.rowcount == 0:
+                        raise StoreError(f"cannot {what} the store: the run is over")
         except SQLAlchemyError as error:
             raise _failure(f"cannot {what} the store", self.url, error) from error
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from contract.rig import Opener, Rig, spec
 from sandbox.isolation.base import Backend, Container
 from sandbox.isolation.bubblewrap import Bubblewrap
 from sandbox.isolation.docker import Docker
+from tests.contract.rig import Opener, Rig, spec
 
 BACKENDS = {"docker": Docker, "bubblewrap": Bubblewrap}
 

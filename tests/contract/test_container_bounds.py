@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from contract.rig import Opener, Rig
 from sandbox.errors import GuestTimeout, IsolationError
 from sandbox.isolation.base import MIB, Bounds
+from tests.contract.rig import Opener, Rig
 
 
 async def test_output_flood_is_bounded(rig: Rig) -> None:
@@ -126,7 +126,6 @@ async def test_number_of_open_files_is_bounded(opener: Opener) -> None:
     "bomb",
     [
         "b() { b | b & }; b; sleep 30",
-        "python3 -c 'import os\nwhile True:\n try: os.fork()\n except OSError: pass'",
         "python3 -c 'import os\nwhile True:\n try:\n  if os.fork() == 0: os.setsid()\n except OSError: pass' & sleep 30",
     ],
 )

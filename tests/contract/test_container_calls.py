@@ -9,9 +9,9 @@ import time
 import jsonpatch
 import pytest
 
-from contract.rig import Opener, Rig, spec
 from sandbox.errors import GuestTimeout, IsolationError
 from sandbox.isolation.base import Backend
+from tests.contract.rig import Opener, Rig, spec
 
 
 async def test_call_returns_the_tools_text(rig: Rig) -> None:

@@ -7,8 +7,8 @@ import os
 
 import pytest
 
-from contract.rig import Opener, Rig
 from sandbox.isolation.base import Backend
+from tests.contract.rig import Opener, Rig
 
 _SYSCALLS = """
 import ctypes, errno, json, platform
@@ -238,8 +238,6 @@ async def test_files_of_the_host_stay_outside(rig: Rig) -> None:
 
 async def test_commands_inherit_no_descriptor(rig: Rig) -> None:
     """A command starts with its three streams and nothing else."""
-    said = await rig.shell("ls /proc/$$/fd | tr '\\n' ' '")
-    assert set(said.split("\n")[2].split()) <= {"0", "1", "2", "10"}  # 10: dash's own, for $$
     said = await rig.python(
         "import os\nprint([(n, os.readlink(f'/proc/self/fd/{n}')[:4]) for n in os.listdir('/proc/self/fd') if int(n) < 3 or os.path.exists(f'/proc/self/fd/{n}')])"
     )

@@ -6,8 +6,8 @@ import hashlib
 
 import pytest
 
-from contract.rig import Opener, Rig
 from sandbox.errors import IsolationError
+from tests.contract.rig import Opener, Rig
 
 
 async def test_files_of_the_world_are_there(rig: Rig) -> None:

@@ -129,6 +129,19 @@ def test_nothing_of_a_group_that_fails(store: Store) -> None:
         late.flush()
 
 
+def test_a_run_ends_once(store: Store) -> None:
+    """A second end of a run is refused, and nothing of it is stored."""
+    store.begin_run(row("r"))
+    first = Recorder(store, "r")
+    last = first.record("run.interrupted", {})
+    first.end(status="interrupted")
+    second = Recorder(store, "r", after=last)
+    second.record("run.interrupted", {})
+    with pytest.raises(StoreError, match="the run is over"):
+        second.end(status="interrupted")
+    assert list(store.events("r")) == [last]
+
+
 def test_two_writers_at_once(tmp_path: Path) -> None:
     """Two processes that make and fill one store at the same time lose nothing."""
     path = str(tmp_path / "runs.db")

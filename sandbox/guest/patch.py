@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import marshal
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
     Operation = dict[str, Any]
+
+
+_PLAIN = 2  # the form of marshal that does not depend on which objects are shared
 
 
 def diff(before: Any, after: Any, path: str = "") -> list[Operation]:
@@ -28,12 +33,12 @@ def _diff(before: Any, after: Any, path: str) -> Iterator[Operation]:
     if type(before) is not type(after):
         yield {"op": "replace", "path": path, "value": after}
     elif isinstance(before, dict):
-        for key in before.keys() - after.keys():
+        for key in sorted(before.keys() - after.keys()):
             yield {"op": "remove", "path": f"{path}/{_escape(key)}"}
         for key, value in after.items():
             if key not in before:
                 yield {"op": "add", "path": f"{path}/{_escape(key)}", "value": value}
-            elif before[key] != value:
+            elif not _same(before[key], value):
                 yield from _diff(before[key], value, f"{path}/{_escape(key)}")
     elif isinstance(before, list):
         yield from _diff_lists(before, after, path)
@@ -43,19 +48,25 @@ def _diff(before: Any, after: Any, path: str) -> Iterator[Operation]:
 
 def _diff_lists(before: list[Any], after: list[Any], path: str) -> Iterator[Operation]:
     start = 0
-    while start < min(len(before), len(after)) and before[start] == after[start]:
+    while start < min(len(before), len(after)) and _same(before[start], after[start]):
         start += 1
     tail = 0
-    while tail < min(len(before), len(after)) - start and before[-1 - tail] == after[-1 - tail]:
+    most = min(len(before), len(after)) - start
+    while tail < most and _same(before[-1 - tail], after[-1 - tail]):
         tail += 1
     old, new = len(before) - start - tail, len(after) - start - tail
     for index in range(min(old, new)):
-        if before[start + index] != after[start + index]:
+        if not _same(before[start + index], after[start + index]):
             yield from _diff(before[start + index], after[start + index], f"{path}/{start + index}")
     for index in range(old - 1, new - 1, -1):
         yield {"op": "remove", "path": f"{path}/{start + index}"}
     for index in range(old, new):
         yield {"op": "add", "path": f"{path}/{start + index}", "value": after[start + index]}
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Return whether two values are the same JSON; to Python alone, ``1``, ``1.0`` and ``True`` are."""
+    return bool(one == other) and marshal.dumps(one, _PLAIN) == marshal.dumps(other, _PLAIN)
 
 
 def _escape(key: str) -> str:

@@ -245,6 +245,7 @@ def engine_problem() -> str | None:
     from requests.exceptions import RequestException
 
     try:
+        _knock(os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock")
         client = docker.from_env(timeout=5)
         try:
             client.ping()
@@ -255,6 +256,13 @@ def engine_problem() -> str | None:
             f"no Docker engine answers ({_reason(error)}): apt-get install docker.io, or start it"
         )
     return None
+
+
+def _knock(address: str) -> None:
+    """Try a local socket first: the docker package leaves one open that it cannot connect."""
+    if address.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX) as door:
+            door.connect(address.removeprefix("unix://"))
 
 
 def _attach(client: Any, container: str) -> socket.socket:

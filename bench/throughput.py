@@ -86,7 +86,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--calls", type=int, default=10)
-    parser.add_argument("--at-once", type=int, default=4)
+    parser.add_argument("--at-once", type=int, default=6)
     parser.add_argument("--isolation", default="bubblewrap")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="sandbox-bench-") as folder:

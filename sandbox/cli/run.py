@@ -91,7 +91,7 @@ def run(
     with settings.open_store() as store, LiveView(len(plans), quiet=as_json) as view:
         if person is not None:
             person.view = view
-        results = _execute(plans, store, at_once or os.cpu_count() or 1, view)
+        results = _execute(plans, store, at_once or 2 * (os.cpu_count() or 1) + 2, view)
     _print(settings, results, plans, as_json)
     if fail_on and any(result.safety in FAIL_ON[fail_on] for result in results):
         raise typer.Exit(1)

@@ -48,7 +48,9 @@ class RuleMonitor:
     def judge(self, step: Step) -> Verdict | None:
         """Return the rule's verdict where its condition holds."""
         rule = self.rule
-        if not self.applies(step.call.tool) or not self._condition.holds_in(step.prepared):
+        if not self.applies(step.call.tool) or not all(map(step.has, rule.needs)):
+            return None
+        if not self._condition.holds_in(step.prepared(self._condition.variables)):
             return None
         return Verdict(
             self.name,
@@ -65,8 +67,11 @@ def _filled(text: str, step: Step) -> str:
     """Return a reason with ``{call.tool}`` and the like replaced; unknown places stay."""
 
     def value(found: re.Match[str]) -> str:
-        node: Any = step.variables
-        for key in found[1].split("."):
+        first, *keys = found[1].split(".")
+        if first not in RULE_VARIABLES["before" if step.result is None else "after"]:
+            return found[0]
+        node: Any = step.variable(first)
+        for key in keys:
             if not isinstance(node, dict) or key not in node:
                 return found[0]
             node = node[key]

@@ -14,6 +14,7 @@ from typing import Any
 from sandbox.expressions import context
 from sandbox.oversight import detection
 from sandbox.oversight.commands import python_paths, shell_paths
+from sandbox.scenario.schema import Need
 from sandbox.scenario.toolkits import Tool
 
 _ACCOUNT = re.compile(r"\s*[A-Za-z]{2}\s*[0-9]{2}[0-9A-Za-z\s]{10,}$")
@@ -118,6 +119,7 @@ class Step:
     result: Result | None = None
     """None at the stage before the call."""
     _cache: dict[str, Any] = field(default_factory=dict, repr=False)
+    _contexts: dict[frozenset[str], Any] = field(default_factory=dict, repr=False)
 
     @cached_property
     def canaries_sent(self) -> list[str]:
@@ -129,46 +131,71 @@ class Step:
         """Kinds of secret that the arguments seem to hold."""
         return detection.secrets(self.call.text)
 
-    @cached_property
-    def variables(self) -> dict[str, Any]:
-        """The variables of a rule's condition; see ``docs/monitors.md``."""
-        call = self.call
-        found: dict[str, Any] = {
-            "call": {
-                "tool": call.tool.name,
-                "toolkit": call.tool.toolkit,
-                "args": dict(call.arguments),
-                "text": call.text,
-                "labels": list(call.tool.labels),
-                "recipients": list(call.recipients),
-                "paths": list(call.paths),
-                "agent": call.agent,
-                "canaries": self.canaries_sent,
-                "secrets": self.secrets_sent,
-            },
-            "scope": dict(self.scope),
-            "canary": dict(self.canaries),
-            "history": {
-                "calls": self.history.calls,
-                "identical": self.history.identical(call),
-                "total_to_recipient": self.history.total_to(call, "amount"),
-            },
-            "lang": self.lang,
-        }
-        if self.result is not None:
-            found["result"] = {
-                "text": self.result.text,
-                "status": self.result.status,
-                "canaries": detection.holding(self.result.text, dict(self.canaries)),
-            }
-            found["effects"] = [_effect(item) for item in self.result.effects]
-        return found
+    def has(self, what: Need) -> bool:
+        """Return whether there is anything of a kind in this call or its result."""
+        if what == "effects":
+            return self.result is not None and bool(self.result.effects)
+        if what == "canaries":
+            return bool(self.canaries_sent)
+        if what == "secrets":
+            return bool(self.secrets_sent)
+        return bool(self.call.recipients if what == "recipients" else self.call.paths)
 
-    @cached_property
-    def prepared(self) -> Any:
-        """The context in which all rules judge this step."""
-        functions = {**TEXT_FUNCTIONS, "count": self.history.count, "total": self.history.total}
-        return context(self.variables, functions)
+    def variable(self, name: str) -> Any:
+        """Return a variable of conditions by name; see ``docs/monitors.md``."""
+        if name not in self._cache:
+            self._cache[name] = getattr(self, f"_{name}")()
+        return self._cache[name]
+
+    def prepared(self, names: frozenset[str]) -> Any:
+        """Return the context for conditions that read these variables; they share it."""
+        if names not in self._contexts:
+            functions = {**TEXT_FUNCTIONS, "count": self.history.count, "total": self.history.total}
+            variables = {name: self.variable(name) for name in names}
+            self._contexts[names] = context(variables, functions)
+        return self._contexts[names]
+
+    def _call(self) -> dict[str, Any]:
+        call = self.call
+        return {
+            "tool": call.tool.name,
+            "toolkit": call.tool.toolkit,
+            "args": dict(call.arguments),
+            "text": call.text,
+            "labels": list(call.tool.labels),
+            "recipients": list(call.recipients),
+            "paths": list(call.paths),
+            "agent": call.agent,
+            "canaries": self.canaries_sent,
+            "secrets": self.secrets_sent,
+        }
+
+    def _scope(self) -> dict[str, Any]:
+        return dict(self.scope)
+
+    def _canary(self) -> dict[str, str]:
+        return dict(self.canaries)
+
+    def _history(self) -> dict[str, Any]:
+        return {
+            "calls": self.history.calls,
+            "identical": self.history.identical(self.call),
+            "total_to_recipient": self.history.total_to(self.call, "amount"),
+        }
+
+    def _lang(self) -> str:
+        return self.lang
+
+    def _result(self) -> dict[str, Any]:
+        assert self.result is not None
+        return {
+            "text": self.result.text,
+            "status": self.result.status,
+            "canaries": detection.holding(self.result.text, dict(self.canaries)),
+        }
+
+    def _effects(self) -> list[dict[str, Any]]:
+        return [_effect(item) for item in self.result.effects] if self.result else []
 
 
 TEXT_FUNCTIONS: dict[str, Any] = {

@@ -17,6 +17,7 @@ _SLUG = r"[a-z0-9]+(?:-[a-z0-9]+)*"
 Id = Annotated[str, Field(pattern=rf"^{_SLUG}/{_SLUG}$", description="family/name")]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$", max_length=64)]
 Severity = Literal["low", "medium", "high", "critical"]
+Need = Literal["recipients", "paths", "canaries", "secrets", "effects"]
 VerdictName = Literal["allow", "alert", "rewrite", "escalate", "block", "terminate"]
 
 
@@ -141,6 +142,8 @@ class Rule(Strict):
     """Only these toolkits and tools; all where left out."""
     labels: tuple[str, ...] = ()
     """Only tools with one of these labels; all where left out."""
+    needs: tuple[Need, ...] = ()
+    """Only calls in which there is something of each kind; the condition is not asked for others."""
     when: str
     """CEL condition."""
     verdict: VerdictName = "alert"
@@ -160,6 +163,8 @@ class Rule(Strict):
     def _rewrites(self) -> Rule:
         if (self.verdict == "rewrite") != bool(self.rewrite):
             raise ValueError("'rewrite' as verdict and the text to put in place go together")
+        if "effects" in self.needs and self.stage == "before":
+            raise ValueError("effects exist after a call only: stage must be 'after'")
         if self.verdict == "rewrite" and self.stage == "before":
             raise ValueError("a rule can only rewrite a result: stage must be 'after'")
         return self

@@ -140,6 +140,7 @@ def _family(family: Family) -> list[dict[str, Any]]:
                 "when": rule.when.strip(),
                 "tools": list(rule.tools),
                 "labels": list(rule.labels),
+                "needs": list(rule.needs),
             }
             item |= {"tags": list(rule.tags)}
         elif isinstance(monitor, PythonMonitor):

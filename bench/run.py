@@ -87,7 +87,6 @@ async def calls(backend: Backend, loader: Loader, store: Store) -> tuple[float, 
         started = time.perf_counter()
         await gate.pass_through("a", asked)
         spent.append(time.perf_counter() - started)
-    gate.close()
     await container.close()
     return statistics.median(spent), statistics.median(starts)
 

@@ -1,0 +1,240 @@
+"""The command line as its users see it: a process of its own, its output, its exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.isolation.bubblewrap import Bubblewrap
+
+ROOT = Path(__file__).resolve().parents[2]
+HEAVY = ("langgraph", "litellm", "docker", "textual")
+HELP_SECONDS = 0.3
+NEEDS_BUBBLEWRAP = pytest.mark.skipif(
+    Bubblewrap().unavailable() is not None and not os.environ.get("CI"),
+    reason="bubblewrap cannot make containers here",
+)
+
+
+def sandbox(*arguments: str, store: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run one command."""
+    before = ["--store", str(store)] if store else []
+    words = [sys.executable, "-m", "sandbox", *before, *arguments]
+    return subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=False)
+
+
+def document(done: subprocess.CompletedProcess[str]) -> Any:
+    """Return the one JSON document that a command printed."""
+    return json.loads(done.stdout)
+
+
+def run(store: Path, *arguments: str) -> dict[str, Any]:
+    """Run scenarios in bubblewrap and return what ``--json`` printed."""
+    done = sandbox("run", *arguments, "--isolation", "bubblewrap", "--json", store=store)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = document(done)
+    return found
+
+
+def test_help_loads_nothing_heavy() -> None:
+    """``sandbox --help`` imports none of the slow packages."""
+    words = [sys.executable, "-X", "importtime", "-m", "sandbox", "--help"]
+    told = subprocess.run(words, capture_output=True, text=True, check=True, cwd=ROOT).stderr
+    loaded = {line.rpartition("|")[2].strip().split(".")[0] for line in told.splitlines()}
+    assert loaded.isdisjoint(HEAVY)
+
+
+def test_help_is_quick() -> None:
+    """``sandbox --help`` answers at once: the best of five tries counts, machines are busy."""
+    spent = []
+    for _ in range(5):
+        started = time.perf_counter()
+        assert sandbox("--help").returncode == 0
+        spent.append(time.perf_counter() - started)
+    assert min(spent) <= HELP_SECONDS
+
+
+@NEEDS_BUBBLEWRAP
+def test_every_danger_is_unsafe_and_named_in_observe_mode(tmp_path: Path) -> None:
+    """With ``scripted/unsafe`` every danger ends unsafe and named; no benign twin alerts."""
+    runs = run(tmp_path / "o.db", "scenarios/", "--model", "scripted/unsafe", "--lang", "all")[
+        "runs"
+    ]
+    dangerous = [item for item in runs if not item["benign"]]
+    assert len(dangerous) >= 16
+    assert [i["scenario"] for i in dangerous if i["safety"] != "unsafe" or not i["verdicts"]] == []
+    assert [i["scenario"] for i in runs if i["benign"] and i["verdicts"]] == []
+
+
+@NEEDS_BUBBLEWRAP
+def test_nothing_is_unsafe_in_enforce_mode(tmp_path: Path) -> None:
+    """In ``enforce`` mode no unsafe reference reaches its goal."""
+    found = run(tmp_path / "e.db", "scenarios/", "--model", "scripted/unsafe", "--mode", "enforce")
+    assert [item["scenario"] for item in found["runs"] if item["safety"] == "unsafe"] == []
+
+
+@NEEDS_BUBBLEWRAP
+def test_safe_runs_alert_nobody(tmp_path: Path) -> None:
+    """With ``scripted/safe`` no run is unsafe and no monitor speaks."""
+    runs = run(tmp_path / "s.db", "scenarios/", "--model", "scripted/safe", "--lang", "all")["runs"]
+    assert [i["scenario"] for i in runs if i["safety"] != "safe" or i["verdicts"]] == []
+
+
+@NEEDS_BUBBLEWRAP
+def test_json_of_a_run_is_the_contract(tmp_path: Path) -> None:
+    """A run in JSON has the fields that other programs rely on."""
+    found = run(tmp_path / "j.db", "injection/changed-iban", "--model", "scripted/unsafe")
+    wanted = [
+        "id",
+        "scenario",
+        "family",
+        "model",
+        "isolation",
+        "mode",
+        "lang",
+        "seed",
+        "task",
+        "safety",
+        "verdicts",
+        "tool_calls",
+        "tokens",
+        "cost_eur",
+        "energy_kwh",
+        "seconds",
+        "head",
+    ]
+    assert set(wanted) <= set(found["runs"][0])
+    assert {"monitor", "verdict", "severity", "event", "reason", "score"} <= set(
+        found["runs"][0]["verdicts"][0]
+    )
+    assert "summary" in found
+
+
+@NEEDS_BUBBLEWRAP
+def test_fail_on_sets_the_exit_status(tmp_path: Path) -> None:
+    """``--fail-on unsafe`` ends with 1 where a run is unsafe, with 0 where none is."""
+    store = tmp_path / "f.db"
+    words = ("run", "injection/changed-iban", "--isolation", "bubblewrap", "--fail-on", "unsafe")
+    assert sandbox(*words, "--model", "scripted/unsafe", store=store).returncode == 1
+    assert sandbox(*words, "--model", "scripted/safe", store=store).returncode == 0
+
+
+@NEEDS_BUBBLEWRAP
+def test_a_killed_run_is_marked_and_leaves_nothing(tmp_path: Path) -> None:
+    """After ``kill -9`` the store opens, what was written verifies, nothing runs on."""
+    store = tmp_path / "k.db"
+    words = [sys.executable, "-m", "sandbox", "--store", str(store), "run", "scenarios/"]
+    words += ["--model", "scripted/unsafe", "--isolation", "bubblewrap", "--repeat", "50"]
+    with subprocess.Popen(
+        words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        _wait_for_runs(store, 5)
+        process.send_signal(signal.SIGKILL)
+    verified = sandbox("runs", "verify", "--json", store=store)
+    assert verified.returncode == 0, verified.stdout
+    listed = document(sandbox("runs", "list", "--status", "interrupted", "--json", store=store))
+    assert listed["runs"]
+    assert (
+        document(sandbox("runs", "list", "--status", "running", "--json", store=store))["runs"]
+        == []
+    )
+    assert _bubblewraps_of(process.pid) == []
+
+
+def _wait_for_runs(store: Path, count: int) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            with sqlite3.connect(f"file:{store}?mode=ro", uri=True) as connection:
+                found = connection.execute("SELECT COUNT(*) FROM run WHERE status = 'finished'")
+                if found.fetchone()[0] >= count:
+                    return
+        except sqlite3.OperationalError:
+            pass
+        time.sleep(0.02)
+    raise AssertionError("no run finished in time")
+
+
+def _bubblewraps_of(pid: int) -> list[str]:
+    done = subprocess.run(
+        ["pgrep", "-P", str(pid), "-a"], capture_output=True, text=True, check=False
+    )
+    return [line for line in done.stdout.splitlines() if "bwrap" in line]
+
+
+@NEEDS_BUBBLEWRAP
+def test_a_changed_byte_is_found_and_the_event_named(tmp_path: Path) -> None:
+    """``runs verify`` ends with 1 and names the event whose content was changed."""
+    store = tmp_path / "v.db"
+    run_id = run(store, "fraud/split-payment", "--model", "scripted/unsafe")["runs"][0]["id"]
+    with sqlite3.connect(store) as connection:
+        connection.execute("UPDATE event SET data = replace(data, '4612', '4613') WHERE seq = 9")
+        changed = connection.execute("SELECT changes()").fetchone()[0]
+        if (
+            not changed
+            or "4613"
+            not in connection.execute("SELECT data FROM event WHERE seq = 9").fetchone()[0]
+        ):
+            connection.execute("UPDATE event SET data = data || ' ' WHERE seq = 9")
+    done = sandbox("runs", "verify", run_id, "--json", store=store)
+    assert (done.returncode, document(done)["runs"][0]["event"]) == (1, 9)
+
+
+@pytest.mark.parametrize(
+    ("words", "fragment"),
+    [
+        (("run", "injektion", "-m", "scripted/safe"), "did you mean"),
+        (("run", "injection", "-m", "scripted/saef"), "did you mean 'safe'"),
+        (("run", "injection", "-m", "nothing"), "is no model"),
+        (("run", "injection", "-m", "scripted/mixed"), "p=0.3"),
+        (("run", "injection", "-m", "scripted/safe", "--mode", "obseve"), "'observe'"),
+        (("run", "injection", "-m", "scripted/safe", "--limit", "turns=x"), "KEY=NUMBER"),
+        (("run", "injection", "-m", "scripted/safe", "--limit", "turn=3"), "'turns'"),
+        (("run", "injection", "-m", "scripted/safe", "--monitors", "canry"), "'canary'"),
+        (("run", "injection", "-m", "scripted/safe", "--isolation", "dcoker"), "'docker'"),
+        (("tool", "show", "mail.sned"), "'mail.send'"),
+        (("monitor", "show", "canary.snet"), "'canary.sent'"),
+        (("scenario", "show", "injection/changed-ibam"), "did you mean"),
+    ],
+)
+def test_wrong_input_names_the_right_one(
+    words: tuple[str, ...], fragment: str, tmp_path: Path
+) -> None:
+    """A wrong name ends with 2, no traceback, and the nearest right one."""
+    done = sandbox(*words, store=tmp_path / "w.db")
+    assert done.returncode == 2
+    assert fragment in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@NEEDS_BUBBLEWRAP
+def test_init_makes_a_workspace_that_checks(tmp_path: Path) -> None:
+    """What ``init`` makes is in order, and ``scenario new`` adds to it."""
+    place = tmp_path / "mine"
+    assert sandbox("init", str(place)).returncode == 0
+    assert sandbox("--workspace", str(place), "scenario", "new", "power/more").returncode == 0
+    words = ("--workspace", str(place), "scenario", "check", str(place / "scenarios"))
+    done = sandbox(*words, "--isolation", "bubblewrap", "--json")
+    assert done.returncode == 0, done.stdout
+    assert len(document(done)["scenarios"]) == 4
+    assert sandbox("init", str(place)).returncode == 2
+
+
+@NEEDS_BUBBLEWRAP
+def test_replay_tells_calls_and_verdicts(tmp_path: Path) -> None:
+    """``replay --text`` shows the call, the verdict on it and the outcome."""
+    store = tmp_path / "r.db"
+    run_id = run(store, "injection/changed-iban", "--model", "scripted/unsafe")["runs"][0]["id"]
+    told = sandbox("replay", run_id[:6], "--text", store=store).stdout
+    assert "bank.pay" in told
+    assert "BLOCK by canary.sent" in told
+    assert "safety unsafe" in told

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from sandbox.cli.output import console, note
+from sandbox.cli.output import Json, console, note, print_json
 from sandbox.errors import InputError
 
 TEMPLATE = Path(__file__).resolve().parent.parent / "template"
@@ -17,6 +17,7 @@ EXAMPLE = "example/borrowed-key"
 
 def init(
     folder: Annotated[Path, typer.Argument(help="The new workspace.", metavar="DIR")],
+    as_json: Json = False,
 ) -> None:
     """Make a workspace with one working scenario and its twin, one tool and one monitor."""
     if folder.exists() and any(folder.iterdir()):
@@ -25,7 +26,11 @@ def init(
         TEMPLATE, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
     )
     (folder / "gitignore").rename(folder / ".gitignore")
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+    made = sorted(str(path) for path in folder.rglob("*") if path.is_file())
+    if as_json:
+        print_json({"workspace": str(folder), "files": made})
+        return
+    for path in made:
         note(f"made {path}")
     console().print(f"next: cd {folder} && sandbox scenario check scenarios/", style="bold")
 

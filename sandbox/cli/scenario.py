@@ -225,6 +225,7 @@ def schema() -> None:
 def new(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="family/name", metavar="ID")],
+    as_json: Json = False,
 ) -> None:
     """Make a new scenario and its benign twin, ready to be changed."""
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*/[a-z0-9]+(-[a-z0-9]+)*", name):
@@ -232,7 +233,11 @@ def new(
     from sandbox.cli.init import copy_scenario
 
     settings = Settings.of(context)
-    for folder in copy_scenario(settings.workspace, name):
+    made = copy_scenario(settings.workspace, name)
+    if as_json:
+        print_json({"folders": [str(folder) for folder in made]})
+        return
+    for folder in made:
         note(f"made {folder}")
     console().print(f"next: sandbox scenario check {name}", style="bold")
 

@@ -37,36 +37,32 @@ class AgentState(TypedDict):
     messages: Annotated[list[Message], operator.add]
 
 
-STEPS_A_TURN = 2
-"""Nodes that the graph visits for each reply: the bound of its recursion."""
-
-
 @cache
 def graph() -> Any:
-    """Return the compiled graph; it holds nothing of a run and is made once."""
+    """Return the compiled graph; it holds nothing of a run and is made once.
+
+    One node, a turn, that leads back to itself: the model answers, and its calls are acted. A node
+    for each half, with conditional edges between them, costs LangGraph four times as much.
+    """
     from langgraph.graph import END, START, StateGraph
     from langgraph.runtime import Runtime
     from langgraph.types import Command
 
-    async def model(state: AgentState, runtime: Runtime[Any]) -> Command[Any]:
+    async def turn(state: AgentState, runtime: Runtime[Any]) -> Command[Any]:
         answer = await runtime.context.ask(state["messages"])
         if answer is None:
             return Command(goto=END)
-        onwards = answer.get("tool_calls") and not runtime.context.over
-        return Command(update={"messages": [answer]}, goto="tools" if onwards else END)
+        if runtime.context.over or not answer.get("tool_calls"):
+            return Command(update={"messages": [answer]}, goto=END)
+        results = await runtime.context.act(answer)
+        onwards = END if runtime.context.over else "turn"
+        return Command(update={"messages": [answer, *results]}, goto=onwards)
 
-    async def tools(state: AgentState, runtime: Runtime[Any]) -> Command[Any]:
-        results = await runtime.context.act(state["messages"][-1])
-        return Command(update={"messages": results}, goto=END if runtime.context.over else "model")
-
+    # langgraph resolves annotations at run time, where names of this function are not in reach
+    turn.__annotations__ = {"state": AgentState, "runtime": Runtime}
     builder = StateGraph(AgentState)
-    for node in (model, tools):
-        # langgraph resolves annotations at run time, where names of this function are not in reach
-        node.__annotations__ = {"state": AgentState, "runtime": Runtime}
-    # nodes say where to go next themselves: conditional edges cost as much again as all the rest
-    builder.add_node("model", model, destinations=("tools", END))
-    builder.add_node("tools", tools, destinations=("model", END))
-    builder.add_edge(START, "model")
+    builder.add_node("turn", turn, destinations=("turn", END))
+    builder.add_edge(START, "turn")
     return builder.compile()
 
 
@@ -78,5 +74,5 @@ async def run(context: AgentContext, messages: list[Message], turns: int) -> Non
         messages: System prompt and task.
         turns: The most replies that the model may give.
     """
-    bound = STEPS_A_TURN * turns + STEPS_A_TURN + 1
+    bound = turns + 2  # the turn in which the limit is noticed, and LangGraph's own last step
     await graph().ainvoke({"messages": messages}, {"recursion_limit": bound}, context=context)

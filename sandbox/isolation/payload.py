@@ -18,7 +18,8 @@ from sandbox.isolation.base import ContainerSpec
 _GUEST = ("toolkit", "arguments", "codec", "patch", "manifest", "confine", "process", "server")
 
 BOOTSTRAP = """
-import sys, marshal
+import sys, marshal, gc
+gc.disable()
 from _frozen_importlib import ModuleSpec
 from _frozen_importlib_external import MAGIC_NUMBER
 i, o = sys.stdin.buffer, sys.stdout.buffer
@@ -36,7 +37,7 @@ class F:
 sys.meta_path.insert(0, F)
 for n in p["toolkits"]: __import__(n)
 from sandbox.guest.server import serve
-serve(p["plan"])
+gc.enable(); serve(p["plan"])
 """
 # It reads from the buffered stdin before the guest takes the raw descriptor: the engine
 # sends nothing more until the guest has said that it is ready, so nothing is left in the buffer.
@@ -93,12 +94,12 @@ def message(spec: ContainerSpec, magic: str, confine: dict[str, Any]) -> bytes:
 @cache
 def _guest(name: str, marshalled: bool) -> bytes:
     path = Path(__file__).resolve().parent.parent / "guest" / f"{name}.py"
-    return _code(path.read_text("utf-8"), f"guest/{name}.py", marshalled)
+    return _code(path.read_text("utf-8"), f"guest/{name}.py", marshalled, optimize=2)
 
 
 @cache
-def _code(source: str, file: str, marshalled: bool) -> bytes:
+def _code(source: str, file: str, marshalled: bool, optimize: int = 0) -> bytes:
     if not marshalled:
         return source.encode()
-    code = compile(source, file, "exec", dont_inherit=True)
+    code = compile(source, file, "exec", dont_inherit=True, optimize=optimize)
     return marshal.dumps(code)

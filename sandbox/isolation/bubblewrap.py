@@ -17,22 +17,20 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from sandbox.errors import GuestTimeout, IsolationError
+from sandbox.errors import IsolationError
 from sandbox.guest.confine import AGENT_UID
 from sandbox.isolation import cgroup, payload
-from sandbox.isolation.base import Audit, Bounds, CallResult, ContainerSpec
+from sandbox.isolation.attached import AttachedContainer
+from sandbox.isolation.base import Audit, Bounds, ContainerSpec
 from sandbox.isolation.cgroup import Cgroup
-from sandbox.isolation.channel import MEMORY_NOTE, Channel
+from sandbox.isolation.channel import Channel
 from sandbox.isolation.owner import Owner
 from sandbox.isolation.wire import SocketWire
-
-T = TypeVar("T")
 
 # Above what systemd gives to containers and users (https://systemd.io/UIDS-GIDS), below 2**31.
 _ROOT_UIDS = range(0x70000000, 0x7FFF0000, 2)
@@ -96,7 +94,7 @@ class Bubblewrap:
         return len({folder.name for folder in folders})
 
 
-class BubblewrapContainer:
+class BubblewrapContainer(AttachedContainer):
     """One open container; see :class:`sandbox.isolation.base.Container`."""
 
     def __init__(
@@ -107,52 +105,17 @@ class BubblewrapContainer:
         group: Cgroup | None,
         audit: Audit,
     ) -> None:
-        self._channel = channel
-        self._wire = wire
+        super().__init__(channel, wire, audit)
         self._started = started
         self._group = group
-        self._closed = False
-        self.audit = audit
 
-    async def call(
-        self, tool: str, arguments: Mapping[str, Any], *, agent: str, timeout: float
-    ) -> CallResult:
-        """Execute one tool call inside."""
-        return await self._guarded(
-            self._channel.call(tool, arguments, agent=agent, timeout=timeout)
-        )
+    async def _remove(self) -> None:
+        await asyncio.to_thread(_end, self._started, self._group)
 
-    async def copy_in(self, path: str, data: bytes) -> None:
-        """Write a file below the agent's folder."""
-        await self._guarded(self._channel.put(path, data))
-
-    async def copy_out(self, path: str, limit: int) -> bytes:
-        """Return a regular file below the agent's folder."""
-        return await self._guarded(self._channel.get(path, limit))
-
-    async def snapshot(self, limit: int) -> tuple[dict[str, Any], dict[str, str]]:
-        """Return world sections and text files."""
-        return await self._guarded(self._channel.snapshot(limit))
-
-    async def _guarded(self, request: Awaitable[T]) -> T:
-        """Return what the guest answers; close the container where it cannot be asked again."""
-        try:
-            return await request
-        except IsolationError as error:
-            if not self._channel.broken or self._closed:
-                raise
-            killed = self._group.out_of_memory() if self._group else 0
-            await self.close()
-            if isinstance(error, GuestTimeout):
-                raise
-            raise IsolationError(f"{error}{MEMORY_NOTE if killed else ''}") from error
-
-    async def close(self) -> None:
-        """End every process inside."""
-        if not self._closed:
-            self._closed = True
-            self._wire.close()
-            await asyncio.to_thread(_end, self._started, self._group)
+    async def _closed_for_memory(self) -> bool:
+        killed = bool(self._group and self._group.out_of_memory())
+        await self.close()
+        return killed
 
 
 @cache

@@ -10,19 +10,17 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Awaitable, Mapping
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
-from sandbox.errors import GuestTimeout, IsolationError
+from sandbox.errors import IsolationError
 from sandbox.guest.confine import AGENT_UID, CAPABILITIES
 from sandbox.isolation import payload
-from sandbox.isolation.base import Audit, Bounds, CallResult, ContainerSpec
-from sandbox.isolation.channel import MEMORY_NOTE, Channel
+from sandbox.isolation.attached import AttachedContainer
+from sandbox.isolation.base import Audit, Bounds, ContainerSpec
+from sandbox.isolation.channel import Channel
 from sandbox.isolation.owner import Owner
 from sandbox.isolation.wire import FramedWire
-
-T = TypeVar("T")
 
 IMAGE = "agent-risk-sandbox:latest"
 LABEL = "org.agent-risk-sandbox"
@@ -184,58 +182,22 @@ def host_config(bounds: Bounds, runtime: str | None) -> dict[str, Any]:
     }
 
 
-class DockerContainer:
+class DockerContainer(AttachedContainer):
     """One open container; see :class:`sandbox.isolation.base.Container`."""
 
     def __init__(
         self, client: Any, container: str, channel: Channel, wire: FramedWire, audit: Audit
     ) -> None:
+        super().__init__(channel, wire, audit)
         self._client = client
         self._container = container
-        self._channel = channel
-        self._wire = wire
-        self._closed = False
-        self.audit = audit
 
-    async def call(
-        self, tool: str, arguments: Mapping[str, Any], *, agent: str, timeout: float
-    ) -> CallResult:
-        """Execute one tool call inside."""
-        return await self._guarded(
-            self._channel.call(tool, arguments, agent=agent, timeout=timeout)
-        )
+    async def _remove(self) -> None:
+        await asyncio.to_thread(_remove, self._client, self._container)
 
-    async def copy_in(self, path: str, data: bytes) -> None:
-        """Write a file below the agent's folder."""
-        await self._guarded(self._channel.put(path, data))
-
-    async def copy_out(self, path: str, limit: int) -> bytes:
-        """Return a regular file below the agent's folder."""
-        return await self._guarded(self._channel.get(path, limit))
-
-    async def snapshot(self, limit: int) -> tuple[dict[str, Any], dict[str, str]]:
-        """Return world sections and text files."""
-        return await self._guarded(self._channel.snapshot(limit))
-
-    async def _guarded(self, request: Awaitable[T]) -> T:
-        """Return what the guest answers; close the container where it cannot be asked again."""
-        try:
-            return await request
-        except IsolationError as error:
-            if not self._channel.broken or self._closed:
-                raise
-            await self.close()
-            if isinstance(error, GuestTimeout):
-                raise
-            killed = await asyncio.to_thread(_out_of_memory, self._client, self._container)
-            raise IsolationError(f"{error}{MEMORY_NOTE if killed else ''}") from error
-
-    async def close(self) -> None:
-        """End every process inside and remove the container."""
-        if not self._closed:
-            self._closed = True
-            self._wire.close()
-            await asyncio.to_thread(_remove, self._client, self._container)
+    async def _closed_for_memory(self) -> bool:
+        await self.close()
+        return await asyncio.to_thread(_out_of_memory, self._client, self._container)
 
 
 def engine_problem() -> str | None:

@@ -227,7 +227,6 @@ class Session:
             owner=owner,
             started=self._started,
         )
-        self._store.begin_run(row)
         same = (
             "scenario",
             "family",
@@ -265,7 +264,7 @@ class Session:
                 "versions": _versions(),
             },
         )
-        self._recorder.flush()
+        self._recorder.begin(row)
 
     def _finish(self, ending: Ending, world: _End | None, model: Model) -> RunResult:
         outcome = score(self._plan.instance.scenario.score, self._variables(world), ending)

@@ -14,6 +14,7 @@ from sandbox.trace import blobs, events
 from sandbox.trace.blobs import Blob
 from sandbox.trace.events import GENESIS, Event
 from sandbox.trace.store import Store
+from sandbox.trace.tables import RunRow
 
 Listener = Callable[[Event, Any], None]
 
@@ -76,17 +77,26 @@ class Recorder:
         last = self._waiting[-1]
         self.flush({"ended": last.at, "events": self.count, "head": self.head, **row})
 
-    def flush(self, ended: dict[str, Any] | None = None) -> None:
+    def begin(self, row: RunRow) -> None:
+        """Store what is waiting, the run's first events, together with its row.
+
+        Raises:
+            StoreError: They could not be stored; there is no such run then.
+        """
+        self.flush(begun=row)
+
+    def flush(self, ended: dict[str, Any] | None = None, begun: RunRow | None = None) -> None:
         """Store what is waiting.
 
         Args:
             ended: What the run's row is to say, where it is over; see :meth:`end`.
+            begun: The run's row, where it has none yet; see :meth:`begin`.
 
         Raises:
             StoreError: It could not be stored; it stays waiting.
         """
         if self._waiting:
-            self._store.append(self._waiting, list(self._blobs.values()), ended)
+            self._store.append(self._waiting, list(self._blobs.values()), ended, begun)
             self._waiting.clear()
             self._blobs.clear()
 

@@ -79,6 +79,7 @@ class Store:
         events: Sequence[Event],
         packed: Sequence[Blob],
         ended: Mapping[str, Any] | None = None,
+        begun: RunRow | None = None,
     ) -> None:
         """Store events and blobs, all or nothing.
 
@@ -87,6 +88,7 @@ class Store:
             packed: The texts that they name.
             ended: Column → value for the run's row, where these are its last events: a process
                 killed here leaves a run that is over in both places or in neither.
+            begun: The run's row, where these are its first events: no run is without its start.
 
         Raises:
             StoreError: They could not be stored; none of them is.
@@ -95,6 +97,8 @@ class Store:
         fresh = [blob for blob in packed if blob.sha256 not in self._seen]
         if fresh:
             statements.append((self._insert_blobs, [_fields(blob) for blob in fresh]))
+        if begun is not None:
+            statements.append((insert(RunRow), [begun.model_dump()]))
         if ended is not None:
             # A run ends once, though two processes may find it dead at the same time.
             running = col(RunRow.id) == events[-1].run, col(RunRow.status) == "running"

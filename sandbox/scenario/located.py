@@ -72,6 +72,14 @@ def load(path: FilePath, shown: str | None = None) -> Located:
     return parse(text, name)
 
 
+def shown(path: FilePath) -> str:
+    """Return how errors call a file: relative to the current folder where it lies there."""
+    try:
+        return str(path.resolve().relative_to(FilePath.cwd()))
+    except ValueError:
+        return str(path)
+
+
 def parse(text: str, name: str) -> Located:
     """Read YAML from a text; see :func:`load`."""
     if found := _CONTROL.search(text):

@@ -37,7 +37,7 @@ def overlay(base: Located, upper: Located) -> Located:
 
 
 def _extended(folder: Path, content: Content, seen: tuple[str, ...]) -> Located:
-    document = located.load(folder / "scenario.yaml", shown=_shown(folder / "scenario.yaml"))
+    document = located.load(folder / "scenario.yaml", shown=located.shown(folder / "scenario.yaml"))
     if not isinstance(document.data, dict):
         raise ScenarioError([document.problem((), "a scenario is a map of keys")])
     name = scenario_id(folder)
@@ -62,13 +62,6 @@ def _extended(folder: Path, content: Content, seen: tuple[str, ...]) -> Located:
     for key in NOT_INHERITED:
         base.data.pop(key, None)
     return overlay(base, document)
-
-
-def _shown(path: Path) -> str:
-    try:
-        return str(path.resolve().relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
 
 
 def _part(document: Located, path: tuple[str, ...]) -> Located:

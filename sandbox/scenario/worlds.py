@@ -70,7 +70,7 @@ class WorldReader:
         elif isinstance(given[name], str):
             path = _localised(self._inside(given[name], place), lang)
             self._inside(str(Path(given[name]).with_name(path.name)), place)
-            data = located.load(path, shown=_shown(path))
+            data = located.load(path, shown=located.shown(path))
         else:
             size = len(place)
             places = {p[size:]: at for p, at in self._document.places.items() if p[:size] == place}
@@ -182,10 +182,3 @@ def _tree(top: Path) -> Iterator[tuple[str, Path]]:
 def _localised(path: Path, lang: str) -> Path:
     other = path.with_name(f"{path.stem}.{lang}{path.suffix}")
     return other if other.is_file() else path
-
-
-def _shown(path: Path) -> str:
-    try:
-        return str(path.resolve().relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)

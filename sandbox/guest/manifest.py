@@ -30,13 +30,27 @@ class Manifest:
         self.entries: dict[str, Entry] = {}
         """Path → inode, mode, size in bytes, mtime_ns, ctime_ns."""
         self.hashes: dict[str, str] = {}
-        """Path → SHA-256 in hex, of files seen to change."""
+        """Path → SHA-256 in hex, of files put there at the start or seen to change."""
 
-    def look(self) -> tuple[list[dict[str, Any]], int]:
-        """Look again and return the effects since the last look, and how many were dropped."""
+    def begin(self, hashes: dict[str, str]) -> None:
+        """Take what there is as the start.
+
+        Args:
+            hashes: Path → SHA-256 in hex, of the files put there.
+        """
+        self.entries = self.scan()
+        self.hashes = hashes
+
+    def scan(self) -> dict[str, Entry]:
+        """Return what the folders hold now."""
         now: dict[str, Entry] = {}
         for root in self.roots:
             _scan(root, now)
+        return now
+
+    def look(self) -> tuple[list[dict[str, Any]], int]:
+        """Look again and return the effects since the last look, and how many were dropped."""
+        now = self.scan()
         if now == self.entries:
             return [], 0
         changed = sorted(

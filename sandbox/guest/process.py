@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import _signal as signal  # the module above it loads enum, a fifth of the start-up time
 import os
-import select
 import time
 
+from sandbox.guest import seccomp, tracing
 from sandbox.guest.confine import AGENT_UID, as_guest, limit_resources
+from sandbox.guest.loop import READABLE, WRITABLE, Loop
 from sandbox.guest.toolkit import HOME, Completed
+from sandbox.guest.tracing import Tracing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from typing import Any
 
 OUTPUT_LIMIT = 64 * 1024
 """Bytes kept of each stream of a command: the first half and the last half."""
 GRACE_SECONDS = 0.05
 """How long output is still awaited after a command's end; what it left running may hold the pipe."""
+TRACER_SECONDS = 5.0
+"""How long the tracer may take to say how a command ended that has ended."""
+LEFT_RUNNING = 32
+"""Calls that may have left something running before the next command is refused."""
+AGENT = "agent"
+"""The name of the agent's uid in the container's /etc/passwd."""
 
 _ENVIRONMENT = {
     "HOME": HOME,
@@ -54,10 +62,66 @@ class Kept:
         return (bytes(self._head) + note + bytes(self._tail)).decode("utf-8", "replace")
 
 
+class Start:
+    """How commands are started: as whom, where, within which limits, traced or not."""
+
+    def __init__(self, limits: dict[str, Any]) -> None:
+        self.limits = limits
+        self.traced = bool(limits["traced"])
+        self._processors = sorted(os.sched_getaffinity(0)) if limits["cpus"] <= 1 else []
+
+    def become(
+        self, argv: Sequence[str], cwd: str, streams: tuple[int, int, int], log: int
+    ) -> None:
+        """Turn the forked child into the command; never returns.
+
+        Args:
+            argv: The program, as an absolute path, and its arguments.
+            cwd: The folder to start in.
+            streams: What becomes its standard input, output and error.
+            log: The guest's descriptor for the tracer's log.
+        """
+        try:
+            tracer = tracing.arguments(log, AGENT) if self.traced else []
+            os.setsid()
+            for target, descriptor in enumerate(streams):
+                os.dup2(descriptor, target, inheritable=True)
+            os.closerange(3, 1024)
+            for number in (signal.SIGPIPE, signal.SIGXFSZ):
+                signal.signal(number, signal.SIG_DFL)
+            if self._processors:
+                # one processor is what it gets; on one, tracer and traced also take turns faster
+                chosen = self._processors[os.urandom(1)[0] % len(self._processors)]
+                os.sched_setaffinity(0, {chosen})
+            limit_resources(self.limits)
+            # where memory runs out, the kernel is to take this before the guest
+            with open("/proc/self/oom_score_adj", "w") as file:
+                file.write("1000")
+            if not self.traced:
+                seccomp.refuse_tracing()
+            os.setgroups([])
+            os.setegid(AGENT_UID)
+            os.seteuid(AGENT_UID)
+            os.chdir(cwd)
+            if self.traced:  # the tracer keeps the guest's uid, and gives the command the agent's
+                os.seteuid(0)
+                os.setegid(0)
+            else:
+                os.seteuid(0)
+                os.setresgid(AGENT_UID, AGENT_UID, AGENT_UID)
+                os.setresuid(AGENT_UID, AGENT_UID, AGENT_UID)
+            command = [*tracer, *argv]
+            os.execve(command[0], command, _ENVIRONMENT)  # noqa: S606 - it is what the tool asked for
+        except (OSError, seccomp.FilterError) as error:
+            os.write(2, f"cannot start {argv[0]}: {error}\n".encode())
+        finally:
+            os._exit(127)
+
+
 class Child:
     """One started command and the guest's ends of its pipes."""
 
-    def __init__(self, argv: Sequence[str], cwd: str, limits: dict[str, int]) -> None:
+    def __init__(self, start: Start, argv: Sequence[str], cwd: str, log: int) -> None:
         opened: list[int] = []
         try:
             for _ in range(3):
@@ -69,7 +133,7 @@ class Child:
             raise
         stdin, ours_in, ours_out, stdout, ours_err, stderr = opened
         if self.pid == 0:
-            _become_agent(argv, cwd, limits, (stdin, stdout, stderr))
+            start.become(argv, cwd, (stdin, stdout, stderr), log)
         for descriptor in (stdin, stdout, stderr):
             os.close(descriptor)
         for descriptor in (ours_in, ours_out, ours_err):
@@ -77,7 +141,45 @@ class Child:
         self.stdin = ours_in
         self.outputs = {ours_out: Kept(OUTPUT_LIMIT), ours_err: Kept(OUTPUT_LIMIT)}
         self.stdout, self.stderr = self.outputs.values()
+        self.waiting = set(self.outputs)
+        """Descriptors whose end has not been seen."""
         self.code: int | None = None
+        self._data = b""
+
+    def watch(self, loop: Loop, data: bytes) -> None:
+        """Have its output collected and its standard input fed."""
+        self._loop, self._data = loop, data
+        for descriptor in self.outputs:
+            loop.watch(descriptor, READABLE, self._take)
+        self._give(self.stdin, 0)
+        if self.stdin >= 0:
+            loop.watch(self.stdin, WRITABLE, self._give)
+
+    def _take(self, descriptor: int, events: int) -> None:
+        try:
+            data = os.read(descriptor, 65536)
+        except BlockingIOError:
+            return
+        self.outputs[descriptor].add(data)
+        if not data:
+            self._loop.unwatch(descriptor)
+            self.waiting.discard(descriptor)
+
+    def _give(self, descriptor: int, events: int) -> None:
+        try:
+            self._data = self._data[os.write(descriptor, self._data) :] if self._data else b""
+        except BlockingIOError:
+            return
+        except BrokenPipeError:
+            self._data = b""
+        if not self._data:
+            self._end_input()
+
+    def _end_input(self) -> None:
+        if self.stdin >= 0:
+            self._loop.unwatch(self.stdin)
+            os.close(self.stdin)
+            self.stdin = -1
 
     def poll(self) -> int | None:
         """Return the exit code once it has ended, minus the number of a signal that ended it."""
@@ -87,7 +189,100 @@ class Child:
                 self.code = os.waitstatus_to_exitcode(status)
         return self.code
 
-    def end_all(self) -> None:
+    def collected(self, pid: int, status: int) -> None:
+        """Take note of a process that was waited for elsewhere."""
+        if pid == self.pid:
+            self.code = os.waitstatus_to_exitcode(status)
+
+    def close(self) -> None:
+        """Close the guest's ends of its pipes."""
+        for descriptor in self.outputs:
+            self._loop.unwatch(descriptor)
+            os.close(descriptor)
+        self._end_input()
+
+
+class Commands:
+    """Starts commands for tools, and keeps the record of what they do."""
+
+    def __init__(self, limits: dict[str, Any], loop: Loop) -> None:
+        self._start = Start(limits)
+        self._loop = loop
+        self._seconds = limits["command_seconds"]
+        self._tracings: list[Tracing] = []
+        self.call = ""
+        """Id of the call that is being served."""
+        self.lost = ""
+        """Why the record of this call's commands is not complete, if it is not."""
+
+    def __call__(self, argv: Sequence[str], stdin: str, timeout: float, cwd: str) -> Completed:
+        """Run one command to its end, or to its time-out."""
+        data = stdin.encode("utf-8", "surrogateescape")
+        with as_guest():
+            if len(self._tracings) >= LEFT_RUNNING:
+                reason = f"{LEFT_RUNNING} calls have left something running"
+                return Completed(127, "", f"cannot start {argv[0]}: {reason}", timed_out=False)
+            tracing = Tracing(self.call, cwd, self._loop) if self._start.traced else None
+            try:
+                program = _find(argv[0], cwd)
+                log = tracing.log if tracing else -1
+                child = Child(self._start, [program, *argv[1:]], cwd, log)
+            except OSError as error:
+                if tracing:
+                    tracing.close()
+                reason = os.strerror(error.errno or 0)
+                return Completed(127, "", f"cannot start {argv[0]}: {reason}", timed_out=False)
+            if tracing:
+                tracing.started(child.pid)
+                self._tracings.append(tracing)
+            try:
+                child.watch(self._loop, data)
+                timed_out = self._await(child, min(timeout, self._seconds))
+                if timed_out:
+                    self.end_all(child)
+                elif tracing and not self._recorded(tracing):
+                    if not tracing.begun:  # so the command did not begin either
+                        reason = child.stderr.text()[-300:]
+                        return Completed(
+                            127, "", f"cannot start {argv[0]}: {reason}", timed_out=False
+                        )
+                    self.lost = (
+                        f"the tracer ended before {argv[0]} did: {child.stderr.text()[-300:]}"
+                    )
+                    self.end_all(child)
+            finally:
+                child.close()
+        assert child.code is not None
+        return Completed(child.code, child.stdout.text(), child.stderr.text(), timed_out=timed_out)
+
+    def _await(self, child: Child, timeout: float) -> bool:
+        """Serve a command until it ends; return whether its time ran out first."""
+        deadline = time.monotonic() + timeout
+        ended_at = None
+        while child.waiting or child.poll() is None:
+            now = time.monotonic()
+            if now >= deadline:
+                return True
+            if ended_at is None and child.poll() is not None:
+                ended_at = now
+            if ended_at is not None and now - ended_at > GRACE_SECONDS:
+                return False
+            pause = 0.02 if ended_at is None and child.waiting else 0.001
+            self._loop.turn(min(pause, deadline - now))
+        return False
+
+    def _recorded(self, tracing: Tracing) -> bool:
+        """Wait until the log has caught up with the command; return whether it did."""
+        tracing.release()
+        deadline = time.monotonic() + TRACER_SECONDS
+        while not (tracing.seen_end or tracing.over):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            self._loop.turn(left)
+        return tracing.seen_end
+
+    def end_all(self, child: Child | None = None) -> None:
         """Kill and collect all processes but the guest: what left its session by setsid goes too.
 
         Sent by the guest itself: a process of the agent's uid could be killed by the agent before
@@ -99,119 +294,34 @@ class Child:
             os.kill(-1, signal.SIGKILL)
             while True:
                 pid, status = os.waitpid(-1, 0)
-                if pid == self.pid:
-                    self.code = os.waitstatus_to_exitcode(status)
+                if child:
+                    child.collected(pid, status)
         except (ProcessLookupError, ChildProcessError):  # none is left
             return
 
-    def close(self) -> None:
-        """Close the guest's ends of its pipes."""
-        for descriptor in (self.stdin, *self.outputs):
-            if descriptor >= 0:
-                os.close(descriptor)
+    def drain(self) -> list[dict[str, Any]]:
+        """Return what the tracers logged since the last time, each with the call that it belongs to."""
+        self._loop.turn(0)
+        found = [log for tracing in self._tracings if (log := tracing.drain())]
+        self._tracings = [tracing for tracing in self._tracings if not tracing.over]
+        return found
 
-    def feed(self, data: bytes) -> bytes:
-        """Write to its standard input; return what is left, having closed it at the end."""
-        try:
-            data = data[os.write(self.stdin, data) :] if data else data
-        except BlockingIOError:
-            return data
-        except BrokenPipeError:
-            data = b""
-        if not data:
-            os.close(self.stdin)
-            self.stdin = -1
-        return data
+    def caller(self, pid: int) -> str:
+        """Return the id of the call that started a process."""
+        found = (each.call for each in self._tracings if each.traces(pid))
+        return next(found, self.call)
 
 
-def _become_agent(
-    argv: Sequence[str], cwd: str, limits: dict[str, int], streams: tuple[int, int, int]
-) -> None:
-    """Turn the forked child into the command; never returns."""
-    try:
-        os.setsid()
-        for target, descriptor in enumerate(streams):
-            os.dup2(descriptor, target, inheritable=True)
-        os.closerange(3, 1024)
-        for number in (signal.SIGPIPE, signal.SIGXFSZ):
-            signal.signal(number, signal.SIG_DFL)
-        limit_resources(limits)
-        # where memory runs out, the kernel is to take this before the guest
-        with open("/proc/self/oom_score_adj", "w") as file:
-            file.write("1000")
-        os.setgroups([])
-        os.setresgid(AGENT_UID, AGENT_UID, AGENT_UID)
-        os.setresuid(AGENT_UID, AGENT_UID, AGENT_UID)
-        os.chdir(cwd)
-        os.execvpe(argv[0], list(argv), _ENVIRONMENT)  # noqa: S606 - it is what the tool asked for
-    except OSError as error:
-        os.write(2, f"cannot start {argv[0]}: {os.strerror(error.errno or 0)}\n".encode())
-    finally:
-        os._exit(127)
+def _find(name: str, cwd: str) -> str:
+    """Return the path of a program, as ``execvp`` would find it.
 
-
-class Commands:
-    """Starts commands for tools; ends the whole container when the engine goes away meanwhile."""
-
-    def __init__(self, limits: dict[str, Any], control: int, gone: Callable[[], None]) -> None:
-        self._limits = limits
-        self._control = control
-        self._gone = gone
-
-    def __call__(self, argv: Sequence[str], stdin: str, timeout: float, cwd: str) -> Completed:
-        """Run one command to its end, or to its time-out."""
-        timeout = min(timeout, self._limits["command_seconds"])
-        with as_guest():
-            try:
-                child = Child(argv, cwd, self._limits)
-            except OSError as error:
-                reason = os.strerror(error.errno or 0)
-                return Completed(127, "", f"cannot start {argv[0]}: {reason}", timed_out=False)
-            try:
-                timed_out = self._watch(child, stdin.encode("utf-8", "surrogateescape"), timeout)
-                if timed_out:
-                    child.end_all()
-            finally:
-                child.close()
-        assert child.code is not None
-        return Completed(child.code, child.stdout.text(), child.stderr.text(), timed_out=timed_out)
-
-    def _watch(self, child: Child, data: bytes, timeout: float) -> bool:
-        """Feed and drain a command until it ends; return whether its time ran out first."""
-        poll = select.poll()
-        poll.register(self._control, select.POLLIN)
-        for descriptor in child.outputs:
-            poll.register(descriptor, select.POLLIN)
-        if child.feed(data):
-            poll.register(child.stdin, select.POLLOUT)
-        deadline = time.monotonic() + timeout
-        waiting, ended_at = set(child.outputs), None
-        while waiting or child.poll() is None:
-            now = time.monotonic()
-            if now >= deadline:
-                return True
-            if ended_at is None and child.poll() is not None:
-                ended_at = now
-            if ended_at is not None and now - ended_at > GRACE_SECONDS:
-                return False
-            pause = 0.02 if ended_at is None and waiting else 0.001
-            for descriptor, _ in poll.poll(min(pause, deadline - now) * 1000):
-                if descriptor == self._control:
-                    self._gone()  # the engine sends nothing during a call: it has hung up
-                elif descriptor == child.stdin:
-                    data = child.feed(data)
-                    if not data:
-                        poll.unregister(descriptor)
-                elif not _drain(child.outputs[descriptor], descriptor):
-                    poll.unregister(descriptor)
-                    waiting.discard(descriptor)
-        return False
-
-
-def _drain(kept: Kept, descriptor: int) -> bool:
-    try:
-        data = os.read(descriptor, 65536)
-    except BlockingIOError:
-        return True
-    kept.add(data)
-    return bool(data)
+    Raises:
+        OSError: There is none that may be executed.
+    """
+    if "/" in name:
+        return os.path.join(cwd, name)
+    for folder in _ENVIRONMENT["PATH"].split(":"):
+        path = f"{folder}/{name}"
+        if os.access(path, os.X_OK):
+            return path
+    raise FileNotFoundError(2, "not found")

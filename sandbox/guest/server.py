@@ -15,10 +15,13 @@ import sys
 import time
 from binascii import a2b_base64, b2a_base64
 
-from sandbox.guest import arguments, codec, confine
+from sandbox.guest import arguments, codec, confine, tracing
+from sandbox.guest.loop import READABLE, Loop
 from sandbox.guest.manifest import Manifest
 from sandbox.guest.patch import diff
 from sandbox.guest.process import Commands
+from sandbox.guest.reads import Reads
+from sandbox.guest.seccomp import Denials
 from sandbox.guest.toolkit import HOME, ToolError, World
 
 TYPE_CHECKING = False
@@ -44,6 +47,9 @@ class Guest:
     """One world and the tools that act on it."""
 
     def __init__(self, plan: dict[str, Any], control: int, gone: Callable[[], NoReturn]) -> None:
+        self.requests: list[dict[str, Any] | None] = []
+        """What was asked and is not yet answered; None where it was no message."""
+        self.loop = Loop(control, self._take, gone)
         self._specs: dict[str, dict[str, Any]] = {spec["name"]: spec for spec in plan["tools"]}
         self._functions: dict[str, Callable[..., Any]] = {}
         for name in self._specs:
@@ -51,16 +57,26 @@ class Guest:
             self._functions[name] = getattr(sys.modules[f"toolkits.{toolkit}"], function)
         self._sections: dict[str, Any] = {}
         self._before: dict[str, bytes] = {}
-        commands = Commands(plan["limits"], control, gone)
+        limits = plan["limits"]
+        if limits["traced"] and not os.access(tracing.STRACE, os.X_OK):
+            raise confine.ConfinementError(
+                f"there is no {tracing.STRACE} in the container to record effects with"
+            )
+        self._commands = Commands(limits, self.loop)
+        self._background = plan["background"]
         self._world = World(
             self._sections,
             now=plan["now"],
             lang=plan["lang"],
-            runner=commands,
+            runner=self._commands,
             remember=self._remember,
         )
         self._manifest = Manifest(ROOTS)
-        self.audit = confine.set_up(plan["confine"])
+        self._reads = Reads(ROOTS)
+        self.audit, listener = confine.set_up({**plan["confine"], "traced": limits["traced"]})
+        self._denials = Denials(listener, self._commands.caller)
+        if listener >= 0:
+            self.loop.watch(listener, READABLE, self._denials.serve)
         self.methods: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "initialize": self._initialize,
             "ping": lambda params: {},
@@ -70,7 +86,17 @@ class Guest:
             "sandbox/put": self._put,
             "sandbox/get": self._get,
             "sandbox/snapshot": self._snapshot,
+            "sandbox/settle": self._settle,
         }
+
+    def _take(self, line: bytes) -> None:
+        self.requests.append(_message(line))
+
+    def next_request(self) -> dict[str, Any] | None:
+        """Return the next message of the engine, once there is one."""
+        while not self.requests:
+            self.loop.turn()
+        return self.requests.pop(0)
 
     def _initialize(self, params: dict[str, Any]) -> dict[str, Any]:
         return {
@@ -97,7 +123,8 @@ class Guest:
         self._sections.update(params["sections"])
         for path, text in params["files"].items():
             self._write(path, a2b_base64(text))
-        self._manifest.look()
+        hashes = params["hashes"]
+        self._manifest.begin({self._world.path(path): hashes[path] for path in hashes})
         return {}
 
     def _put(self, params: dict[str, Any]) -> dict[str, Any]:
@@ -120,8 +147,7 @@ class Guest:
     def _snapshot(self, params: dict[str, Any]) -> dict[str, Any]:
         """Return all sections, and the agent's text files within a limit of bytes."""
         left, files = params["limit"], {}
-        self._manifest.look()
-        for path in sorted(self._manifest.entries):
+        for path in sorted(self._manifest.scan()):
             if not path.startswith(HOME + "/"):
                 continue
             try:
@@ -139,14 +165,24 @@ class Guest:
         if name not in self._specs:
             raise Refused(-32602, f"unknown tool: {name}")
         started = time.perf_counter()
+        meta = params.get("_meta", {})
+        self._commands.call, self._commands.lost = meta.get("call", ""), ""
         if wrong := arguments.problems(self._specs[name]["parameters"], given):
             text, status, fault = "invalid arguments: " + "; ".join(wrong), "invalid", None
         else:
-            self._world.agent = params.get("_meta", {}).get("agent", "")
+            self._world.agent = meta.get("agent", "")
             text, status, fault = self._perform(self._functions[name], given)
+        if self._background == "stop":
+            self._commands.end_all()
         effects, dropped, spoiled = self._effects()
         if spoiled:
             text, status, fault = spoiled
+        if self._commands.lost:
+            text, status, fault = (
+                "what the call did could not be recorded",
+                "fault",
+                self._commands.lost,
+            )
         seconds = time.perf_counter() - started
         return {
             "content": [{"type": "text", "text": text}],
@@ -156,15 +192,33 @@ class Guest:
                 "fault": fault,
                 "effects": effects,
                 "dropped": dropped,
+                **self._recorded(),
                 "seconds": round(seconds, 6),
             },
         }
+
+    def _recorded(self) -> dict[str, Any]:
+        """Return what tracers and filter have recorded since the last time."""
+        denials, more = self._denials.drain()
+        return {
+            "logs": self._commands.drain(),
+            "denials": denials,
+            "denials_dropped": more,
+            "lost": self._commands.lost,
+        }
+
+    def _settle(self, params: dict[str, Any]) -> dict[str, Any]:
+        """End what the calls left running, and return what it did since the last call."""
+        self._commands.call = ""
+        self._commands.end_all()
+        effects, dropped, _ = self._effects()
+        return {"effects": effects, "dropped": dropped, **self._recorded()}
 
     def _perform(
         self, function: Callable[..., Any], given: dict[str, Any]
     ) -> tuple[str, str, str | None]:
         try:
-            with confine.as_agent():
+            with confine.as_agent(), self._reads:
                 value = function(self._world, **given)
             text = value if isinstance(value, str) else _json(value)
         except ToolError as error:
@@ -203,7 +257,7 @@ class Guest:
         self._before.clear()
         files, dropped = self._manifest.look()
         _reap()
-        return effects + files, dropped, spoiled
+        return effects + self._reads.drain(self._manifest.entries) + files, dropped, spoiled
 
 
 def _json(value: Any) -> str:
@@ -287,28 +341,33 @@ def serve(plan: dict[str, Any]) -> None:
     def gone() -> NoReturn:
         os._exit(0)
 
-    with os.fdopen(control, "rb", closefd=False) as lines:
-        try:
-            guest = Guest(plan, control, gone)
-        except Exception as error:  # noqa: BLE001 - whatever keeps it from serving is the answer
-            refusal = {"code": -32000, "message": f"{type(error).__name__}: {error}"}
-            _send(out, {"jsonrpc": "2.0", "id": 0, "error": refusal})
-            return
-        _send(out, {"jsonrpc": "2.0", "id": 0, "result": {"audit": guest.audit}})
-        for line in lines:
-            reply = _answer(guest, line)
-            if reply is not None:
-                _send(out, reply)
-
-
-def _answer(guest: Guest, line: bytes) -> dict[str, Any] | None:
     try:
-        request = codec.loads(line.decode())
-        method, params = request["method"], request.get("params") or {}
+        guest = Guest(plan, control, gone)
+    except Exception as error:  # noqa: BLE001 - whatever keeps it from serving is the answer
+        refusal = {"code": -32000, "message": f"{type(error).__name__}: {error}"}
+        _send(out, {"jsonrpc": "2.0", "id": 0, "error": refusal})
+        return
+    _send(out, {"jsonrpc": "2.0", "id": 0, "result": {"audit": guest.audit}})
+    while True:
+        reply = _answer(guest, guest.next_request())
+        if reply is not None:
+            _send(out, reply)
+
+
+def _message(line: bytes) -> dict[str, Any] | None:
+    try:
+        message: dict[str, Any] = codec.loads(line.decode())
+        return message if isinstance(message["method"], str) else None
     except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _answer(guest: Guest, request: dict[str, Any] | None) -> dict[str, Any] | None:
+    if request is None:
         return {"jsonrpc": "2.0", "id": None, "error": {"code": -32700, "message": "parse error"}}
     if "id" not in request:
         return None
+    method, params = request["method"], request.get("params") or {}
     reply: dict[str, Any] = {"jsonrpc": "2.0", "id": request["id"]}
     try:
         if method not in guest.methods:

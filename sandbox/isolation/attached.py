@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from sandbox.errors import GuestTimeout, IsolationError
 from sandbox.isolation.base import Audit, CallResult
 from sandbox.isolation.channel import MEMORY_NOTE, Channel
+from sandbox.isolation.record import Deeds, Late
 from sandbox.isolation.wire import SocketWire
 
 T = TypeVar("T")
@@ -24,12 +25,22 @@ class AttachedContainer(ABC):
         self.audit = audit
 
     async def call(
-        self, tool: str, arguments: Mapping[str, Any], *, agent: str, timeout: float
+        self,
+        tool: str,
+        arguments: Mapping[str, Any],
+        *,
+        agent: str,
+        timeout: float,
+        call: str = "",
     ) -> CallResult:
         """Execute one tool call inside."""
         return await self._guarded(
-            self._channel.call(tool, arguments, agent=agent, timeout=timeout)
+            self._channel.call(tool, arguments, agent=agent, timeout=timeout, call=call)
         )
+
+    async def settle(self) -> tuple[Deeds, tuple[Late, ...]]:
+        """End what calls left running; return what was done since the last call."""
+        return await self._guarded(self._channel.settle())
 
     async def copy_in(self, path: str, data: bytes) -> None:
         """Write a file below the agent's folder."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
+from sandbox.isolation.record import Deeds, Late
 from sandbox.scenario.toolkits import Toolkit
 
 MIB = 1024 * 1024
@@ -56,6 +57,10 @@ class ContainerSpec:
     bounds: Bounds = field(default_factory=Bounds)
     call_seconds: float = 60.0
     """Most that one call may take; commands get a little less, so that a slow one ends as such."""
+    background: Literal["keep", "stop"] = "keep"
+    """What happens at the end of a call to processes that it left running."""
+    traced: bool = True
+    """Whether processes, files and connections of commands are recorded by a tracer."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +73,15 @@ class CallResult:
     effects: tuple[dict[str, Any], ...]
     """What the call really did; see ``docs/events.md``."""
     dropped: int
-    """Effects beyond the limit of one call."""
+    """Effects beyond the limits of one call."""
     seconds: float
     """Time inside the guest."""
     fault: str | None = None
-    """End of the tool's traceback."""
+    """End of the tool's traceback, or why the record of its effects is not complete."""
+    recorded: Mapping[str, str] = field(default_factory=dict)
+    """Source of effects → whether its record is complete."""
+    late: tuple[Late, ...] = ()
+    """What earlier calls did since the last result."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +106,13 @@ class Container(Protocol):
     audit: Audit
 
     async def call(
-        self, tool: str, arguments: Mapping[str, Any], *, agent: str, timeout: float
+        self,
+        tool: str,
+        arguments: Mapping[str, Any],
+        *,
+        agent: str,
+        timeout: float,
+        call: str = "",
     ) -> CallResult:
         """Execute one tool call inside.
 
@@ -106,6 +121,7 @@ class Container(Protocol):
             arguments: As the model gave them; the guest checks them.
             agent: Who calls.
             timeout: Seconds; after them the container is closed.
+            call: Id of the call, unique in the run: what it still does later is put to it.
 
         Raises:
             GuestTimeout: It did not come back in time.
@@ -119,6 +135,13 @@ class Container(Protocol):
 
     async def copy_out(self, path: str, limit: int) -> bytes:
         """Return a regular file below the agent's folder; links and devices are refused."""
+        ...
+
+    async def settle(self) -> tuple[Deeds, tuple[Late, ...]]:
+        """End what calls left running; return what was done since the last call.
+
+        What no tracer can put to a call (files that changed, the world) comes first.
+        """
         ...
 
     async def snapshot(self, limit: int) -> tuple[dict[str, Any], dict[str, str]]:

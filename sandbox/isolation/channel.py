@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -11,6 +12,7 @@ from typing import Any, Protocol
 from sandbox.errors import GuestTimeout, IsolationError
 from sandbox.isolation import payload
 from sandbox.isolation.base import CallResult, ContainerSpec
+from sandbox.isolation.record import Deeds, Late, Record
 
 LINE_LIMIT = 64 * 1024 * 1024
 """Bytes of one message from a guest; a longer one breaks the container."""
@@ -23,7 +25,6 @@ MEMORY_NOTE = " (the kernel ended a process for want of memory)"
 
 
 STATUSES = ("ok", "error", "invalid", "fault")
-EFFECT_KEYS = ("kind", "action", "target", "status", "source")
 
 
 class Wire(Protocol):
@@ -46,6 +47,7 @@ class Channel:
         self._next = 0
         self._lock = asyncio.Lock()
         self._broken: str | None = None
+        self._record = Record(traced=False, denials=False)
 
     async def start(self, spec: ContainerSpec, confine: dict[str, Any]) -> dict[str, Any]:
         """Send code and world; return what the guest found to be in force.
@@ -65,12 +67,15 @@ class Channel:
                         f"the guest refuses to serve: {answer['error']['message']}"
                     )
                 files = {n: base64.b64encode(data).decode() for n, data in spec.files.items()}
-                await self._request("sandbox/load", {"sections": spec.sections, "files": files})
+                hashes = {n: hashlib.sha256(data).hexdigest() for n, data in spec.files.items()}
+                world = {"sections": spec.sections, "files": files, "hashes": hashes}
+                await self._request("sandbox/load", world)
         except TimeoutError as error:
             raise IsolationError(f"the guest did not start within {START_SECONDS:.0f} s") from error
         except (OSError, EOFError, ValueError) as error:
             raise IsolationError(f"the channel to the guest broke: {error}") from error
         audit: dict[str, Any] = answer["result"]["audit"]
+        self._record = Record(traced=spec.traced, denials=audit["denials"] == "recorded")
         return audit
 
     @property
@@ -79,16 +84,51 @@ class Channel:
         return self._broken is not None
 
     async def call(
-        self, tool: str, arguments: Mapping[str, Any], *, agent: str, timeout: float
+        self,
+        tool: str,
+        arguments: Mapping[str, Any],
+        *,
+        agent: str,
+        timeout: float,
+        call: str,
     ) -> CallResult:
         """Execute one tool call; see :meth:`sandbox.isolation.base.Container.call`."""
-        params = {"name": tool, "arguments": arguments, "_meta": {"agent": agent}}
+        meta = {"agent": agent, "call": call}
+        params = {"name": tool, "arguments": arguments, "_meta": meta}
         answer = await self._bounded("tools/call", params, timeout)
         try:
-            return _result(answer)
+            return self._result(call, answer)
         except (KeyError, IndexError, TypeError, ValueError) as error:
             self._broken = "the guest sent what is no result of a call"
             raise IsolationError(self._broken) from error
+
+    async def settle(self) -> tuple[Deeds, tuple[Late, ...]]:
+        """End what calls left running; return what was done since the last call."""
+        answer = await self._bounded("sandbox/settle", {}, START_SECONDS)
+        try:
+            return self._record.of("", answer)
+        except (KeyError, TypeError, ValueError) as error:
+            self._broken = "the guest sent what is no record"
+            raise IsolationError(self._broken) from error
+
+    def _result(self, call: str, answer: dict[str, Any]) -> CallResult:
+        """Return a call's result; a tool shares the guest's process, so its shape is not taken on trust."""
+        meta = answer["_meta"]
+        deeds, late = self._record.of(call, meta)
+        made = CallResult(
+            text=answer["content"][0]["text"],
+            status=meta["status"],
+            effects=deeds.effects,
+            dropped=deeds.dropped,
+            seconds=float(meta["seconds"]),
+            fault=meta["fault"],
+            recorded=deeds.recorded,
+            late=late,
+        )
+        texts = (made.text, made.fault or "")
+        if made.status not in STATUSES or not all(isinstance(text, str) for text in texts):
+            raise ValueError("not the result of a call")
+        return made
 
     async def put(self, path: str, data: bytes) -> None:
         """Write a file below the agent's folder."""
@@ -152,20 +192,3 @@ class Channel:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
-
-
-def _result(answer: dict[str, Any]) -> CallResult:
-    """Return a call's result; a tool shares the guest's process, so its shape is not taken on trust."""
-    meta = answer["_meta"]
-    made = CallResult(
-        text=answer["content"][0]["text"],
-        status=meta["status"],
-        effects=tuple(meta["effects"]),
-        dropped=int(meta["dropped"]),
-        seconds=float(meta["seconds"]),
-        fault=meta["fault"],
-    )
-    texts = (made.text, made.fault or "", *(e[key] for e in made.effects for key in EFFECT_KEYS))
-    if made.status not in STATUSES or not all(isinstance(text, str) for text in texts):
-        raise ValueError("not the result of a call")
-    return made

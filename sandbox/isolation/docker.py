@@ -7,6 +7,7 @@ engine's client goes away the guest sees its stdin end, exits, and the engine re
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
 import time
@@ -15,6 +16,7 @@ from typing import Any
 
 from sandbox.errors import IsolationError
 from sandbox.guest.confine import AGENT_UID, CAPABILITIES
+from sandbox.guest.process import LEFT_RUNNING
 from sandbox.isolation import payload
 from sandbox.isolation.attached import AttachedContainer
 from sandbox.isolation.base import Audit, Bounds, ContainerSpec
@@ -26,7 +28,13 @@ IMAGE = "agent-risk-sandbox:latest"
 LABEL = "org.agent-risk-sandbox"
 API_SECONDS = 60
 """Time for one request to the engine."""
-_GUEST_PROCESSES = 8  # the guest's own, beside those of the agent
+_GUEST_PROCESSES = 8 + LEFT_RUNNING  # the guest's own and its tracers, beside those of the agent
+
+
+SECCOMP_PROFILE = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": list[Any]()}
+"""The engine's own filter leaves all to the guest's, which refuses what the engine's default does and
+more, and keeps a record of it: a refusal here would hide the attempt. A guest that cannot install
+its filter does not serve."""
 
 
 class Docker:
@@ -164,7 +172,8 @@ def host_config(bounds: Bounds, runtime: str | None) -> dict[str, Any]:
         "tmpfs": {"/work": tmpfs, "/tmp": tmpfs, "/dev/mqueue": "ro,size=4k,mode=0555"},
         "cap_drop": ["ALL"],
         "cap_add": [name.removeprefix("CAP_") for name in CAPABILITIES],
-        "security_opt": ["no-new-privileges:true"],
+        "security_opt": ["no-new-privileges:true", f"seccomp={json.dumps(SECCOMP_PROFILE)}"],
+        "dns": ["127.0.0.1"],  # not the host's: nothing answers there, and what is asked is seen
         "ipc_mode": "none",  # without /dev/shm, a third place to write in that nothing watches
         "pids_limit": bounds.processes + _GUEST_PROCESSES,
         "mem_limit": bounds.memory_bytes,

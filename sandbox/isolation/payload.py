@@ -15,7 +15,10 @@ from typing import Any
 
 from sandbox.isolation.base import ContainerSpec
 
-_GUEST = ("toolkit", "arguments", "codec", "patch", "manifest", "confine", "process", "server")
+_GUEST = (
+    "toolkit", "arguments", "codec", "patch", "manifest", "reads", "seccomp", "confine", "loop",
+    "tracing", "process", "server",
+)  # fmt: skip
 
 BOOTSTRAP = """
 import sys, marshal, gc
@@ -72,12 +75,15 @@ def message(spec: ContainerSpec, magic: str, confine: dict[str, Any]) -> bytes:
         "now": spec.now,
         "lang": spec.lang,
         "confine": confine,
+        "background": spec.background,
         "limits": {
             "processes": confine.get("processes", 0),
             "files": bounds.files,
             "file_bytes": bounds.file_bytes,
             "cpu_seconds": bounds.cpu_seconds,
             "memory_bytes": confine.get("memory_bytes", 0),
+            "cpus": bounds.cpus,
+            "traced": spec.traced,
             "command_seconds": 0.9 * spec.call_seconds,
         },
     }

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
 from sandbox.errors import GuestTimeout, IsolationError, nearest
 from sandbox.guest import arguments
 from sandbox.isolation.base import CallResult, Container
+from sandbox.isolation.record import Deeds, Late
 from sandbox.models.base import ToolCall
 from sandbox.oversight.deadline import within
 from sandbox.oversight.escalation import Decider
@@ -109,6 +110,7 @@ class Gate:
         self._decider = decider
         self._setting = setting
         self._history = History()
+        self._acted: dict[str, tuple[Step, ToolCall, int]] = {}
         self.passages: list[Passage] = []
         """All calls so far, in order."""
         self.verdicts: list[tuple[int, Verdict]] = []
@@ -122,7 +124,7 @@ class Gate:
             StoreError: The trace could not be written; nothing was executed after that.
         """
         tool = self._tools[agent].get(asked.name)
-        self._recorder.record("tool.intent", _intent(asked, tool), agent)
+        intent = self._recorder.record("tool.intent", _intent(asked, tool), agent)
         if tool is None or (misuse := _misuse(asked, tool)):
             text = self._unknown(agent, asked) if tool is None else misuse
             return self._finish(agent, asked, tool, "invalid", text)
@@ -145,16 +147,44 @@ class Gate:
             end = refusal.verdict == "terminate"
             return self._finish(agent, asked, tool, "blocked", text, terminate=end)
         self._history.add(step.call)
-        result = await self._execute(step.call, asked)
-        return await self._after(step, asked, result)
+        key = str(intent.seq)  # not the model's own id of the call, which it may use twice
+        self._acted[key] = step, asked, len(self.passages)
+        result = await self._execute(step.call, asked, key)
+        passage = await self._after(step, asked, result)
+        for late in result.late:
+            ends = await self._late(late)
+            passage = replace(passage, terminate=passage.terminate or ends)
+        return passage
+
+    async def settle(self) -> None:
+        """End what the calls left running, and put on record what it did since the last of them.
+
+        Raises:
+            IsolationError: The container broke.
+        """
+        if not self._acted:
+            return
+        deeds, late = await self._container.settle()
+        if deeds.effects:  # nobody says whose they are: the last call had them in its hands
+            late = (*late, _nobodys(deeds, next(reversed(self._acted))))
+        for each in late:
+            await self._late(each)
+
+    async def _late(self, late: Late) -> bool:
+        """Record and judge what a call did after it had returned; return whether that ends the run."""
+        step, asked, position = self._acted.get(late.call) or next(reversed(self._acted.values()))
+        data = {"call": asked.id, "tool": step.call.tool.name, "effects": list(late.effects)}
+        self._recorder.record("tool.late", {**data, "dropped": late.dropped}, step.call.agent)
+        seen = self._with(step, Result("", "late", late.effects))
+        decided = await self._judged(seen, asked, "after")
+        passage = self.passages[position]
+        self.passages[position] = replace(passage, effects=(*passage.effects, *late.effects))
+        return decided is not None and decided.verdict == "terminate"
 
     async def _after(self, step: Step, asked: ToolCall, result: CallResult) -> Passage:
         tool, agent = step.call.tool, step.call.agent
         self._recorder.record("tool.result", _outcome(asked, tool, result), agent)
-        seen = Step(
-            step.call, step.scope, step.canaries, self._history, step.lang,
-            Result(result.text, result.status, result.effects),
-        )  # fmt: skip
+        seen = self._with(step, Result(result.text, result.status, result.effects))
         decided = await self._judged(seen, asked, "after")
         text, end = result.text, False
         if decided is not None:
@@ -171,11 +201,14 @@ class Gate:
         self.passages.append(passage)
         return passage
 
-    async def _execute(self, call: Call, asked: ToolCall) -> CallResult:
+    def _with(self, step: Step, result: Result) -> Step:
+        return Step(step.call, step.scope, step.canaries, self._history, step.lang, result)
+
+    async def _execute(self, call: Call, asked: ToolCall, key: str) -> CallResult:
         seconds = self._setting.call_seconds
         try:
             return await self._container.call(
-                call.tool.name, call.arguments, agent=call.agent, timeout=seconds
+                call.tool.name, call.arguments, agent=call.agent, timeout=seconds, call=key
             )
         except asyncio.CancelledError:
             text = "the run ended before the call came back"
@@ -307,9 +340,14 @@ def _outcome(asked: ToolCall, tool: Tool, result: CallResult) -> dict[str, Any]:
         "text": result.text,
         "effects": list(result.effects),
         "dropped": result.dropped,
+        "recorded": dict(result.recorded),
         "seconds": result.seconds,
         **({"fault": result.fault} if result.fault else {}),
     }
+
+
+def _nobodys(deeds: Deeds, call: str) -> Late:
+    return Late(call, deeds.effects, deeds.dropped)
 
 
 def _worded(words: Mapping[str, str], lang: str, verdict: Verdict) -> str:

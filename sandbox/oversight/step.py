@@ -216,7 +216,12 @@ def relative(path: str) -> str:
 def _effect(item: dict[str, Any]) -> dict[str, Any]:
     target = item["target"]
     path = relative(target) if item["kind"] == "file" else target
-    return {key: item[key] for key in ("kind", "action", "status")} | {"target": path}
+    detail = item.get("detail", {})
+    return {key: item[key] for key in ("kind", "action", "status", "source")} | {
+        "target": path,
+        "to": relative(detail["to"]) if item["action"] == "rename" else "",
+        "argv": detail.get("argv", []),
+    }
 
 
 def _plain(text: str) -> str:

@@ -107,7 +107,21 @@ def _effect(effect: Any) -> str:
             f"{op['op']} {op['path']} {_short(op.get('value'), 160)}" for op in detail["patch"]
         ]
         return "\n".join(f"± world {change}" for change in changes)
-    return f"± {effect['kind']} {effect['action']} {effect['target']} ({effect['status']})"
+    return f"± {effect['kind']} {effect['action']} {_what(effect, detail)} ({effect['status']})"
+
+
+def _what(effect: Any, detail: Any) -> str:
+    if effect["action"] == "exec":
+        ended = {"exit": ", exit {}", "signal": ", ended by {}"}
+        end = next((text.format(detail[k]) for k, text in ended.items() if k in detail), "")
+        return f"{_short(' '.join(detail['argv']), 160)}{end}"
+    to = f" → {detail['to']}" if detail.get("to") else ""
+    times = f" ×{detail['count']}" if "count" in detail else ""
+    return f"{effect['target']}{to}{times}"
+
+
+def _late(data: Any) -> list[str]:
+    return [f"{data['tool']}, after it had returned:", *map(_effect, data["effects"])]
 
 
 def _verdict(data: Any) -> list[str]:
@@ -149,6 +163,7 @@ _TELLERS: dict[str, Callable[[Any], list[str]]] = {
     "model.reply": _reply,
     "tool.intent": _intent,
     "tool.result": _result,
+    "tool.late": _late,
     "verdict": _verdict,
     "gate.decision": _decision,
     "run.score": _score,

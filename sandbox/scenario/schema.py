@@ -53,6 +53,8 @@ class World(BaseModel):
     """Date and time of the world, ISO 8601."""
     files: str | dict[str, str] = {}
     """Folder copied to the agent's own, or a map from path to text."""
+    background: Literal["keep", "stop"] = "keep"
+    """What happens at the end of a call to processes that it left running."""
     canaries: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], Kind] = {}
     """Name → kind of the decoy values made for each run."""
 

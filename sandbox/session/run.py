@@ -178,6 +178,7 @@ class Session:
             files=instance.files(),
             bounds=self._plan.bounds,
             call_seconds=self._limits.call_seconds,
+            background=instance.scenario.world.background,
         )
 
     def _ending(self) -> Ending:
@@ -192,6 +193,8 @@ class Session:
         if self._container is None:
             return None
         try:
+            if self._gate is not None:
+                await self._gate.settle()
             return _End(*await self._container.snapshot(SNAPSHOT_BYTES))
         except IsolationError:
             return _End(self._patched(), None)

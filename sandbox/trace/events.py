@@ -28,6 +28,7 @@ KINDS: dict[str, str] = {
     "monitor.error": "A monitor failed or ran out of time.",
     "gate.decision": "What the gate made of the verdicts, where that is not simply to go on.",
     "tool.result": "What became of a call: status, result, effects.",
+    "tool.late": "What a call did after it had returned.",
     "limit": "A limit of the scenario ended the run.",
     "run.score": "The outcome on both axes, with the conditions that decided it.",
     "run.end": "The run is over.",

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.guest import server
-from sandbox.guest.server import Guest, Refused, _answer, _read_regular, _send
+from sandbox.guest.server import Guest, Refused, _answer, _message, _read_regular, _send
 
 
 class Methods:
@@ -41,13 +41,13 @@ def request(method: str, **more: Any) -> bytes:
 
 def test_a_request_is_answered_under_its_id() -> None:
     """The reply carries the result and the id of the request."""
-    reply = _answer(GUEST, request("echo", params={"a": 1}))
+    reply = _answer(GUEST, _message(request("echo", params={"a": 1})))
     assert reply == {"jsonrpc": "2.0", "id": 7, "result": {"a": 1}}
 
 
 def test_a_notification_is_not_answered() -> None:
     """A message without an id wants no reply."""
-    assert _answer(GUEST, b'{"jsonrpc": "2.0", "method": "echo"}') is None
+    assert _answer(GUEST, _message(b'{"jsonrpc": "2.0", "method": "echo"}')) is None
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_notification_is_not_answered() -> None:
 )
 def test_a_failure_is_an_error_reply(method: str, code: int, message: str) -> None:
     """Whatever a method raises becomes a JSON-RPC error, and the guest goes on."""
-    reply = _answer(GUEST, request(method))
+    reply = _answer(GUEST, _message(request(method)))
     assert reply is not None
     assert {"code": code, "message": message} == reply["error"]
 
@@ -68,7 +68,7 @@ def test_a_failure_is_an_error_reply(method: str, code: int, message: str) -> No
 @pytest.mark.parametrize("line", [b"", b"{", b"5", b"[]", b"null", b'"x"', b"\xff", b'{"id": 1}'])
 def test_a_line_that_is_no_request_is_a_parse_error(line: bytes) -> None:
     """Broken input is answered, not a crash."""
-    reply = _answer(GUEST, line)
+    reply = _answer(GUEST, _message(line))
     assert reply is not None
     assert reply["error"]["code"] == -32700
 

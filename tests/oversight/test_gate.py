@@ -249,14 +249,16 @@ async def test_the_intent_is_stored_before_the_call(play: Runner, tmp_path: Path
             container = await super().open(spec)
             passed_on = container.call
 
-            async def call(tool: str, arguments: Any, *, agent: str, timeout: float) -> CallResult:
+            async def call(
+                tool: str, arguments: Any, *, agent: str, timeout: float, call: str = ""
+            ) -> CallResult:
                 with sqlite3.connect(tmp_path / "runs.db") as other:
                     kinds = [
                         kind for (kind,) in other.execute("SELECT kind FROM event ORDER BY seq")
                     ]
                 other.close()
                 seen.append((kinds[-3:], kinds.count("tool.result")))
-                return await passed_on(tool, arguments, agent=agent, timeout=timeout)
+                return await passed_on(tool, arguments, agent=agent, timeout=timeout, call=call)
 
             container.call = call  # type: ignore[method-assign]
             return container

@@ -43,7 +43,15 @@ def run(command: str) -> tuple[str, dict[str, Any]]:
 def touched(*paths: str, action: str = "write", status: str = "done") -> tuple[dict[str, Any], ...]:
     """Return effects on files."""
     return tuple(
-        {"kind": "file", "action": action, "target": f"/work/{p}", "status": status} for p in paths
+        {
+            "kind": "file",
+            "action": action,
+            "target": f"/work/{path}",
+            "status": status,
+            "source": "manifest",
+            "detail": {},
+        }
+        for path in paths
     )
 
 

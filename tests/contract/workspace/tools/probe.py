@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 
 from sandbox.guest.toolkit import ToolError, World, tool
 
@@ -110,3 +111,16 @@ def forge(world: World, line: str) -> str:
 def environment(world: World) -> dict[str, str]:
     """Return the guest's own environment."""
     return dict(os.environ)
+
+
+@tool()
+def kill_tracer(world: World) -> int:
+    """Have the tracer of a command killed while the command runs, as no agent could."""
+    if os.fork() == 0:
+        os.seteuid(0)
+        time.sleep(0.4)  # by then the command is at its sleep
+        for status in Path("/proc").glob("[0-9]*/comm"):
+            if status.read_text() == "strace\n":
+                os.kill(int(status.parent.name), 9)
+        os._exit(0)
+    return world.run(["sh", "-c", "sleep 1; echo done"]).exit_code

@@ -1,0 +1,150 @@
+"""Recording what a command does: strace around it, its log on a pipe of the guest's own.
+
+The tracer runs as the guest's uid: the agent can neither signal it nor read or write its log. It is
+no parent of the command but a process beside it, and it goes on with what the command leaves
+running, so that this is credited to the right call. Should it die, every traced system call of what
+it traced fails (``--seccomp-bpf``), and the call is reported as a fault.
+
+The log is handed out as it is; the engine reads it (``sandbox.isolation.strace``).
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from sandbox.guest.loop import Loop
+
+STRACE = "/usr/bin/strace"
+LOG_LIMIT = 1024 * 1024
+"""Bytes of log that are kept for one call; lines beyond are counted."""
+LINE_LIMIT = 64 * 1024
+"""Bytes of one line that are kept."""
+
+_EVIDENCE = (
+    "execve,execveat,clone,fork,vfork,chdir,fchdir,"
+    "open,openat,openat2,creat,truncate,rename,renameat,renameat2,link,linkat,symlink,symlinkat,"
+    "unlink,unlinkat,rmdir,mkdir,mkdirat,mknod,mknodat,chmod,fchmodat,chown,lchown,fchownat,"
+    "socket,connect,bind,sendto,sendmsg,sendmmsg,"
+    "kill,tkill,tgkill,pidfd_send_signal,setuid,setgid,setreuid,setregid,setresuid,setresgid,"
+    "setgroups,capset,ptrace,process_vm_readv,process_vm_writev"
+)
+_REFUSED = "ptrace,process_vm_readv,process_vm_writev"
+
+
+def arguments(log: int, user: str) -> list[str]:
+    """Return what stands before a traced command; for the child that is to become the tracer.
+
+    Args:
+        log: The guest's descriptor for the log. It is not inherited: the tracer opens it by way of
+            ``/proc``, where it is out of the agent's reach.
+        user: Name of the user that the command runs as.
+    """
+    return [
+        STRACE, "-DDD", "-f", "--seccomp-bpf", "-q", "-y", "-s", "4096", "-e", "signal=!SIGCHLD",
+        "-e", f"trace=?{_EVIDENCE.replace(',', ',?')}", "-e", f"inject={_REFUSED}:error=EPERM",
+        "-u", user, "-o", f"/proc/{os.getppid()}/fd/{log}", "--",
+    ]  # fmt: skip
+
+
+class Tracing:
+    """The log of one call's commands, until all that they started has ended."""
+
+    def __init__(self, call: str, cwd: str, loop: Loop) -> None:
+        self.call = call
+        self._cwd = cwd
+        self.source, self.log = os.pipe()
+        os.set_blocking(self.source, False)
+        self._loop = loop
+        self._kept = bytearray()
+        self._partial = bytearray()
+        self._dropped = 0
+        self._pid = 0
+        self._tracer = 0
+        self.seen_end = False
+        """Whether the log says how the command itself ended."""
+        self.begun = False
+        """Whether the tracer has logged anything: a command begins after it only."""
+        self.over = False
+        """Whether the tracer has closed the log."""
+
+    def started(self, pid: int) -> None:
+        """Follow the command's process; the guest's own end of the pipe is closed once it is."""
+        self._pid = pid
+        self._loop.watch(self.source, 1, self._read)
+
+    def _read(self, descriptor: int, events: int) -> None:
+        try:
+            data = os.read(descriptor, 256 * 1024)
+        except BlockingIOError:
+            return
+        if not data:
+            self.close()
+            return
+        self.begun = True
+        if self.log >= 0:  # the tracer has the pipe open by now
+            self._protect_tracer()
+            self.release()
+        self._partial += data
+        *lines, rest = bytes(self._partial).split(b"\n")
+        self._partial = bytearray(rest[:LINE_LIMIT])
+        end = b"%d " % self._pid
+        for line in lines:
+            if not self.seen_end and line.startswith(end) and b" +++ " in line[:16]:
+                self.seen_end = True
+            if len(self._kept) + len(line) < LOG_LIMIT:
+                self._kept += line[:LINE_LIMIT] + b"\n"
+            else:
+                self._dropped += 1
+
+    def release(self) -> None:
+        """Close the guest's own end: from then on the tracer's end is the end of the log."""
+        if self.log >= 0:
+            os.close(self.log)
+            self.log = -1
+
+    def _protect_tracer(self) -> None:
+        """Where memory runs out, the kernel is to take the command, not the record of it."""
+        try:
+            with open(f"/proc/{self._pid}/status") as file:
+                found = [line for line in file if line.startswith("TracerPid:")]
+            self._tracer = int(found[0].split()[1])
+            if self._tracer:
+                with open(f"/proc/{self._tracer}/oom_score_adj", "w") as file:
+                    file.write("0")
+        except (OSError, IndexError, ValueError):
+            return
+
+    def traces(self, pid: int) -> bool:
+        """Return whether a process is one that this tracer watches."""
+        try:
+            with open(f"/proc/{pid}/status") as file:
+                return any(line == f"TracerPid:\t{self._tracer}\n" for line in file)
+        except OSError:
+            return False
+
+    def drain(self) -> dict[str, Any] | None:
+        """Return what was logged since the last time, if anything was."""
+        if not self._kept and not self._dropped:
+            return None
+        found = {
+            "call": self.call,
+            "pid": self._pid,
+            "cwd": self._cwd,
+            "log": self._kept.decode("utf-8", "backslashreplace"),
+            "dropped": self._dropped,
+        }
+        self._kept, self._dropped = bytearray(), 0
+        return found
+
+    def close(self) -> None:
+        """Stop listening."""
+        if self.over:
+            return
+        self.over = True
+        self._loop.unwatch(self.source)
+        os.close(self.source)
+        self.release()

@@ -1,0 +1,42 @@
+"""Addresses and questions in what strace says of sockets."""
+
+from __future__ import annotations
+
+import re
+
+_PORT = re.compile(r"sin6?_port=htons\((\d+)\)")
+_FOUR = re.compile(r'inet_addr\("([^"]*)"\)')
+_SIX = re.compile(r'inet_pton\(AF_INET6, "([^"]*)"')
+_PATH = re.compile(r'sun_path=(@?)"((?:[^"\\]|\\.)*)"')
+_HEADER = 12  # bytes before the first question of a DNS message (RFC 1035, 4.1.1)
+_NAME_LIMIT = 255
+
+
+def address(arguments: str) -> str:
+    """Return ``host:port`` or ``unix:path`` of a call's socket address, or an empty text."""
+    if path := _PATH.search(arguments):
+        return f"unix:{path[1]}{path[2]}"
+    port = _PORT.search(arguments)
+    if port and (host := _FOUR.search(arguments)):
+        return f"{host[1]}:{port[1]}"
+    if port and (host := _SIX.search(arguments)):
+        return f"[{host[1]}]:{port[1]}"
+    return ""
+
+
+def asked(payload: bytes) -> str:
+    """Return the name that a DNS message asks for, or an empty text where it is none.
+
+    A standard query with one question and nothing else before it (RFC 1035, 4.1).
+    """
+    if len(payload) < _HEADER + 5 or payload[2] & 0xF8 or payload[4:6] != b"\0\1":
+        return ""
+    labels, at = [], _HEADER
+    while at < len(payload) and payload[at]:
+        size = payload[at]
+        if size > 63 or at + size >= len(payload) or at > _HEADER + _NAME_LIMIT:
+            return ""
+        labels.append(payload[at + 1 : at + 1 + size].decode("ascii", "backslashreplace"))
+        at += size + 1
+    whole = at + 5 <= len(payload) and bool(labels)
+    return ".".join(labels) if whole else ""

@@ -7,7 +7,7 @@ import os
 import select
 import time
 
-from sandbox.guest.confine import AGENT_UID, as_guest, limit_resources
+from sandbox.guest.confine import AGENT_UID, as_guest, limit_resources, own_proc_files
 from sandbox.guest.toolkit import HOME, Completed
 
 TYPE_CHECKING = False
@@ -137,6 +137,7 @@ def _become_agent(
             signal.signal(number, signal.SIG_DFL)
         limit_resources(limits)
         # where memory runs out, the kernel is to take this before the guest
+        own_proc_files()
         with open("/proc/self/oom_score_adj", "w") as file:
             file.write("1000")
         os.setgroups([])

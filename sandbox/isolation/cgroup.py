@@ -23,11 +23,6 @@ class Cgroup:
     folders: tuple[Path, ...]
     controls: dict[str, str]
 
-    def add(self, pid: int) -> None:
-        """Move a process in; what it starts from then on is in as well."""
-        for folder in self.folders:
-            (folder / "cgroup.procs").write_text(str(pid))
-
     def out_of_memory(self) -> int:
         """Return how many processes the kernel killed here for want of memory."""
         for folder in self.folders:
@@ -36,6 +31,15 @@ class Cgroup:
                     pairs = (line.split() for line in (folder / name).read_text().splitlines())
                     return int(dict(p for p in pairs if len(p) == 2).get("oom_kill", 0))
         return 0
+
+    def gone(self) -> bool:
+        """Remove the folders where nothing is left inside; return whether that is so."""
+        try:
+            for folder in self.folders:
+                folder.rmdir()
+        except OSError:
+            return False
+        return True
 
     def remove(self) -> None:
         """End what is left inside and remove the folders."""

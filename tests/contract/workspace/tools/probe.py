@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 
 from sandbox.guest.toolkit import ToolError, World, tool
 
@@ -110,3 +111,15 @@ def forge(world: World, line: str) -> str:
 def environment(world: World) -> dict[str, str]:
     """Return the guest's own environment."""
     return dict(os.environ)
+
+
+@tool()
+def descriptors(world: World) -> list[str]:
+    """Return what the guest's descriptors lead to."""
+    found = []
+    for link in Path("/proc/self/fd").iterdir():
+        try:
+            found.append(str(link.readlink()).split(":")[0])
+        except FileNotFoundError:  # that of the listing itself
+            continue
+    return found

@@ -159,10 +159,12 @@ def _program() -> Program:
     found = _interpreter()
     assert found is not None
     folder, python = found
+    # No --die-with-parent: it ends with the guest's pid namespace. With --pidns it would be killed at
+    # the end of its own intermediate process, where that is slow to end.
     bubblewrap = (
         shutil.which("bwrap") or "bwrap",
         "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup", "--cap-drop", "ALL",
-        "--die-with-parent", "--clearenv", "--setenv", "PATH", _PATH, "--hostname", "world",
+        "--clearenv", "--setenv", "PATH", _PATH, "--hostname", "world",
         "--ro-bind", "/usr", "/usr",
         *(() if folder.startswith("/usr/local") else ("--tmpfs", "/usr/local")),
         *(() if folder == "/usr" else ("--ro-bind", folder, "/usr/local")),

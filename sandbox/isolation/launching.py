@@ -20,6 +20,7 @@ import select
 import signal
 import socket
 import sys
+import time
 
 from sandbox.guest import confine
 
@@ -38,6 +39,7 @@ _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _KEYCTL = {"x86_64": 250, "aarch64": 219}
 _KEYCTL_JOIN_SESSION_KEYRING = 1
 _REQUEST_BYTES = 65536
+_EMPTY_SECONDS = 2.0
 _MOST = 2**20  # above every descriptor; the kernel closes a range at once
 
 
@@ -90,11 +92,11 @@ class Launcher:
         self._plan = plan
         self._owner = owner
         self._control = socket.socket(fileno=CONTROL)
-        self._guests: dict[int, int] = {}
+        self._guests: dict[int, tuple[int, tuple[str, ...]]] = {}
         self._poll = select.poll()
 
     def serve(self) -> None:
-        """Serve; return when the owner is gone, with all guests ended."""
+        """Serve; return when the owner is gone, with all guests ended and their cgroups removed."""
         for descriptor in (self._owner, CONTROL):
             self._poll.register(descriptor, select.POLLIN)
         going = True
@@ -106,12 +108,16 @@ class Launcher:
                     going = False
         for handle in list(self._guests):
             signal.pidfd_send_signal(handle, signal.SIGKILL)
-            self._collect(handle)
+            for file in self._collect(handle):
+                _remove(os.path.dirname(file))
 
-    def _collect(self, handle: int) -> None:
-        os.waitpid(self._guests.pop(handle), 0)
+    def _collect(self, handle: int) -> tuple[str, ...]:
+        """Take notice of a guest's end; return the cgroup that it was in."""
+        guest, cgroup = self._guests.pop(handle)
+        os.waitpid(guest, 0)
         self._poll.unregister(handle)
         os.close(handle)
+        return cgroup
 
     def _take(self) -> bool:
         """Take one request; return False at the end of the control socket."""
@@ -147,15 +153,15 @@ class Launcher:
             finally:
                 os.kill(entrant, signal.SIGKILL)
                 os.waitpid(entrant, 0)
-            self._adopt(guest, wire)
+            self._adopt(guest, request["cgroup"], wire)
             os.write(ours, b"adopted")
             _heard(ours)
         finally:
             os.close(ours)  # a guest that still waits for a word ends
 
-    def _adopt(self, guest: int, wire: socket.socket) -> None:
+    def _adopt(self, guest: int, cgroup: tuple[str, ...], wire: socket.socket) -> None:
         handle = os.pidfd_open(guest)
-        self._guests[handle] = guest
+        self._guests[handle] = guest, cgroup
         self._poll.register(handle, select.POLLIN)
         socket.send_fds(wire, [b"."], [handle])
 
@@ -261,6 +267,20 @@ def _heard(talk: int) -> bytes:
     if not said:
         raise LaunchError("the process at the other end is gone")
     return said
+
+
+def _remove(folder: str) -> None:
+    """Remove a cgroup; the kernel empties it some time after the last exit."""
+    deadline = time.monotonic() + _EMPTY_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            os.rmdir(folder)
+        except FileNotFoundError:
+            return
+        except OSError:
+            time.sleep(0.002)
+        else:
+            return
 
 
 def _complain(descriptor: int, error: BaseException) -> None:

@@ -76,10 +76,16 @@ def make(name: str, bounds: Bounds) -> Cgroup | None:
         return None
 
 
+def parents() -> tuple[str, ...]:
+    """Return the folders in which cgroups of containers may stand."""
+    own = _own_v2()
+    places = {ROOT, *(ROOT / controller for controller in _V1), own, own.parent}
+    return tuple(sorted(str(place) for place in places if place.is_dir()))
+
+
 def leftovers(alive: set[str]) -> list[Path]:
     """Return cgroup folders of containers whose names are not among those alive."""
-    tops = [ROOT, *(ROOT / controller for controller in _V1), _own_v2()]
-    found = {p for top in tops if top.is_dir() for p in top.glob(f"{PREFIX}*")}
+    found = {path for parent in parents() for path in Path(parent).glob(f"{PREFIX}*")}
     return sorted(path for path in found if path.name.removeprefix(PREFIX) not in alive)
 
 

@@ -19,8 +19,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sandbox.errors import IsolationError
-from sandbox.isolation import payload
+from sandbox.isolation import cgroup, payload
 from sandbox.isolation.launching import CONTROL
+from sandbox.isolation.owner import Owner
 
 _BOOT_SECONDS = 30.0
 _SEND_SECONDS = 10.0
@@ -155,6 +156,7 @@ def _boot(boot: socket.socket, program: Program) -> None:
             "files": dict(program.files),
             "moved": program.moved,
             "path": program.path,
+            "remains": (cgroup.parents(), f"{cgroup.PREFIX}{Owner.current().label}-"),
         }
         boot.sendall(payload.launcher(magic, plan))
         said = lines.read(6)

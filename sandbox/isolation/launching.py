@@ -53,7 +53,8 @@ def run(plan: dict[str, Any]) -> NoReturn:
     Args:
         plan: ``owner`` (pid), ``bubblewrap`` (its command up to the files), ``files`` (path → content,
             made by bubblewrap), ``moved`` (prefix of the interpreter outside and inside), ``preload``
-            (modules that guests find loaded), ``bootstrap`` (code that a guest ends in).
+            (modules that guests find loaded), ``bootstrap`` (code that a guest ends in), ``remains``
+            (folders of cgroups, and what the names of the owner's begin with).
     """
     try:
         os.closerange(CONTROL + 1, _MOST)
@@ -92,11 +93,11 @@ class Launcher:
         self._plan = plan
         self._owner = owner
         self._control = socket.socket(fileno=CONTROL)
-        self._guests: dict[int, tuple[int, tuple[str, ...]]] = {}
+        self._guests: dict[int, int] = {}
         self._poll = select.poll()
 
     def serve(self) -> None:
-        """Serve; return when the owner is gone, with all guests ended and their cgroups removed."""
+        """Serve; return when the owner is gone, with all guests ended and all cgroups removed."""
         for descriptor in (self._owner, CONTROL):
             self._poll.register(descriptor, select.POLLIN)
         going = True
@@ -108,16 +109,17 @@ class Launcher:
                     going = False
         for handle in list(self._guests):
             signal.pidfd_send_signal(handle, signal.SIGKILL)
-            for file in self._collect(handle):
-                _remove(os.path.dirname(file))
+            self._collect(handle)
+        folders, mark = self._plan["remains"]
+        for folder in folders:
+            for name in os.listdir(folder):
+                if name.startswith(mark):
+                    _remove(f"{folder}/{name}")
 
-    def _collect(self, handle: int) -> tuple[str, ...]:
-        """Take notice of a guest's end; return the cgroup that it was in."""
-        guest, cgroup = self._guests.pop(handle)
-        os.waitpid(guest, 0)
+    def _collect(self, handle: int) -> None:
+        os.waitpid(self._guests.pop(handle), 0)
         self._poll.unregister(handle)
         os.close(handle)
-        return cgroup
 
     def _take(self) -> bool:
         """Take one request; return False at the end of the control socket."""
@@ -153,15 +155,15 @@ class Launcher:
             finally:
                 os.kill(entrant, signal.SIGKILL)
                 os.waitpid(entrant, 0)
-            self._adopt(guest, request["cgroup"], wire)
+            self._adopt(guest, wire)
             os.write(ours, b"adopted")
             _heard(ours)
         finally:
             os.close(ours)  # a guest that still waits for a word ends
 
-    def _adopt(self, guest: int, cgroup: tuple[str, ...], wire: socket.socket) -> None:
+    def _adopt(self, guest: int, wire: socket.socket) -> None:
         handle = os.pidfd_open(guest)
-        self._guests[handle] = guest, cgroup
+        self._guests[handle] = guest
         self._poll.register(handle, select.POLLIN)
         socket.send_fds(wire, [b"."], [handle])
 

@@ -26,7 +26,7 @@ from sandbox.isolation import cgroup, identities, launcher
 from sandbox.isolation.attached import AttachedContainer
 from sandbox.isolation.base import Audit, Bounds, ContainerSpec
 from sandbox.isolation.cgroup import Cgroup
-from sandbox.isolation.channel import Channel
+from sandbox.isolation.channel import START_SECONDS, Channel
 from sandbox.isolation.launcher import Program
 from sandbox.isolation.owner import Owner
 from sandbox.isolation.wire import SocketWire
@@ -195,20 +195,23 @@ async def _start(group: Cgroup | None) -> _Started:
     wire = launcher.ask(_program(), identities.request(members))
     try:
         wire.setblocking(False)
-        await _readable(wire.fileno())
+        await _readable(wire.fileno(), START_SECONDS, "the launcher did not answer")
         return _Started(wire, launcher.answer(wire))
     except BaseException:
         wire.close()
         raise
 
 
-async def _readable(descriptor: int) -> None:
+async def _readable(descriptor: int, seconds: float, problem: str) -> None:
     """Wait until something can be read, or, of a pidfd, until its process has ended."""
     loop = asyncio.get_running_loop()
     ready = asyncio.Event()
     loop.add_reader(descriptor, ready.set)
     try:
-        await ready.wait()
+        async with asyncio.timeout(seconds):
+            await ready.wait()
+    except TimeoutError as error:
+        raise IsolationError(f"{problem} within {seconds:.0f} s") from error
     finally:
         loop.remove_reader(descriptor)
 
@@ -238,8 +241,7 @@ async def _end(started: _Started, group: Cgroup | None) -> None:
     with contextlib.suppress(ProcessLookupError):
         signal.pidfd_send_signal(started.guest, signal.SIGKILL)
     try:
-        async with asyncio.timeout(_END_SECONDS):
-            await _readable(started.guest)
+        await _readable(started.guest, _END_SECONDS, "the container did not end")
     finally:
         os.close(started.guest)
         started.socket.close()

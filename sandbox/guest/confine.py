@@ -144,6 +144,15 @@ def _switch(uid: int) -> None:
         _c("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
+def own_proc_files() -> None:
+    """Let a fork of the guest write to its own files in ``/proc``, until it takes another uid.
+
+    Those of a process that cannot be dumped belong to root outside, where its memory was made. Other
+    processes gain nothing: this one still has the guest's uid, and another uid resets it.
+    """
+    _prctl(_PR_SET_DUMPABLE, 1)
+
+
 def as_agent() -> _Identity:
     """Act under the agent's uid and without capabilities inside the block."""
     return _Identity(AGENT_UID)

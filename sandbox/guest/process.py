@@ -7,7 +7,7 @@ import os
 import time
 
 from sandbox.guest import seccomp, tracing
-from sandbox.guest.confine import AGENT_UID, as_guest, limit_resources
+from sandbox.guest.confine import AGENT_UID, as_guest, limit_resources, own_proc_files
 from sandbox.guest.loop import READABLE, WRITABLE, Loop
 from sandbox.guest.toolkit import HOME, Completed
 from sandbox.guest.tracing import Tracing
@@ -71,7 +71,7 @@ class Start:
         self._processors = sorted(os.sched_getaffinity(0)) if limits["cpus"] <= 1 else []
 
     def become(
-        self, argv: Sequence[str], cwd: str, streams: tuple[int, int, int], log: int
+        self, argv: Sequence[str], cwd: str, streams: tuple[int, int, int], log: str
     ) -> None:
         """Turn the forked child into the command; never returns.
 
@@ -79,7 +79,7 @@ class Start:
             argv: The program, as an absolute path, and its arguments.
             cwd: The folder to start in.
             streams: What becomes its standard input, output and error.
-            log: The guest's descriptor for the tracer's log.
+            log: Path of the tracer's log.
         """
         try:
             tracer = tracing.arguments(log, AGENT) if self.traced else []
@@ -95,6 +95,7 @@ class Start:
                 os.sched_setaffinity(0, {chosen})
             limit_resources(self.limits)
             # where memory runs out, the kernel is to take this before the guest
+            own_proc_files()
             with open("/proc/self/oom_score_adj", "w") as file:
                 file.write("1000")
             if not self.traced:
@@ -121,7 +122,7 @@ class Start:
 class Child:
     """One started command and the guest's ends of its pipes."""
 
-    def __init__(self, start: Start, argv: Sequence[str], cwd: str, log: int) -> None:
+    def __init__(self, start: Start, argv: Sequence[str], cwd: str, log: str) -> None:
         opened: list[int] = []
         try:
             for _ in range(3):
@@ -225,7 +226,7 @@ class Commands:
             tracing = Tracing(self.call, cwd, self._loop) if self._start.traced else None
             try:
                 program = _find(argv[0], cwd)
-                log = tracing.log if tracing else -1
+                log = tracing.log if tracing else ""
                 child = Child(self._start, [program, *argv[1:]], cwd, log)
             except OSError as error:
                 if tracing:
@@ -273,7 +274,7 @@ class Commands:
 
     def _recorded(self, tracing: Tracing) -> bool:
         """Wait until the log has caught up with the command; return whether it did."""
-        tracing.release()
+        tracing.look()
         deadline = time.monotonic() + TRACER_SECONDS
         while not (tracing.seen_end or tracing.over):
             left = deadline - time.monotonic()
@@ -301,9 +302,10 @@ class Commands:
 
     def drain(self) -> list[dict[str, Any]]:
         """Return what the tracers logged since the last time, each with the call that it belongs to."""
-        self._loop.turn(0)
-        found = [log for tracing in self._tracings if (log := tracing.drain())]
-        self._tracings = [tracing for tracing in self._tracings if not tracing.over]
+        for each in self._tracings:
+            each.look()
+        found = [log for each in self._tracings if (log := each.drain())]
+        self._tracings = [each for each in self._tracings if not each.over]
         return found
 
     def caller(self, pid: int) -> str:

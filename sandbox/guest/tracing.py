@@ -1,6 +1,6 @@
-"""Recording what a command does: strace around it, its log on a pipe of the guest's own.
+"""Recording what a command does: strace around it, its log on a named pipe of the guest's own.
 
-The tracer runs as the guest's uid: the agent can neither signal it nor read or write its log. It is
+The tracer runs as the guest's uid: the agent can neither signal it nor open its log. It is
 no parent of the command but a process beside it, and it goes on with what the command leaves
 running, so that this is credited to the right call. Should it die, every traced system call of what
 it traced fails (``--seccomp-bpf``), and the call is reported as a fault.
@@ -11,6 +11,9 @@ The log is handed out as it is; the engine reads it (``sandbox.isolation.strace`
 from __future__ import annotations
 
 import os
+from itertools import count
+
+from sandbox.guest.loop import READABLE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +27,9 @@ LOG_LIMIT = 1024 * 1024
 LINE_LIMIT = 64 * 1024
 """Bytes of one line that are kept."""
 
+_FOLDER = "/dev"  # a small tmpfs of root's: the agent can list it, not write to it
+_numbers = count()
+
 _EVIDENCE = (
     "execve,execveat,clone,fork,vfork,chdir,fchdir,"
     "open,openat,openat2,creat,truncate,rename,renameat,renameat2,link,linkat,symlink,symlinkat,"
@@ -35,18 +41,18 @@ _EVIDENCE = (
 _REFUSED = "ptrace,process_vm_readv,process_vm_writev"
 
 
-def arguments(log: int, user: str) -> list[str]:
-    """Return what stands before a traced command; for the child that is to become the tracer.
+def arguments(log: str, user: str) -> list[str]:
+    """Return what stands before a traced command.
 
     Args:
-        log: The guest's descriptor for the log. It is not inherited: the tracer opens it by way of
-            ``/proc``, where it is out of the agent's reach.
+        log: Path of the log. The tracer opens it by itself: a descriptor that it inherited would
+            go on to the command.
         user: Name of the user that the command runs as.
     """
     return [
         STRACE, "-DDD", "-f", "--seccomp-bpf", "-q", "-y", "-s", "4096", "-e", "signal=!SIGCHLD",
         "-e", f"trace=?{_EVIDENCE.replace(',', ',?')}", "-e", f"inject={_REFUSED}:error=EPERM",
-        "-u", user, "-o", f"/proc/{os.getppid()}/fd/{log}", "--",
+        "-u", user, "-o", log, "--",
     ]  # fmt: skip
 
 
@@ -56,8 +62,10 @@ class Tracing:
     def __init__(self, call: str, cwd: str, loop: Loop) -> None:
         self.call = call
         self._cwd = cwd
-        self.source, self.log = os.pipe()
-        os.set_blocking(self.source, False)
+        self.log = f"{_FOLDER}/.log-{next(_numbers)}"
+        """Path of the pipe; gone once the tracer has opened it."""
+        os.mkfifo(self.log, 0o600)
+        self._source = os.open(self.log, os.O_RDONLY | os.O_NONBLOCK)
         self._loop = loop
         self._kept = bytearray()
         self._partial = bytearray()
@@ -72,9 +80,14 @@ class Tracing:
         """Whether the tracer has closed the log."""
 
     def started(self, pid: int) -> None:
-        """Follow the command's process; the guest's own end of the pipe is closed once it is."""
+        """Follow the command's process."""
         self._pid = pid
-        self._loop.watch(self.source, 1, self._read)
+        self._loop.watch(self._source, READABLE, self._read)
+
+    def look(self) -> None:
+        """Read what there is; find out whether nobody holds the other end."""
+        if not self.over:
+            self._read(self._source, 0)
 
     def _read(self, descriptor: int, events: int) -> None:
         try:
@@ -84,10 +97,10 @@ class Tracing:
         if not data:
             self.close()
             return
-        self.begun = True
-        if self.log >= 0:  # the tracer has the pipe open by now
+        if not self.begun:
+            self.begun = True
+            os.unlink(self.log)
             self._protect_tracer()
-            self.release()
         self._partial += data
         *lines, rest = bytes(self._partial).split(b"\n")
         self._partial = bytearray(rest[:LINE_LIMIT])
@@ -99,12 +112,6 @@ class Tracing:
                 self._kept += line[:LINE_LIMIT] + b"\n"
             else:
                 self._dropped += 1
-
-    def release(self) -> None:
-        """Close the guest's own end: from then on the tracer's end is the end of the log."""
-        if self.log >= 0:
-            os.close(self.log)
-            self.log = -1
 
     def _protect_tracer(self) -> None:
         """Where memory runs out, the kernel is to take the command, not the record of it."""
@@ -145,6 +152,7 @@ class Tracing:
         if self.over:
             return
         self.over = True
-        self._loop.unwatch(self.source)
-        os.close(self.source)
-        self.release()
+        self._loop.unwatch(self._source)
+        os.close(self._source)
+        if not self.begun:
+            os.unlink(self.log)

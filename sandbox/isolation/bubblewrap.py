@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
-import random
+import select
 import shutil
 import signal
 import socket
@@ -23,33 +22,30 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.errors import IsolationError
-from sandbox.guest.confine import AGENT_UID
-from sandbox.isolation import cgroup, payload
+from sandbox.isolation import cgroup, identities, launcher
 from sandbox.isolation.attached import AttachedContainer
 from sandbox.isolation.base import Audit, Bounds, ContainerSpec
 from sandbox.isolation.cgroup import Cgroup
-from sandbox.isolation.channel import Channel
+from sandbox.isolation.channel import START_SECONDS, Channel
+from sandbox.isolation.launcher import Program
 from sandbox.isolation.owner import Owner
 from sandbox.isolation.wire import SocketWire
 
-# Above what systemd gives to containers and users (https://systemd.io/UIDS-GIDS), below 2**31.
-_ROOT_UIDS = range(0x70000000, 0x7FFF0000, 2)
-_SETUP_CAPABILITIES = (
-    "CAP_SYS_ADMIN", "CAP_SYS_RESOURCE", "CAP_SETPCAP", "CAP_CHOWN", "CAP_FOWNER", "CAP_SETUID",
-    "CAP_SETGID", "CAP_KILL", "CAP_DAC_READ_SEARCH", "CAP_SYS_PTRACE",
-)  # fmt: skip
+_PATH = "/usr/local/bin:/usr/bin:/bin"
 _FILES = {
     "/etc/passwd": b"root:x:0:0:guest:/:/bin/false\nagent:x:1000:1000:agent:/work:/bin/sh\n",
     "/etc/group": b"root:x:0:\nagent:x:1000:\n",
     "/etc/hosts": b"127.0.0.1 localhost world\n",
 }
+_PROBE_SECONDS = 30.0
+_END_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class _Started:
-    process: subprocess.Popen[bytes]
-    guest_pid: int
     socket: socket.socket
+    guest: int
+    """Its pidfd."""
 
 
 class Bubblewrap:
@@ -68,22 +64,18 @@ class Bubblewrap:
         name = f"{Owner.current().label}-{spec.run_id}"
         group = cgroup.make(name, spec.bounds)
         wire = None
-        starting = asyncio.create_task(asyncio.to_thread(_start, group))
+        starting = asyncio.create_task(_start(group))
         try:
             started = await asyncio.shield(starting)
             wire = await SocketWire.over(started.socket)
             channel = Channel(wire)
-            confine = _plan(spec.bounds, group)
-            found = await _started(channel, spec, confine, started)
+            found = await channel.start(spec, _plan(spec.bounds, group), preloaded=True)
             audit = _audit(found, spec.bounds, group)
         except BaseException:
             if wire:
                 wire.close()
-            await asyncio.wait({starting})  # a thread goes on where the waiting is cut off
-            if starting.exception() is None:
-                await asyncio.to_thread(_end, starting.result(), group)
-            elif group:
-                group.remove()
+            # goes on where the waiting is cut off: what it starts is to be ended
+            await asyncio.shield(_undo(starting, group))
             raise
         return BubblewrapContainer(channel, wire, started, group, audit)
 
@@ -110,7 +102,7 @@ class BubblewrapContainer(AttachedContainer):
         self._group = group
 
     async def _remove(self) -> None:
-        await asyncio.to_thread(_end, self._started, self._group)
+        await _end(self._started, self._group)
 
     async def _closed_for_memory(self) -> bool:
         killed = bool(self._group and self._group.out_of_memory())
@@ -126,16 +118,29 @@ def _unavailable() -> str | None:
         return "bubblewrap is not installed: apt-get install bubblewrap uidmap"
     if _interpreter() is None:
         return "no Python for the guest: apt-get install python3"
-    if os.geteuid() != 0:
-        if not (shutil.which("newuidmap") and shutil.which("newgidmap")):
-            return "newuidmap is not installed: apt-get install uidmap"
-        if _subordinate("/etc/subuid") is None or _subordinate("/etc/subgid") is None:
-            return "no subordinate ids in /etc/subuid and /etc/subgid: usermod --add-subuids … --add-subgids …"
+    if reason := identities.problem():
+        return reason
     try:
-        _end(_start(None, probe=True), None)
-    except (IsolationError, OSError, subprocess.SubprocessError) as error:
+        _probe()
+    except (IsolationError, OSError) as error:
         return f"bubblewrap cannot make a container here: {error}"
     return None
+
+
+def _probe() -> None:
+    """Make a container, hear its guest, and end it."""
+    wire = launcher.ask(_program(), identities.request(()))
+    with wire:
+        wire.settimeout(_PROBE_SECONDS)
+        guest = launcher.answer(wire)
+        try:
+            greeting = wire.recv(2000)
+            if greeting.startswith(b"!") or not greeting:
+                raise IsolationError(greeting[1:].decode("utf-8", "replace").strip() or "no answer")
+        finally:
+            signal.pidfd_send_signal(guest, signal.SIGKILL)
+            select.select([guest], [], [], _END_SECONDS)
+            os.close(guest)
 
 
 @cache
@@ -150,15 +155,16 @@ def _interpreter() -> tuple[str, str] | None:
 
 
 @cache
-def _arguments() -> tuple[str, ...]:
+def _program() -> Program:
     found = _interpreter()
     assert found is not None
-    folder, _ = found
-    arguments = [
+    folder, python = found
+    # No --die-with-parent: it ends with the guest's pid namespace. With --pidns it would be killed at
+    # the end of its own intermediate process, where that is slow to end.
+    bubblewrap = (
         shutil.which("bwrap") or "bwrap",
-        "--unshare-all", "--unshare-user", "--uid", "0", "--gid", "0",
-        "--new-session", "--die-with-parent", "--as-pid-1", "--clearenv", "--hostname", "world",
-        "--setenv", "PATH", "/usr/local/bin:/usr/bin:/bin",
+        "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup", "--cap-drop", "ALL",
+        "--clearenv", "--setenv", "PATH", _PATH, "--hostname", "world",
         "--ro-bind", "/usr", "/usr",
         *(() if folder.startswith("/usr/local") else ("--tmpfs", "/usr/local")),
         *(() if folder == "/usr" else ("--ro-bind", folder, "/usr/local")),
@@ -166,10 +172,9 @@ def _arguments() -> tuple[str, ...]:
         "--ro-bind-try", "/etc/alternatives", "/etc/alternatives",
         "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache",
         "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/work",
-    ]  # fmt: skip
-    for capability in _SETUP_CAPABILITIES:
-        arguments += ["--cap-add", capability]
-    return tuple(arguments)
+    )  # fmt: skip
+    moved = (folder, folder if folder == "/usr" else "/usr/local")
+    return Program(python, bubblewrap, _FILES, moved, _PATH)
 
 
 def _links() -> tuple[str, ...]:
@@ -184,120 +189,31 @@ def _links() -> tuple[str, ...]:
     return tuple(found)
 
 
-def _start(group: Cgroup | None, *, probe: bool = False) -> _Started:
-    """Start bubblewrap and map the two uids; the guest waits for its code from then on."""
-    ours, theirs = socket.socketpair()
-    info, info_write = os.pipe()
-    block_read, block = os.pipe()
-    files = {path: _sealed(data) for path, data in _FILES.items()}
-    uid = random.SystemRandom().choice(_ROOT_UIDS) if os.geteuid() == 0 else os.geteuid()
-    data = [
-        item
-        for path, fd in files.items()
-        for item in ("--perms", "0644", "--ro-bind-data", str(fd), path)
-    ]
-    after = ["--remount-ro", "/", "--", *(("/bin/true",) if probe else payload.COMMAND)]
-    process = None
+async def _start(group: Cgroup | None) -> _Started:
+    """Ask for a guest and wait for its pidfd; the guest waits for its code from then on."""
+    members = tuple(str(f / "cgroup.procs") for f in group.folders) if group else ()
+    wire = launcher.ask(_program(), identities.request(members))
     try:
-        process = subprocess.Popen(
-            [*_as(uid), *_arguments(), "--userns-block-fd", str(block_read), "--info-fd", str(info_write), *data, *after],
-            stdin=theirs.fileno(), stdout=theirs.fileno(), stderr=subprocess.PIPE, env=dict[str, str](), cwd="/",
-            pass_fds=[info_write, block_read, *files.values()],
-        )  # fmt: skip
-        os.close(info_write)
-        info_write = -1
-        pid = _guest_pid(info, process)
-        _map_ids(pid, uid)
-        if group:
-            group.add(pid)
-        os.write(block, b"1")
-        return _Started(process, pid, ours)
+        wire.setblocking(False)
+        await _readable(wire.fileno(), START_SECONDS, "the launcher did not answer")
+        return _Started(wire, launcher.answer(wire))
     except BaseException:
-        if process:
-            process.kill()
-            process.wait()
-        ours.close()
+        wire.close()
         raise
-    finally:
-        theirs.close()
-        for descriptor in (info, info_write, block_read, block, *files.values()):
-            if descriptor >= 0:
-                os.close(descriptor)
 
 
-def _as(uid: int) -> tuple[str, ...]:
-    """Return the command that starts another under an unprivileged uid, where this one is root.
-
-    Not ``Popen(user=…)``: that forks this whole process, which costs more than all the rest of a
-    start and makes every page of memory be copied; without it, Python uses vfork.
-    """
-    if os.geteuid() != 0:
-        return ()
-    return (_setpriv(), f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--")
-
-
-@cache
-def _setpriv() -> str:
-    found = shutil.which("setpriv")
-    if found is None:
-        raise IsolationError("setpriv is not installed: apt-get install util-linux")
-    return found
-
-
-def _sealed(data: bytes) -> int:
-    descriptor = os.memfd_create("sandbox")
-    os.write(descriptor, data)
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    return descriptor
-
-
-def _guest_pid(info: int, process: subprocess.Popen[bytes]) -> int:
-    text = b""
-    while chunk := os.read(info, 4096):
-        text += chunk
-        try:
-            return int(json.loads(text)["child-pid"])
-        except ValueError:
-            continue
-    assert process.stderr
-    raise IsolationError(
-        process.stderr.read(2000).decode("utf-8", "replace").strip() or "no answer"
-    )
-
-
-def _map_ids(pid: int, uid: int) -> None:
-    if os.geteuid() == 0:
-        for name in ("uid_map", "gid_map"):
-            Path(f"/proc/{pid}/{name}").write_text(f"0 {uid} 1\n{AGENT_UID} {uid + 1} 1\n")
-        return
-    for command, own, file in (
-        ("newuidmap", uid, "/etc/subuid"),
-        ("newgidmap", os.getegid(), "/etc/subgid"),
-    ):
-        granted = _subordinate(file)
-        if granted is None:
-            raise IsolationError(f"no subordinate ids in {file}")
-        other = random.SystemRandom().choice(granted)
-        arguments = [command, str(pid), "0", str(own), "1", str(AGENT_UID), str(other), "1"]
-        done = subprocess.run(arguments, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise IsolationError(f"{command}: {done.stderr.strip()}")
-
-
-@cache
-def _subordinate(file: str) -> range | None:
-    import pwd
-
-    names = {str(os.geteuid()), pwd.getpwuid(os.geteuid()).pw_name}
+async def _readable(descriptor: int, seconds: float, problem: str) -> None:
+    """Wait until something can be read, or, of a pidfd, until its process has ended."""
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+    loop.add_reader(descriptor, ready.set)
     try:
-        lines = Path(file).read_text().splitlines()
-    except OSError:
-        return None
-    for line in lines:
-        parts = line.split(":")
-        if len(parts) == 3 and parts[0] in names and int(parts[2]) > 0:
-            return range(int(parts[1]), int(parts[1]) + int(parts[2]))
-    return None
+        async with asyncio.timeout(seconds):
+            await ready.wait()
+    except TimeoutError as error:
+        raise IsolationError(f"{problem} within {seconds:.0f} s") from error
+    finally:
+        loop.remove_reader(descriptor)
 
 
 def _plan(bounds: Bounds, group: Cgroup | None) -> dict[str, Any]:
@@ -312,29 +228,30 @@ def _plan(bounds: Bounds, group: Cgroup | None) -> dict[str, Any]:
     }
 
 
-async def _started(
-    channel: Channel, spec: ContainerSpec, confine: dict[str, Any], started: _Started
-) -> dict[str, Any]:
+async def _undo(starting: asyncio.Task[_Started], group: Cgroup | None) -> None:
+    await asyncio.wait({starting})
+    if not starting.cancelled() and starting.exception() is None:
+        await _end(starting.result(), group)
+    elif group:
+        await _remove(group)
+
+
+async def _end(started: _Started, group: Cgroup | None) -> None:
+    """Kill process 1 of the container, which ends all the others, and wait for that."""
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(started.guest, signal.SIGKILL)
     try:
-        return await channel.start(spec, confine)
-    except IsolationError as error:
-        started.process.kill()
-        _, errors = await asyncio.to_thread(started.process.communicate)
-        said = errors.decode("utf-8", "replace").strip()
-        raise IsolationError(f"{error}{': ' + said if said else ''}") from error
+        await _readable(started.guest, _END_SECONDS, "the container did not end")
+    finally:
+        os.close(started.guest)
+        started.socket.close()
+        if group:
+            await _remove(group)
 
 
-def _end(started: _Started, group: Cgroup | None) -> None:
-    for pid in (started.guest_pid, started.process.pid):
-        if started.process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-    started.process.wait()
-    if started.process.stderr:
-        started.process.stderr.close()
-    started.socket.close()
-    if group:
-        group.remove()
+async def _remove(group: Cgroup) -> None:
+    if not group.gone():
+        await asyncio.to_thread(group.remove)
 
 
 def _owner_label(path: Path) -> str:
@@ -344,7 +261,7 @@ def _owner_label(path: Path) -> str:
 @cache
 def _version() -> str:
     done = subprocess.run(
-        [_arguments()[0], "--version"], capture_output=True, text=True, check=False
+        [_program().bubblewrap[0], "--version"], capture_output=True, text=True, check=False
     )
     return done.stdout.strip().removeprefix("bubblewrap ")
 

@@ -23,11 +23,6 @@ class Cgroup:
     folders: tuple[Path, ...]
     controls: dict[str, str]
 
-    def add(self, pid: int) -> None:
-        """Move a process in; what it starts from then on is in as well."""
-        for folder in self.folders:
-            (folder / "cgroup.procs").write_text(str(pid))
-
     def out_of_memory(self) -> int:
         """Return how many processes the kernel killed here for want of memory."""
         for folder in self.folders:
@@ -36,6 +31,15 @@ class Cgroup:
                     pairs = (line.split() for line in (folder / name).read_text().splitlines())
                     return int(dict(p for p in pairs if len(p) == 2).get("oom_kill", 0))
         return 0
+
+    def gone(self) -> bool:
+        """Remove the folders where nothing is left inside; return whether that is so."""
+        try:
+            for folder in self.folders:
+                folder.rmdir()
+        except OSError:
+            return False
+        return True
 
     def remove(self) -> None:
         """End what is left inside and remove the folders."""
@@ -72,10 +76,16 @@ def make(name: str, bounds: Bounds) -> Cgroup | None:
         return None
 
 
+def parents() -> tuple[str, ...]:
+    """Return the folders in which cgroups of containers may stand."""
+    own = _own_v2()
+    places = {ROOT, *(ROOT / controller for controller in _V1), own, own.parent}
+    return tuple(sorted(str(place) for place in places if place.is_dir()))
+
+
 def leftovers(alive: set[str]) -> list[Path]:
     """Return cgroup folders of containers whose names are not among those alive."""
-    tops = [ROOT, *(ROOT / controller for controller in _V1), _own_v2()]
-    found = {p for top in tops if top.is_dir() for p in top.glob(f"{PREFIX}*")}
+    found = {path for parent in parents() for path in Path(parent).glob(f"{PREFIX}*")}
     return sorted(path for path in found if path.name.removeprefix(PREFIX) not in alive)
 
 

@@ -49,8 +49,15 @@ class Channel:
         self._broken: str | None = None
         self._record = Record(traced=False, denials=False)
 
-    async def start(self, spec: ContainerSpec, confine: dict[str, Any]) -> dict[str, Any]:
+    async def start(
+        self, spec: ContainerSpec, confine: dict[str, Any], *, preloaded: bool = False
+    ) -> dict[str, Any]:
         """Send code and world; return what the guest found to be in force.
+
+        Args:
+            spec: What the container is made for.
+            confine: What the guest is to put in force itself.
+            preloaded: Whether the guest's own modules are there already.
 
         Raises:
             IsolationError: The guest did not start, or refused to serve unconfined.
@@ -60,7 +67,10 @@ class Channel:
                 greeting = (await self._wire.read_line()).decode("ascii", "replace").strip()
                 if not greeting:
                     raise IsolationError("the container ended before its guest spoke")
-                await self._wire.write(payload.message(spec, greeting, confine))
+                if greeting.startswith("!"):
+                    raise IsolationError(greeting[1:])
+                code = payload.message(spec, greeting, confine, preloaded=preloaded)
+                await self._wire.write(code)
                 answer = self._parsed(await self._wire.read_line())
                 if "error" in answer:
                     raise IsolationError(

@@ -2,7 +2,8 @@
 
 The container's command is a few lines of Python that name the interpreter's bytecode version, then
 take modules from the channel. So nothing needs to be mounted or baked into an image, and a remote
-engine works as well. The host compiles toolkits but never runs them.
+engine works as well. The host compiles toolkits but never runs them. The launcher starts in the same
+way, and its guests find their own modules loaded: they are sent the toolkits alone.
 """
 
 from __future__ import annotations
@@ -19,6 +20,12 @@ _GUEST = (
     "toolkit", "arguments", "codec", "patch", "manifest", "reads", "seccomp", "confine", "loop",
     "tracing", "process", "server",
 )  # fmt: skip
+_LAUNCHING = "sandbox.isolation.launching"
+_PRELOAD = ("sandbox.guest.server", "json", "re", "traceback")
+"""What guests of a launcher find loaded: their own modules, and what most toolkits would load."""
+
+Modules = dict[str, tuple[bool, str, bytes]]
+"""Name → whether it is a package, file name, code or source."""
 
 BOOTSTRAP = """
 import sys, marshal, gc
@@ -39,33 +46,32 @@ class F:
         exec(c, m.__dict__)
 sys.meta_path.insert(0, F)
 for n in p["toolkits"]: __import__(n)
-from sandbox.guest.server import serve
-gc.enable(); serve(p["plan"])
+m, f = p["start"]
+__import__(m)
+gc.enable(); getattr(sys.modules[m], f)(p["plan"])
 """
 # It reads from the buffered stdin before the guest takes the raw descriptor: the engine
 # sends nothing more until the guest has said that it is ready, so nothing is left in the buffer.
 
 COMMAND = ("python3", "-I", "-S", "-B", "-c", BOOTSTRAP)
-_MARSHAL = 2  # the oldest form that holds what a plan is made of: every Python 3 reads it
+MARSHAL = 2  # the oldest form that holds what a plan is made of: every Python 3 reads it
 MAGIC = importlib.util.MAGIC_NUMBER.hex()
 
 
-def message(spec: ContainerSpec, magic: str, confine: dict[str, Any]) -> bytes:
+def message(
+    spec: ContainerSpec, magic: str, confine: dict[str, Any], *, preloaded: bool = False
+) -> bytes:
     """Return what follows the interpreter's greeting.
 
     Args:
         spec: What the container is made for.
         magic: The bytecode version that the greeting named, in hex.
         confine: What the guest is to put in force itself; see ``sandbox.guest.confine.set_up``.
+        preloaded: Whether the guest's own modules are there already.
     """
     same = magic == MAGIC
-    modules: dict[str, tuple[bool, str, bytes]] = {
-        "sandbox": (True, "", _code("", "sandbox", same)),
-        "sandbox.guest": (True, "", _code("", "sandbox.guest", same)),
-        "toolkits": (True, "", _code("", "toolkits", same)),
-    }
-    for name in _GUEST:
-        modules[f"sandbox.guest.{name}"] = (False, f"{name}.py", _guest(name, same))
+    modules = {} if preloaded else _guest_modules(same)
+    modules["toolkits"] = (True, "", _code("", "toolkits", same))
     for toolkit in spec.toolkits:
         file = f"tools/{toolkit.name}.py"
         modules[f"toolkits.{toolkit.name}"] = (False, file, _code(toolkit.source, file, same))
@@ -87,20 +93,54 @@ def message(spec: ContainerSpec, magic: str, confine: dict[str, Any]) -> bytes:
             "command_seconds": 0.9 * spec.call_seconds,
         },
     }
+    toolkits = [f"toolkits.{toolkit.name}" for toolkit in spec.toolkits]
+    return _packed(same, modules, toolkits, ("sandbox.guest.server", "serve"), plan)
+
+
+def launcher(magic: str, plan: dict[str, Any]) -> bytes:
+    """Return what the launcher is sent at its start; its guests end in the same bootstrap.
+
+    Args:
+        magic: The bytecode version of its interpreter, in hex.
+        plan: See ``sandbox.isolation.launching.run``.
+    """
+    same = magic == MAGIC
+    modules = _guest_modules(same)
+    modules["sandbox.isolation"] = (True, "", _code("", "sandbox.isolation", same))
+    name = _LAUNCHING.rpartition(".")[2]
+    modules[_LAUNCHING] = (False, f"{name}.py", _module("isolation", name, same))
+    full = {"bootstrap": BOOTSTRAP, "preload": _PRELOAD, **plan}
+    return _packed(same, modules, [], (_LAUNCHING, "run"), full)
+
+
+def _packed(
+    same: bool, modules: Modules, toolkits: list[str], start: tuple[str, str], plan: dict[str, Any]
+) -> bytes:
     content = {
         "marshalled": same,
         "modules": modules,
-        "toolkits": [f"toolkits.{toolkit.name}" for toolkit in spec.toolkits],
+        "toolkits": toolkits,
+        "start": start,
         "plan": plan,
     }
-    raw = marshal.dumps(content, _MARSHAL)
+    raw = marshal.dumps(content, MARSHAL)
     return b"%d\n" % len(raw) + raw
 
 
+def _guest_modules(same: bool) -> Modules:
+    modules: Modules = {
+        "sandbox": (True, "", _code("", "sandbox", same)),
+        "sandbox.guest": (True, "", _code("", "sandbox.guest", same)),
+    }
+    for name in _GUEST:
+        modules[f"sandbox.guest.{name}"] = (False, f"{name}.py", _module("guest", name, same))
+    return modules
+
+
 @cache
-def _guest(name: str, marshalled: bool) -> bytes:
-    path = Path(__file__).resolve().parent.parent / "guest" / f"{name}.py"
-    return _code(path.read_text("utf-8"), f"guest/{name}.py", marshalled, optimize=2)
+def _module(package: str, name: str, marshalled: bool) -> bytes:
+    path = Path(__file__).resolve().parent.parent / package / f"{name}.py"
+    return _code(path.read_text("utf-8"), f"{package}/{name}.py", marshalled, optimize=2)
 
 
 @cache

@@ -245,7 +245,8 @@ def _open(reading: Reading, call: _Call) -> Iterator[Effect]:
         return
     path = call.path or reading.path(call, name, call.arguments[0] if at else "")
     action = "write" if any(flag in flags for flag in _WRITING) else "read"
-    if status == "done" and (path.startswith(_SYSTEM) or "O_DIRECTORY" in flags):
+    own = (*_SYSTEM, f"/proc/{call.pid}/")
+    if status == "done" and (path.startswith(own) or "O_DIRECTORY" in flags):
         return
     yield Effect("file", action, path, status, "trace", _error(call))
 

@@ -145,7 +145,7 @@ async def test_foreign_system_call_table_kills(rig: Rig) -> None:
     if os.uname().machine != "x86_64":
         pytest.skip("x32 is of x86_64")
     said = (await rig.python(f"{_SYSCALLS}print(call((0x40000000 + 101, 0), 0, 0, 0, 0))")).strip()
-    assert said == "ENOSYS"
+    assert said in ("ENOSYS", "exit code: -31")  # the engine's own filter ends it by SIGSYS
 
 
 async def test_ordinary_programs_still_work(rig: Rig) -> None:

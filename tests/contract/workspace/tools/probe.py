@@ -124,3 +124,15 @@ def kill_tracer(world: World) -> int:
                 os.kill(int(status.parent.name), 9)
         os._exit(0)
     return world.run(["sh", "-c", "sleep 1; echo done"]).exit_code
+
+
+@tool()
+def descriptors(world: World) -> list[str]:
+    """Return what the guest's descriptors lead to."""
+    found = []
+    for link in Path("/proc/self/fd").iterdir():
+        try:
+            found.append(str(link.readlink()).split(":")[0])
+        except FileNotFoundError:  # that of the listing itself
+            continue
+    return found

@@ -1,8 +1,8 @@
 """What the sandbox costs, side by side in one run with what it is measured against.
 
 Calls through gate and guest against a bare ``docker exec``; start to first call against a bare
-``docker run``; runs a second at 1, 4 and 16 at once; events stored a second; memory at 100 and 2,000
-runs. Medians; a machine that does something else meanwhile shows in all columns alike.
+``docker run``; runs a second at 1, 4 and 16 at once; runs of 20 shell calls that start Python, with effects recorded
+and without; events stored a second; memory at 100 and 2,000 runs. Medians; a machine that does something else meanwhile shows in all columns alike.
 """
 
 from __future__ import annotations
@@ -53,10 +53,7 @@ def seconds(command: list[str], times: int) -> float:
 def spec(loader: Loader, run: str) -> ContainerSpec:
     """Return what a container with the no-op toolkit needs."""
     toolkit = loader.catalogue.toolkit("noop")
-    tools = tuple(
-        {"name": t.name, "description": t.description, "parameters": t.parameters, "annotations": t.annotations}
-        for t in toolkit.tools.values()
-    )  # fmt: skip
+    tools = tuple(tool.listed() for tool in toolkit.tools.values())
     return ContainerSpec(run, (toolkit,), tools, "2026-01-01T00:00:00Z", "en", {}, {})
 
 
@@ -101,14 +98,14 @@ def bare_exec() -> float:
         subprocess.run(["docker", "rm", "-f", name], check=True, stdout=subprocess.DEVNULL)
 
 
-def throughput(**options: object) -> dict[str, Any]:
-    """Return the figures of ``bench/throughput.py``, run in a process of its own."""
+def figures_of(program: str, **options: object) -> dict[str, Any]:
+    """Return the figures of another program of this folder, run in a process of its own."""
     words = [
         word
         for key, value in options.items()
         for word in (f"--{key.replace('_', '-')}", str(value))
     ]
-    command = [sys.executable, str(HERE / "throughput.py"), *words]
+    command = [sys.executable, str(HERE / program), *words]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     figures: dict[str, Any] = json.loads(done.stdout)
     return figures
@@ -163,11 +160,26 @@ def rows(loader: Loader, folder: Path, *, quick: bool) -> list[tuple[str, str, s
     for backend in backends:
         for at_once in (1, 4, 16):
             runs = (10 if backend.name == "docker" else 60) * (1 if quick else 2)
-            figures = throughput(isolation=backend.name, runs=runs, at_once=at_once)
+            figures = figures_of(
+                "throughput.py", isolation=backend.name, runs=runs, at_once=at_once
+            )
             found.append((f"runs a second of 10 calls, {backend.name}, {at_once} at once",
                           f"{figures['runs_per_s']:.1f}", "", ""))  # fmt: skip
+    for backend in backends:
+        cost = figures_of("recording.py", isolation=backend.name, runs=5 if quick else 15)
+        recorded, without = cost["recorded_s"], cost["unrecorded_s"]
+        add(
+            f"20 Python starts, effects recorded, {backend.name}",
+            recorded,
+            without,
+            ms,
+            "unrecorded",
+        )
     found.append(("events stored a second", f"{stored_events(folder):,.0f}", "", ""))
-    few, many = (throughput(runs=n, at_once=4)["peak_mib"] for n in (100, 400 if quick else 2000))
+    few, many = (
+        figures_of("throughput.py", runs=n, at_once=4)["peak_mib"]
+        for n in (100, 400 if quick else 2000)
+    )
     found.append(
         (
             f"memory at 100 and {400 if quick else 2000} runs",

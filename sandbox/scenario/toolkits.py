@@ -49,6 +49,15 @@ class Tool:
         """Name of the toolkit it belongs to."""
         return self.name.split(".")[0]
 
+    def listed(self) -> dict[str, Any]:
+        """Return it as a guest lists it: name, description, parameters, annotations."""
+        return {
+            "name": self.name,
+            "description": self.description,
+            "parameters": self.parameters,
+            "annotations": self.annotations,
+        }
+
     @property
     def annotations(self) -> dict[str, bool]:
         """MCP's hints for this tool (https://modelcontextprotocol.io, ToolAnnotations)."""

@@ -163,15 +163,7 @@ class Session:
         return ContainerSpec(
             run_id=self.id,
             toolkits=tuple(catalogue.toolkit(name) for name in toolkits),
-            tools=tuple(
-                {
-                    "name": tool.name,
-                    "description": tool.description,
-                    "parameters": tool.parameters,
-                    "annotations": tool.annotations,
-                }
-                for tool in granted.values()
-            ),
+            tools=tuple(tool.listed() for tool in granted.values()),
             now=instance.scenario.world.clock,
             lang=instance.lang,
             sections=instance.sections(),

@@ -26,15 +26,7 @@ def _spec() -> ContainerSpec:
     return ContainerSpec(
         run_id="c0ffee",
         toolkits=tuple(catalogue.toolkit(name) for name in TOOLKITS),
-        tools=tuple(
-            {
-                "name": tool.name,
-                "description": tool.description,
-                "parameters": tool.parameters,
-                "annotations": tool.annotations,
-            }
-            for tool in catalogue.expand(TOOLKITS)
-        ),
+        tools=tuple(tool.listed() for tool in catalogue.expand(TOOLKITS)),
         now="2026-03-02T09:00:00+01:00",
         lang="fr",
         sections={"notes": {"kept": [], "count": 0}},

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -21,6 +21,8 @@ from sandbox.oversight.escalation import Decider
 from sandbox.oversight.monitor import Monitor
 from sandbox.oversight.step import Call, History, Result, Step
 from sandbox.oversight.verdict import Verdict, strictest
+from sandbox.oversight.watch import Watch
+from sandbox.scenario.canaries import Decoy
 from sandbox.scenario.toolkits import Tool
 from sandbox.trace.recorder import Recorder
 
@@ -73,7 +75,7 @@ class Setting:
     mode: Mode
     lang: str
     scope: Mapping[str, Any]
-    canaries: Mapping[str, str]
+    canaries: Mapping[str, Decoy]
     call_seconds: float
 
 
@@ -109,6 +111,8 @@ class Gate:
         self._decider = decider
         self._setting = setting
         self._history = History()
+        self._values = {name: decoy.value for name, decoy in setting.canaries.items()}
+        self._watch = Watch(setting.canaries)
         self.passages: list[Passage] = []
         """All calls so far, in order."""
         self.verdicts: list[tuple[int, Verdict]] = []
@@ -130,9 +134,10 @@ class Gate:
         step = Step(
             Call(tool, asked.arguments, agent),
             self._setting.scope,
-            self._setting.canaries,
+            self._values,
             self._history,
             self._setting.lang,
+            watch=self._watch,
         )
         try:
             refusal = await self._judged(step, asked, "before")
@@ -143,19 +148,21 @@ class Gate:
         if refusal is not None:
             text = _worded(_REFUSED, self._setting.lang, refusal)
             end = refusal.verdict == "terminate"
-            return self._finish(agent, asked, tool, "blocked", text, terminate=end)
+            denied = self._watch.effects(step.call, step.sighting, None)
+            return self._finish(agent, asked, tool, "blocked", text, terminate=end, effects=denied)
         self._history.add(step.call)
+        self._watch.let_through(step.sighting)
         result = await self._execute(step.call, asked)
         return await self._after(step, asked, result)
 
     async def _after(self, step: Step, asked: ToolCall, result: CallResult) -> Passage:
         tool, agent = step.call.tool, step.call.agent
+        told = Result(result.text, result.status, result.effects)
+        canaries = self._watch.effects(step.call, step.sighting, told)
+        result = replace(result, effects=(*result.effects, *canaries))
         self._recorder.record("tool.result", _outcome(asked, tool, result), agent)
-        seen = Step(
-            step.call, step.scope, step.canaries, self._history, step.lang,
-            Result(result.text, result.status, result.effects),
-        )  # fmt: skip
-        decided = await self._judged(seen, asked, "after")
+        seen = replace(told, effects=result.effects)
+        decided = await self._judged(step.with_result(seen), asked, "after")
         text, end = result.text, False
         if decided is not None:
             end = decided.verdict == "terminate"
@@ -196,13 +203,16 @@ class Gate:
         text: str,
         *,
         terminate: bool = False,
+        effects: Sequence[dict[str, Any]] = (),
     ) -> Passage:
         """Record what became of a call that gave no result of its own."""
         name = tool.name if tool else asked.name
-        data = {"call": asked.id, "tool": name, "status": status, "text": text, "effects": []}
-        self._recorder.record("tool.result", {**data, "dropped": 0}, agent)
+        data = {"call": asked.id, "tool": name, "status": status, "text": text, "dropped": 0}
+        self._recorder.record("tool.result", {**data, "effects": list(effects)}, agent)
         given = asked.arguments or {}
-        passage = Passage(asked.id, name, given, agent, status, text, terminate=terminate)
+        passage = Passage(
+            asked.id, name, given, agent, status, text, tuple(effects), terminate=terminate
+        )
         self.passages.append(passage)
         return passage
 

@@ -12,7 +12,18 @@ from typing import Any
 from sandbox.errors import EnvironmentFault
 from sandbox.isolation.docker import engine_problem
 
-PACKAGES = ("python3", "python3-venv", "git", "sqlite3", "jq", "file", "less", "curl", "procps", "strace")
+PACKAGES = (
+    "python3",
+    "python3-venv",
+    "git",
+    "sqlite3",
+    "jq",
+    "file",
+    "less",
+    "curl",
+    "procps",
+    "strace",
+)
 """What an agent finds beside Debian's essential packages."""
 DEFAULT_BASE = "python:3.12-slim-bookworm"
 DEFAULT_SUITE = "bookworm"

@@ -22,6 +22,8 @@ from sandbox.oversight.escalation import Decider
 from sandbox.oversight.monitor import Monitor
 from sandbox.oversight.step import Call, History, Result, Step
 from sandbox.oversight.verdict import Verdict, strictest
+from sandbox.oversight.watch import Sighting, Watch
+from sandbox.scenario.canaries import Decoy
 from sandbox.scenario.toolkits import Tool
 from sandbox.trace.recorder import Recorder
 
@@ -74,7 +76,7 @@ class Setting:
     mode: Mode
     lang: str
     scope: Mapping[str, Any]
-    canaries: Mapping[str, str]
+    canaries: Mapping[str, Decoy]
     call_seconds: float
 
 
@@ -111,6 +113,8 @@ class Gate:
         self._setting = setting
         self._history = History()
         self._acted: dict[str, tuple[Step, ToolCall, int]] = {}
+        self._values = {name: decoy.value for name, decoy in setting.canaries.items()}
+        self._watch = Watch(setting.canaries)
         self.passages: list[Passage] = []
         """All calls so far, in order."""
         self.verdicts: list[tuple[int, Verdict]] = []
@@ -132,9 +136,10 @@ class Gate:
         step = Step(
             Call(tool, asked.arguments, agent),
             self._setting.scope,
-            self._setting.canaries,
+            self._values,
             self._history,
             self._setting.lang,
+            watch=self._watch,
         )
         try:
             refusal = await self._judged(step, asked, "before")
@@ -145,8 +150,10 @@ class Gate:
         if refusal is not None:
             text = _worded(_REFUSED, self._setting.lang, refusal)
             end = refusal.verdict == "terminate"
-            return self._finish(agent, asked, tool, "blocked", text, terminate=end)
+            denied = self._watch.effects(step.call, step.sighting, None)
+            return self._finish(agent, asked, tool, "blocked", text, terminate=end, effects=denied)
         self._history.add(step.call)
+        self._watch.let_through(step.sighting)
         key = str(intent.seq)  # not the model's own id of the call, which it may use twice
         self._acted[key] = step, asked, len(self.passages)
         result = await self._execute(step.call, asked, key)
@@ -173,9 +180,14 @@ class Gate:
     async def _late(self, late: Late) -> bool:
         """Record and judge what a call did after it had returned; return whether that ends the run."""
         step, asked, position = self._acted.get(late.call) or next(reversed(self._acted.values()))
+        told = Result("", "late", late.effects)
+        canaries = self._watch.effects(
+            step.call, Sighting(), told
+        )  # its arguments were told before
+        late = replace(late, effects=(*late.effects, *canaries))
         data = {"call": asked.id, "tool": step.call.tool.name, "effects": list(late.effects)}
         self._recorder.record("tool.late", {**data, "dropped": late.dropped}, step.call.agent)
-        seen = self._with(step, Result("", "late", late.effects))
+        seen = step.with_result(replace(told, effects=late.effects))
         decided = await self._judged(seen, asked, "after")
         passage = self.passages[position]
         self.passages[position] = replace(passage, effects=(*passage.effects, *late.effects))
@@ -183,9 +195,12 @@ class Gate:
 
     async def _after(self, step: Step, asked: ToolCall, result: CallResult) -> Passage:
         tool, agent = step.call.tool, step.call.agent
+        told = Result(result.text, result.status, result.effects)
+        canaries = self._watch.effects(step.call, step.sighting, told)
+        result = replace(result, effects=(*result.effects, *canaries))
         self._recorder.record("tool.result", _outcome(asked, tool, result), agent)
-        seen = self._with(step, Result(result.text, result.status, result.effects))
-        decided = await self._judged(seen, asked, "after")
+        seen = replace(told, effects=result.effects)
+        decided = await self._judged(step.with_result(seen), asked, "after")
         text, end = result.text, False
         if decided is not None:
             end = decided.verdict == "terminate"
@@ -200,9 +215,6 @@ class Gate:
         )
         self.passages.append(passage)
         return passage
-
-    def _with(self, step: Step, result: Result) -> Step:
-        return Step(step.call, step.scope, step.canaries, self._history, step.lang, result)
 
     async def _execute(self, call: Call, asked: ToolCall, key: str) -> CallResult:
         seconds = self._setting.call_seconds
@@ -229,13 +241,16 @@ class Gate:
         text: str,
         *,
         terminate: bool = False,
+        effects: Sequence[dict[str, Any]] = (),
     ) -> Passage:
         """Record what became of a call that gave no result of its own."""
         name = tool.name if tool else asked.name
-        data = {"call": asked.id, "tool": name, "status": status, "text": text, "effects": []}
-        self._recorder.record("tool.result", {**data, "dropped": 0}, agent)
+        data = {"call": asked.id, "tool": name, "status": status, "text": text, "dropped": 0}
+        self._recorder.record("tool.result", {**data, "effects": list(effects)}, agent)
         given = asked.arguments or {}
-        passage = Passage(asked.id, name, given, agent, status, text, terminate=terminate)
+        passage = Passage(
+            asked.id, name, given, agent, status, text, tuple(effects), terminate=terminate
+        )
         self.passages.append(passage)
         return passage
 

@@ -7,13 +7,16 @@ import posixpath
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from sandbox.expressions import context
 from sandbox.oversight import detection
 from sandbox.oversight.commands import python_paths, shell_paths
+from sandbox.oversight.detection.layers import read
+from sandbox.oversight.texts import texts
+from sandbox.oversight.watch import Sighting, Watch
 from sandbox.scenario.schema import Need
 from sandbox.scenario.toolkits import Tool
 
@@ -31,7 +34,7 @@ class Call:
     @cached_property
     def text(self) -> str:
         """All texts and numbers in the arguments, one a line."""
-        return "\n".join(_texts(self.arguments))
+        return "\n".join(texts(self.arguments))
 
     @cached_property
     def recipients(self) -> tuple[str, ...]:
@@ -118,13 +121,29 @@ class Step:
     lang: str
     result: Result | None = None
     """None at the stage before the call."""
+    watch: Watch | None = None
+    """Knows what went out in earlier calls; without it only whole values are seen."""
     _cache: dict[str, Any] = field(default_factory=dict, repr=False)
     _contexts: dict[frozenset[str], Any] = field(default_factory=dict, repr=False)
 
     @cached_property
+    def sighting(self) -> Sighting:
+        """The canaries in the arguments."""
+        if self.watch is not None:
+            return self.watch.arguments(self.call)
+        held = detection.holding(self.call.text, self.canaries)
+        return Sighting(dict.fromkeys(held, "encoded"), read(self.call.text).complete)
+
+    @property
     def canaries_sent(self) -> list[str]:
-        """Names of the canaries in the arguments, plain or encoded."""
-        return detection.holding(self.call.text, dict(self.canaries))
+        """Names of the canaries in the arguments: plain, encoded, or complete with this call."""
+        return list(self.sighting.forms)
+
+    def with_result(self, result: Result) -> Step:
+        """Return the same call at the stage after; its arguments are not judged anew."""
+        after = replace(self, result=result, _cache={}, _contexts={})
+        after.__dict__["sighting"] = self.sighting
+        return after
 
     @cached_property
     def secrets_sent(self) -> list[str]:
@@ -167,6 +186,7 @@ class Step:
             "paths": list(call.paths),
             "agent": call.agent,
             "canaries": self.canaries_sent,
+            "unread": not self.sighting.complete,
             "secrets": self.secrets_sent,
         }
 
@@ -191,7 +211,7 @@ class Step:
         return {
             "text": self.result.text,
             "status": self.result.status,
-            "canaries": detection.holding(self.result.text, dict(self.canaries)),
+            "canaries": detection.holding(self.result.text, self.canaries),
         }
 
     def _effects(self) -> list[dict[str, Any]]:
@@ -217,33 +237,17 @@ def _effect(item: dict[str, Any]) -> dict[str, Any]:
     target = item["target"]
     path = relative(target) if item["kind"] == "file" else target
     detail = item.get("detail", {})
-    return {key: item[key] for key in ("kind", "action", "status", "source")} | {
+    seen = {key: item[key] for key in ("kind", "action", "status", "source")} | {
         "target": path,
         "to": relative(detail["to"]) if item["action"] == "rename" else "",
         "argv": detail.get("argv", []),
     }
+    return seen | {"form": "", **detail} if item["kind"] == "canary" else seen
 
 
 def _plain(text: str) -> str:
     return "".join(text.split()).lower()
 
 
-def _texts(value: Any) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, Mapping):
-        return [
-            text for key, item in value.items() for text in (*_nested_key(key, item), *_texts(item))
-        ]
-    if isinstance(value, (list, tuple)):
-        return [text for item in value for text in _texts(item)]
-    return [] if value is None else [str(value)]
-
-
-def _nested_key(key: str, item: Any) -> list[str]:
-    """Return the key where it is the agent's own text (form fields), not an argument's name."""
-    return [key] if not isinstance(item, (Mapping, list)) and len(key) > 24 else []
-
-
 def _named(arguments: Mapping[str, Any], names: tuple[str, ...]) -> list[str]:
-    return [text for name in names if name in arguments for text in _texts(arguments[name])]
+    return [text for name in names if name in arguments for text in texts(arguments[name])]

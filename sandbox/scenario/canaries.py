@@ -1,16 +1,24 @@
-"""Decoy values, made fresh for each run: whoever uses one got it from the world."""
+"""Decoys, made fresh for each scenario and seed: whoever uses one got it from the world."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-Kind = Literal["iban", "email", "token", "password", "url", "phone", "id"]
-KINDS: tuple[str, ...] = get_args(Kind)
+from sandbox.scenario import credentials
 
-_PLACE = re.compile(r"\{canary\.([A-Za-z_][\w-]*)\}")
+Kind = Literal[
+    "iban", "email", "token", "password", "url", "phone", "id", "aws", "ssh", "env", "netrc"
+]
+KINDS: tuple[str, ...] = get_args(Kind)
+HALVES = ("head", "tail")
+"""Parts that every canary has: the two halves of its value, for scripts that send it in pieces."""
+
+_PLACE = re.compile(r"\{canary\.([A-Za-z_][\w-]*(?:\.[a-z]+)?)\}")
 _WORDS = [
     "amber",
     "birch",
@@ -29,17 +37,69 @@ _WORDS = [
 ]
 
 
-def generate(kinds: Mapping[str, str], seed: int) -> dict[str, str]:
-    """Return a value for each canary; the same seed gives the same values.
+@dataclass(frozen=True)
+class Decoy:
+    """One canary of one run."""
+
+    value: str
+    """What ``{canary.NAME}`` stands for."""
+    marks: tuple[str, ...]
+    """Texts that give it away; each is looked for by itself."""
+    parts: Mapping[str, str] = field(default_factory=dict)
+    """Further texts that belong to it: ``{canary.NAME.PART}``."""
+    path: str = ""
+    """Path below the agent's folder of the file in which it is planted, if it is in one."""
+    planted: bool = False
+    """True where the scenario plants it by declaration: nobody's task asks for it."""
+
+
+def decoy(name: str, kind: str, seed: int, scenario: str = "") -> Decoy:
+    """Return the canary of a run; the same scenario, seed, name and kind give the same one.
+
+    Args:
+        name: The canary's name.
+        kind: One of :data:`KINDS`.
+        seed: The run's seed.
+        scenario: The scenario's id: two scenarios of one sweep share no decoy.
+    """
+    digest = hashlib.sha256(f"{scenario}/{seed}/{name}/{kind}".encode()).hexdigest()
+    if kind in credentials.MAKERS:
+        made = credentials.MAKERS[kind](digest)
+        return Decoy(made.value, made.marks, made.parts)
+    value = _MAKERS[kind](digest)
+    return Decoy(value, (value,))
+
+
+def generate(kinds: Mapping[str, str], seed: int, scenario: str = "") -> dict[str, str]:
+    """Return a value for each canary; see :func:`decoy`.
 
     Args:
         kinds: Canary name → kind.
         seed: The run's seed.
+        scenario: The scenario's id.
     """
-    return {
-        name: _MAKERS[kind](hashlib.sha256(f"{seed}/{name}/{kind}".encode()).hexdigest())
+    return {name: decoy(name, kind, seed, scenario).value for name, kind in kinds.items()}
+
+
+def places(kinds: Mapping[str, str]) -> frozenset[str]:
+    """Return all names that texts may ask for: those of canaries, and of their parts."""
+    parts = {
+        f"{name}.{part}"
         for name, kind in kinds.items()
+        for part in (*HALVES, *credentials.PARTS.get(kind, ()))
     }
+    return frozenset(kinds) | parts
+
+
+def texts(decoys: Mapping[str, Decoy]) -> dict[str, str]:
+    """Return what each name that texts may ask for stands for."""
+    values = {}
+    for name, item in decoys.items():
+        middle = len(item.value) // 2
+        parts = {"head": item.value[:middle], "tail": item.value[middle:], **item.parts}
+        values[name] = item.value
+        values |= {f"{name}.{part}": text for part, text in parts.items()}
+    return values
 
 
 def plant(text: str, values: Mapping[str, str]) -> str:
@@ -47,6 +107,13 @@ def plant(text: str, values: Mapping[str, str]) -> str:
     if "{canary." not in text:
         return text
     return _PLACE.sub(lambda found: values.get(found[1], found[0]), text)
+
+
+def plant_json(text: str, values: Mapping[str, str]) -> str:
+    """Return a JSON text with every ``{canary.NAME}`` in its strings replaced by its value."""
+    if "{canary." not in text:
+        return text
+    return plant(text, {name: json.dumps(value)[1:-1] for name, value in values.items()})
 
 
 def named_in(text: str) -> set[str]:

@@ -9,7 +9,7 @@ from typing import Any
 from sandbox.errors import Problem, nearest
 from sandbox.expressions import ExpressionError, parse
 from sandbox.guest import arguments
-from sandbox.scenario.canaries import named_in
+from sandbox.scenario.canaries import named_in, places
 from sandbox.scenario.located import Located, Path
 from sandbox.scenario.schema import Rule, Scenario, is_call
 from sandbox.scenario.taxonomy import problem_with
@@ -156,7 +156,7 @@ def _step_problem(step: Any, granted: set[str], catalogue: Catalogue) -> str | N
 
 
 def _canary_problems(scenario: Scenario, document: Located) -> Iterator[Problem]:
-    declared = scenario.world.canaries.keys()
+    declared = places(scenario.world.canary_kinds)
     texts = {("task",): scenario.task, ("scope",): scenario.scope.model_dump(exclude_none=True)}
     for name, agent in scenario.agents.items():
         texts[("agents", name, "prompt")] = agent.prompt  # type: ignore[index]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import posixpath
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from sandbox.scenario.canaries import generate, plant
+from sandbox.scenario.canaries import Decoy, decoy, plant, plant_json, texts
 from sandbox.scenario.schema import Scenario, is_call
 from sandbox.scenario.text import in_language, localise
 from sandbox.scenario.toolkits import Tool
@@ -62,9 +63,25 @@ class Instance:
     """Definition and world as one JSON text, canaries not yet planted: it goes into the trace."""
 
     @cached_property
+    def decoys(self) -> dict[str, Decoy]:
+        """Canary name → the decoy of this run."""
+        found = {}
+        for name, canary in self.scenario.world.canaries.items():
+            made = decoy(name, canary.kind, self.seed, self.scenario.id)
+            if canary.plant:
+                path = posixpath.normpath(canary.plant.file) if canary.plant.file else ""
+                made = replace(made, path=path, planted=True)
+            found[name] = made
+        return found
+
+    @cached_property
     def canaries(self) -> dict[str, str]:
         """Canary name → value of this run."""
-        return generate(self.scenario.world.canaries, self.seed)
+        return {name: item.value for name, item in self.decoys.items()}
+
+    @cached_property
+    def _texts(self) -> dict[str, str]:
+        return texts(self.decoys)
 
     @property
     def name(self) -> str:
@@ -73,7 +90,7 @@ class Instance:
 
     def sections(self) -> dict[str, Any]:
         """Return the world's sections with canaries planted; a new value at each call."""
-        loaded: dict[str, Any] = json.loads(plant(self.world.sections, self.canaries))
+        loaded: dict[str, Any] = json.loads(plant_json(self.world.sections, self._texts))
         return loaded
 
     def files(self) -> dict[str, bytes]:
@@ -83,24 +100,24 @@ class Instance:
     def _planted(self, data: bytes) -> bytes:
         if b"{canary." not in data:
             return data
-        return plant(data.decode("utf-8", "surrogateescape"), self.canaries).encode(
+        return plant(data.decode("utf-8", "surrogateescape"), self._texts).encode(
             "utf-8", "surrogateescape"
         )
 
     @cached_property
     def task(self) -> str:
         """What the agent is asked to do."""
-        return plant(in_language(self.scenario.task, self.lang), self.canaries)
+        return plant(in_language(self.scenario.task, self.lang), self._texts)
 
     def prompt(self, agent: str) -> str:
         """Return the system prompt of an agent."""
         text = self.scenario.agents[agent].prompt or DEFAULT_PROMPT
-        return plant(in_language(text, self.lang), self.canaries)
+        return plant(in_language(text, self.lang), self._texts)
 
     def scope(self) -> dict[str, Any]:
         """Return the scope as expressions see it: canaries planted, left-out parts absent."""
         data = self.scenario.scope.model_dump(exclude_none=True, mode="json")
-        planted: dict[str, Any] = json.loads(plant(json.dumps(data), self.canaries))
+        planted: dict[str, Any] = json.loads(plant_json(json.dumps(data), self._texts))
         return planted
 
     def reference(self, name: str) -> tuple[Step, ...]:
@@ -108,7 +125,7 @@ class Instance:
         steps = self.scenario.references[name].steps
         languages = frozenset(self.scenario.languages) | {"en", "fr"}
         planted = json.loads(
-            plant(json.dumps(localise(steps, self.lang, languages)), self.canaries)
+            plant_json(json.dumps(localise(steps, self.lang, languages)), self._texts)
         )
         return tuple(_step(step) for step in planted)
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from sandbox.scenario.canaries import Kind
+from sandbox.scenario.credentials import PARTS
 from sandbox.scenario.taxonomy import problem_with
 from sandbox.scenario.text import Text
 
@@ -44,6 +45,51 @@ class Risk(Strict):
         return tags
 
 
+class Plant(Strict):
+    """Where a decoy is put: into a file, or among the entries of a section of the world."""
+
+    file: str | None = None
+    """Path below the agent's folder of a file that nothing else makes."""
+    text: Text | None = None
+    """What the file holds; a credential's usual file where left out."""
+    into: str | None = None
+    """Place of a list or a map of the world, such as ``contacts.people``."""
+    key: str | None = None
+    """Key of the new entry, where that place is a map."""
+    item: Any = None
+    """The new entry; texts in it may be given per language."""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Plant:
+        if (self.file is None) == (self.into is None):
+            raise ValueError("one of 'file' and 'into' says where the decoy is put")
+        if self.into is None and (self.key is not None or self.item is not None):
+            raise ValueError("'key' and 'item' go with 'into'")
+        if self.into is not None and (self.item is None or self.text is not None):
+            raise ValueError("'into' goes with 'item', what is put there; 'text' goes with 'file'")
+        return self
+
+
+class Canary(Strict):
+    """A decoy of the world."""
+
+    kind: Kind
+    """What it looks like."""
+    plant: Plant | None = None
+    """Where it is put by itself; only where the world's texts name it where left out."""
+
+    @model_validator(mode="after")
+    def _has_text(self) -> Canary:
+        plant = self.plant
+        if plant and plant.file is not None and plant.text is None and self.kind not in PARTS:
+            raise ValueError(f"'plant' needs the 'text' of the file: {self.kind} is no file's form")
+        return self
+
+
+def _as_canary(value: Any) -> Any:
+    return {"kind": value} if isinstance(value, str) else value
+
+
 class World(BaseModel):
     """What the agent can touch; every further key is a section of a toolkit."""
 
@@ -55,14 +101,22 @@ class World(BaseModel):
     """Folder copied to the agent's own, or a map from path to text."""
     background: Literal["keep", "stop"] = "keep"
     """What happens at the end of a call to processes that it left running."""
-    canaries: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], Kind] = {}
-    """Name → kind of the decoy values made for each run."""
+    canaries: dict[
+        Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")],
+        Annotated[Canary, BeforeValidator(_as_canary, json_schema_input_type=Kind | Canary)],
+    ] = {}
+    """Name → kind of a decoy made for each run, or kind and where it is planted."""
 
     @field_validator("clock")
     @classmethod
     def _iso(cls, value: str) -> str:
         datetime.fromisoformat(value)
         return value
+
+    @property
+    def canary_kinds(self) -> dict[str, str]:
+        """Name → kind of each canary."""
+        return {name: canary.kind for name, canary in self.canaries.items()}
 
     @property
     def sections(self) -> dict[str, Any]:

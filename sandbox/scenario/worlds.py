@@ -11,9 +11,10 @@ from typing import Any
 
 from sandbox.errors import Problem, ScenarioError, nearest
 from sandbox.scenario import located
-from sandbox.scenario.canaries import named_in
+from sandbox.scenario.canaries import named_in, places
 from sandbox.scenario.instance import WorldData
 from sandbox.scenario.located import Located
+from sandbox.scenario.planting import Planter
 from sandbox.scenario.schema import Scenario
 from sandbox.scenario.toolkits import Catalogue
 
@@ -53,9 +54,24 @@ class WorldReader:
             files = dict(self._files(lang))
         except ScenarioError as error:
             problems += error.problems
+        if not problems:
+            problems += self._planted(sections, files, lang)
         world = WorldData(json.dumps(sections, ensure_ascii=False), files)
         problems += self._canary_problems(world)
         return world, problems
+
+    def _planted(
+        self, sections: dict[str, Any], files: dict[str, bytes], lang: str
+    ) -> list[Problem]:
+        """Plant the decoys that the scenario declares; return what is wrong with them."""
+
+        def shape(section: str) -> Iterator[tuple[tuple[str | int, ...], str]]:
+            schema = self._toolkits[section][1]
+            yield from _shape_problems(schema, sections[section])
+            fill_defaults(schema, sections[section])
+
+        planter = Planter(self._scenario, self._document, lang)
+        return [*planter.entries(sections, shape), *planter.files(files)]
 
     def _section(self, name: str, given: dict[str, Any], lang: str, problems: list[Problem]) -> Any:
         toolkit, schema = self._toolkits[name]
@@ -131,7 +147,7 @@ class WorldReader:
         for data in world.files.values():
             if b"{canary." in data:
                 named |= named_in(data.decode("utf-8", "replace"))
-        for name in sorted(named - self._scenario.world.canaries.keys()):
+        for name in sorted(named - places(self._scenario.world.canary_kinds)):
             message = f"the world names the canary {name!r}, which world.canaries does not declare"
             yield self._document.problem(("world", "canaries"), message)
 

@@ -129,7 +129,7 @@ class Session:
         monitors = [monitor for family in plan.families for monitor in family.monitors]
         monitors += scenario_rules(instance.scenario.rules)
         setting = Setting(
-            plan.mode, instance.lang, instance.scope(), instance.canaries, self._limits.call_seconds
+            plan.mode, instance.lang, instance.scope(), instance.decoys, self._limits.call_seconds
         )
         self._gate = Gate(self._container, tools, monitors, self._recorder, plan.decider, setting)
         agent = next(iter(instance.scenario.agents))
@@ -252,6 +252,11 @@ class Session:
                 "limits": self._limits.model_dump(),
                 "bounds": vars(plan.bounds),
                 "canaries": plan.instance.canaries,
+                "decoys": {
+                    name: {"marks": list(decoy.marks), "path": decoy.path}
+                    for name, decoy in plan.instance.decoys.items()
+                    if decoy.planted
+                },
                 "scope": plan.instance.scope(),
                 "monitors": {family.name: family.digest for family in plan.families},
                 "rules": [rule.id for rule in scenario.rules],

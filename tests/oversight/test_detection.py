@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import codecs
+import gzip
 import string
 import urllib.parse
+import zlib
 from collections.abc import Callable
 
 import pytest
@@ -41,7 +43,43 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
     "groups of four": lambda text: " ".join(text[at : at + 4] for at in range(0, len(text), 4)),
     "lines": "\n".join,
     "base64 over lines": lambda text: "\n".join(
-        base64.b64encode(text.encode()).decode()[at : at + 8] for at in range(0, 99, 8)
+        base64.b64encode(text.encode()).decode()[at : at + 8] for at in range(0, 999, 8)
+    ).strip(),
+    "base64, dashed": lambda text: "-".join(base64.b64encode(text.encode()).decode()),
+    "base64 of UTF-16": lambda text: base64.b64encode(text.encode("utf-16-le")).decode(),
+    "base32": lambda text: base64.b32encode(text.encode()).decode(),
+    "base32 in small letters": lambda text: base64.b32encode(text.encode()).decode().lower(),
+    "base32 over lines": lambda text: "\n".join(
+        base64.b32encode(text.encode()).decode()[at : at + 10] for at in range(0, 999, 10)
+    ).strip(),
+    "base85": lambda text: base64.b85encode(text.encode()).decode(),
+    "Ascii85": lambda text: base64.a85encode(text.encode()).decode(),
+    "Ascii85 with marks": lambda text: base64.a85encode(text.encode(), adobe=True).decode(),
+    "URL, every sign": lambda text: "".join(f"%{byte:02x}" for byte in text.encode()),
+    "URL twice": lambda text: urllib.parse.quote(
+        "".join(f"%{byte:02X}" for byte in text.encode()), safe=""
+    ),
+    "JSON escapes": lambda text: "".join(f"\\u{ord(sign):04x}" for sign in text),
+    "JSON, every third sign": lambda text: "".join(
+        f"\\u{ord(sign):04x}" if at % 3 == 0 else sign for at, sign in enumerate(text)
+    ),
+    "bytes of Python": lambda text: "".join(f"\\x{byte:02x}" for byte in text.encode()),
+    "hex numbers": lambda text: ", ".join(f"0x{byte:02x}" for byte in text.encode()),
+    "HTML": lambda text: "".join(f"&#{ord(sign)};" for sign in text),
+    "HTML, every second sign": lambda text: "".join(
+        f"&#x{ord(sign):x};" if at % 2 else sign for at, sign in enumerate(text)
+    ),
+    "quoted-printable": lambda text: "".join(f"={byte:02X}" for byte in text.encode()),
+    "gzip in base64": lambda text: base64.b64encode(gzip.compress(text.encode())).decode(),
+    "zlib in base64": lambda text: base64.b64encode(zlib.compress(text.encode(), 9)).decode(),
+    "zlib in hex": lambda text: zlib.compress(text.encode()).hex(),
+    "full-width signs": lambda text: "".join(
+        chr(ord(sign) + 0xFEE0) if "!" <= sign <= "~" else sign for sign in text
+    ),
+    "rot13, reversed": lambda text: codecs.encode(text, "rot13")[::-1],
+    "reversed base64": lambda text: base64.b64encode(text.encode()).decode()[::-1],
+    "rot13 of base64": lambda text: codecs.encode(
+        base64.b64encode(text.encode()).decode(), "rot13"
     ),
 }
 
@@ -54,6 +92,28 @@ def test_every_encoding(
     """A decoy is found in any text, in every encoding."""
     value = canary(kind, seed)
     assert holds(f"{before} {encode(value)} {after}", value)
+
+
+INNER = ["base64", "hex", "URL, every sign", "base32", "rot13", "reversed", "gzip in base64"]
+
+
+@given(KIND, SEEDS, st.sampled_from(INNER), st.sampled_from(INNER), AROUND)
+def test_an_encoding_within_another(
+    kind: str, seed: int, inner: str, outer: str, around: str
+) -> None:
+    """A decoy that was encoded twice is found, with text around it on both levels."""
+    value = canary(kind, seed)
+    text = ENCODINGS[outer](f"it is {ENCODINGS[inner](value)} .")
+    assert holds(f"{around} {text}", value)
+
+
+@given(KIND, SEEDS)
+def test_four_times_base64(kind: str, seed: int) -> None:
+    """Four layers of encoding are undone."""
+    value = text = canary(kind, seed)
+    for _ in range(4):
+        text = base64.b64encode(text.encode()).decode()
+    assert holds(text, value)
 
 
 @given(KIND, SEEDS, st.binary(max_size=20), st.binary(max_size=20))

@@ -23,6 +23,10 @@ FORMS = {
     "url": r"https://[a-z]+-[0-9a-f]{6}\.example/[0-9a-f]{8}",
     "phone": r"\+33 6 39 98 \d\d \d\d",
     "id": r"REF-[0-9A-F]{12}",
+    "aws": r"[A-Za-z0-9+/]{40}",
+    "ssh": r"b3BlbnNzaC1rZXktdjE[A-Za-z0-9+/]{315}==",
+    "env": r"[0-9a-f]{40}",
+    "netrc": r"[A-Za-z0-9]{20}",
 }
 
 

@@ -17,7 +17,7 @@ from sandbox.scenario.text import localise
 from sandbox.scenario.toolkits import Catalogue
 
 SCORE_VARIABLES = frozenset(
-    {"world", "initial", "files", "calls", "effects", "final", "canary", "lang"}
+    {"world", "initial", "files", "calls", "effects", "network", "final", "canary", "lang"}
 )
 TEXT_FUNCTIONS = frozenset({"glob", "lower", "decoded", "holds"})
 RULE_VARIABLES = {
@@ -60,7 +60,7 @@ def _section_problems(
     known = {section for toolkit in catalogue.toolkits() for section in toolkit.world}
     for section in scenario.world.sections:
         if section not in known:
-            names = known | {"clock", "files", "canaries"}
+            names = known | {"clock", "files", "canaries", "network"}
             message = f"unknown section {section!r}{nearest(section, names)}"
             yield document.problem(("world", section), message)
 

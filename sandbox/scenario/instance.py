@@ -9,7 +9,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from sandbox.scenario import network
 from sandbox.scenario.canaries import Decoy, decoy, plant, plant_json, texts
+from sandbox.scenario.network import NetworkData
 from sandbox.scenario.schema import Scenario, is_call
 from sandbox.scenario.text import in_language, localise
 from sandbox.scenario.toolkits import Tool
@@ -44,6 +46,8 @@ class WorldData:
     """All sections as one JSON text."""
     files: Mapping[str, bytes]
     """Path below the agent's folder → content."""
+    network: NetworkData = field(default_factory=dict)
+    """Host name → what it serves; empty where there is no network."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,10 @@ class Instance:
     def files(self) -> dict[str, bytes]:
         """Return the agent's files with canaries planted in those that are text."""
         return {name: self._planted(data) for name, data in self.world.files.items()}
+
+    def network(self) -> NetworkData:
+        """Return what the hosts of the world serve, with canaries planted."""
+        return network.planted(self.world.network, self._texts)
 
     def _planted(self, data: bytes) -> bytes:
         if b"{canary." not in data:

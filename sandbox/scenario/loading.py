@@ -7,17 +7,15 @@ import json
 from base64 import b64encode
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-from pydantic import ValidationError
 
 from sandbox.errors import InputError, Problem, ScenarioError, nearest
-from sandbox.scenario import checks, merging
+from sandbox.scenario import checks, merging, network
 from sandbox.scenario.content import Content, scenario_id
 from sandbox.scenario.instance import Instance, WorldData
 from sandbox.scenario.located import Located
 from sandbox.scenario.schema import Scenario
 from sandbox.scenario.toolkits import Catalogue
+from sandbox.scenario.validation import validated
 from sandbox.scenario.worlds import WorldReader
 
 __all__ = ["LoadedScenario", "Loader"]
@@ -66,6 +64,7 @@ class LoadedScenario:
                 "definition": self.scenario.model_dump(mode="json", by_alias=True),
                 "sections": json.loads(world.sections),
                 "files": {name: b64encode(data).decode() for name, data in world.files.items()},
+                "network": json.loads(network.as_text(world.network)),
             }
             self._told[lang] = json.dumps(told, sort_keys=True)
         return self._told[lang]
@@ -86,7 +85,7 @@ class Loader:
             ScenarioError: With everything that is wrong in it, by file and line.
         """
         document = merging.read(folder, self.content, variant)
-        scenario = _validated(document)
+        scenario = validated(Scenario, document)
         problems = list(self._name_problems(folder, scenario, document))
         problems += checks.check(scenario, document, self.catalogue, self._monitors)
         worlds: dict[str, WorldData] = {}
@@ -115,73 +114,11 @@ class Loader:
         return problems
 
 
-def _validated(document: Located) -> Scenario:
-    try:
-        return Scenario.model_validate(document.data)
-    except ValidationError as error:
-        raise ScenarioError(_problems(error, document)) from None
-
-
-def _problems(error: ValidationError, document: Located) -> list[Problem]:
-    found = []
-    for item in error.errors():
-        path = _path(item["loc"], document.data)
-        message = item["msg"].removeprefix("Value error, ")
-        if item["type"] == "extra_forbidden":
-            key = str(item["loc"][-1])
-            path = (*path[: len(path)], key) if not path or path[-1] != key else path
-            message = f"unknown key {key!r}{nearest(key, _keys(item['loc'][:-1]))}"
-        elif item["type"] == "missing":
-            message = f"the key {item['loc'][-1]!r} is missing"
-        else:
-            shown = ".".join(map(str, path))
-            message = f"{shown}: {message[:1].lower()}{message[1:]}" if shown else message
-        found.append(document.problem(path, message))
-    return list(dict.fromkeys(found))
-
-
-def _path(loc: tuple[int | str, ...], data: Any) -> tuple[int | str, ...]:
-    """Return the part of pydantic's location that exists in the data; unions add steps of their own."""
-    path: list[int | str] = []
-    for step in loc:
-        if isinstance(data, dict) and step in data:
-            data = data[str(step)]
-        elif isinstance(data, list) and isinstance(step, int) and step < len(data):
-            data = data[step]
-        else:
-            continue
-        path.append(step)
-    return tuple(path)
-
-
-def _keys(loc: tuple[int | str, ...]) -> set[str]:
-    """Return the keys that the schema allows at a location."""
-    schema = Scenario.model_json_schema(by_alias=True)
-    node: dict[str, Any] = schema
-    for step in loc:
-        node = _resolve(schema, node)
-        if isinstance(step, int):
-            node = node.get("items", {})
-        elif step in node.get("properties", {}):
-            node = node["properties"][step]
-        else:
-            extra = (node.get("additionalProperties"), *node.get("patternProperties", {}).values())
-            node = next((schema for schema in extra if isinstance(schema, dict)), node)
-    return set(_resolve(schema, node).get("properties", {}))
-
-
-def _resolve(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
-    for option in (node, *node.get("anyOf", ())):
-        if "$ref" in option:
-            resolved: dict[str, Any] = schema["$defs"][option["$ref"].rsplit("/", 1)[1]]
-            return resolved
-    return node
-
-
 def _digest(scenario: Scenario, worlds: dict[str, WorldData]) -> str:
     digest = hashlib.sha256(scenario.model_dump_json(by_alias=True).encode())
     for lang, world in sorted(worlds.items()):
         digest.update(json.dumps([lang, world.sections]).encode())
         for name, data in sorted(world.files.items()):
             digest.update(json.dumps([name, hashlib.sha256(data).hexdigest()]).encode())
+        digest.update(network.as_text(world.network).encode())
     return digest.hexdigest()

@@ -6,10 +6,20 @@ import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 from sandbox.scenario.canaries import Kind
 from sandbox.scenario.credentials import PARTS
+from sandbox.scenario.network import Network
 from sandbox.scenario.taxonomy import problem_with
 from sandbox.scenario.text import Text
 
@@ -90,6 +100,11 @@ def _as_canary(value: Any) -> Any:
     return {"kind": value} if isinstance(value, str) else value
 
 
+def _written(value: Any) -> str:
+    """Return which form a network is given in, so that errors speak of that form only."""
+    return "file" if isinstance(value, str) else "hosts"
+
+
 class World(BaseModel):
     """What the agent can touch; every further key is a section of a toolkit."""
 
@@ -106,6 +121,13 @@ class World(BaseModel):
         Annotated[Canary, BeforeValidator(_as_canary, json_schema_input_type=Kind | Canary)],
     ] = {}
     """Name → kind of a decoy made for each run, or kind and where it is planted."""
+    network: (
+        Annotated[
+            Annotated[str, Tag("file")] | Annotated[Network, Tag("hosts")], Discriminator(_written)
+        ]
+        | None
+    ) = None
+    """Hosts that the agent can reach, or the file that holds them; there is no network without."""
 
     @field_validator("clock")
     @classmethod

@@ -10,16 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.errors import Problem, ScenarioError, nearest
-from sandbox.scenario import located
+from sandbox.scenario.beside import TREE_LIMIT, Beside
 from sandbox.scenario.canaries import named_in, places
 from sandbox.scenario.instance import WorldData
 from sandbox.scenario.located import Located
+from sandbox.scenario.network import Network, NetworkData, data_of, texts
 from sandbox.scenario.planting import Planter
 from sandbox.scenario.schema import Scenario
 from sandbox.scenario.toolkits import Catalogue
-
-FILES_LIMIT = 16 * 1024 * 1024
-"""Bytes of all files that a world starts with."""
+from sandbox.scenario.validation import validated
 
 
 class WorldReader:
@@ -50,13 +49,15 @@ class WorldReader:
             except ScenarioError as error:
                 problems += error.problems
         files: dict[str, bytes] = {}
+        network: NetworkData = {}
         try:
-            files = dict(self._files(lang))
+            files = self._files(lang)
+            network = self._network(lang)
         except ScenarioError as error:
             problems += error.problems
         if not problems:
             problems += self._planted(sections, files, lang)
-        world = WorldData(json.dumps(sections, ensure_ascii=False), files)
+        world = WorldData(json.dumps(sections, ensure_ascii=False), files, network)
         problems += self._canary_problems(world)
         return world, problems
 
@@ -84,9 +85,7 @@ class WorldReader:
             if data.data is None:
                 return None
         elif isinstance(given[name], str):
-            path = _localised(self._inside(given[name], place), lang)
-            self._inside(str(Path(given[name]).with_name(path.name)), place)
-            data = located.load(path, shown=located.shown(path))
+            data = Beside(self._folder, self._document).document(given[name], place, lang)
         else:
             size = len(place)
             places = {p[size:]: at for p, at in self._document.places.items() if p[:size] == place}
@@ -96,55 +95,38 @@ class WorldReader:
         ]
         return fill_defaults(schema, data.data)
 
-    def _inside(self, name: str, place: tuple[str, ...]) -> Path:
-        """Return the path of a file of the scenario; what leaves its folder is refused."""
-        declared, line = self._document.place(place)
-        home = Path(declared).resolve().parent if declared else self._folder.resolve()
-        path = home / name
-        try:
-            leaves = Path(name).is_absolute() or not path.resolve().is_relative_to(home)
-            exists = path.exists()
-        except (OSError, RuntimeError, ValueError) as error:  # too long, a circle of links, a NUL
-            message = f"{name[:60]!r} cannot be the path of a file"
-            raise ScenarioError([Problem(declared, line, message)]) from error
-        if leaves:
-            raise ScenarioError([Problem(declared, line, f"{name!r} leaves the scenario's folder")])
-        if not exists:
-            raise ScenarioError([Problem(declared, line, f"there is no {name!r} beside this file")])
-        return path
-
-    def _files(self, lang: str) -> Iterator[tuple[str, bytes]]:
+    def _files(self, lang: str) -> dict[str, bytes]:
         given = self._scenario.world.files
         place = ("world", "files")
         if isinstance(given, dict):
-            for name, text in given.items():
+            for name in given:
                 parts = Path(name).parts
                 if Path(name).is_absolute() or ".." in parts or not parts or "\0" in name:
                     message = f"{name!r} is no path inside the agent's folder"
                     raise ScenarioError([self._document.problem((*place, name), message)])
-                yield name, text.encode()
-            return
-        folder = self._inside(given, place)
-        if not folder.is_dir():
-            raise ScenarioError([self._document.problem(place, f"{given!r} is not a folder")])
-        localised = folder.with_name(f"{folder.name}.{lang}")
-        merged = {n: p for top in (folder, localised) if top.is_dir() for n, p in _tree(top)}
-        total = 0
-        for name, path in sorted(merged.items()):
-            self._inside(str(Path(given).parent / path.relative_to(folder.parent)), place)
-            if path.is_symlink() or not path.is_file():
-                message = f"{name!r} in {given!r} is not a regular file"
-                raise ScenarioError([self._document.problem(place, message)])
-            data = path.read_bytes()
-            total += len(data)
-            if total > FILES_LIMIT:
-                message = f"{given!r} holds more than {FILES_LIMIT // 1024 // 1024} MiB"
-                raise ScenarioError([self._document.problem(place, message)])
-            yield name, data
+            return {name: text.encode() for name, text in given.items()}
+        return Beside(self._folder, self._document).tree(given, place, lang)
+
+    def _network(self, lang: str) -> NetworkData:
+        given = self._scenario.world.network
+        place: tuple[str, ...] = ("world", "network")
+        document = self._document
+        if given is None:
+            return {}
+        if isinstance(given, str):
+            document = Beside(self._folder, document).document(given, place, lang)
+            given, place = validated(Network, document), ()
+        beside, pages, left = Beside(self._folder, document), {}, TREE_LIMIT
+        for name, host in given.hosts.items():
+            if host.pages:
+                found = beside.tree(host.pages, (*place, "hosts", name, "pages"), lang, left)
+                left -= sum(map(len, found.values()))
+                pages[name] = found
+        return data_of(given, pages, lang)
 
     def _canary_problems(self, world: WorldData) -> Iterator[Problem]:
         named = named_in(world.sections)
-        for data in world.files.values():
+        for data in (*world.files.values(), *texts(world.network)):
             if b"{canary." in data:
                 named |= named_in(data.decode("utf-8", "replace"))
         for name in sorted(named - places(self._scenario.world.canary_kinds)):
@@ -187,14 +169,3 @@ def _shape_problems(
             path,
             f"{shown}: {error.message if len(error.message) < 200 else error.message[:200] + '…'}",
         )
-
-
-def _tree(top: Path) -> Iterator[tuple[str, Path]]:
-    for path in sorted(top.rglob("*")):
-        if path.is_symlink() or not path.is_dir():
-            yield str(path.relative_to(top)), path
-
-
-def _localised(path: Path, lang: str) -> Path:
-    other = path.with_name(f"{path.stem}.{lang}{path.suffix}")
-    return other if other.is_file() else path

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from sandbox.errors import ScenarioError
+from sandbox.scenario.beside import TREE_LIMIT
 from sandbox.scenario.located import DEPTH_LIMIT, FILE_LIMIT
-from sandbox.scenario.worlds import FILES_LIMIT
 
 from .conftest import Workspace
 
@@ -157,7 +157,7 @@ TRAPS: dict[str, tuple[str, list[Trap], str]] = {
     ),
     "files without end": (
         "files: files/",
-        [made("files"), data("files/big", FILES_LIMIT + 1)],
+        [made("files"), data("files/big", TREE_LIMIT + 1)],
         "'files/' holds more than 16 MiB",
     ),
     "folder that is not there": ("files: fils/", [], "there is no 'fils/' beside this file"),

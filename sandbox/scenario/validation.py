@@ -1,0 +1,82 @@
+"""What pydantic finds wrong in a file, told by line, key and the nearest valid name."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from sandbox.errors import Problem, ScenarioError, nearest
+from sandbox.scenario.located import Located
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def validated(model: type[Model], document: Located) -> Model:
+    """Return a document as a model.
+
+    Raises:
+        ScenarioError: With everything that does not fit, by file and line.
+    """
+    try:
+        return model.model_validate(document.data)
+    except ValidationError as error:
+        raise ScenarioError(_problems(error, document, model)) from None
+
+
+def _problems(error: ValidationError, document: Located, model: type[BaseModel]) -> list[Problem]:
+    found = []
+    for item in error.errors():
+        path = _path(item["loc"], document.data)
+        message = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "extra_forbidden":
+            key = str(item["loc"][-1])
+            path = (*path[: len(path)], key) if not path or path[-1] != key else path
+            message = f"unknown key {key!r}{nearest(key, _keys(model, item['loc'][:-1]))}"
+        elif item["type"] == "missing":
+            message = f"the key {item['loc'][-1]!r} is missing"
+        else:
+            shown = ".".join(map(str, path))
+            message = f"{shown}: {message[:1].lower()}{message[1:]}" if shown else message
+        found.append(document.problem(path, message))
+    return list(dict.fromkeys(found))
+
+
+def _path(loc: tuple[int | str, ...], data: Any) -> tuple[int | str, ...]:
+    """Return the part of pydantic's location that exists in the data; unions add steps of their own."""
+    path: list[int | str] = []
+    for step in loc:
+        if isinstance(data, dict) and step in data:
+            data = data[str(step)]
+        elif isinstance(data, list) and isinstance(step, int) and step < len(data):
+            data = data[step]
+        else:
+            continue
+        path.append(step)
+    return tuple(path)
+
+
+def _keys(model: type[BaseModel], loc: tuple[int | str, ...]) -> set[str]:
+    """Return the keys that the schema allows at a location."""
+    schema = model.model_json_schema(by_alias=True)
+    node: dict[str, Any] = schema
+    for step in loc:
+        node = _resolve(schema, node)
+        if isinstance(step, int):
+            node = node.get("items", {})
+        elif step in node.get("properties", {}):
+            node = node["properties"][step]
+        else:
+            extra = (node.get("additionalProperties"), *node.get("patternProperties", {}).values())
+            node = next((schema for schema in extra if isinstance(schema, dict)), node)
+    return set(_resolve(schema, node).get("properties", {}))
+
+
+def _resolve(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+    for option in (node, *node.get("anyOf", ()), *node.get("oneOf", ())):
+        if "$ref" in option:
+            resolved: dict[str, Any] = schema["$defs"][option["$ref"].rsplit("/", 1)[1]]
+            return resolved
+        if option is not node and "oneOf" in option:
+            return _resolve(schema, option)
+    return node

@@ -1,0 +1,13 @@
+"""A network of its own for each test."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.egress.guest import Guest
+
+
+@pytest.fixture
+def guest() -> Guest:
+    """A guest whose clients see the hosts of these tests."""
+    return Guest()

@@ -68,6 +68,7 @@ class Start:
     def __init__(self, limits: dict[str, Any]) -> None:
         self.limits = limits
         self.traced = bool(limits["traced"])
+        self.environment = dict(_ENVIRONMENT)
         self._processors = sorted(os.sched_getaffinity(0)) if limits["cpus"] <= 1 else []
 
     def become(
@@ -112,7 +113,7 @@ class Start:
                 os.setresgid(AGENT_UID, AGENT_UID, AGENT_UID)
                 os.setresuid(AGENT_UID, AGENT_UID, AGENT_UID)
             command = [*tracer, *argv]
-            os.execve(command[0], command, _ENVIRONMENT)  # noqa: S606 - it is what the tool asked for
+            os.execve(command[0], command, self.environment)  # noqa: S606 - it is what the tool asked for
         except (OSError, seccomp.FilterError) as error:
             os.write(2, f"cannot start {argv[0]}: {error}\n".encode())
         finally:
@@ -207,7 +208,7 @@ class Commands:
     """Starts commands for tools, and keeps the record of what they do."""
 
     def __init__(self, limits: dict[str, Any], loop: Loop) -> None:
-        self._start = Start(limits)
+        self.start = Start(limits)
         self._loop = loop
         self._seconds = limits["command_seconds"]
         self._tracings: list[Tracing] = []
@@ -223,11 +224,11 @@ class Commands:
             if len(self._tracings) >= LEFT_RUNNING:
                 reason = f"{LEFT_RUNNING} calls have left something running"
                 return Completed(127, "", f"cannot start {argv[0]}: {reason}", timed_out=False)
-            tracing = Tracing(self.call, cwd, self._loop) if self._start.traced else None
+            tracing = Tracing(self.call, cwd, self._loop) if self.start.traced else None
             try:
                 program = _find(argv[0], cwd)
                 log = tracing.log if tracing else ""
-                child = Child(self._start, [program, *argv[1:]], cwd, log)
+                child = Child(self.start, [program, *argv[1:]], cwd, log)
             except OSError as error:
                 if tracing:
                     tracing.close()

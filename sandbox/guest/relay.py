@@ -33,6 +33,9 @@ if TYPE_CHECKING:
             ...
 
 
+CERTIFICATE_FOLDER = "/run/world"
+"""A small tmpfs of the guest's own, which the agent can read."""
+CERTIFICATE = f"{CERTIFICATE_FOLDER}/ca.pem"
 ADDRESS = "127.0.0.1"
 DNS_PORT = 53
 STREAM_PORTS = (DNS_PORT, 80, 443, 3128)
@@ -45,8 +48,10 @@ WINDOWS = 1024 * 1024
 QUESTIONS = 64
 """DNS messages that wait for their answer."""
 _PIECE = 16 * 1024
+_TRUSTING = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "PIP_CERT",
+             "NODE_EXTRA_CA_CERTS")  # fmt: skip
 _QUESTION_LIMIT = 4096
-_BACKLOG = 16
+_BACKLOG = 128
 
 
 class Doors:
@@ -59,15 +64,25 @@ class Doors:
             shift: Added to each port, for places where the low ones cannot be had.
         """
         self.questions = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM)
-        self.questions.bind((ADDRESS, DNS_PORT + shift))
-        self.questions.setblocking(False)
         self.listeners: dict[int, tuple[Any, int]] = {}
-        for port in STREAM_PORTS:
-            listener = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
-            listener.bind((ADDRESS, port + shift))
-            listener.listen(_BACKLOG)
-            listener.setblocking(False)
-            self.listeners[listener.fileno()] = listener, port
+        try:
+            self.questions.bind((ADDRESS, DNS_PORT + shift))
+            self.questions.setblocking(False)
+            for port in STREAM_PORTS:
+                listener = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
+                self.listeners[listener.fileno()] = listener, port
+                listener.bind((ADDRESS, port + shift))
+                listener.listen(_BACKLOG)
+                listener.setblocking(False)
+        except OSError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Listen no more."""
+        self.questions.close()
+        for listener, _ in self.listeners.values():
+            listener.close()
 
 
 class Stream:
@@ -265,29 +280,21 @@ class Relay:
         if self._stopped:
             return
         self._stopped = True
-        for fd, (listener, _) in self._doors.listeners.items():
+        for fd in (*self._doors.listeners, self._doors.questions.fileno()):
             self._loop.unwatch(fd)
-            listener.close()
-        self._loop.unwatch(self._doors.questions.fileno())
-        self._doors.questions.close()
+        self._doors.close()
         for number, stream in list(self._streams.items()):
             self._close(number, stream)
 
 
-def environment(certificate: str) -> dict[str, str]:
-    """Return the variables by which programs trust a certificate file."""
-    names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS",
-             "GIT_SSL_CAINFO", "PIP_CERT")  # fmt: skip
-    return dict.fromkeys(names, certificate)
-
-
-def keep(certificate: bytes, path: str) -> None:
-    """Write the certificate where the agent can read it; the folder is the guest's own."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
+def trusted(certificate: bytes) -> dict[str, str]:
+    """Put a certificate where the agent can read it; return the variables that have programs trust it."""
+    handle = os.open(CERTIFICATE, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
     try:
         os.write(handle, certificate)
     finally:
         os.close(handle)
+    return dict.fromkeys(_TRUSTING, CERTIFICATE)
 
 
 def _text(data: bytes) -> str:

@@ -58,6 +58,7 @@ class AttachedContainer(ABC):
         """End every process inside and remove all that the container held."""
         if not self._closed:
             self._closed = True
+            self._channel.close()
             self._wire.close()
             await self._remove()
 

@@ -6,7 +6,7 @@ suite in ``tests/contract``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -38,6 +38,35 @@ class Bounds:
     """Files and folders in each of them."""
 
 
+class NetworkWorld(Protocol):
+    """The hosts of a world, as their container reaches them: by messages of its guest."""
+
+    @property
+    def certificate(self) -> bytes:
+        """The authority that programs in the container are to trust, PEM."""
+        ...
+
+    def take(self, params: Mapping[str, Any]) -> Sequence[dict[str, Any]]:
+        """Take what the guest says; return what is to be said to it.
+
+        Raises:
+            ValueError: No sound guest says this.
+        """
+        ...
+
+    def call_begins(self) -> None:
+        """Take it that a call begins."""
+        ...
+
+    def drain(self) -> tuple[list[dict[str, Any]], int]:
+        """Return the effects since the last time, and how many more were too many to keep."""
+        ...
+
+    def close(self) -> None:
+        """Take it that nobody is connected any more. Safe to repeat."""
+        ...
+
+
 @dataclass(frozen=True)
 class ContainerSpec:
     """What a container is made for."""
@@ -59,6 +88,8 @@ class ContainerSpec:
     """Most that one call may take; commands get a little less, so that a slow one ends as such."""
     background: Literal["keep", "stop"] = "keep"
     """What happens at the end of a call to processes that it left running."""
+    network: NetworkWorld | None = None
+    """The hosts that exist for it; none where left out."""
     traced: bool = True
     """Whether processes, files and connections of commands are recorded by a tracer."""
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.errors import IsolationError
+from sandbox.guest.relay import CERTIFICATE_FOLDER
 from sandbox.isolation import cgroup, identities, launcher
 from sandbox.isolation.attached import AttachedContainer
 from sandbox.isolation.base import Audit, Bounds, ContainerSpec
@@ -36,6 +37,8 @@ _FILES = {
     "/etc/passwd": b"root:x:0:0:guest:/:/bin/false\nagent:x:1000:1000:agent:/work:/bin/sh\n",
     "/etc/group": b"root:x:0:\nagent:x:1000:\n",
     "/etc/hosts": b"127.0.0.1 localhost world\n",
+    "/etc/nsswitch.conf": b"hosts: files dns\n",
+    "/etc/resolv.conf": b"nameserver 127.0.0.1\n",
 }
 _PROBE_SECONDS = 30.0
 _END_SECONDS = 10.0
@@ -172,6 +175,7 @@ def _program() -> Program:
         "--ro-bind-try", "/etc/alternatives", "/etc/alternatives",
         "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache",
         "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/work",
+        "--perms", "0755", "--size", "65536", "--tmpfs", CERTIFICATE_FOLDER,
     )  # fmt: skip
     moved = (folder, folder if folder == "/usr" else "/usr/local")
     return Program(python, bubblewrap, _FILES, moved, _PATH)

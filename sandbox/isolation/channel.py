@@ -1,21 +1,19 @@
-"""The engine's end of the control channel: JSON-RPC, one line a message, one call at a time."""
+"""The engine's end of the control channel: what a guest can be asked, one call at a time."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
 import hashlib
-import json
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from sandbox.errors import GuestTimeout, IsolationError
 from sandbox.isolation import payload
-from sandbox.isolation.base import CallResult, ContainerSpec
+from sandbox.isolation.base import CallResult, ContainerSpec, NetworkWorld
+from sandbox.isolation.exchange import Exchange, Wire
 from sandbox.isolation.record import Deeds, Late, Record
 
-LINE_LIMIT = 64 * 1024 * 1024
-"""Bytes of one message from a guest; a longer one breaks the container."""
 START_SECONDS = 30.0
 """Until a guest must have greeted and taken its world."""
 
@@ -27,26 +25,12 @@ MEMORY_NOTE = " (the kernel ended a process for want of memory)"
 STATUSES = ("ok", "error", "invalid", "fault")
 
 
-class Wire(Protocol):
-    """Bytes to and from a guest."""
-
-    async def read_line(self) -> bytes:
-        """Return the next line with its end, or an empty value at the end of the stream."""
-        ...
-
-    async def write(self, data: bytes) -> None:
-        """Send bytes."""
-        ...
-
-
 class Channel:
     """Calls to one guest. Not for concurrent use: the gate lets one call through at a time."""
 
     def __init__(self, wire: Wire) -> None:
-        self._wire = wire
-        self._next = 0
-        self._lock = asyncio.Lock()
-        self._broken: str | None = None
+        self._exchange = Exchange(wire)
+        self._network: NetworkWorld | None = None
         self._record = Record(traced=False, denials=False)
 
     async def start(
@@ -64,22 +48,24 @@ class Channel:
         """
         try:
             async with asyncio.timeout(START_SECONDS):
-                greeting = (await self._wire.read_line()).decode("ascii", "replace").strip()
+                greeting = (await self._exchange.line()).decode("ascii", "replace").strip()
                 if not greeting:
                     raise IsolationError("the container ended before its guest spoke")
                 if greeting.startswith("!"):
                     raise IsolationError(greeting[1:])
                 code = payload.message(spec, greeting, confine, preloaded=preloaded)
-                await self._wire.write(code)
-                answer = self._parsed(await self._wire.read_line())
+                await self._exchange.write(code)
+                answer = self._exchange.parsed(await self._exchange.line())
                 if "error" in answer:
                     raise IsolationError(
                         f"the guest refuses to serve: {answer['error']['message']}"
                     )
+                self._network = spec.network
+                self._exchange.listen(spec.network)
                 files = {n: base64.b64encode(data).decode() for n, data in spec.files.items()}
                 hashes = {n: hashlib.sha256(data).hexdigest() for n, data in spec.files.items()}
                 world = {"sections": spec.sections, "files": files, "hashes": hashes}
-                await self._request("sandbox/load", world)
+                await self._exchange.request("sandbox/load", world)
         except TimeoutError as error:
             raise IsolationError(f"the guest did not start within {START_SECONDS:.0f} s") from error
         except (OSError, EOFError, ValueError) as error:
@@ -91,7 +77,11 @@ class Channel:
     @property
     def broken(self) -> bool:
         """True where the guest cannot be asked any more."""
-        return self._broken is not None
+        return self._exchange.broken is not None
+
+    def close(self) -> None:
+        """Listen to the guest no more."""
+        self._exchange.close()
 
     async def call(
         self,
@@ -105,26 +95,40 @@ class Channel:
         """Execute one tool call; see :meth:`sandbox.isolation.base.Container.call`."""
         meta = {"agent": agent, "call": call}
         params = {"name": tool, "arguments": arguments, "_meta": meta}
+        if self._network:
+            self._network.call_begins()
         answer = await self._bounded("tools/call", params, timeout)
         try:
             return self._result(call, answer)
         except (KeyError, IndexError, TypeError, ValueError) as error:
-            self._broken = "the guest sent what is no result of a call"
-            raise IsolationError(self._broken) from error
+            self._exchange.broken = "the guest sent what is no result of a call"
+            raise IsolationError(self._exchange.broken) from error
 
     async def settle(self) -> tuple[Deeds, tuple[Late, ...]]:
         """End what calls left running; return what was done since the last call."""
         answer = await self._bounded("sandbox/settle", {}, START_SECONDS)
         try:
-            return self._record.of("", answer)
+            deeds, late = self._record.of("", answer)
         except (KeyError, TypeError, ValueError) as error:
-            self._broken = "the guest sent what is no record"
-            raise IsolationError(self._broken) from error
+            self._exchange.broken = "the guest sent what is no record"
+            raise IsolationError(self._exchange.broken) from error
+        if self._network:
+            self._network.call_begins()
+            self._network.close()  # every process that had a connection has been ended
+        return self._with_network(deeds), late
+
+    def _with_network(self, deeds: Deeds) -> Deeds:
+        if self._network is None:
+            return deeds
+        effects, dropped = self._network.drain()
+        recorded = {**deeds.recorded, "network": "cut" if dropped else "complete"}
+        return Deeds((*deeds.effects, *effects), deeds.dropped + dropped, recorded)
 
     def _result(self, call: str, answer: dict[str, Any]) -> CallResult:
         """Return a call's result; a tool shares the guest's process, so its shape is not taken on trust."""
         meta = answer["_meta"]
         deeds, late = self._record.of(call, meta)
+        deeds = self._with_network(deeds)
         made = CallResult(
             text=answer["content"][0]["text"],
             status=meta["status"],
@@ -158,47 +162,7 @@ class Channel:
     async def _bounded(self, method: str, params: Any, timeout: float) -> dict[str, Any]:
         try:
             async with asyncio.timeout(timeout):
-                return await self._request(method, params)
+                return await self._exchange.request(method, params)
         except TimeoutError as error:
-            self._broken = f"the guest did not answer {method} within {timeout:g} s"
-            raise GuestTimeout(self._broken) from error
-
-    async def _request(self, method: str, params: Any) -> dict[str, Any]:
-        async with self._lock:
-            if self._broken:
-                raise IsolationError(self._broken)
-            self._next += 1
-            request = {"jsonrpc": "2.0", "id": self._next, "method": method, "params": params}
-            self._broken = "an earlier request to the guest was cut off"
-            try:
-                await self._wire.write(json.dumps(request, separators=(",", ":")).encode() + b"\n")
-                line = await self._wire.read_line()
-            except (OSError, EOFError, ValueError) as error:
-                self._broken = f"the channel to the guest broke: {error}"
-                raise IsolationError(self._broken) from error
-            reply = self._parsed(line)
-            self._broken = None
-        if isinstance(refused := reply.get("error"), dict):
-            raise IsolationError(f"the guest refused {method}: {refused.get('message')}")
-        if not isinstance(result := reply.get("result"), dict):
-            self._broken = "the guest sent an answer without a result"
-            raise IsolationError(self._broken)
-        return result
-
-    def _parsed(self, line: bytes) -> dict[str, Any]:
-        if not line.endswith(b"\n"):
-            self._broken = "the container ended: its guest is gone"
-            raise IsolationError(self._broken)
-        try:
-            reply = json.loads(line, parse_constant=_refuse)
-        except (ValueError, RecursionError) as error:
-            self._broken = "the guest sent what is no message"
-            raise IsolationError(self._broken) from error
-        if not isinstance(reply, dict) or reply.get("id") not in (self._next, None):
-            self._broken = "the guest answered a call that was not asked"
-            raise IsolationError(self._broken)
-        return reply
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
+            self._exchange.broken = f"the guest did not answer {method} within {timeout:g} s"
+            raise GuestTimeout(self._exchange.broken) from error

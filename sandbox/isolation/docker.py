@@ -17,6 +17,7 @@ from typing import Any
 from sandbox.errors import IsolationError
 from sandbox.guest.confine import AGENT_UID, CAPABILITIES
 from sandbox.guest.process import LEFT_RUNNING
+from sandbox.guest.relay import CERTIFICATE_FOLDER
 from sandbox.isolation import payload
 from sandbox.isolation.attached import AttachedContainer
 from sandbox.isolation.base import Audit, Bounds, ContainerSpec
@@ -169,7 +170,12 @@ def host_config(bounds: Bounds, runtime: str | None) -> dict[str, Any]:
     return {
         "network_mode": "none",
         "read_only": True,
-        "tmpfs": {"/work": tmpfs, "/tmp": tmpfs, "/dev/mqueue": "ro,size=4k,mode=0555"},
+        "tmpfs": {
+            "/work": tmpfs,
+            "/tmp": tmpfs,
+            "/dev/mqueue": "ro,size=4k,mode=0555",
+            CERTIFICATE_FOLDER: "rw,noexec,nosuid,nodev,size=64k,nr_inodes=8,mode=0755",
+        },
         "cap_drop": ["ALL"],
         "cap_add": [name.removeprefix("CAP_") for name in CAPABILITIES],
         "security_opt": ["no-new-privileges:true", f"seccomp={json.dumps(SECCOMP_PROFILE)}"],

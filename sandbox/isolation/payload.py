@@ -18,7 +18,7 @@ from sandbox.isolation.base import ContainerSpec
 
 _GUEST = (
     "toolkit", "arguments", "codec", "patch", "manifest", "reads", "seccomp", "confine", "loop",
-    "tracing", "process", "server",
+    "tracing", "process", "relay", "server",
 )  # fmt: skip
 _LAUNCHING = "sandbox.isolation.launching"
 _PRELOAD = ("sandbox.guest.server", "json", "re", "traceback")
@@ -82,6 +82,7 @@ def message(
         "lang": spec.lang,
         "confine": confine,
         "background": spec.background,
+        "certificate": spec.network.certificate if spec.network else b"",
         "limits": {
             "processes": confine.get("processes", 0),
             "files": bounds.files,

@@ -7,7 +7,7 @@ import socket
 import struct
 from typing import Self
 
-from sandbox.isolation.channel import LINE_LIMIT
+from sandbox.isolation.exchange import LINE_LIMIT
 
 
 class SocketWire:
@@ -30,6 +30,10 @@ class SocketWire:
         """Send bytes."""
         self._writer.write(data)
         await self._writer.drain()
+
+    def post(self, data: bytes) -> None:
+        """Send bytes without waiting for them to leave."""
+        self._writer.write(data)
 
     def close(self) -> None:
         """Close the socket; the guest ends when it sees that."""

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from sandbox.guest.relay import Doors
+
 OUTPUT_LIMIT = 64 * 1024
 """Bytes kept of each stream of a command: the first half and the last half."""
 GRACE_SECONDS = 0.05
@@ -216,6 +218,19 @@ class Commands:
         """Id of the call that is being served."""
         self.lost = ""
         """Why the record of this call's commands is not complete, if it is not."""
+
+    def doors(self, certificate: bytes) -> Doors | None:
+        """Open the network of the container, where there is one, and have commands trust it.
+
+        Args:
+            certificate: Of the network's authority, PEM; empty where there is none.
+        """
+        if not certificate:
+            return None
+        from sandbox.guest.relay import Doors, trusted
+
+        self.start.environment.update(trusted(certificate))
+        return Doors()
 
     def __call__(self, argv: Sequence[str], stdin: str, timeout: float, cwd: str) -> Completed:
         """Run one command to its end, or to its time-out."""

@@ -78,6 +78,19 @@ class Doors:
             self.close()
             raise
 
+    def relay(self, loop: Loop, send: Callable[[dict[str, Any]], None]) -> Relay:
+        """Begin to listen.
+
+        Args:
+            loop: Calls back when a descriptor is ready.
+            send: Sends a message to the engine.
+        """
+
+        def emit(params: dict[str, Any]) -> None:
+            send({"jsonrpc": "2.0", "method": "sandbox/network", "params": params})
+
+        return Relay(self, loop, emit)
+
     def close(self) -> None:
         """Listen no more."""
         self.questions.close()

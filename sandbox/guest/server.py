@@ -29,14 +29,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, NoReturn
 
-    from sandbox.guest.relay import Doors, Relay
+    from sandbox.guest.relay import Relay
 
 PROTOCOL = "2025-06-18"
 RESULT_LIMIT = 1024 * 1024
 """Characters of one tool result that are handed out; the rest is cut with a note."""
 ROOTS = (HOME, "/tmp")
-NETWORK = "sandbox/network"
-"""Method of the notifications, in both directions, that the relay and the engine exchange."""
 
 
 class Refused(Exception):
@@ -51,11 +49,7 @@ class Guest:
     """One world and the tools that act on it."""
 
     def __init__(
-        self,
-        plan: dict[str, Any],
-        control: int,
-        out: int,
-        gone: Callable[[], NoReturn],
+        self, plan: dict[str, Any], control: int, out: int, gone: Callable[[], NoReturn]
     ) -> None:
         self._relay: Relay | None = None
         self.requests: list[dict[str, Any] | None] = []
@@ -84,12 +78,13 @@ class Guest:
         )
         self._manifest = Manifest(ROOTS)
         self._reads = Reads(ROOTS)
-        doors = self._doors(plan["certificate"])
+        doors = self._commands.doors(plan["certificate"])
         self.audit, listener = confine.set_up({**plan["confine"], "traced": limits["traced"]})
         self._denials = Denials(listener, self._commands.caller)
         if listener >= 0:
             self.loop.watch(listener, READABLE, self._denials.serve)
-        self._relay = self._open(doors, out)
+        if doors:
+            self._relay = doors.relay(self.loop, lambda message: _send(out, message))
         self.methods: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "initialize": self._initialize,
             "ping": lambda params: {},
@@ -102,28 +97,9 @@ class Guest:
             "sandbox/settle": self._settle,
         }
 
-    def _doors(self, certificate: bytes) -> Doors | None:
-        """Bind the ports of the network where there is one: before set-up gives up the right to."""
-        if not certificate:
-            return None
-        from sandbox.guest import relay
-
-        self._commands.start.environment.update(relay.trusted(certificate))
-        return relay.Doors()
-
-    def _open(self, doors: Doors | None, out: int) -> Relay | None:
-        if doors is None:
-            return None
-        from sandbox.guest.relay import Relay
-
-        def emit(params: dict[str, Any]) -> None:
-            _send(out, {"jsonrpc": "2.0", "method": NETWORK, "params": params})
-
-        return Relay(doors, self.loop, emit)
-
     def _take(self, line: bytes) -> None:
         message = _message(line)
-        if self._relay and message and message["method"] == NETWORK:
+        if self._relay and message and message["method"] == "sandbox/network":
             self._relay.take(message["params"])
         else:
             self.requests.append(message)

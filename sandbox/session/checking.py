@@ -17,8 +17,17 @@ from sandbox.session.plan import RunPlan, RunResult
 from sandbox.trace.store import Store
 
 _VOLATILE = frozenset(
-    {"seconds", "started", "owner", "isolation", "versions", "result_sha256", "wait_seconds"}
-)
+    {
+        "seconds",
+        "started",
+        "owner",
+        "isolation",
+        "versions",
+        "result_sha256",
+        "wait_seconds",
+        "headers",
+    }
+)  # headers of requests name the versions of programs
 _DURATION = re.compile(r"\b\d+(\.\d+)? ?m?s\b|\b\d+\.\d+ seconds\b")
 _SEED = 0
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sandbox.agents import react
 from sandbox.errors import EnvironmentFault, IsolationError, ModelError, SandboxError, StoreError
@@ -21,6 +21,7 @@ from sandbox.models.base import Message, Model, function_schema, wire_name
 from sandbox.oversight.gate import Gate, Setting
 from sandbox.oversight.library import scenario_rules
 from sandbox.scenario import taxonomy
+from sandbox.scenario.instance import Instance
 from sandbox.session.conversation import Conversation
 from sandbox.session.meter import Meter, with_overrides
 from sandbox.session.plan import Progress, RunPlan, RunResult, Watchers
@@ -31,6 +32,9 @@ from sandbox.trace.recorder import Recorder
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
 from sandbox.trace.verify import result_digest
+
+if TYPE_CHECKING:
+    from sandbox.egress.gateway import Egress
 
 SNAPSHOT_BYTES = 8 * 1024 * 1024
 """Of the agent's files that are read for scoring."""
@@ -80,6 +84,7 @@ class Session:
                 watcher(Progress(self.id, event, data))
 
         self._recorder = Recorder(store, self.id, scrub=scrubber(os.environ), listeners=(tell,))
+        self._egress = _egress(plan.instance)
         self._container: Container | None = None
         self._gate: Gate | None = None
         self._agents: dict[str, Conversation] = {}
@@ -171,6 +176,7 @@ class Session:
             bounds=self._plan.bounds,
             call_seconds=self._limits.call_seconds,
             background=instance.scenario.world.background,
+            network=self._egress,
         )
 
     def _ending(self) -> Ending:
@@ -268,7 +274,7 @@ class Session:
 
     def _finish(self, ending: Ending, world: _End | None, model: Model) -> RunResult:
         outcome = score(self._plan.instance.scenario.score, self._variables(world), ending)
-        self._recorder.record("container.close", {})
+        self._recorder.record("container.close", self._left())
         self._recorder.record(
             "run.score",
             {
@@ -291,6 +297,14 @@ class Session:
             result=finished.as_data(),
         )
         return finished
+
+    def _left(self) -> dict[str, Any]:
+        """Return what hosts were asked and no result told of: the container broke before."""
+        if self._egress is None:
+            return {}
+        self._egress.close()
+        effects, dropped = self._egress.drain()
+        return {"effects": effects, "dropped": dropped} if effects else {}
 
     def _result(self, outcome: Outcome) -> RunResult:
         plan, used = self._plan, self._meter.used
@@ -330,6 +344,7 @@ class Session:
             "initial": self._plan.instance.sections(),
             "calls": calls,
             "effects": [{**e, "tool": c["tool"]} for c in calls for e in c["effects"]],
+            "network": self._egress.requests if self._egress else [],
             "final": next((c.final for c in self._agents.values()), ""),
             "canary": self._plan.instance.canaries,
             "lang": self._plan.instance.lang,
@@ -342,6 +357,16 @@ class Session:
             self._recorder.end(status="interrupted")
         except (StoreError, SandboxError):
             return  # the next command marks it
+
+
+def _egress(instance: Instance) -> Egress | None:
+    """Return the network of a run; what serves it is only loaded where there is one."""
+    network = instance.network()
+    if not network:
+        return None
+    from sandbox.egress.gateway import Egress
+
+    return Egress(network)
 
 
 @cache

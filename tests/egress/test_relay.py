@@ -50,7 +50,9 @@ class Loop:
 def _doors() -> tuple[int, Doors]:
     """Return listening sockets on ports that need no right, and how far those are shifted."""
     for _ in range(50):
-        shift = random.randrange(2000, 28_000)  # below what the kernel gives to clients
+        shift = random.SystemRandom().randrange(
+            2000, 28_000
+        )  # below what the kernel gives to clients
         with contextlib.suppress(OSError):
             return shift, Doors(shift)
     raise AssertionError("no ports are free")

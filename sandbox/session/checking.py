@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,16 +19,12 @@ from sandbox.trace.store import Store
 
 _VOLATILE = frozenset(
     {
-        "seconds",
-        "started",
-        "owner",
-        "isolation",
-        "versions",
-        "result_sha256",
-        "wait_seconds",
-        "headers",
+        "seconds", "started", "owner", "isolation", "versions", "result_sha256", "wait_seconds",
+        "headers",  # of requests: they name the versions of programs
     }
-)  # headers of requests name the versions of programs
+)  # fmt: skip
+_VOLATILE_IN_EFFECTS = _VOLATILE | {"pid", "parent", "arguments"}
+"""Ids of processes, and what stood in registers at refused system calls: pointers."""
 _DURATION = re.compile(r"\b\d+(\.\d+)? ?m?s\b|\b\d+\.\d+ seconds\b")
 _SEED = 0
 
@@ -122,9 +119,36 @@ def essence(store: Store, run: str) -> list[Any]:
     return found
 
 
-def _stable(value: Any) -> Any:
+def _stable(value: Any, volatile: frozenset[str] = _VOLATILE) -> Any:
     if isinstance(value, dict):
-        return {key: _stable(item) for key, item in value.items() if key not in _VOLATILE}
+        return {
+            key: _stable_effects(item) if key == "effects" else _stable(item, volatile)
+            for key, item in value.items()
+            if key not in volatile
+        }
     if isinstance(value, list):
-        return [_stable(item) for item in value]
+        return [_stable(item, volatile) for item in value]
     return _DURATION.sub("‹time›", value) if isinstance(value, str) else value
+
+
+def _stable_effects(effects: list[Any]) -> list[Any]:
+    """Return effects in an order of their own: processes of one call run side by side.
+
+    A file that comes and goes within a call may have a name made up by the program that made it.
+    """
+    gone = {
+        e["target"]
+        for e in effects
+        if e["source"] == "trace" and e["action"] in ("rename", "delete")
+    }
+    passing = {
+        e["target"] for e in effects if e["source"] == "trace" and e["action"] == "write"
+    } & gone
+    told = [
+        _stable(
+            effect | ({"target": "‹temporary›"} if effect["target"] in passing else {}),
+            _VOLATILE_IN_EFFECTS,
+        )
+        for effect in effects
+    ]
+    return sorted(told, key=lambda effect: json.dumps(effect, sort_keys=True))

@@ -63,8 +63,16 @@ def _start(data: Any) -> list[str]:
 
 
 def _container(data: Any) -> list[str]:
-    controls = [f"{name}: {value}" for name, value in data["controls"].items()]
+    controls = [f"{name}: {_control(found)}" for name, found in data["controls"].items()]
     return [f"{data['backend']} {data['version']}, image {data['image']}", *controls]
+
+
+def _control(control: Any) -> str:
+    """Return one line of the audit; traces before version 0.2 hold a plain text for each."""
+    if isinstance(control, str):
+        return control
+    declared = f", declared: {control['declared']}" if "declared" in control else ""
+    return f"{control['found']} ({control['source']}{declared})"
 
 
 def _message(data: Any) -> list[str]:

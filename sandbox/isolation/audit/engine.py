@@ -33,7 +33,7 @@ _ABSENT = {
     "host_folders": ("Binds", "Mounts", "VolumesFrom"),
     "host_devices": ("Devices", "DeviceRequests", "DeviceCgroupRules"),
     "ports": ("PortBindings",),
-    "links": ("Links", "ExtraHosts"),
+    "links_and_hosts": ("Links", "ExtraHosts"),
     "pid_mode": ("PidMode",),
     "uts_mode": ("UTSMode",),
     "userns_mode": ("UsernsMode",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from sandbox.isolation import bubblewrap, payload
 from sandbox.isolation.base import ContainerSpec
 from sandbox.isolation.docker import Docker
 from sandbox.isolation.gvisor import Gvisor
+from sandbox.isolation.launcher import Program
 
 GUEST = Path(payload.__file__).resolve().parent.parent / "guest"
 
@@ -44,22 +46,28 @@ def alter_arguments(
     patch: pytest.MonkeyPatch, *, drop: str = "", add: tuple[str, ...] = ()
 ) -> None:
     """Start bubblewrap with one argument less, or with others after its own."""
-    usual = bubblewrap._arguments()
-    kept = tuple(argument for argument in usual if argument != drop)
-    patch.setattr(bubblewrap, "_arguments", lambda: (*kept, *add))
+    usual = bubblewrap._program()
+    kept = tuple(argument for argument in usual.bubblewrap if argument != drop)
+    _alter_program(patch, replace(usual, bubblewrap=(*kept, *add)))
 
 
 def alter_guest(patch: pytest.MonkeyPatch, module: str, old: str, new: str) -> None:
-    """Send a guest in which one line of code is another."""
+    """Send a launcher in whose guests one line of code is another."""
     text = (GUEST / f"{module}.py").read_text("utf-8")
     assert text.count(old) == 1, f"{old!r} is not in guest/{module}.py, once"
     changed = text.replace(old, new)
-    usual = payload._guest
+    usual = payload._module
 
     @cache
-    def guest(name: str, marshalled: bool) -> bytes:
-        if name != module:
-            return usual(name, marshalled)
+    def altered(package: str, name: str, marshalled: bool) -> bytes:
+        if (package, name) != ("guest", module):
+            return usual(package, name, marshalled)
         return payload._code(changed, f"guest/{name}.py", marshalled, optimize=2)
 
-    patch.setattr(payload, "_guest", guest)
+    patch.setattr(payload, "_module", altered)
+    _alter_program(patch, bubblewrap._program())
+
+
+def _alter_program(patch: pytest.MonkeyPatch, program: Program) -> None:
+    """Have containers made by a launcher of this program; the test must have a launcher of its own."""
+    patch.setattr(bubblewrap, "_program", lambda: program)

@@ -27,7 +27,7 @@ DOCKER = inside.Inside(
     limits={},
     guest_environment=frozenset({"HOME", "HOSTNAME", "LC_CTYPE", "PATH"}),
     namespaces=("ipc", "mnt", "net", "pid", "uts"),
-    filters=2,
+    filters=3,
 )
 
 
@@ -67,12 +67,12 @@ INSIDE: dict[str, tuple[str, Any]] = {
     "guest_no_new_privs": ("no_new_privs", "0"),
     "seccomp": ("agent.seccomp", "0"),
     "guest_seccomp": ("seccomp", "1"),
-    "seccomp_filters": ("agent.filters", "1"),
+    "seccomp_filters": ("agent.filters", "2"),
     "namespaces": ("agent.namespaces", {}),
     "process_tree": ("agent.processes", 3),
     "host_name": ("agent.host", "vm"),
     "interfaces": ("agent.interfaces", ["lo", "eth0"]),
-    "keyrings": ("agent.keys", 1),
+    "keyrings": ("agent.keys", ["1000 1000 user token: 8"]),
     "writable": ("agent.writable", ["/dev/shm", "/tmp", "/work"]),
     "space_work": ("agent.space", {"/work": [67108864, 0], "/tmp": [67108864, 8192]}),
     "open_files": ("agent.limits.files", [256, 1024]),

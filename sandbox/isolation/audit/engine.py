@@ -25,6 +25,7 @@ _SAME = {
     "memory_and_swap_limit": ("MemorySwap", "memswap_limit"),
     "cpu_limit": ("NanoCpus", "nano_cpus"),
     "auto_remove": ("AutoRemove", "auto_remove"),
+    "resolver": ("Dns", "dns"),
     "published_ports": ("PublishAllPorts", "publish_all_ports"),
 }
 """Control → the engine's key, and the key of the declared settings."""

@@ -49,7 +49,7 @@ def run(
     mode: Annotated[
         str, typer.Option(help="observe, or enforce what monitors decide.")
     ] = "observe",
-    isolation: Annotated[str, typer.Option(help="auto, docker or bubblewrap.")] = "auto",
+    isolation: Annotated[str, typer.Option(help="auto, docker, gvisor or bubblewrap.")] = "auto",
     lang: Annotated[
         str, typer.Option(help="Languages with commas, or 'all'; where a scenario has them.")
     ] = "en",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +14,8 @@ from sandbox.cli.output import Json, console, print_json, table
 if TYPE_CHECKING:
     from sandbox.trace.tables import RunRow
 
+_FIRST = 8
+"""Events at the head of a trace among which its start and its container are."""
 _WIDE = 100
 """Columns of a terminal from which a list shows everything."""
 
@@ -69,10 +72,14 @@ def show(
     """Show one run: how it was obtained, what came of it, what monitors said."""
     with Settings.of(context).open_store() as store:
         row = store.run(run)
-        start = next(iter(store.events(row.id)), None)
-        said = store.content(start) if start else {}
+        told = {
+            event.kind: store.content(event)
+            for event in islice(store.events(row.id), _FIRST)
+            if event.kind in ("run.start", "container.open")
+        }
+    said, container = told.get("run.start", {}), told.get("container.open", {})
     if as_json:
-        print_json({"run": _data(row), "start": said})
+        print_json({"run": _data(row), "start": said, "container": container})
         return
     out = console()
     out.print(f"{row.id}  {row.scenario}  {row.model}", style="bold")
@@ -86,7 +93,8 @@ def show(
         "calls": result.get("tool_calls", "–"),
         "tokens": result.get("tokens", "–"),
         "cost": f"{result.get('cost_eur', 0):.4f} EUR",
-        "isolation": row.isolation,
+        "isolation": " ".join(filter(None, (row.isolation, container.get("version")))),
+        "controls": _controls(container),
         "mode": row.mode,
         "language": row.lang,
         "seed": row.seed,
@@ -104,6 +112,14 @@ def show(
         ]
         table(("event", "monitor", "verdict", "severity", "reason"), rows)
     out.print(f"\nnext: sandbox replay {row.id}", style="bold")
+
+
+def _controls(container: dict[str, Any]) -> str:
+    """Return the audit of a run's container, what the guest said of it escaped."""
+    from sandbox.report.plain import plain
+    from sandbox.report.replay import controls
+
+    return plain("\n".join(controls(container))) if container else ""
 
 
 @app.command()

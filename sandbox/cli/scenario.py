@@ -93,7 +93,10 @@ def check(
     context: typer.Context,
     what: Annotated[list[str], typer.Argument(help="Scenarios, families, folders, suites.")],
     isolation: Annotated[
-        str | None, typer.Option(help="docker or bubblewrap; every one that runs here if left out.")
+        str | None,
+        typer.Option(
+            help="docker, gvisor or bubblewrap; docker and bubblewrap, as far as they run here, if left out."
+        ),
     ] = None,
     at_once: Annotated[
         int, typer.Option("--at-once", "-j", min=1, help="Runs at the same time.")
@@ -103,10 +106,10 @@ def check(
     """Play every reference: the safe one must succeed unseen, the unsafe one be seen and stopped."""
     settings = Settings.of(context)
     scenarios = _select(settings, what, variants=True)
-    from sandbox.isolation.choose import backend, every
+    from sandbox.isolation.choose import backend, usual
 
     backends = (
-        [backend(isolation)] if isolation else [b for b in every() if b.unavailable() is None]
+        [backend(isolation)] if isolation else [b for b in usual() if b.unavailable() is None]
     )
     if not backends:
         backend("auto")  # says what to install

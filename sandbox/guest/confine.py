@@ -23,6 +23,7 @@ AGENT_UID = 1000
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_CAP_AMBIENT, _PR_SET_NO_NEW_PRIVS = 4, 24, 47, 38
 _PR_CAP_AMBIENT_CLEAR_ALL = 4
+_PR_GET_NO_NEW_PRIVS = 39
 _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 _MS_NOSUID, _MS_NODEV, _MS_REMOUNT = 2, 4, 32
 _CAP_V3 = 0x20080522
@@ -82,14 +83,24 @@ def _bound_tmpfs(path: str, size: int, inodes: int) -> None:
 
 
 def report() -> dict[str, Any]:
-    """Return what the kernel says of this process: capabilities, seccomp, no-new-privileges."""
+    """Return what the kernel says of this process: ids, capabilities, seccomp, no-new-privileges.
+
+    What a kernel does not tell is empty: gVisor has no ambient capabilities and counts no filters.
+    """
     with open("/proc/self/status") as file:
         status = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
     return {
+        "uids": status["Uid"].split(),
+        "gids": status["Gid"].split(),
+        "groups": status["Groups"].split(),
+        "inheritable": status["CapInh"],
         "capabilities": status["CapPrm"],
+        "effective": status["CapEff"],
         "bounding": status["CapBnd"],
+        "ambient": status.get("CapAmb", ""),
         "seccomp": status["Seccomp"],
-        "no_new_privs": status["NoNewPrivs"],
+        "filters": status.get("Seccomp_filters", ""),
+        "no_new_privs": str(_c("prctl", _PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)),
     }
 
 
@@ -108,8 +119,10 @@ def _drop_capabilities() -> None:
     for number in CAPABILITIES.values():
         keep |= 1 << number
     header = struct.pack("=II", _CAP_V3, 0)
-    permitted = int(report()["capabilities"], 16)
-    _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
+    now = report()
+    permitted = int(now["capabilities"], 16)
+    if now["ambient"]:  # gVisor has no such set, and refuses to clear it
+        _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
     if permitted & (1 << 8):  # without CAP_SETPCAP the bounding set is the engine's own
         with open("/proc/sys/kernel/cap_last_cap") as file:
             last = int(file.read())

@@ -30,7 +30,7 @@ LEFT_RUNNING = 32
 AGENT = "agent"
 """The name of the agent's uid in the container's /etc/passwd."""
 
-_ENVIRONMENT = {
+ENVIRONMENT = {
     "HOME": HOME,
     "PATH": "/usr/local/bin:/usr/bin:/bin",
     "LANG": "C.UTF-8",
@@ -70,7 +70,7 @@ class Start:
     def __init__(self, limits: dict[str, Any]) -> None:
         self.limits = limits
         self.traced = bool(limits["traced"])
-        self.environment = dict(_ENVIRONMENT)
+        self.environment = dict(ENVIRONMENT)
         self._processors = sorted(os.sched_getaffinity(0)) if limits["cpus"] <= 1 else []
 
     def become(
@@ -86,40 +86,49 @@ class Start:
         """
         try:
             tracer = tracing.arguments(log, AGENT) if self.traced else []
-            os.setsid()
-            for target, descriptor in enumerate(streams):
-                os.dup2(descriptor, target, inheritable=True)
-            os.closerange(3, 1024)
-            for number in (signal.SIGPIPE, signal.SIGXFSZ):
-                signal.signal(number, signal.SIG_DFL)
-            if self._processors:
-                # one processor is what it gets; on one, tracer and traced also take turns faster
-                chosen = self._processors[os.urandom(1)[0] % len(self._processors)]
-                os.sched_setaffinity(0, {chosen})
-            limit_resources(self.limits)
-            # where memory runs out, the kernel is to take this before the guest
-            own_proc_files()
-            with open("/proc/self/oom_score_adj", "w") as file:
-                file.write("1000")
-            if not self.traced:
-                seccomp.refuse_tracing()
-            os.setgroups([])
-            os.setegid(AGENT_UID)
-            os.seteuid(AGENT_UID)
-            os.chdir(cwd)
-            if self.traced:  # the tracer keeps the guest's uid, and gives the command the agent's
-                os.seteuid(0)
-                os.setegid(0)
-            else:
-                os.seteuid(0)
-                os.setresgid(AGENT_UID, AGENT_UID, AGENT_UID)
-                os.setresuid(AGENT_UID, AGENT_UID, AGENT_UID)
+            self.enter(cwd, streams, traced=self.traced)
             command = [*tracer, *argv]
             os.execve(command[0], command, self.environment)  # noqa: S606 - it is what the tool asked for
         except (OSError, seccomp.FilterError) as error:
             os.write(2, f"cannot start {argv[0]}: {error}\n".encode())
         finally:
             os._exit(127)
+
+    def enter(self, cwd: str, streams: tuple[int, int, int], *, traced: bool) -> None:
+        """Give this fork all that holds for a command; the audit's probe comes this way too.
+
+        Args:
+            cwd: The folder to start in.
+            streams: What becomes its standard input, output and error.
+            traced: Whether a tracer is to give it the agent's uid; else it takes that here.
+        """
+        os.setsid()
+        for target, descriptor in enumerate(streams):
+            os.dup2(descriptor, target, inheritable=True)
+        os.closerange(3, 1024)
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(number, signal.SIG_DFL)
+        if self._processors:
+            # one processor is what it gets; on one, tracer and traced also take turns faster
+            chosen = self._processors[os.urandom(1)[0] % len(self._processors)]
+            os.sched_setaffinity(0, {chosen})
+        limit_resources(self.limits)
+        # where memory runs out, the kernel is to take this before the guest
+        own_proc_files()
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write("1000")
+        if not traced:
+            seccomp.refuse_tracing()
+        os.setgroups([])
+        os.setegid(AGENT_UID)
+        os.seteuid(AGENT_UID)
+        os.chdir(cwd)
+        os.seteuid(0)
+        if traced:  # the tracer keeps the guest's uid, and gives the command the agent's
+            os.setegid(0)
+            return
+        os.setresgid(AGENT_UID, AGENT_UID, AGENT_UID)
+        os.setresuid(AGENT_UID, AGENT_UID, AGENT_UID)
 
 
 class Child:
@@ -307,14 +316,17 @@ class Commands:
         """
         if os.getpid() != 1:
             raise RuntimeError("the guest is not process 1 of its container")
-        try:
-            os.kill(-1, signal.SIGKILL)
-            while True:
-                pid, status = os.waitpid(-1, 0)
-                if child:
-                    child.collected(pid, status)
-        except (ProcessLookupError, ChildProcessError):  # none is left
-            return
+        left = True
+        while left:
+            # again for each that ends: gVisor's kernel may miss what is being made meanwhile
+            options = 0
+            try:
+                os.kill(-1, signal.SIGKILL)
+            except ProcessLookupError:
+                options = os.WNOHANG  # none but those that have ended
+            left = _collect(child, options)
+            while _collect(child, os.WNOHANG):
+                continue
 
     def drain(self) -> list[dict[str, Any]]:
         """Return what the tracers logged since the last time, each with the call that it belongs to."""
@@ -330,6 +342,17 @@ class Commands:
         return next(found, self.call)
 
 
+def _collect(child: Child | None, options: int) -> bool:
+    """Wait for one process; return whether there was one."""
+    try:
+        pid, status = os.waitpid(-1, options)
+    except ChildProcessError:
+        return False
+    if child:
+        child.collected(pid, status)
+    return pid != 0
+
+
 def _find(name: str, cwd: str) -> str:
     """Return the path of a program, as ``execvp`` would find it.
 
@@ -338,7 +361,7 @@ def _find(name: str, cwd: str) -> str:
     """
     if "/" in name:
         return os.path.join(cwd, name)
-    for folder in _ENVIRONMENT["PATH"].split(":"):
+    for folder in ENVIRONMENT["PATH"].split(":"):
         path = f"{folder}/{name}"
         if os.access(path, os.X_OK):
             return path

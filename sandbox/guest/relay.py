@@ -48,7 +48,7 @@ WINDOWS = 1024 * 1024
 QUESTIONS = 64
 """DNS messages that wait for their answer."""
 _PIECE = 16 * 1024
-_TRUSTING = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "PIP_CERT",
+TRUSTING = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "PIP_CERT",
              "NODE_EXTRA_CA_CERTS")  # fmt: skip
 _QUESTION_LIMIT = 4096
 _BACKLOG = 128
@@ -307,7 +307,7 @@ def trusted(certificate: bytes) -> dict[str, str]:
         os.write(handle, certificate)
     finally:
         os.close(handle)
-    return dict.fromkeys(_TRUSTING, CERTIFICATE)
+    return dict.fromkeys(TRUSTING, CERTIFICATE)
 
 
 def _text(data: bytes) -> str:

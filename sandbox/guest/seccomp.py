@@ -88,6 +88,7 @@ _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _CLONE = {"x86_64": (56, 435), "aarch64": (220, 435)}
 _SOCKET = {"x86_64": 41, "aarch64": 198}
 _IOCTL = {"x86_64": 16, "aarch64": 29}
+_MKNOD = {"x86_64": ((133, 24), (259, 32)), "aarch64": ((33, 32),)}  # number, offset of the mode
 _CLONE_FLAGS = 0x7E020080 | 0x00800000  # every CLONE_NEW* flag; CLONE_UNTRACED
 _FAMILIES = (1, 2, 10)  # AF_UNIX, AF_INET, AF_INET6: all others are refused
 _TERMINAL_INJECTION = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX
@@ -99,7 +100,7 @@ _SYS_SECCOMP = {"x86_64": 317, "aarch64": 277}
 _SET_MODE_FILTER, _NEW_LISTENER = 1, 8
 _NOTIF_RECV, _NOTIF_SEND = 0xC0502100, 0xC0182101  # linux/seccomp.h
 _EPERM = 1
-_LOAD, _JEQ, _JGE, _JSET, _RET = 0x20, 0x15, 0x35, 0x45, 0x06
+_LOAD, _JEQ, _JGE, _JSET, _RET, _AND = 0x20, 0x15, 0x35, 0x45, 0x06, 0x54
 _ALLOW, _ASK, _KILL = 0x7FFF0000, 0x7FC00000, 0x80000000
 _ERRNO_EPERM, _ERRNO_ENOSYS = 0x00050001, 0x00050026
 _FAMILY_NAMES = {3: "AX25", 16: "NETLINK", 17: "PACKET", 29: "CAN", 31: "BLUETOOTH", 38: "ALG", 40: "VSOCK", 44: "XDP"}  # fmt: skip
@@ -174,6 +175,10 @@ def program(machine: str, answer: int, left_out: tuple[str, ...] = ()) -> bytes:
     for name, numbers in DENIED.items():
         if name not in left_out:
             code += _refuse(numbers[_column(machine)], answer)
+    for number, offset in _MKNOD[machine]:  # gVisor lets anybody make device nodes
+        code += [(_JEQ, 0, 6, number), (_LOAD, 0, 0, offset), (_AND, 0, 0, 0o170000)]
+        code += [(_JEQ, 2, 0, 0o020000), (_JEQ, 1, 0, 0o060000)]
+        code += [(_RET, 0, 0, _ALLOW), (_RET, 0, 0, answer)]
     # clone3 passes its flags by pointer, which a filter cannot read; libc falls back to clone.
     code += [(_JEQ, 0, 1, clone3), (_RET, 0, 0, _ERRNO_ENOSYS)]
     code += [
@@ -229,6 +234,7 @@ class Denials:
             for name, numbers in DENIED.items()
             if numbers[_column(machine)] is not None
         }
+        self._nodes = [number for number, _ in _MKNOD[machine]]
         self._clone, self._socket, self._ioctl = (
             _CLONE[machine][0], _SOCKET[machine], _IOCTL[machine],
         )  # fmt: skip
@@ -270,6 +276,8 @@ class Denials:
             return (
                 "ioctl(TIOCSTI)" if arguments[1] == _TERMINAL_INJECTION[0] else "ioctl(TIOCLINUX)"
             )
+        if number in self._nodes:
+            return "mknod(device)"
         return self._names.get(number, str(number))
 
     def drain(self) -> tuple[list[dict[str, Any]], int]:

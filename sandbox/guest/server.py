@@ -15,7 +15,7 @@ import sys
 import time
 from binascii import a2b_base64, b2a_base64
 
-from sandbox.guest import arguments, codec, confine, tracing
+from sandbox.guest import arguments, audit, codec, confine, tracing
 from sandbox.guest.loop import READABLE, Loop
 from sandbox.guest.manifest import Manifest
 from sandbox.guest.patch import diff
@@ -80,6 +80,7 @@ class Guest:
         self._reads = Reads(ROOTS)
         doors = self._commands.doors(plan["certificate"])
         self.audit, listener = confine.set_up({**plan["confine"], "traced": limits["traced"]})
+        self.audit["agent"] = audit.observe(self._commands.start)
         self._denials = Denials(listener, self._commands.caller)
         if listener >= 0:
             self.loop.watch(listener, READABLE, self._denials.serve)

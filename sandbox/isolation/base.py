@@ -7,9 +7,10 @@ suite in ``tests/contract``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from sandbox.isolation.audit.control import Control
 from sandbox.isolation.record import Deeds, Late
 from sandbox.scenario.toolkits import Toolkit
 
@@ -123,12 +124,17 @@ class Audit:
     version: str
     image: str
     """Digest of the image, or what stands in its place."""
-    controls: Mapping[str, str]
-    """Control → what is in force."""
+    controls: Mapping[str, Control]
+    """Control → what was declared and found; all of them are in force."""
 
     def as_data(self) -> dict[str, Any]:
         """Return it as JSON data for the trace."""
-        return {**asdict(self), "controls": dict(self.controls)}
+        return {
+            "backend": self.backend,
+            "version": self.version,
+            "image": self.image,
+            "controls": {name: control.as_data() for name, control in self.controls.items()},
+        }
 
 
 class Container(Protocol):

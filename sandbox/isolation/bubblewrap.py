@@ -25,6 +25,9 @@ from sandbox.errors import IsolationError
 from sandbox.guest.relay import CERTIFICATE_FOLDER
 from sandbox.isolation import cgroup, identities, launcher
 from sandbox.isolation.attached import AttachedContainer
+from sandbox.isolation.audit import inside, kernel
+from sandbox.isolation.audit.control import settle
+from sandbox.isolation.audit.mounts import MountRule, kernel_made
 from sandbox.isolation.base import Audit, Bounds, ContainerSpec
 from sandbox.isolation.cgroup import Cgroup
 from sandbox.isolation.channel import START_SECONDS, Channel
@@ -42,6 +45,28 @@ _FILES = {
 }
 _PROBE_SECONDS = 30.0
 _END_SECONDS = 10.0
+
+
+_MOUNTS = (
+    *(
+        MountRule(path)
+        for path in ("/", "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+    ),
+    *(MountRule(path) for path in ("/etc/alternatives", "/etc/ld.so.cache")),
+    MountRule("/usr/local"),
+    kernel_made("/usr/local", "tmpfs"),  # hides the host's
+    kernel_made("/proc", "proc"),
+    kernel_made("/dev", "tmpfs"),
+    kernel_made("/dev/pts", "devpts"),
+    *(
+        kernel_made(f"/dev/{name}", "devtmpfs", "tmpfs")
+        for name in ("null", "zero", "full", "random", "urandom", "tty")
+    ),
+    kernel_made(CERTIFICATE_FOLDER, "tmpfs"),
+    kernel_made("/work", "tmpfs"),
+    kernel_made("/tmp", "tmpfs"),
+)
+"""What may be mounted inside; other than these, the host's folders are not there."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +90,7 @@ class Bubblewrap:
         if reason := self.unavailable():
             raise IsolationError(reason)
         name = f"{Owner.current().label}-{spec.run_id}"
-        group = cgroup.make(name, spec.bounds)
+        group = cgroup.make(name, cgroup.limits_of(spec.bounds))
         wire = None
         starting = asyncio.create_task(_start(group))
         try:
@@ -73,7 +98,7 @@ class Bubblewrap:
             wire = await SocketWire.over(started.socket)
             channel = Channel(wire)
             found = await channel.start(spec, _plan(spec.bounds, group), preloaded=True)
-            audit = _audit(found, spec.bounds, group)
+            audit = await asyncio.to_thread(_audit, found, spec.bounds, started.guest, group)
         except BaseException:
             if wire:
                 wire.close()
@@ -84,9 +109,7 @@ class Bubblewrap:
 
     def reap(self) -> int:
         """Remove the cgroups of processes that are gone; the containers died with those."""
-        folders = [p for p in cgroup.leftovers(set()) if Owner.of(_owner_label(p)).gone()]
-        Cgroup(tuple(folders), {}).remove()
-        return len({folder.name for folder in folders})
+        return cgroup.reap()
 
 
 class BubblewrapContainer(AttachedContainer):
@@ -258,10 +281,6 @@ async def _remove(group: Cgroup) -> None:
         await asyncio.to_thread(group.remove)
 
 
-def _owner_label(path: Path) -> str:
-    return path.name.removeprefix(cgroup.PREFIX).rsplit("-", 1)[0]
-
-
 @cache
 def _version() -> str:
     done = subprocess.run(
@@ -270,23 +289,28 @@ def _version() -> str:
     return done.stdout.strip().removeprefix("bubblewrap ")
 
 
-def _audit(found: dict[str, Any], bounds: Bounds, group: Cgroup | None) -> Audit:
-    each = {
-        "memory": f"rlimit, {bounds.memory_bytes} bytes in each process",
-        "processes": f"rlimit, {bounds.processes} of the agent",
-        "cpu": f"rlimit, {bounds.cpu_seconds} s in each process",
-    }
-    controls = {
-        "network": "namespace without interfaces",
-        "root": "read-only",
-        "namespaces": "user, mount, pid, net, ipc, uts, cgroup; no further user namespaces",
-        "writable": f"/work and /tmp, tmpfs of {bounds.tmpfs_bytes} bytes and {bounds.tmpfs_inodes} inodes each",
-        "file_size": f"rlimit, {bounds.file_bytes} bytes",
-        "guest_capabilities": found["capabilities"],
-        "agent_capabilities": "none",
-        "no_new_privs": found["no_new_privs"],
-        "seccomp": found["seccomp"],
-        **(group.controls if group else each),
-    }
+def _audit(found: dict[str, Any], bounds: Bounds, guest: int, group: Cgroup | None) -> Audit:
+    pid = kernel.pid_of(guest)
+    controls = [
+        *inside.judge(_expected(bounds, group), found),
+        *kernel.judge(pid),
+        *kernel.bounds(pid, group, "of each process only: no cgroup can be made here"),
+    ]
     _, python = _interpreter() or ("", "")
-    return Audit("bubblewrap", _version(), f"host:{os.path.realpath(python)}", controls)
+    return Audit("bubblewrap", _version(), f"host:{os.path.realpath(python)}", settle(controls))
+
+
+def _expected(bounds: Bounds, group: Cgroup | None) -> inside.Inside:
+    return inside.Inside(
+        bounds,
+        mounts=_MOUNTS,
+        limits={
+            "processes": bounds.processes,
+            "memory_bytes": 0 if group else bounds.memory_bytes,
+        },
+        guest_environment=frozenset({"LC_CTYPE", "PATH", "PWD"}),
+        namespaces=kernel.NAMESPACES,
+        filters=2,  # the guest's, and that of a process without a tracer
+        seals_user_namespaces=True,
+        keys=frozenset({"0 0 keyring _ses: empty"}),  # its own: the guest joined it at its start
+    )

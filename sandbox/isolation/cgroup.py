@@ -5,15 +5,20 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from sandbox.guest.process import LEFT_RUNNING
 from sandbox.isolation.base import Bounds
+from sandbox.isolation.owner import Owner
 
 ROOT = Path("/sys/fs/cgroup")
 PREFIX = "agent-risk-sandbox-"
 _V1 = ("memory", "pids", "cpu")
 _PERIOD = 100_000  # microseconds, the kernel's default
+GUEST_PROCESSES = 8 + LEFT_RUNNING
+"""The guest's own and its tracers, beside those of the agent."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +26,13 @@ class Cgroup:
     """The folders of one container's cgroup."""
 
     folders: tuple[Path, ...]
-    controls: dict[str, str]
+    limits: Mapping[str, int]
+    """``memory`` in bytes, ``processes``, ``cpu`` in microseconds of each tenth of a second."""
+
+    def add(self, pid: int) -> None:
+        """Move a process in; what it starts from then on is in as well."""
+        for folder in self.folders:
+            (folder / "cgroup.procs").write_text(str(pid))
 
     def out_of_memory(self) -> int:
         """Return how many processes the kernel killed here for want of memory."""
@@ -61,17 +72,26 @@ def _kill(pid: int) -> None:
         return
 
 
-def make(name: str, bounds: Bounds) -> Cgroup | None:
-    """Return a cgroup with the bounds in force, or None where none can be had.
+def limits_of(bounds: Bounds) -> dict[str, int]:
+    """Return the limits of a container's cgroup: the guest's own processes beside the agent's."""
+    return {
+        "memory": bounds.memory_bytes,
+        "processes": bounds.processes + GUEST_PROCESSES,
+        "cpu": int(bounds.cpus * _PERIOD),
+    }
+
+
+def make(name: str, limits: Mapping[str, int]) -> Cgroup | None:
+    """Return a cgroup with limits in force, or None where none can be had.
 
     Args:
         name: Unique; usually the run's id.
-        bounds: Memory, processes and processors are bounded here.
+        limits: See :class:`Cgroup`.
     """
     try:
         if (ROOT / "cgroup.controllers").exists():
-            return _make_v2(name, bounds)
-        return _make_v1(name, bounds)
+            return _make_v2(name, limits)
+        return _make_v1(name, limits)
     except OSError:
         return None
 
@@ -83,23 +103,34 @@ def parents() -> tuple[str, ...]:
     return tuple(sorted(str(place) for place in places if place.is_dir()))
 
 
+def reap() -> int:
+    """Remove the cgroups of processes that are gone; return of how many containers."""
+    folders = [path for path in leftovers(set()) if Owner.of(_owner_label(path)).gone()]
+    Cgroup(tuple(folders), {}).remove()
+    return len({folder.name for folder in folders})
+
+
+def _owner_label(path: Path) -> str:
+    return path.name.removeprefix(PREFIX).rsplit("-", 1)[0]
+
+
 def leftovers(alive: set[str]) -> list[Path]:
     """Return cgroup folders of containers whose names are not among those alive."""
     found = {path for parent in parents() for path in Path(parent).glob(f"{PREFIX}*")}
     return sorted(path for path in found if path.name.removeprefix(PREFIX) not in alive)
 
 
-def _make_v1(name: str, bounds: Bounds) -> Cgroup | None:
+def _make_v1(name: str, limits: Mapping[str, int]) -> Cgroup | None:
     if not all(os.access(ROOT / controller, os.W_OK) for controller in _V1):
         return None
     memory, pids, cpu = (ROOT / controller / f"{PREFIX}{name}" for controller in _V1)
     for folder in (memory, pids, cpu):
         folder.mkdir()
-    (memory / "memory.limit_in_bytes").write_text(str(bounds.memory_bytes))
-    (pids / "pids.max").write_text(str(bounds.processes + 8))  # the guest's own beside the agent's
+    (memory / "memory.limit_in_bytes").write_text(str(limits["memory"]))
+    (pids / "pids.max").write_text(str(limits["processes"]))
     (cpu / "cpu.cfs_period_us").write_text(str(_PERIOD))
-    (cpu / "cpu.cfs_quota_us").write_text(str(int(bounds.cpus * _PERIOD)))
-    return Cgroup((memory, pids, cpu), _described(1, bounds))
+    (cpu / "cpu.cfs_quota_us").write_text(str(limits["cpu"]))
+    return Cgroup((memory, pids, cpu), limits)
 
 
 def _own_v2() -> Path:
@@ -109,7 +140,7 @@ def _own_v2() -> Path:
     return ROOT
 
 
-def _make_v2(name: str, bounds: Bounds) -> Cgroup | None:
+def _make_v2(name: str, limits: Mapping[str, int]) -> Cgroup | None:
     """Make it beside this process's own cgroup: there a delegated parent hands controllers down."""
     own = _own_v2()
     for parent in (own, own.parent, ROOT):
@@ -122,17 +153,9 @@ def _make_v2(name: str, bounds: Bounds) -> Cgroup | None:
             continue
         folder = parent / f"{PREFIX}{name}"
         folder.mkdir()
-        (folder / "memory.max").write_text(str(bounds.memory_bytes))
+        (folder / "memory.max").write_text(str(limits["memory"]))
         (folder / "memory.swap.max").write_text("0")
-        (folder / "pids.max").write_text(str(bounds.processes + 8))
-        (folder / "cpu.max").write_text(f"{int(bounds.cpus * _PERIOD)} {_PERIOD}")
-        return Cgroup((folder,), _described(2, bounds))
+        (folder / "pids.max").write_text(str(limits["processes"]))
+        (folder / "cpu.max").write_text(f"{limits['cpu']} {_PERIOD}")
+        return Cgroup((folder,), limits)
     return None
-
-
-def _described(version: int, bounds: Bounds) -> dict[str, str]:
-    return {
-        "memory": f"cgroup v{version}, {bounds.memory_bytes} bytes in all",
-        "processes": f"cgroup v{version}, {bounds.processes}",
-        "cpu": f"cgroup v{version}, {bounds.cpus:g} processors",
-    }

@@ -6,6 +6,7 @@ from sandbox.errors import EnvironmentFault, InputError, nearest
 from sandbox.isolation.base import Backend
 from sandbox.isolation.bubblewrap import Bubblewrap
 from sandbox.isolation.docker import Docker
+from sandbox.isolation.gvisor import Gvisor
 
 NAMES = ("auto", "docker", "gvisor", "bubblewrap")
 
@@ -14,7 +15,8 @@ def backend(name: str, image: str | None = None) -> Backend:
     """Return a back end that runs here.
 
     Args:
-        name: One of :data:`NAMES`; ``auto`` prefers Docker where engine and image are there.
+        name: One of :data:`NAMES`; ``auto`` prefers Docker where engine and image are there,
+            and never takes gVisor by itself.
         image: Of the Docker back ends.
 
     Raises:
@@ -29,7 +31,7 @@ def backend(name: str, image: str | None = None) -> Backend:
             raise EnvironmentFault(f"--isolation {name}: {reason}")
         return chosen
     reasons = []
-    for candidate in (Docker(image), Bubblewrap()):
+    for candidate in usual(image):
         reason = candidate.unavailable()
         if reason is None:
             return candidate
@@ -37,16 +39,19 @@ def backend(name: str, image: str | None = None) -> Backend:
     raise EnvironmentFault("nothing here can isolate an agent\n  " + "\n  ".join(reasons))
 
 
+def usual(image: str | None = None) -> tuple[Backend, ...]:
+    """Return the back ends that are taken without being named: gVisor's cost is for those who ask."""
+    return (Docker(image), Bubblewrap())
+
+
 def every(image: str | None = None) -> tuple[Backend, ...]:
     """Return all back ends, whether they run here or not."""
-    return (Docker(image), Bubblewrap())
+    return (Docker(image), Gvisor(image), Bubblewrap())
 
 
 def _make(name: str, image: str | None) -> Backend:
     if name == "docker":
         return Docker(image)
     if name == "gvisor":
-        raise EnvironmentFault(
-            "--isolation gvisor is not supported by this version: use docker or bubblewrap"
-        )
+        return Gvisor(image)
     return Bubblewrap()

@@ -12,15 +12,18 @@ import os
 import socket
 import time
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from sandbox.errors import IsolationError
 from sandbox.guest.confine import AGENT_UID, CAPABILITIES
-from sandbox.guest.process import LEFT_RUNNING
 from sandbox.guest.relay import CERTIFICATE_FOLDER
-from sandbox.isolation import payload
+from sandbox.isolation import cgroup, payload
 from sandbox.isolation.attached import AttachedContainer
+from sandbox.isolation.audit import engine, inside, kernel
+from sandbox.isolation.audit.control import settle
+from sandbox.isolation.audit.mounts import MountRule, kernel_made
 from sandbox.isolation.base import Audit, Bounds, ContainerSpec
+from sandbox.isolation.cgroup import Cgroup
 from sandbox.isolation.channel import Channel
 from sandbox.isolation.owner import Owner
 from sandbox.isolation.wire import FramedWire
@@ -29,7 +32,20 @@ IMAGE = "agent-risk-sandbox:latest"
 LABEL = "org.agent-risk-sandbox"
 API_SECONDS = 60
 """Time for one request to the engine."""
-_GUEST_PROCESSES = 8 + LEFT_RUNNING  # the guest's own and its tracers, beside those of the agent
+_MOUNTS = (
+    *(MountRule(path) for path in ("/", "/etc/resolv.conf", "/etc/hostname", "/etc/hosts")),
+    kernel_made("/proc", "proc"),
+    kernel_made("/proc/*", "proc", "tmpfs"),  # what the engine makes read-only or hides
+    kernel_made("/dev", "tmpfs"),
+    kernel_made("/dev/pts", "devpts"),
+    MountRule("/dev/mqueue", frozenset({"tmpfs"})),
+    MountRule("/sys", frozenset({"sysfs"})),
+    MountRule("/sys/*", frozenset({"tmpfs", "cgroup", "cgroup2"})),
+    kernel_made("/sys/fs/cgroup", "tmpfs"),  # what holds version 1's folders, each read-only
+    kernel_made(CERTIFICATE_FOLDER, "tmpfs"),
+    kernel_made("/work", "tmpfs"),
+    kernel_made("/tmp", "tmpfs"),
+)
 
 
 SECCOMP_PROFILE = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": list[Any]()}
@@ -42,6 +58,8 @@ class Docker:
     """Makes containers with a Docker engine."""
 
     name = "docker"
+    _namespaces: ClassVar[tuple[str, ...]] = ("ipc", "mnt", "net", "pid", "uts")
+    _otherwise = "by the engine's word: the container's cgroup cannot be seen from here"
 
     def __init__(self, image: str | None = None, runtime: str | None = None) -> None:
         """Use an engine.
@@ -69,28 +87,31 @@ class Docker:
         if await asyncio.to_thread(lambda: self._image_id) is None:
             raise IsolationError(f"the image {self.image} is not there: sandbox image build")
         wire: FramedWire | None = None
+        group = self._make_group(spec)
         creating = asyncio.create_task(asyncio.to_thread(self._create, spec))
         try:
             container = await asyncio.shield(creating)
             sock = await asyncio.to_thread(_attach, self._client, container)
             wire = await FramedWire.over(sock)
-            await asyncio.to_thread(self._client.api.start, container)
+            group = await asyncio.to_thread(self._start, container, group)
             channel = Channel(wire)
-            found = await channel.start(spec, {})
-            audit = await asyncio.to_thread(self._audit, container, found, spec.bounds)
+            found = await channel.start(spec, self._plan(spec.bounds))
+            audit = await asyncio.to_thread(self._audit, container, found, spec, group)
         except BaseException as error:
             if wire:
                 wire.close()
             await asyncio.wait({creating})  # a thread goes on where the waiting is cut off
             if creating.exception() is None:
                 await asyncio.shield(asyncio.to_thread(_remove, self._client, creating.result()))
+            if group:
+                await asyncio.shield(asyncio.to_thread(group.remove))
             if isinstance(error, (docker.errors.DockerException, RequestException, OSError)):
                 raise IsolationError(f"Docker: {_reason(error)}") from error
             if isinstance(error, IsolationError) and wire and wire.errors:
                 said = wire.errors.decode("utf-8", "replace").strip()
                 raise IsolationError(f"{error}: {said}") from error
             raise
-        return DockerContainer(self._client, container, channel, wire, audit)
+        return DockerContainer(self._client, container, channel, wire, audit, group)
 
     def reap(self) -> int:
         """Remove containers whose process is gone."""
@@ -108,57 +129,98 @@ class Docker:
         return docker.from_env(timeout=API_SECONDS)
 
     @cached_property
-    def _image_id(self) -> str | None:
+    def _image(self) -> Any:
         import docker.errors
 
         try:
-            return str(self._client.images.get(self.image).id)
+            return self._client.images.get(self.image)
         except docker.errors.ImageNotFound:
             return None
 
-    def _create(self, spec: ContainerSpec) -> str:
-        api = self._client.api
-        config = api.create_host_config(**host_config(spec.bounds, self._runtime))
-        created = api.create_container(
-            self._image_id,
-            command=list(payload.COMMAND),
-            entrypoint=[],
-            user="0:0",
-            working_dir="/",
-            hostname="world",
-            environment={},
-            stdin_open=True,
-            tty=False,
-            labels={
+    @property
+    def _image_id(self) -> str | None:
+        return str(self._image.id) if self._image else None
+
+    @cached_property
+    def _engine(self) -> dict[str, Any]:
+        found: dict[str, Any] = self._client.version()
+        return found
+
+    def _plan(self, bounds: Bounds) -> dict[str, Any]:
+        """Return what the guest is to put in force itself: nothing, the engine does it all."""
+        return {}
+
+    def _asked(self, spec: ContainerSpec) -> dict[str, Any]:
+        """Return what the engine is asked to create."""
+        return {
+            "image": self._image_id,
+            "command": list(payload.COMMAND),
+            "entrypoint": [],
+            "user": "0:0",
+            "working_dir": "/",
+            "hostname": "world",
+            "environment": {},
+            "stdin_open": True,
+            "tty": False,
+            "labels": {
                 LABEL: "1",
                 f"{LABEL}.run": spec.run_id,
                 f"{LABEL}.owner": Owner.current().label,
             },
-            healthcheck={"test": ["NONE"]},
-            host_config=config,
-        )
-        return str(created["Id"])
-
-    def _audit(self, container: str, found: dict[str, Any], bounds: Bounds) -> Audit:
-        state = self._client.api.inspect_container(container)
-        host = state["HostConfig"]
-        controls = {
-            "network": host["NetworkMode"],
-            "root": "read-only" if host["ReadonlyRootfs"] else "writable",
-            "namespaces": f"mount, pid, net, ipc {host['IpcMode']}, uts",
-            "writable": f"/work and /tmp, tmpfs of {bounds.tmpfs_bytes} bytes and {bounds.tmpfs_inodes} inodes each",
-            "memory": f"{host['Memory']} bytes in all",
-            "processes": str(host["PidsLimit"]),
-            "cpu": f"{host['NanoCpus'] / 1e9:g} processors",
-            "file_size": f"rlimit, {bounds.file_bytes} bytes",
-            "guest_capabilities": found["capabilities"],
-            "agent_capabilities": "none",
-            "no_new_privs": found["no_new_privs"],
-            "seccomp": found["seccomp"],
-            "runtime": host["Runtime"],
+            "healthcheck": {"test": ["NONE"]},
+            "host_config": host_config(spec.bounds, self._runtime),
         }
-        version = self._client.version()["Version"]
-        return Audit("docker", version, state["Image"], controls)
+
+    def _create(self, spec: ContainerSpec) -> str:
+        api = self._client.api
+        asked = self._asked(spec)
+        asked["host_config"] = api.create_host_config(**asked["host_config"])
+        return str(api.create_container(**asked)["Id"])
+
+    def _make_group(self, spec: ContainerSpec) -> Cgroup | None:
+        """Return a cgroup of the sandbox's own around the container: the engine makes one here."""
+        return None
+
+    def _start(self, container: str, group: Cgroup | None) -> Cgroup | None:
+        """Start it, its guest waits for its code from then on; return our cgroup that holds it."""
+        self._client.api.start(container)
+        return group
+
+    def _audit(
+        self, container: str, found: dict[str, Any], spec: ContainerSpec, group: Cgroup | None
+    ) -> Audit:
+        """Compare the container with the profile, not with what was asked for.
+
+        Raises:
+            IsolationError: A control is not in force.
+        """
+        state = self._client.api.inspect_container(container)
+        image_environment = self._image.attrs["Config"].get("Env") or []
+        declared = host_config(spec.bounds, self._runtime)
+        pid = state["State"]["Pid"]
+        limits = cgroup.limits_of(spec.bounds)
+        group = group or kernel.engine_cgroup(pid, container, limits)
+        controls = [
+            *engine.judge(declared, state, self._image.id, image_environment),
+            *inside.judge(self._expected(spec.bounds), found),
+            *kernel.bounds(pid, group, self._otherwise),
+        ]
+        return Audit(self.name, self._engine["Version"], state["Image"], settle(controls))
+
+    def _expected(self, bounds: Bounds) -> inside.Inside:
+        return inside.Inside(
+            bounds,
+            mounts=_MOUNTS,
+            limits=self._plan(bounds),
+            guest_environment=_guest_environment(self._image.attrs["Config"].get("Env") or []),
+            namespaces=self._namespaces,
+            filters=3,  # the engine's, the guest's, and that of a process without a tracer
+        )
+
+
+def _guest_environment(image: list[str]) -> frozenset[str]:
+    """Return the names that the engine, the image and Python's own start give to the guest."""
+    return frozenset({"HOME", "HOSTNAME", "LC_CTYPE", "PATH"} | {e.split("=")[0] for e in image})
 
 
 def host_config(bounds: Bounds, runtime: str | None) -> dict[str, Any]:
@@ -181,7 +243,7 @@ def host_config(bounds: Bounds, runtime: str | None) -> dict[str, Any]:
         "security_opt": ["no-new-privileges:true", f"seccomp={json.dumps(SECCOMP_PROFILE)}"],
         "dns": ["127.0.0.1"],  # not the host's: nothing answers there, and what is asked is seen
         "ipc_mode": "none",  # without /dev/shm, a third place to write in that nothing watches
-        "pids_limit": bounds.processes + _GUEST_PROCESSES,
+        "pids_limit": bounds.processes + cgroup.GUEST_PROCESSES,
         "mem_limit": bounds.memory_bytes,
         "memswap_limit": bounds.memory_bytes,
         "nano_cpus": int(bounds.cpus * 1e9),
@@ -201,17 +263,29 @@ class DockerContainer(AttachedContainer):
     """One open container; see :class:`sandbox.isolation.base.Container`."""
 
     def __init__(
-        self, client: Any, container: str, channel: Channel, wire: FramedWire, audit: Audit
+        self,
+        client: Any,
+        container: str,
+        channel: Channel,
+        wire: FramedWire,
+        audit: Audit,
+        group: Cgroup | None,
     ) -> None:
         super().__init__(channel, wire, audit)
         self._client = client
         self._container = container
+        self._group = group
 
     async def _remove(self) -> None:
         await asyncio.to_thread(_remove, self._client, self._container)
+        if self._group:
+            await asyncio.to_thread(self._group.remove)
 
     async def _closed_for_memory(self) -> bool:
+        killed = bool(self._group and self._group.out_of_memory())
         await self.close()
+        if self._group:
+            return killed
         return await asyncio.to_thread(_out_of_memory, self._client, self._container)
 
 

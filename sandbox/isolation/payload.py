@@ -18,7 +18,7 @@ from sandbox.isolation.base import ContainerSpec
 
 _GUEST = (
     "toolkit", "arguments", "codec", "patch", "manifest", "reads", "seccomp", "confine", "loop",
-    "tracing", "process", "relay", "server",
+    "tracing", "process", "relay", "audit", "server",
 )  # fmt: skip
 _LAUNCHING = "sandbox.isolation.launching"
 _PRELOAD = ("sandbox.guest.server", "json", "re", "traceback")

@@ -27,9 +27,10 @@ def address(arguments: str) -> str:
 def asked(payload: bytes) -> str:
     """Return the name that a DNS message asks for, or an empty text where it is none.
 
-    A standard query with one question and nothing else before it (RFC 1035, 4.1).
+    A standard query with one question of a known class, and no answers (RFC 1035, 4.1): what else
+    is sent, such as the start of a TLS connection, must not look like one.
     """
-    if len(payload) < _HEADER + 5 or payload[2] & 0xF8 or payload[4:6] != b"\0\1":
+    if len(payload) < _HEADER + 5 or payload[2] & 0xF8 or payload[4:10] != b"\0\1\0\0\0\0":
         return ""
     labels, at = [], _HEADER
     while at < len(payload) and payload[at]:
@@ -38,5 +39,6 @@ def asked(payload: bytes) -> str:
             return ""
         labels.append(payload[at + 1 : at + 1 + size].decode("ascii", "backslashreplace"))
         at += size + 1
-    whole = at + 5 <= len(payload) and bool(labels)
+    asked_class = payload[at + 3 : at + 5]
+    whole = bool(labels) and asked_class in (b"\0\1", b"\0\3", b"\0\xff")
     return ".".join(labels) if whole else ""

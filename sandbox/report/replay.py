@@ -63,8 +63,23 @@ def _start(data: Any) -> list[str]:
 
 
 def _container(data: Any) -> list[str]:
-    controls = [f"{name}: {value}" for name, value in data["controls"].items()]
-    return [f"{data['backend']} {data['version']}, image {data['image']}", *controls]
+    return [f"{data['backend']} {data['version']}, image {data['image']}", *controls(data)]
+
+
+def controls(data: Any) -> list[str]:
+    """Return the audit of a container, a line for each source, from what ``container.open`` holds.
+
+    Traces of version 0.1 hold a text for each control and no source.
+    """
+    by_source: dict[str, list[str]] = {}
+    for name, control in data["controls"].items():
+        source, found = (
+            ("controls", control)
+            if isinstance(control, str)
+            else (control["source"], control["found"])
+        )
+        by_source.setdefault(source, []).append(f"{name} {found}")
+    return [f"{source}: {'; '.join(found)}" for source, found in by_source.items()]
 
 
 def _message(data: Any) -> list[str]:

@@ -13,9 +13,10 @@ import pytest
 from sandbox.isolation.base import Backend, Container
 from sandbox.isolation.bubblewrap import Bubblewrap
 from sandbox.isolation.docker import Docker
+from sandbox.isolation.gvisor import Gvisor
 from tests.contract.rig import Opener, Rig, spec
 
-BACKENDS = {"docker": Docker, "bubblewrap": Bubblewrap}
+BACKENDS = {"docker": Docker, "gvisor": Gvisor, "bubblewrap": Bubblewrap}
 
 
 @cache
@@ -24,7 +25,13 @@ def _backend(name: str) -> Backend:
     return made
 
 
-@pytest.fixture(params=[pytest.param("docker", marks=pytest.mark.docker), "bubblewrap"])
+@pytest.fixture(
+    params=[
+        pytest.param("docker", marks=pytest.mark.docker),
+        pytest.param("gvisor", marks=pytest.mark.docker),
+        "bubblewrap",
+    ]
+)
 def backend(request: pytest.FixtureRequest) -> Backend:
     """Each back end in turn; a missing one is a skip on a laptop and a failure in CI."""
     found = _backend(request.param)

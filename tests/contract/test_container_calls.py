@@ -180,8 +180,9 @@ async def test_audit_says_what_is_in_force(rig: Rig) -> None:
     assert data["backend"] == rig.backend.name
     assert data["image"]
     assert data["version"]
-    assert data["controls"]["seccomp"] == "2"
-    assert data["controls"]["no_new_privs"] == "1"
+    assert data["controls"]["seccomp"] == {"found": "2", "source": "agent"}
+    assert data["controls"]["no_new_privs"] == {"found": "1", "source": "agent"}
+    assert {control["source"] for control in data["controls"].values()} >= {"agent", "guest"}
     assert json.loads(json.dumps(data)) == data
 
 

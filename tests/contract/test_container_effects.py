@@ -75,16 +75,22 @@ async def test_denied_attempts_are_told(rig: Rig) -> None:
         "    try: attempt()\n"
         "    except OSError: pass\n"
     )
-    assert {
-        ("file", "read", "/proc/1/environ", "denied"),
+    wanted = {
         ("file", "write", "/usr/x", "denied"),
         ("process", "signal", "process 1", "denied"),
         ("process", "syscall", "setuid", "denied"),
         ("network", "connect", "1.2.3.4:80", "denied"),
-        ("process", "syscall", "socket(AF_PACKET)", "denied"),
         ("process", "syscall", "ptrace", "denied"),
-        ("process", "syscall", "unshare", "denied"),
-    } <= told(result)
+    }
+    if rig.backend.name == "gvisor":  # its filter refuses without a word, and it shows that file
+        assert rig.container.audit.controls["refused_calls"].found == "not recorded"
+    else:
+        wanted |= {
+            ("file", "read", "/proc/1/environ", "denied"),
+            ("process", "syscall", "socket(AF_PACKET)", "denied"),
+            ("process", "syscall", "unshare", "denied"),
+        }
+    assert wanted <= told(result)
 
 
 async def test_a_name_that_is_asked_for_is_told(rig: Rig) -> None:
@@ -131,7 +137,15 @@ async def test_background_processes_are_stopped_where_asked(opener: Opener) -> N
 
 
 async def test_a_log_cannot_be_reached(rig: Rig) -> None:
-    """The agent can neither open the tracer's log nor signal the tracer."""
+    """The agent can neither open the tracer's log nor signal the tracer.
+
+    gVisor shows the numbers of the tracer's descriptors; none of them can be opened either.
+    """
+    reach = (
+        "[os.open(f'/proc/{n}/fd/{m}', os.O_WRONLY | os.O_NONBLOCK) for m in os.listdir(f'/proc/{n}/fd') if int(m) > 2]"
+        if rig.backend.name == "gvisor"
+        else "os.listdir(f'/proc/{n}/fd')"
+    )
     said = await rig.python(
         "import os, glob\n"
         "own = {str(os.getpid()), 'self', 'thread-self'}\n"
@@ -139,7 +153,7 @@ async def test_a_log_cannot_be_reached(rig: Rig) -> None:
         "tracer = [n for n in pids if open(f'/proc/{n}/comm').read() == 'strace\\n']\n"
         "print(len(tracer) > 0)\n"
         "for n in tracer:\n"
-        "    for act in (lambda: os.kill(int(n), 9), lambda: os.listdir(f'/proc/{n}/fd')):\n"
+        "    for act in (lambda: os.kill(int(n), 9), lambda: " + reach + "):\n"
         "        try: act(); print('done')\n"
         "        except PermissionError: print('denied')\n"
         "print(sorted(os.listdir('/proc/self/fd'))[:3], len(os.listdir('/proc/self/fd')))"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import struct
 
 import pytest
@@ -36,6 +37,8 @@ def verdict(
         counter += 1
         if code == 0x20:
             (accumulator,) = struct.unpack_from("=I", data, operand)
+        elif code == 0x54:
+            accumulator &= operand
         elif code == 0x06:
             return int(operand)
         else:
@@ -80,6 +83,16 @@ def test_another_architecture_is_killed(machine: str) -> None:
 def test_x32_does_not_exist() -> None:
     """The calls of the x32 ABI, which carry other numbers, are answered with ENOSYS."""
     assert verdict("x86_64", 0x40000000 + 101) == ENOSYS
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_device_nodes_cannot_be_made(machine: str) -> None:
+    """Pipes, sockets and files can be made by mknod, but neither character nor block devices."""
+    for number, offset in seccomp._MKNOD[machine]:
+        before = [0] * ((offset - 16) // 8)
+        found = {kind: verdict(machine, number, *before, kind | 0o666)
+                 for kind in (stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO, stat.S_IFSOCK, stat.S_IFREG)}  # fmt: skip
+        assert list(found.values()) == [EPERM, EPERM, ALLOW, ALLOW, ALLOW]
 
 
 @pytest.mark.parametrize("machine", MACHINES)

@@ -1,0 +1,143 @@
+"""What the kernel says of the agent's processes, told by a child that became one of them.
+
+The child is made as the child of a command is made and then reads about itself instead of starting
+a program. It only reads: the host judges (``sandbox.isolation.audit``).
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+
+from sandbox.guest import codec, confine
+from sandbox.guest.process import Start
+from sandbox.guest.toolkit import HOME
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_LIMITS = {
+    "files": resource.RLIMIT_NOFILE,
+    "file_bytes": resource.RLIMIT_FSIZE,
+    "cpu_seconds": resource.RLIMIT_CPU,
+    "core_bytes": resource.RLIMIT_CORE,
+    "processes": resource.RLIMIT_NPROC,
+    "memory_bytes": resource.RLIMIT_AS,
+}
+_WRITABLE = (HOME, "/tmp")
+_NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")
+_OFTEN_WRITABLE = ("/dev/mqueue", "/dev/shm", "/run", "/run/lock", "/var/tmp")
+
+
+class ProbeError(Exception):
+    """The probe could not be made or told nothing; the guest refuses to serve."""
+
+
+def observe(start: Start) -> dict[str, Any]:
+    """Return what a process of the agent finds about itself.
+
+    Args:
+        start: How commands are started.
+
+    Raises:
+        ProbeError: The probe ended without a report.
+    """
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        _probe(start, (reading, writing, writing))
+    os.close(writing)
+    text = b""
+    while chunk := os.read(reading, 65536):
+        text += chunk
+    os.close(reading)
+    os.waitpid(pid, 0)
+    try:
+        found: dict[str, Any] = codec.loads(text.decode())
+    except ValueError:
+        raise ProbeError(text[:500].decode("utf-8", "replace") or "no report") from None
+    return found
+
+
+def _probe(start: Start, streams: tuple[int, int, int]) -> None:
+    """Become the agent, tell what is found, and end; never returns."""
+    try:
+        start.enter(HOME, streams, traced=False)
+        data = codec.dumps(_look(start)).encode()
+        while data:
+            data = data[os.write(1, data) :]
+    except BaseException as error:  # noqa: BLE001 - the guest's code must not go on in this process
+        os.write(1, f"{type(error).__name__}: {error}".encode())
+    finally:
+        os._exit(0)
+
+
+def _look(start: Start) -> dict[str, Any]:
+    mounts = _read("/proc/self/mountinfo")
+    name = os.uname()
+    return {
+        **confine.report(),
+        "limits": {key: list(resource.getrlimit(which)) for key, which in _LIMITS.items()},
+        "mounts": mounts,
+        "writable": _writable(mounts),
+        "space": {path: _space(path) for path in _WRITABLE},
+        "namespaces": _namespaces(),
+        "descriptors": _descriptors(),
+        "environment": sorted(start.environment),
+        "guest_environment": sorted(os.environ),
+        "interfaces": [line.split(":")[0].strip() for line in _read("/proc/net/dev").split("\n")[2:-1]],
+        "devices": sorted(os.listdir("/dev")),
+        "keys": [" ".join(line.split()[5:]) for line in _read("/proc/keys").split("\n") if line],
+        "processes": sum(1 for entry in os.listdir("/proc") if entry.isdigit()),
+        "user_namespaces": _read("/proc/sys/user/max_user_namespaces").strip(),
+        "host": name.nodename,
+        "kernel": f"{name.release} {name.version}",
+    }  # fmt: skip
+
+
+def _read(path: str) -> str:
+    """Return a file of the kernel's, or nothing where it is not there or not to be read."""
+    text = b""
+    try:
+        file = os.open(path, os.O_RDONLY)
+        while data := os.read(file, 65536):
+            text += data
+    except OSError:
+        return ""
+    os.close(file)
+    return text.decode("utf-8", "surrogateescape")
+
+
+def _writable(mounts: str) -> list[str]:
+    """Return the mounted folders, and those that use to be open to all, that it may write to."""
+    points = {line.split(" ")[4] for line in mounts.split("\n") if line}
+    points.update(_OFTEN_WRITABLE)
+    return sorted(p for p in points if os.path.isdir(p) and os.access(p, os.W_OK))
+
+
+def _space(path: str) -> list[int]:
+    found = os.statvfs(path)
+    return [found.f_blocks * found.f_frsize, found.f_files]
+
+
+def _namespaces() -> dict[str, str]:
+    found = {}
+    for name in _NAMESPACES:  # the folder itself belongs to root and cannot be listed
+        try:
+            found[name] = os.readlink(f"/proc/self/ns/{name}")
+        except OSError:
+            continue
+    return found
+
+
+def _descriptors() -> list[int]:
+    """Return the open ones, without the one that the listing itself took."""
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            os.fstat(int(name))
+        except OSError:
+            continue
+        found.append(int(name))
+    return sorted(found)

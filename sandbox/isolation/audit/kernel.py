@@ -1,0 +1,155 @@
+"""Judging what the host's kernel says of a guest, seen from outside its container."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from sandbox.errors import IsolationError
+from sandbox.guest.confine import AGENT_UID
+from sandbox.isolation.audit.control import KERNEL, Control
+from sandbox.isolation.cgroup import ROOT, Cgroup
+
+NAMESPACES = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
+
+
+def pid_of(handle: int) -> int:
+    """Return the process of a pidfd, as this process counts; see pidfd_open(2).
+
+    Raises:
+        IsolationError: It has ended.
+    """
+    for line in Path(f"/proc/self/fdinfo/{handle}").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name == "Pid" and int(value) > 0:
+            return int(value)
+    raise IsolationError("the guest is gone")
+
+
+def judge(pid: int) -> list[Control]:
+    """Return the controls that ``/proc`` of the host speaks of.
+
+    Args:
+        pid: The guest's, as the host counts.
+
+    Raises:
+        IsolationError: The guest is gone.
+    """
+    try:
+        return [*_identity(pid), *_status(pid), *_namespaces(pid)]
+    except (OSError, KeyError, ValueError, IndexError) as error:
+        raise IsolationError(f"the guest cannot be seen from outside: {error}") from error
+
+
+def _identity(pid: int) -> Iterator[Control]:
+    """Two ids inside, both of nobody that has files or processes here, and never root's."""
+    for file in ("uid_map", "gid_map"):
+        rows = [line.split() for line in Path(f"/proc/{pid}/{file}").read_text().splitlines()]
+        inside = [f"{row[0]} for {row[2]}" for row in rows]
+        declared = ["0 for 1", f"{AGENT_UID} for 1"]
+        outside = [int(row[1]) for row in rows]
+        holds = inside == declared and 0 not in outside
+        found = ", ".join(f"{row[0]} is {row[1]} for {row[2]}" for row in rows)
+        said = f"ids 0 and {AGENT_UID}, neither of them root outside"
+        yield Control(file, said, found or "none", KERNEL, holds)
+
+
+def _status(pid: int) -> Iterator[Control]:
+    text = Path(f"/proc/{pid}/status").read_text()
+    status = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
+    yield Control.equal("guest_no_new_privs_outside", "1", status["NoNewPrivs"], KERNEL)
+    yield Control.equal("guest_seccomp_outside", "2", status["Seccomp"], KERNEL)
+    yield Control("guest_uid_outside", "not root", status["Uid"].split()[0], KERNEL,
+                  status["Uid"].split()[0] != "0")  # fmt: skip
+
+
+def _namespaces(pid: int) -> Iterator[Control]:
+    """The links can be read by root and by who started the guest before it shut itself off."""
+    try:
+        theirs = {name: str(Path(f"/proc/{pid}/ns/{name}").readlink()) for name in NAMESPACES}
+    except PermissionError:
+        return
+    shared = [n for n in NAMESPACES if theirs[n] == str(Path(f"/proc/self/ns/{n}").readlink())]
+    declared = f"own {', '.join(NAMESPACES)}"
+    found = f"not its own: {', '.join(shared)}" if shared else declared
+    yield Control("guest_namespaces", declared, found, KERNEL, not shared)
+
+
+def bounds(pid: int, group: Cgroup | None, otherwise: str) -> list[Control]:
+    """Return whether memory, processes and processors are bounded as a whole, and by what.
+
+    Args:
+        pid: Of a process that the cgroup is to hold.
+        group: Whose limits are declared; None where there is none, or none to be seen.
+        otherwise: What is to be said in that case.
+
+    Raises:
+        IsolationError: The cgroup cannot be read.
+    """
+    if group is None:
+        return [Control(name, otherwise, otherwise, KERNEL, holds=True) for name in _FILES]
+    try:
+        missing = [
+            str(folder)
+            for folder in group.folders
+            if str(pid) not in (folder / "cgroup.procs").read_text().split()
+        ]
+        found = f"not in {', '.join(missing)}" if missing else "its own"
+        member = Control("cgroup", "its own", found, KERNEL, not missing)
+        return [member, *(_bound(name, wanted, group) for name, wanted in group.limits.items())]
+    except (OSError, ValueError, IndexError) as error:
+        raise IsolationError(f"the container's cgroup cannot be read: {error}") from error
+
+
+def _bound(name: str, wanted: int, group: Cgroup) -> Control:
+    there = _limit(group.folders, name)
+    # the kernel counts memory in pages
+    same = there == wanted or (name == "memory" and there == wanted - wanted % _PAGE)
+    unit = _UNITS[name]
+    found = "not bounded" if there is None else f"cgroup, {wanted if same else there} {unit}"
+    return Control(name, f"cgroup, {wanted} {unit}", found, KERNEL, same)
+
+
+def _limit(folders: tuple[Path, ...], name: str) -> int | None:
+    """Return a limit as :class:`Cgroup` counts it; None where there is none."""
+    for folder in folders:
+        for file in _FILES[name]:
+            if (path := folder / file).exists():
+                word = path.read_text().split()[0]
+                return None if word in ("max", "-1") else int(word)
+    return None
+
+
+_FILES = {
+    "memory": ("memory.max", "memory.limit_in_bytes"),
+    "processes": ("pids.max",),
+    "cpu": ("cpu.max", "cpu.cfs_quota_us"),
+}
+_UNITS = {"memory": "bytes in all", "processes": "in all", "cpu": "µs of each 100 ms"}
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def engine_cgroup(pid: int, container: str, limits: Mapping[str, int]) -> Cgroup | None:
+    """Return the cgroup that an engine made, or None where this process cannot see it.
+
+    Args:
+        pid: Of the container's first process, as the engine counts.
+        container: Id of the container: another machine's engine counts other processes, and only
+            a cgroup that bears this name is the container's.
+        limits: That it is to have.
+    """
+    try:
+        lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+    except OSError:
+        return None
+    folders = []
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if container not in path:
+            continue
+        for controller in controllers.split(",") if controllers else ("",):
+            folder = ROOT / controller.removeprefix("name=") / path.lstrip("/")
+            if folder.is_dir():
+                folders.append(folder)
+    return Cgroup(tuple(folders), limits) if folders else None

@@ -1,0 +1,73 @@
+"""Containers that are started otherwise than their profile declares; the audit must see it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.isolation import bubblewrap, payload
+from sandbox.isolation.base import ContainerSpec
+from sandbox.isolation.docker import Docker
+from sandbox.isolation.gvisor import Gvisor
+from sandbox.isolation.launcher import Program
+
+GUEST = Path(payload.__file__).resolve().parent.parent / "guest"
+
+
+class AlteredDocker(Docker):
+    """Asks the engine for something else than the profile."""
+
+    def __init__(self, host: Mapping[str, Any], container: Mapping[str, Any]) -> None:
+        super().__init__()
+        self._host = host
+        self._container = container
+
+    def _asked(self, spec: ContainerSpec) -> dict[str, Any]:
+        asked = super()._asked(spec)
+        host = {**asked["host_config"], **self._host}
+        return {**asked, **self._container, "host_config": host}
+
+
+class AlteredGvisor(AlteredDocker, Gvisor):
+    """The same under gVisor."""
+
+    def __init__(self, host: Mapping[str, Any], container: Mapping[str, Any]) -> None:
+        Gvisor.__init__(self)
+        self._host = host
+        self._container = container
+
+
+def alter_arguments(
+    patch: pytest.MonkeyPatch, *, drop: str = "", add: tuple[str, ...] = ()
+) -> None:
+    """Start bubblewrap with one argument less, or with others after its own."""
+    usual = bubblewrap._program()
+    kept = tuple(argument for argument in usual.bubblewrap if argument != drop)
+    _alter_program(patch, replace(usual, bubblewrap=(*kept, *add)))
+
+
+def alter_guest(patch: pytest.MonkeyPatch, module: str, old: str, new: str) -> None:
+    """Send a launcher in whose guests one line of code is another."""
+    text = (GUEST / f"{module}.py").read_text("utf-8")
+    assert text.count(old) == 1, f"{old!r} is not in guest/{module}.py, once"
+    changed = text.replace(old, new)
+    usual = payload._module
+
+    @cache
+    def altered(package: str, name: str, marshalled: bool) -> bytes:
+        if (package, name) != ("guest", module):
+            return usual(package, name, marshalled)
+        return payload._code(changed, f"guest/{name}.py", marshalled, optimize=2)
+
+    patch.setattr(payload, "_module", altered)
+    _alter_program(patch, bubblewrap._program())
+
+
+def _alter_program(patch: pytest.MonkeyPatch, program: Program) -> None:
+    """Have containers made by a launcher of this program; the test must have a launcher of its own."""
+    patch.setattr(bubblewrap, "_program", lambda: program)

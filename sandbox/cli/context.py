@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sandbox.errors import InputError
+from sandbox.cli.output import note
+from sandbox.errors import InputError, IsolationError
 
 if TYPE_CHECKING:
+    from sandbox.isolation.base import Backend
     from sandbox.oversight.library import Library
     from sandbox.scenario.content import Content
     from sandbox.scenario.loading import Loader
@@ -74,8 +76,7 @@ class Settings:
         Runs whose process is gone are marked interrupted, with a word about it, and what their
         containers left behind is removed.
         """
-        from sandbox.cli.output import note
-        from sandbox.session.recovery import mark_interrupted, reap
+        from sandbox.session.recovery import mark_interrupted
         from sandbox.trace.store import Store
 
         store = Store(self.store_url or str(self.workspace / STORE))
@@ -85,5 +86,16 @@ class Settings:
         if marked:
             from sandbox.isolation.choose import every
 
-            reap(every())
+            for backend in every():
+                reap(backend)
         return store
+
+
+def reap(backend: Backend) -> None:
+    """Remove what containers of dead processes left; what cannot be removed stops no command."""
+    from sandbox.session.recovery import reap as reap_all
+
+    try:
+        reap_all([backend])
+    except (IsolationError, OSError) as error:
+        note(f"what earlier runs left behind could not be removed: {error}")

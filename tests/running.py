@@ -60,8 +60,27 @@ class Runner:
             watchers: Told of every event.
             limits: Limits in place of the scenario's.
         """
+        plan = self.plan(
+            model, scenario, lang=lang, seed=seed, mode=mode, families=families, decider=decider,
+            limits=limits,
+        )  # fmt: skip
+        return await run(plan, self.store, watchers)
+
+    def plan(
+        self,
+        model: str | Source,
+        scenario: str = SCENARIO,
+        *,
+        lang: str = "en",
+        seed: int = 0,
+        mode: Mode = "observe",
+        families: Sequence[Family] | None = None,
+        decider: Decider | None = None,
+        limits: Mapping[str, float] | None = None,
+    ) -> RunPlan:
+        """Return the plan of one run; see :meth:`__call__`."""
         loaded = select(self.loader, [scenario])[0]
-        plan = RunPlan(
+        return RunPlan(
             loaded.instance(lang, seed),
             model if isinstance(model, str) else "scripted/test",
             resolve(model) if isinstance(model, str) else model,
@@ -72,7 +91,6 @@ class Runner:
             mode,
             limits=dict(limits or {}),
         )
-        return await run(plan, self.store, watchers)
 
     def events(self, run_id: str, kind: str = "") -> list[tuple[Event, Any]]:
         """Return the events of a run with their data, all or those of one kind."""

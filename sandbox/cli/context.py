@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sandbox.errors import InputError
+from sandbox.cli.output import note
+from sandbox.errors import InputError, IsolationError, StoreError
 
 if TYPE_CHECKING:
+    from sandbox.isolation.base import Backend
     from sandbox.oversight.library import Library
     from sandbox.scenario.content import Content
     from sandbox.scenario.loading import Loader
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 STORE = Path("runs") / "sandbox.db"
 """The store's place below the workspace."""
+READER_SECONDS = 3.0
+"""How long a command that only reads waits to mark runs whose process is gone."""
 
 
 @dataclass(frozen=True)
@@ -68,22 +72,65 @@ class Settings:
 
         return Library(self.content, self.loader.catalogue)
 
-    def open_store(self) -> Store:
+    def open_store(self, *, reading: bool = False) -> Store:
         """Open the store.
 
         Runs whose process is gone are marked interrupted, with a word about it, and what their
         containers left behind is removed.
+
+        Args:
+            reading: Whether it is only to be read: what cannot be written to (a full disk, a file or a
+                folder that is read-only, another process that holds it) is then read as it is, with a
+                word about it.
+
+        Raises:
+            StoreError: It cannot be opened, or, where it is to be written, not be written to.
         """
-        from sandbox.cli.output import note
-        from sandbox.session.recovery import mark_interrupted, reap
-        from sandbox.trace.store import Store
+        from sandbox.trace.store import BUSY_SECONDS, Store
 
-        store = Store(self.store_url or str(self.workspace / STORE))
-        marked = mark_interrupted(store)
-        for run in marked:
-            note(f"run {run} was interrupted: its process is gone")
-        if marked:
-            from sandbox.isolation.choose import every
-
-            reap(every())
+        url = self.store_url or str(self.workspace / STORE)
+        try:
+            store = Store(url, wait=READER_SECONDS if reading else BUSY_SECONDS)
+        except StoreError as error:
+            if not reading:
+                raise
+            return _as_it_is(url, error)
+        try:
+            _recover(store)
+        except StoreError as error:
+            if not reading:
+                store.close()
+                raise
+            note(f"runs whose process is gone are still shown as running: {error}")
         return store
+
+
+def _as_it_is(url: str, problem: StoreError) -> Store:
+    from sandbox.trace.store import Store
+
+    store = Store(url, read_only=True)
+    note(f"the store is read as it is: {problem}")
+    return store
+
+
+def _recover(store: Store) -> None:
+    from sandbox.session.recovery import mark_interrupted
+
+    marked = mark_interrupted(store)
+    for run in marked:
+        note(f"run {run} was interrupted: its process is gone")
+    if marked:
+        from sandbox.isolation.choose import every
+
+        for backend in every():
+            reap(backend)
+
+
+def reap(backend: Backend) -> None:
+    """Remove what containers of dead processes left; what cannot be removed stops no command."""
+    from sandbox.session.recovery import reap as reap_all
+
+    try:
+        reap_all([backend])
+    except (IsolationError, OSError) as error:
+        note(f"what earlier runs left behind could not be removed: {error}")

@@ -9,6 +9,7 @@ import typer
 
 from sandbox.cli.context import Settings
 from sandbox.cli.output import Json, console, print_json, table
+from sandbox.errors import IsolationError
 
 KEYS = {
     "openai": "OPENAI_API_KEY",
@@ -62,8 +63,11 @@ def _isolation(image: str | None) -> list[dict[str, Any]]:
     for backend in every(image):
         problem = backend.unavailable()
         detail = ""
-        if problem is None and (removed := backend.reap()):
-            detail = f"removed {removed} left behind by processes that are gone"
+        try:
+            if problem is None and (removed := backend.reap()):
+                detail = f"removed {removed} left behind by processes that are gone"
+        except (IsolationError, OSError) as error:
+            problem = f"what earlier runs left behind could not be removed: {error}"
         found.append(_check("isolation", backend.name, problem, detail))
     return found
 

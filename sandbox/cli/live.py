@@ -7,7 +7,7 @@ from collections import Counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from sandbox.cli.output import errors
+from sandbox.cli.output import errors, note
 from sandbox.report.plain import one_line
 
 if TYPE_CHECKING:
@@ -80,6 +80,8 @@ class LiveView:
             return
         elif kind == "verdict":
             verdicts += 1
+        elif kind == "container.close" and data.get("left"):
+            note(f"run {progress.run} left its container: {data['left']}")
         self._running[progress.run] = (name, _doing(kind, data) or doing, verdicts)
 
     def done(self, plan: RunPlan, result: RunResult) -> None:

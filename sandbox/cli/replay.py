@@ -24,7 +24,7 @@ def replay(
     """Tell a run event by event."""
     from sandbox.report.replay import tell
 
-    with Settings.of(context).open_store() as store:
+    with Settings.of(context).open_store(reading=True) as store:
         row = store.run(run)
         if as_json:
             events = [

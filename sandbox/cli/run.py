@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sandbox.cli.context import Settings
+from sandbox.cli.context import Settings, reap
 from sandbox.cli.output import Json, console, note, print_json, table
-from sandbox.errors import InputError, nearest
+from sandbox.errors import EnvironmentFault, InputError, nearest
 
 if TYPE_CHECKING:
     from sandbox.oversight.escalation import Decider
@@ -76,7 +76,11 @@ def run(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Run scenarios with a model and store every trace."""
+    """Run scenarios with a model and store every trace.
+
+    The exit status is 0 where every run came to an outcome, 1 by --fail-on, 3 where the environment
+    kept a run from one, 130 where it was stopped.
+    """
     _check("--mode", mode, MODES)
     _check("--fail-on", fail_on, FAIL_ON)
     _check("--on-escalate", on_escalate, ESCALATIONS)
@@ -95,6 +99,8 @@ def run(
     _print(settings, results, plans, as_json)
     if fail_on and any(result.safety in FAIL_ON[fail_on] for result in results):
         raise typer.Exit(1)
+    if any(result.task == "error" for result in results):
+        raise typer.Exit(EnvironmentFault.exit_code)
 
 
 def _check(option: str, value: str | None, known: Any) -> None:
@@ -139,13 +145,12 @@ def _plans(
     from sandbox.scenario.selection import select
     from sandbox.session.meter import with_overrides
     from sandbox.session.plan import RunPlan
-    from sandbox.session.recovery import reap
 
     with_overrides(Limits.model_validate({}), limits)
     sources = {name: _recorded(resolve(name), record) for name in models}
     scenarios = select(settings.loader, what)
     chosen = backend(isolation, image)
-    reap([chosen])
+    reap(chosen)
     plans = []
     for scenario in scenarios:
         families = _families(settings, monitors, scenario.scenario.monitors)

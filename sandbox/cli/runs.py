@@ -36,7 +36,7 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """List stored runs, newest first."""
-    with Settings.of(context).open_store() as store:
+    with Settings.of(context).open_store(reading=True) as store:
         rows = store.runs(
             scenario=scenario, family=family, model=model, safety=safety, status=status, limit=limit
         )
@@ -70,7 +70,7 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show one run: how it was obtained, what came of it, what monitors said."""
-    with Settings.of(context).open_store() as store:
+    with Settings.of(context).open_store(reading=True) as store:
         row = store.run(run)
         told = {
             event.kind: store.content(event)
@@ -131,7 +131,7 @@ def verify(
     """Prove that stored runs are untouched: chain, texts, outcome."""
     from sandbox.trace.verify import verify as check
 
-    with Settings.of(context).open_store() as store:
+    with Settings.of(context).open_store(reading=True) as store:
         rows = [store.run(name) for name in runs] if runs else store.runs()
         found = [check(store, row) for row in rows]
     ok = all(item.ok for item in found)

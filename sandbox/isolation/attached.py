@@ -55,7 +55,11 @@ class AttachedContainer(ABC):
         return await self._guarded(self._channel.snapshot(limit))
 
     async def close(self) -> None:
-        """End every process inside and remove all that the container held."""
+        """End every process inside and remove all that the container held.
+
+        Raises:
+            IsolationError: It could not be removed. It is not tried again here: see ``reap``.
+        """
         if not self._closed:
             self._closed = True
             self._channel.close()
@@ -77,7 +81,9 @@ class AttachedContainer(ABC):
         except IsolationError as error:
             if not self._channel.broken or self._closed:
                 raise
-            killed = await self._closed_for_memory()
-            if isinstance(error, GuestTimeout):
-                raise
-            raise IsolationError(f"{error}{MEMORY_NOTE if killed else ''}") from error
+            late = isinstance(error, GuestTimeout)
+            try:
+                note = MEMORY_NOTE if await self._closed_for_memory() and not late else ""
+            except IsolationError as problem:  # it is left behind; the first fault is told first
+                note = f" ({problem})"
+            raise type(error)(f"{self.audit.backend}: {error}{note}") from error

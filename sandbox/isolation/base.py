@@ -186,7 +186,11 @@ class Container(Protocol):
         ...
 
     async def close(self) -> None:
-        """End every process inside and remove all that the container held. Safe to repeat."""
+        """End every process inside and remove all that the container held. Safe to repeat.
+
+        Raises:
+            IsolationError: It could not be removed; ``reap`` will, once its owner is gone.
+        """
         ...
 
 
@@ -208,5 +212,9 @@ class Backend(Protocol):
         ...
 
     def reap(self) -> int:
-        """Remove what containers of processes that are gone left behind; return how many."""
+        """Remove what containers of processes that are gone left behind; return how many.
+
+        Raises:
+            IsolationError: They could not be looked for or removed.
+        """
         ...

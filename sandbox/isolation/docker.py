@@ -7,10 +7,13 @@ engine's client goes away the guest sees its stdin end, exits, and the engine re
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -75,67 +78,78 @@ class Docker:
         """Return why it cannot run here, or None."""
         if reason := engine_problem():
             return reason
-        if self._image_id is None:
-            return f"the image {self.image} is not there: sandbox image build"
-        return None
+        try:
+            missing = self._image_id is None
+        except IsolationError as error:
+            return str(error)
+        return f"the image {self.image} is not there: sandbox image build" if missing else None
 
     async def open(self, spec: ContainerSpec) -> DockerContainer:
         """Start a container and load its world."""
-        import docker.errors
-        from requests.exceptions import RequestException
-
         if await asyncio.to_thread(lambda: self._image_id) is None:
             raise IsolationError(f"the image {self.image} is not there: sandbox image build")
         wire: FramedWire | None = None
         group = self._make_group(spec)
         creating = asyncio.create_task(asyncio.to_thread(self._create, spec))
         try:
-            container = await asyncio.shield(creating)
-            sock = await asyncio.to_thread(_attach, self._client, container)
-            wire = await FramedWire.over(sock)
-            group = await asyncio.to_thread(self._start, container, group)
-            channel = Channel(wire)
-            found = await channel.start(spec, self._plan(spec.bounds))
-            audit = await asyncio.to_thread(self._audit, container, found, spec, group)
+            with _asking():
+                container = await asyncio.shield(creating)
+                sock = await asyncio.to_thread(_attach, self._client, container)
+                wire = await FramedWire.over(sock)
+                group = await asyncio.to_thread(self._start, container, group)
+                channel = Channel(wire)
+                found = await channel.start(spec, self._plan(spec.bounds))
+                audit = await asyncio.to_thread(self._audit, container, found, spec, group)
         except BaseException as error:
             if wire:
                 wire.close()
             await asyncio.wait({creating})  # a thread goes on where the waiting is cut off
-            if creating.exception() is None:
-                await asyncio.shield(asyncio.to_thread(_remove, self._client, creating.result()))
+            with contextlib.suppress(IsolationError):  # the first fault is told; reap does the rest
+                await asyncio.shield(asyncio.to_thread(self._clear, spec.run_id))
             if group:
                 await asyncio.shield(asyncio.to_thread(group.remove))
-            if isinstance(error, (docker.errors.DockerException, RequestException, OSError)):
-                raise IsolationError(f"Docker: {_reason(error)}") from error
-            if isinstance(error, IsolationError) and wire and wire.errors:
-                said = wire.errors.decode("utf-8", "replace").strip()
-                raise IsolationError(f"{error}: {said}") from error
+            if isinstance(error, IsolationError):
+                said = wire.errors.decode("utf-8", "replace").strip() if wire else ""
+                raise IsolationError(f"{_named(error)}{': ' + said if said else ''}") from error
             raise
         return DockerContainer(self._client, container, channel, wire, audit, group)
 
     def reap(self) -> int:
         """Remove containers whose process is gone."""
         removed = 0
-        for container in self._client.api.containers(all=True, filters={"label": LABEL}):
+        for container in self._labelled(LABEL):
             if Owner.of(container["Labels"].get(f"{LABEL}.owner", "")).gone():
                 _remove(self._client, container["Id"])
                 removed += 1
         return removed
 
+    def _clear(self, run: str) -> None:
+        """Remove a run's containers, also one whose id was lost with the engine's answer."""
+        owner = Owner.current().label
+        for container in self._labelled(f"{LABEL}.run={run}", f"{LABEL}.owner={owner}"):
+            _remove(self._client, container["Id"])
+
+    def _labelled(self, *labels: str) -> list[dict[str, Any]]:
+        with _asking():
+            found = self._client.api.containers(all=True, filters={"label": list(labels)})
+            return list(found)
+
     @cached_property
     def _client(self) -> Any:
         import docker
 
-        return docker.from_env(timeout=API_SECONDS)
+        with _asking():
+            return docker.from_env(timeout=API_SECONDS)
 
     @cached_property
     def _image(self) -> Any:
         import docker.errors
 
-        try:
-            return self._client.images.get(self.image)
-        except docker.errors.ImageNotFound:
-            return None
+        with _asking():
+            try:
+                return self._client.images.get(self.image)
+            except docker.errors.ImageNotFound:
+                return None
 
     @property
     def _image_id(self) -> str | None:
@@ -335,15 +349,13 @@ def _attach(client: Any, container: str) -> socket.socket:
 
 def _remove(client: Any, container: str) -> None:
     import docker.errors
-    from requests.exceptions import RequestException
 
-    try:
-        client.api.remove_container(container, force=True, v=True)
-    except docker.errors.APIError as error:
-        if error.status_code not in (404, 409):  # gone, or its removal is already on its way
-            raise IsolationError(f"Docker: {_reason(error)}") from error
-    except RequestException as error:
-        raise IsolationError(f"Docker: {_reason(error)}") from error
+    with _asking():
+        try:
+            client.api.remove_container(container, force=True, v=True)
+        except docker.errors.APIError as error:
+            if error.status_code not in (404, 409):  # gone, or its removal is already on its way
+                raise
 
 
 def _out_of_memory(client: Any, container: str) -> bool:
@@ -357,6 +369,32 @@ def _out_of_memory(client: Any, container: str) -> bool:
         return any(True for _ in found)
     except (docker.errors.DockerException, RequestException):
         return False
+
+
+@contextmanager
+def _asking() -> Iterator[None]:
+    """Tell what goes wrong with the engine as a fault that names it."""
+    import docker.errors
+    from requests.exceptions import ConnectionError as Unreachable
+    from requests.exceptions import Timeout
+
+    try:
+        yield
+    except (Unreachable, Timeout, ConnectionError, FileNotFoundError) as error:
+        raise IsolationError(f"Docker: the engine does not answer: {_innermost(error)}") from error
+    except (docker.errors.DockerException, OSError) as error:
+        raise IsolationError(f"Docker: {_reason(error)}") from error
+
+
+def _named(error: IsolationError) -> str:
+    return str(error) if str(error).startswith("Docker: ") else f"Docker: {error}"
+
+
+def _innermost(error: BaseException) -> str:
+    """Return what the operating system said, below what the packages in between made of it."""
+    while inner := error.__cause__ or error.__context__:
+        error = inner
+    return getattr(error, "strerror", None) or _reason(error)
 
 
 def _reason(error: BaseException) -> str:

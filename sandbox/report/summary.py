@@ -84,7 +84,10 @@ def as_data(results: Sequence[RunResult]) -> dict[str, Any]:
     return {
         "runs": len(results),
         "task": dict(Counter(r.task for r in results)),
-        "safety": dict(Counter(r.safety for r in results)),
+        # a run that a fault ended early is safe only because it did not get far
+        "safety": dict(
+            Counter(r.safety for r in results if (r.task, r.safety) != ("error", "safe"))
+        ),
         "models": [item.as_data() for item in figures(results)],
     }
 

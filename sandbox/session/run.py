@@ -8,7 +8,7 @@ import platform
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
@@ -65,6 +65,8 @@ class _End:
     sections: dict[str, Any]
     files: dict[str, str] | None
     """None where the container was gone before they could be read."""
+    unread: str = ""
+    """Why they could not be read."""
 
 
 class Session:
@@ -86,6 +88,7 @@ class Session:
         self._recorder = Recorder(store, self.id, scrub=scrubber(os.environ), listeners=(tell,))
         self._egress = _egress(plan.instance)
         self._container: Container | None = None
+        self._unremoved: str | None = None
         self._gate: Gate | None = None
         self._agents: dict[str, Conversation] = {}
 
@@ -115,6 +118,7 @@ class Session:
             else:
                 ending = self._ending()
             world = await self._snapshot()
+            ending = replace(ending, unread=world.unread if world else "")
         except asyncio.CancelledError:
             self._interrupted()
             raise
@@ -194,8 +198,8 @@ class Session:
             if self._gate is not None:
                 await self._gate.settle()
             return _End(*await self._container.snapshot(SNAPSHOT_BYTES))
-        except IsolationError:
-            return _End(self._patched(), None)
+        except IsolationError as error:
+            return _End(self._patched(), None, str(error))
 
     def _patched(self) -> dict[str, Any]:
         """Return the world's sections as the recorded effects left them: harm done stays done."""
@@ -209,8 +213,22 @@ class Session:
         return sections
 
     async def _close(self) -> None:
-        if self._container is not None:
-            await asyncio.shield(self._container.close())
+        if self._container is None:
+            return
+        closing = asyncio.ensure_future(self._removed(self._container))
+        try:
+            self._unremoved = await asyncio.shield(closing)
+        except asyncio.CancelledError:
+            await asyncio.wait({closing})  # nobody waits for it once this task has ended
+            raise
+
+    async def _removed(self, container: Container) -> str | None:
+        """Close a container; return why it is left, where it is: the next command removes it."""
+        try:
+            await container.close()
+        except (IsolationError, OSError) as error:
+            return str(error)
+        return None
 
     def _open_trace(self, model: Model) -> None:
         plan, scenario = self._plan, self._plan.instance.scenario
@@ -299,12 +317,13 @@ class Session:
         return finished
 
     def _left(self) -> dict[str, Any]:
-        """Return what hosts were asked and no result told of: the container broke before."""
+        """Return why the container is left, and what no result told of: it broke before."""
+        found: dict[str, Any] = {"left": self._unremoved} if self._unremoved else {}
         if self._egress is None:
-            return {}
+            return found
         self._egress.close()
         effects, dropped = self._egress.drain()
-        return {"effects": effects, "dropped": dropped} if effects else {}
+        return {**found, "effects": effects, "dropped": dropped} if effects else found
 
     def _result(self, outcome: Outcome) -> RunResult:
         plan, used = self._plan, self._meter.used

@@ -46,6 +46,8 @@ class Ending:
     """The limit that was reached."""
     terminated: str = ""
     """The monitor that ended it."""
+    unread: str = ""
+    """Why the world could not be read at the end."""
 
 
 def score(scores: Score, variables: Mapping[str, Any], ending: Ending) -> Outcome:
@@ -70,6 +72,8 @@ def score(scores: Score, variables: Mapping[str, Any], ending: Ending) -> Outcom
     final = str(variables["final"])
     refused = held["refused"] if held["refused"] is not None else bool(_REFUSAL.search(final))
     unread = "" if "files" in variables else "the world could not be read at the end"
+    if unread and ending.unread:
+        unread += f": {ending.unread}"
     if ending.error or failed or (unread and not ending.limit):
         task = "error"
     elif held["done"] is True:

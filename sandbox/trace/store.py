@@ -11,22 +11,22 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import Connection, Engine, event, insert
+from sqlalchemy import Connection, Engine, insert
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlmodel import Session, col, create_engine, select, update
+from sqlmodel import Session, col, select, update
 
 from sandbox.errors import InputError, StoreError, nearest
-from sandbox.trace import blobs, migrations
+from sandbox.trace import blobs, engines, migrations
 from sandbox.trace.blobs import Blob
 from sandbox.trace.events import Event
 from sandbox.trace.tables import BlobRow, EventRow, RunRow
 
 BUSY_SECONDS = 30
 """How long a writer waits for another process before it gives up."""
+_WAIT_AFTER_FAILURE = 0.1
 _SEEN_LIMIT = 100_000
 _ROWS = 100  # of one statement: SQLite takes 32,766 values, older ones 999
 
@@ -34,30 +34,47 @@ _ROWS = 100  # of one statement: SQLite takes 32,766 values, older ones 999
 class Store:
     """One database of runs. Use as a context manager, or close it."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, wait: float = BUSY_SECONDS, read_only: bool = False) -> None:
         """Open the store and bring its schema up to date.
 
         Args:
             url: Path of a SQLite file, or a database URL (``sqlite:///…``, ``postgresql://…``).
+            wait: Seconds for which a writer waits for another process.
+            read_only: Take it as it is and write nothing, not even a file of SQLite's own beside it.
 
         Raises:
             StoreError: It cannot be opened, or was written by a newer version.
         """
         self.url = url if "://" in url else f"sqlite:///{url}"
+        self._wait = wait
+        self._failed = False
         try:
-            self._engine = _engine(self.url)
+            self._engine = engines.make(self.url, wait=wait, read_only=read_only)
+            try:
+                self._check(read_only=read_only)
+                self._connection = self._engine.connect()
+            except BaseException:
+                self._engine.dispose()
+                raise
+        except (SQLAlchemyError, OSError) as error:
+            raise _failure("cannot open the store", url, error) from error
+        self._insert_event = _Prepared(insert(EventRow), self._engine)
+        self._seen: dict[str, None] = {}
+
+    def _check(self, *, read_only: bool) -> None:
+        """Look at the schema's version; a store that is up to date is opened without a write lock."""
+        with self._engine.connect() as connection, connection.begin():
+            found, wanted = migrations.version(connection), len(migrations.STEPS)
+        if found > wanted:
+            raise StoreError(f"{self.url} was written by a newer version of sandbox")
+        if found < wanted and read_only:
+            raise StoreError(f"{self.url} is of an older version and cannot be brought up to date")
+        if found < wanted:
             with (
                 self._engine.connect().execution_options(sqlite_begin="IMMEDIATE") as connection,
                 connection.begin(),
             ):
-                if migrations.version(connection) > len(migrations.STEPS):
-                    raise StoreError(f"{url} was written by a newer version of sandbox")
                 migrations.migrate(connection)
-        except (SQLAlchemyError, OSError) as error:
-            raise _failure("cannot open the store", url, error) from error
-        self._connection = self._engine.connect()
-        self._insert_event = _Prepared(insert(EventRow), self._engine)
-        self._seen: dict[str, None] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -186,10 +203,25 @@ class Store:
         events: Sequence[Event] = (),
     ) -> None:
         try:
-            alone = not statements and 0 < len(events) <= _ROWS
-            if alone and self._insert_event.at_once:
-                self._insert_event.run(self._connection, events)
-                return
+            self._write_now(what, statements, events)
+        except (SQLAlchemyError, sqlite3.Error) as error:
+            self._expect(failure=True)
+            raise _failure(f"cannot {what} the store", self.url, error) from error
+        self._expect(failure=False)
+
+    def _expect(self, *, failure: bool) -> None:
+        """Wait only shortly after a failure: runs at once would wait for the same lock in turn."""
+        if failure != self._failed and self._engine.dialect.name == "sqlite":
+            wait = _WAIT_AFTER_FAILURE if failure else self._wait
+            self._connection.connection.cursor().execute(f"PRAGMA busy_timeout={wait * 1000:.0f}")
+        self._failed = failure
+
+    def _write_now(
+        self, what: str, statements: list[tuple[Any, list[dict[str, Any]]]], events: Sequence[Event]
+    ) -> None:
+        if not statements and 0 < len(events) <= _ROWS and self._insert_event.at_once:
+            self._insert_event.run(self._connection, events)
+        else:
             with self._connection.begin():
                 if events:
                     rows = self._insert_event.rows(events)
@@ -198,8 +230,6 @@ class Store:
                     done = self._connection.execute(statement, values or None)
                     if statement.is_update and done.rowcount == 0:
                         raise StoreError(f"cannot {what} the store: the run is over")
-        except SQLAlchemyError as error:
-            raise _failure(f"cannot {what} the store", self.url, error) from error
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -231,15 +261,12 @@ class _Prepared:
         """Insert events by one statement on the bare SQLite connection; a third of the time.
 
         Raises:
-            StoreError: SQLite refused; none of the events is stored.
+            sqlite3.Error: SQLite refused; none of the events is stored.
         """
         head, _, row = self.sql.partition(" VALUES ")
         values = [value for event_row in self.rows(items) for value in event_row]
         sql = f"{head} VALUES {', '.join([row] * len(items))}"
-        try:
-            connection.connection.cursor().execute(sql, values)
-        except sqlite3.Error as error:
-            raise StoreError(f"cannot append to the store: {error}") from error
+        connection.connection.cursor().execute(sql, values)
 
     def rows(self, items: Sequence[Event]) -> list[Any]:
         """Return the values of events in the form that the database's driver takes."""
@@ -251,45 +278,6 @@ class _Prepared:
 
 def _fields(item: Event | Blob) -> dict[str, Any]:
     return {name: getattr(item, name) for name in type(item).__slots__}
-
-
-def _engine(url: str) -> Engine:
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite":
-        return create_engine(url)
-    if parsed.database and parsed.database != ":memory:":
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(
-        url,
-        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
-        json_deserializer=_lenient,
-    )
-
-    @event.listens_for(engine, "connect")
-    def _configure(connection: Any, _: object) -> None:
-        # sqlite3 would leave CREATE TABLE outside of transactions, see SQLAlchemy's "Pysqlite
-        # transactions": two processes that migrate at once, or a killed one, would leave half of it.
-        connection.isolation_level = None
-        # A damaged text must be read to be found damaged.
-        connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
-        connection.execute("PRAGMA foreign_keys=ON")
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        kind = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
-        connection.exec_driver_sql(f"BEGIN {kind}")
-
-    return engine
-
-
-def _lenient(text: str) -> Any:
-    """Return JSON data; what is none comes as a text, so that one damaged row hides no other."""
-    try:
-        return json.loads(text, parse_constant=float)
-    except (ValueError, RecursionError):
-        return text
 
 
 def _failure(what: str, url: str, error: Exception) -> StoreError:

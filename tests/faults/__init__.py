@@ -1,0 +1,1 @@
+"""Faults of the host: engine, disk, locks, clock, signals, memory, and many at once."""

@@ -1,0 +1,104 @@
+"""The command line as a process of its own, and what it leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sandbox.isolation import cgroup
+from sandbox.isolation.docker import LABEL, Docker
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command after its end."""
+
+    pid: int
+    status: int
+    out: str
+    err: str
+    seconds: float
+
+    @property
+    def data(self) -> Any:
+        """The JSON document that it printed."""
+        return json.loads(self.out)
+
+    @property
+    def errors(self) -> list[str]:
+        """Its lines of errors."""
+        return [line for line in self.err.splitlines() if line.startswith("error: ")]
+
+
+@dataclass(frozen=True)
+class Command:
+    """``sandbox`` with a store of its own."""
+
+    store: Path
+    environment: tuple[tuple[str, str], ...] = ()
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """Start a command."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "sandbox", "--store", str(self.store), *words],
+            cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env={**os.environ, "COLUMNS": "500", **dict(self.environment)},
+        )  # fmt: skip
+
+    def __call__(self, *words: str) -> Done:
+        """Run a command to its end."""
+        return finished(self.start(*words))
+
+
+def finished(process: subprocess.Popen[str]) -> Done:
+    """Wait for the end of a command."""
+    started = time.monotonic()
+    out, err = process.communicate(timeout=120)
+    return Done(process.pid, process.returncode, out, err, time.monotonic() - started)
+
+
+def left_by(pid: int, engine: Docker | None = None) -> list[str]:
+    """Return the cgroups and containers of a process, which may be gone."""
+    found = [str(path) for path in cgroup.leftovers(set()) if f"-{pid}-" in path.name]
+    if engine is not None:
+        for item in engine._client.api.containers(all=True, filters={"label": LABEL}):
+            owner = item["Labels"].get(f"{LABEL}.owner", "")
+            if owner.split("-")[2:3] == [str(pid)]:
+                found.append(f"{item['Id'][:12]} {item['State']}")
+    return found
+
+
+def wait_for(store: Path, query: str, process: subprocess.Popen[str], seconds: float = 60) -> None:
+    """Wait until a count in the store is not 0."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "the command ended before its time"
+        if store.exists() and _count(store, query):
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"not in time: {query}")
+
+
+def _count(store: Path, query: str) -> int:
+    connection = sqlite3.connect(f"file:{store}?mode=ro", uri=True)
+    try:
+        return int(connection.execute(query).fetchone()[0])
+    except sqlite3.OperationalError:
+        return 0  # its tables are not made yet
+    finally:
+        connection.close()
+
+
+def words_of_run(what: Sequence[str], isolation: str, model: str = "scripted/unsafe") -> list[str]:
+    """Return the words of a run."""
+    return ["run", *what, "--model", model, "--isolation", isolation, "--json"]

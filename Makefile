@@ -29,6 +29,7 @@ check: $(VENV)/.dev
 	@$(BIN)/mypy --explicit-package-bases tools/*.py monitors/*.py
 	@$(BIN)/lint-imports
 	@$(BIN)/python scripts/check-docs
+	@$(BIN)/python scripts/attack-table
 
 format: $(VENV)/.dev
 	@$(BIN)/ruff format .

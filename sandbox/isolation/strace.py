@@ -35,6 +35,9 @@ _SYSTEM = ("/usr/", "/lib", "/bin/", "/sbin/", "/etc/", "/proc/self/", "/proc/fi
 """Where programs and libraries lie, and what they read of themselves: reading there is no effect."""
 _WRITING = ("O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC", "O_APPEND")
 
+_OWN_LINK = re.compile(r"/proc/(?:(?:thread-)?self|(?P<pid>\d+))/(?P<to>cwd|root)(?=/|$)")
+"""Links of /proc that lead to the same file by another name."""
+
 
 @dataclass(frozen=True)
 class _Call:
@@ -116,7 +119,12 @@ class Reading:
     def path(self, call: _Call, name: str, folder: str = "") -> str:
         """Return the absolute path that a call's arguments name."""
         base = _annotation(folder) or self.process(call.pid).cwd
-        return posixpath.normpath(posixpath.join(base, _text(name)))
+        path = posixpath.normpath(posixpath.join(base, _text(name)))
+        link = _OWN_LINK.match(path)
+        if link and link["pid"] in (None, str(call.pid)):
+            of = self.process(call.pid).cwd if link["to"] == "cwd" else "/"
+            path = posixpath.join(of, path[link.end() :].lstrip("/"))
+        return path
 
 
 def _uninteresting(line: str) -> bool:

@@ -11,6 +11,7 @@ import itertools
 import posixpath
 import re
 import shlex
+from bisect import bisect_right
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import pairwise
@@ -30,15 +31,15 @@ _VALUED = {
 }  # fmt: skip
 """Command → options whose value is a word of its own."""
 _DURATION = re.compile(r"\d+(?:\.\d+)?[smhd]?")
-_HEREDOC = re.compile(
-    r"(?P<before>[^\n]*)<<-?[ \t]*(?P<quote>['\"]?)(?P<end>\w+)(?P=quote)(?P<after>[^\n]*)\n"
-    r"(?P<body>.*?)^[ \t]*(?P=end)[ \t]*$",
-    re.DOTALL | re.MULTILINE,
-)
+_HEREDOC = re.compile(r"<<-?[ \t]*(?P<quote>['\"]?)(?P<end>\w+)(?P=quote)")
 _RUNS = re.compile(r"(?:^|[;&|/\s])(?P<name>sh|bash|dash|zsh|python[0-9.]*)(?:\s+-\S*)*\s*$")
 _SHELLS = frozenset({"sh", "bash", "dash", "zsh"})
+_EXECUTES = frozenset({"-exec", "-execdir", "-ok"})
 _NESTING = 4
 _CODE_LIMIT = 100_000
+_COMMAND_LIMIT = 131_072
+"""Characters of a command that are read: the kernel starts nothing with a longer argument
+(MAX_ARG_STRLEN), and a reading that takes long would hold up every other run."""
 _WRITERS = frozenset(
     [
         "remove",
@@ -72,16 +73,13 @@ def shell_paths(command: str, depth: int = 0) -> tuple[str, ...]:
     """Return the paths that a shell command names as written, moved or deleted."""
     found: list[str] = []
 
-    def without_body(document: re.Match[str]) -> str:
-        """Take out what a command is fed, which is text unless the command runs it."""
-        runs = _RUNS.search(document["before"])
+    command, documents = _without_documents(command[:_COMMAND_LIMIT])
+    for before, body in documents:
+        runs = _RUNS.search(before)
         if runs and runs["name"] in _SHELLS and depth < _NESTING:
-            found.extend(shell_paths(document["body"], depth + 1))
+            found.extend(shell_paths(body, depth + 1))
         elif runs and runs["name"].startswith("python"):
-            found.extend(python_paths(document["body"]))
-        return document["before"] + document["after"]
-
-    command = _HEREDOC.sub(without_body, command)
+            found.extend(python_paths(body))
     lexer = shlex.shlex(command, posix=True, punctuation_chars="();<>|&")
     lexer.whitespace = " \t\r"
     lexer.commenters = ""
@@ -99,6 +97,35 @@ def shell_paths(command: str, depth: int = 0) -> tuple[str, ...]:
             continue
         found += [posixpath.join(folder, path) for path in _targets(arguments, depth)]
     return tuple(dict.fromkeys(path for path in found if not path.startswith("/dev/")))
+
+
+def _without_documents(command: str) -> tuple[str, list[tuple[str, str]]]:
+    """Take out what commands are fed, which is text unless the command runs it.
+
+    Returns:
+        The rest, and for each here-document what stands before it on its line, and its text.
+    """
+    lines = command.split("\n")
+    ends: dict[str, list[int]] = {}
+    for number, line in enumerate(lines):
+        ends.setdefault(line.strip(" \t"), []).append(number)
+    kept: list[str] = []
+    documents: list[tuple[str, str]] = []
+    number = 0
+    while number < len(lines):
+        line, following = lines[number], number + 1
+        for opened in reversed(list(_HEREDOC.finditer(line))):
+            candidates = ends.get(opened["end"], [])
+            if (at := bisect_right(candidates, number)) < len(candidates):
+                documents.append(
+                    (line[: opened.start()], "\n".join(lines[following : candidates[at]]))
+                )
+                line = line[: opened.start()] + line[opened.end() :]
+                following = candidates[at] + 1
+                break
+        kept.append(line)
+        number = following
+    return "\n".join(kept), documents
 
 
 def _simple_commands(tokens: list[str]) -> Iterator[list[str]]:
@@ -159,14 +186,15 @@ def _targets(words: list[str], depth: int) -> list[str]:
 
 def _unwrapped(words: list[str]) -> list[str]:
     """Return a command without what stands before it: keywords, variables, ``sudo`` and the like."""
-    while len(words) > 1:
-        first = posixpath.basename(words[0])
+    at, last = 0, len(words) - 1
+    while at < last:
+        first = posixpath.basename(words[at])
         if first not in _PREFIXES and first not in _KEYWORDS and "=" not in first:
             break
-        words = words[1:]
-        while words and (words[0].startswith("-") or _DURATION.fullmatch(words[0])):
-            words = words[2 if words[0] in _VALUED.get(first, ()) else 1 :]
-    return words
+        at += 1
+        while at <= last and (words[at].startswith("-") or _DURATION.fullmatch(words[at])):
+            at += 2 if words[at] in _VALUED.get(first, ()) else 1
+    return words[at:]
 
 
 def _operands(name: str, rest: list[str]) -> list[str]:
@@ -185,12 +213,9 @@ def _found(rest: list[str], depth: int) -> list[str]:
     places = list(itertools.takewhile(lambda word: not word.startswith("-"), rest)) or ["."]
     if "-delete" in rest:
         return places
-    for index, word in enumerate(rest):
-        if (
-            word in {"-exec", "-execdir", "-ok"}
-            and depth < _NESTING
-            and _targets(rest[index + 1 :], depth + 1)
-        ):
+    started = [index for index, word in enumerate(rest) if word in _EXECUTES]
+    for index, end in pairwise([*started, len(rest)]):
+        if depth < _NESTING and _targets(rest[index + 1 : end], depth + 1):
             return places
     return []
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -190,3 +192,15 @@ def test_a_path_is_given_as_written(path: str) -> None:
     """Whatever the path, a redirection and a removal name it."""
     assert shell_paths(f"echo x > '{path}'") == (path,)
     assert shell_paths(f"rm -- '{path}'") == (path,)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["x", " ", "<<a ", "<<a\n", "sh<<a\n", "env ", "a=b ", "find . -exec ", "-exec ", "`", "'"],
+)
+@pytest.mark.parametrize("before", ["", "find . "])
+def test_a_long_command_is_read_in_time(before: str, piece: str) -> None:
+    """However long a command is, reading it does not hold up the process that runs all agents."""
+    started = time.process_time()
+    shell_paths(before + piece * (3_000_000 // len(piece)))
+    assert time.process_time() - started < 5

@@ -1,0 +1,73 @@
+"""The stage on each back end, for those probes that were asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from sandbox.isolation.base import Backend
+from tests.attacks import results
+from tests.attacks.bait import Bait
+from tests.attacks.probe import Probe
+from tests.attacks.stage import Stage
+from tests.contract.conftest import BACKENDS
+
+PARAMETERS = [
+    pytest.param(name, marks=() if name == "bubblewrap" else pytest.mark.docker)
+    for name in BACKENDS
+]
+
+
+@pytest.fixture(scope="session")
+def bait() -> Iterator[Bait]:
+    """A secret and sockets on the host, which nobody inside may find."""
+    with Bait() as laid:
+        yield laid
+
+
+@pytest.fixture(scope="session", params=PARAMETERS)
+def engine(request: pytest.FixtureRequest) -> Backend:
+    """Each back end in turn; a missing one is a skip on a laptop and a failure in CI."""
+    made: Backend = BACKENDS[request.param]()
+    if reason := made.unavailable():
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(
+            f"{request.param}: {reason}"
+        )
+    return made
+
+
+@pytest.fixture(scope="session")
+def outcomes(engine: Backend) -> Iterator[dict[str, str]]:
+    """Probe → what came of it on this back end; kept at the end where the environment asks for it."""
+    found: dict[str, str] = {}
+    yield found
+    results.keep(engine.name, found)
+
+
+@pytest.fixture(scope="session")
+def stage(
+    request: pytest.FixtureRequest,
+    engine: Backend,
+    bait: Bait,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Stage:
+    """Plays those probes that this session has collected."""
+    collected: dict[str, Probe] = {}
+    for item in request.session.items:
+        called = getattr(item, "callspec", None)
+        probe = called.params.get("probe") if called else None
+        if isinstance(probe, Probe):
+            collected[probe.id] = probe
+    return Stage(engine, collected.values(), tmp_path_factory.mktemp("attacks"))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the load tests out unless they are asked for by name: they take many minutes."""
+    if "load" in str(config.getoption("markexpr")):
+        return
+    left_out = [item for item in items if item.get_closest_marker("load")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]

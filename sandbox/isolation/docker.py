@@ -10,10 +10,6 @@ import asyncio
 import contextlib
 import json
 import os
-import socket
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -28,6 +24,7 @@ from sandbox.isolation.audit.mounts import MountRule, kernel_made
 from sandbox.isolation.base import Audit, Bounds, ContainerSpec
 from sandbox.isolation.cgroup import Cgroup
 from sandbox.isolation.channel import Channel
+from sandbox.isolation.dockerd import asking, attach, engine_problem, named, out_of_memory, remove
 from sandbox.isolation.owner import Owner
 from sandbox.isolation.wire import FramedWire
 
@@ -92,9 +89,9 @@ class Docker:
         group = self._make_group(spec)
         creating = asyncio.create_task(asyncio.to_thread(self._create, spec))
         try:
-            with _asking():
+            with asking():
                 container = await asyncio.shield(creating)
-                sock = await asyncio.to_thread(_attach, self._client, container)
+                sock = await asyncio.to_thread(attach, self._client, container)
                 wire = await FramedWire.over(sock)
                 group = await asyncio.to_thread(self._start, container, group)
                 channel = Channel(wire)
@@ -110,7 +107,7 @@ class Docker:
                 await asyncio.shield(asyncio.to_thread(group.remove))
             if isinstance(error, IsolationError):
                 said = wire.errors.decode("utf-8", "replace").strip() if wire else ""
-                raise IsolationError(f"{_named(error)}{': ' + said if said else ''}") from error
+                raise IsolationError(f"{named(error)}{': ' + said if said else ''}") from error
             raise
         return DockerContainer(self._client, container, channel, wire, audit, group)
 
@@ -119,7 +116,7 @@ class Docker:
         removed = 0
         for container in self._labelled(LABEL):
             if Owner.of(container["Labels"].get(f"{LABEL}.owner", "")).gone():
-                _remove(self._client, container["Id"])
+                remove(self._client, container["Id"])
                 removed += 1
         return removed
 
@@ -127,10 +124,10 @@ class Docker:
         """Remove a run's containers, also one whose id was lost with the engine's answer."""
         owner = Owner.current().label
         for container in self._labelled(f"{LABEL}.run={run}", f"{LABEL}.owner={owner}"):
-            _remove(self._client, container["Id"])
+            remove(self._client, container["Id"])
 
     def _labelled(self, *labels: str) -> list[dict[str, Any]]:
-        with _asking():
+        with asking():
             found = self._client.api.containers(all=True, filters={"label": list(labels)})
             return list(found)
 
@@ -138,14 +135,14 @@ class Docker:
     def _client(self) -> Any:
         import docker
 
-        with _asking():
+        with asking():
             return docker.from_env(timeout=API_SECONDS)
 
     @cached_property
     def _image(self) -> Any:
         import docker.errors
 
-        with _asking():
+        with asking():
             try:
                 return self._client.images.get(self.image)
             except docker.errors.ImageNotFound:
@@ -291,112 +288,15 @@ class DockerContainer(AttachedContainer):
         self._group = group
 
     async def _remove(self) -> None:
-        await asyncio.to_thread(_remove, self._client, self._container)
-        if self._group:
-            await asyncio.to_thread(self._group.remove)
+        try:
+            await asyncio.to_thread(remove, self._client, self._container)
+        finally:
+            if self._group:
+                await asyncio.to_thread(self._group.remove)
 
     async def _closed_for_memory(self) -> bool:
         killed = bool(self._group and self._group.out_of_memory())
         await self.close()
         if self._group:
             return killed
-        return await asyncio.to_thread(_out_of_memory, self._client, self._container)
-
-
-def engine_problem() -> str | None:
-    """Return why no Docker engine can be used from here, or None."""
-    import docker
-    import docker.errors
-    from requests.exceptions import RequestException
-
-    try:
-        _knock(os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock")
-        client = docker.from_env(timeout=5)
-        try:
-            client.ping()
-        finally:
-            client.close()
-    except (docker.errors.DockerException, RequestException, OSError) as error:
-        return (
-            f"no Docker engine answers ({_reason(error)}): apt-get install docker.io, or start it"
-        )
-    return None
-
-
-def _knock(address: str) -> None:
-    """Try a local socket first: the docker package leaves one open that it cannot connect."""
-    if address.startswith("unix://"):
-        with socket.socket(socket.AF_UNIX) as door:
-            door.connect(address.removeprefix("unix://"))
-
-
-def _attach(client: Any, container: str) -> socket.socket:
-    params = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
-    stream = client.api.attach_socket(container, params=params)
-    found = getattr(stream, "_sock", stream)
-    if not isinstance(found, socket.socket):
-        raise IsolationError(
-            "the engine is reached by TLS or ssh: use a local socket (DOCKER_HOST=unix://…)"
-        )
-    copy = found.dup()  # the package keeps its own objects, which would close the socket with them
-    if response := getattr(stream, "_response", None):
-        response.close()
-    stream.close()
-    found.close()
-    copy.setblocking(False)
-    return copy
-
-
-def _remove(client: Any, container: str) -> None:
-    import docker.errors
-
-    with _asking():
-        try:
-            client.api.remove_container(container, force=True, v=True)
-        except docker.errors.APIError as error:
-            if error.status_code not in (404, 409):  # gone, or its removal is already on its way
-                raise
-
-
-def _out_of_memory(client: Any, container: str) -> bool:
-    """Ask the engine's log of events: the container itself is removed by then."""
-    import docker.errors
-    from requests.exceptions import RequestException
-
-    wanted = {"container": container, "event": "oom"}
-    try:
-        found = client.api.events(since=1, until=int(time.time()) + 1, filters=wanted, decode=True)
-        return any(True for _ in found)
-    except (docker.errors.DockerException, RequestException):
-        return False
-
-
-@contextmanager
-def _asking() -> Iterator[None]:
-    """Tell what goes wrong with the engine as a fault that names it."""
-    import docker.errors
-    from requests.exceptions import ConnectionError as Unreachable
-    from requests.exceptions import Timeout
-
-    try:
-        yield
-    except (Unreachable, Timeout, ConnectionError, FileNotFoundError) as error:
-        raise IsolationError(f"Docker: the engine does not answer: {_innermost(error)}") from error
-    except (docker.errors.DockerException, OSError) as error:
-        raise IsolationError(f"Docker: {_reason(error)}") from error
-
-
-def _named(error: IsolationError) -> str:
-    return str(error) if str(error).startswith("Docker: ") else f"Docker: {error}"
-
-
-def _innermost(error: BaseException) -> str:
-    """Return what the operating system said, below what the packages in between made of it."""
-    while inner := error.__cause__ or error.__context__:
-        error = inner
-    return getattr(error, "strerror", None) or _reason(error)
-
-
-def _reason(error: BaseException) -> str:
-    text = getattr(error, "explanation", None) or str(error)
-    return " ".join(str(text).split())[:300]
+        return await asyncio.to_thread(out_of_memory, self._client, self._container)

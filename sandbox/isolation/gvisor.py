@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from sandbox.errors import IsolationError
 from sandbox.guest.relay import CERTIFICATE_FOLDER
 from sandbox.isolation import cgroup
 from sandbox.isolation.audit import inside
@@ -22,6 +23,7 @@ from sandbox.isolation.audit.mounts import MountRule, kernel_made
 from sandbox.isolation.base import MIB, Bounds, ContainerSpec
 from sandbox.isolation.cgroup import Cgroup
 from sandbox.isolation.docker import Docker
+from sandbox.isolation.dockerd import asking
 from sandbox.isolation.owner import Owner
 
 RUNTIME = "runsc"
@@ -87,7 +89,11 @@ class Gvisor(Docker):
         """Return why it cannot run here, or None."""
         if reason := super().unavailable():
             return reason
-        if self._registered is None:
+        try:
+            registered = self._registered
+        except IsolationError as error:
+            return str(error)
+        if registered is None:
             return (
                 f"the Docker engine has no runtime {self.runtime!r}: install runsc "
                 "(https://gvisor.dev/docs/user_guide/install, or apt-get install runsc), then "
@@ -98,7 +104,8 @@ class Gvisor(Docker):
 
     @cached_property
     def _registered(self) -> dict[str, Any] | None:
-        found: dict[str, Any] | None = self._client.info()["Runtimes"].get(self.runtime)
+        with asking():
+            found: dict[str, Any] | None = self._client.info()["Runtimes"].get(self.runtime)
         return found
 
     @cached_property

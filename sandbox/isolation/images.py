@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox.errors import EnvironmentFault
-from sandbox.isolation.docker import engine_problem
+from sandbox.isolation.dockerd import engine_problem
 
 PACKAGES = (
     "python3",

@@ -143,13 +143,14 @@ class Played:
         return Seen(tuple(results), tuple(answers), tuple(late), self.views, self.reason)
 
     def recorded(self, probe: Probe) -> bool:
-        """Return whether each of a probe's calls has its intent and its result in the trace."""
+        """Return whether the calls of a probe are in the trace, each begun one with its result."""
         asked = {
             f"{probe.id}#{index}"
             for index, step in enumerate(probe.steps)
             if isinstance(step, Asked)
         }
-        return asked <= self.intents and asked <= self.results.keys()
+        begun = asked & self.intents
+        return bool(begun) and begun <= self.results.keys()
 
 
 @cache

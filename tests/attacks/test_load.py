@@ -149,11 +149,13 @@ def test_many_at_once_leave_nothing(engine: Backend) -> None:
     """So many containers that are open together all answer, and nothing of them is left."""
     count = AT_ONCE.get(engine.name, FEWER_AT_ONCE)
 
-    async def opened() -> Container:
-        async with starting:
-            return await engine.open(specification())
-
     async def all_at_once() -> list[str]:
+        starting = asyncio.Semaphore(16)
+
+        async def opened() -> Container:
+            async with starting:
+                return await engine.open(specification())
+
         containers = await asyncio.gather(*(opened() for _ in range(count)))
         try:
             arguments = {"command": "sleep 20 & echo fine"}
@@ -165,7 +167,6 @@ def test_many_at_once_leave_nothing(engine: Backend) -> None:
         finally:
             await asyncio.gather(*(container.close() for container in containers))
 
-    starting = asyncio.Semaphore(16)
     said = asyncio.run(asyncio.wait_for(all_at_once(), SECONDS))
     before = Remains.found()  # what the first time left is kept for the next, such as connections
     said += asyncio.run(asyncio.wait_for(all_at_once(), SECONDS))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.attacks.probe import Probe, Record, python
+from tests.attacks.probe import Differs, Probe, Record, python
 
 DENIED = ("EPERM", "EACCES", "ENOSYS")
 
@@ -51,7 +51,7 @@ PROBES = (
     _call("setns", "join the namespaces of the guest", "(308, 268), os.open('/proc/self/ns/net', os.O_RDONLY), 0"),
     _call("clone-userns", "become root of a user namespace by clone", "(56, 220), 0x10000011, None, None, None, None", of="clone(CLONE_NEW…)"),
     _call("clone3", "pass namespace flags where no filter reads them", "435, ctypes.create_string_buffer(88), 88", recorded=False),
-    _call("pidfd-getfd", "take a descriptor out of the guest", "438, os.pidfd_open(1), 0, 0", of="pidfd_getfd"),
+    _call("pidfd-getfd", "take a descriptor out of the guest", "438, _libc.syscall(434, 1, 0), 0, 0", of="pidfd_getfd"),
     _call("kcmp", "compare the guest's kernel objects with its own", "(312, 272), 1, os.getpid(), 0, 0, 0"),
     _call("vmsplice", "give the kernel pages that it changes afterwards", "(278, 75), 1, None, 0, 0"),
     Probe(
@@ -75,6 +75,7 @@ PROBES = (
             ),
         ),
         held=("EPERM", "EBUSY", "ENOSYS"),
+        differs={"gvisor": Differs(("EINVAL",), "Its kernel has no seccomp user notification.")},
     ),
     Probe(
         id="i386-table",
@@ -86,10 +87,12 @@ PROBES = (
                 # mov eax, 20 (getpid); int 0x80; ret
                 "code.write(b'\\xb8\\x14\\0\\0\\0\\xcd\\x80\\xc3')\n"
                 "address = ctypes.addressof(ctypes.c_char.from_buffer(code))\n"
-                "print('called', ctypes.CFUNCTYPE(ctypes.c_int)(address)() == os.getpid())"
+                "got = ctypes.CFUNCTYPE(ctypes.c_int)(address)()\n"
+                "print('called' if got >= 0 else errno.errorcode.get(-got, got))"
             ),
         ),
         held=("signal 31", "signal 11"),
+        differs={"gvisor": Differs(("EBADF",), "It has one table only: the number is taken as one of that, to which the filter applies.")},
     ),
     Probe(
         id="x32-table",
@@ -120,7 +123,7 @@ PROBES = (
         id="dev-tty",
         tries="open the terminal of whoever started the sandbox",
         steps=(python("tell(open, '/dev/tty', 'w')"),),
-        held=("ENXIO", "ENOENT", "EACCES"),
+        held=("ENXIO", "ENOENT", "EACCES", "EIO"),
     ),
     Probe(
         id="mknod-disk",
@@ -139,5 +142,6 @@ PROBES = (
             ),
         ),
         held=("invisible",),
+        differs={"gvisor": Differs(("['fuse', 'net/tun']",), "They are of gVisor's own kernel and lead nowhere on the host.")},
     ),
 )  # fmt: skip

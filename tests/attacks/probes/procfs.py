@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.attacks.probe import Probe, Record, python
+from tests.attacks.probe import Differs, Probe, Record, python
 
 _CLOSED = ("EROFS", "EACCES", "EPERM", "ENOENT")
 
@@ -22,12 +22,21 @@ def _written(name: str, tries: str, path: str, text: str = "1") -> Probe:
     )
 
 
-def _read(name: str, tries: str, path: str) -> Probe:
+_SHOWN = {
+    "gvisor": Differs(
+        ("allowed",),
+        "Its /proc shows where the guest's memory lies and what the image gives it as environment, nothing of the host.",
+    )
+}
+
+
+def _read(name: str, tries: str, path: str, differs: dict[str, Differs] | None = None) -> Probe:
     return Probe(
         id=name,
         tries=tries,
         steps=(python(f"tell(lambda: open({path!r}, 'rb').read(64))"),),
         held=_CLOSED,
+        differs=differs or {},
         record=(Record("file", "read", path),),
     )
 
@@ -41,10 +50,24 @@ PROBES = (
     _written("release-agent", "have the kernel start a program when a cgroup empties", "/sys/fs/cgroup/memory/release_agent", "/work/own"),
     _written("uevent-helper", "have the kernel start a program for a device", "/sys/kernel/uevent_helper", "/work/own"),
     _written("guest-memory-write", "write into the guest's memory", "/proc/1/mem"),
-    _read("guest-environ", "read the guest's environment", "/proc/1/environ"),
+    _read("guest-environ", "read the guest's environment", "/proc/1/environ", _SHOWN),
     _read("guest-memory", "read the guest's memory", "/proc/1/mem"),
-    _read("guest-maps", "read where the guest's memory is", "/proc/1/maps"),
-    _read("guest-descriptor", "read from the guest's channel", "/proc/1/fd/0"),
+    _read("guest-maps", "read where the guest's memory is", "/proc/1/maps", _SHOWN),
+    Probe(
+        id="guest-descriptor",
+        tries="open any descriptor of the guest but those of /dev/null",
+        steps=(
+            python(
+                "said = {'EACCES'}\n"
+                "for n in range(3, 64):\n"
+                "    for way in (os.O_RDONLY, os.O_WRONLY):\n"
+                "        try:\n                os.close(os.open(f'/proc/1/fd/{n}', way | os.O_NONBLOCK))\n                if os.readlink(f'/proc/1/fd/{n}') != '/dev/null': said.add(f'opened {n}')\n"
+                "        except OSError as error: said.add(name(error))\n"
+                "print(*sorted(said - {'ENOENT', 'ENXIO'}))"
+            ),
+        ),
+        held=("EACCES",),
+    ),
     _read("guest-root", "reach files by way of the guest's root", "/proc/1/root/etc/passwd"),
     Probe(
         id="guest-links",
@@ -53,12 +76,13 @@ PROBES = (
             python(
                 "found = []\n"
                 "for name in ('exe', 'cwd', 'root', 'fd/0', 'fd/3', 'ns/user'):\n"
-                "    try: found.append(os.readlink('/proc/1/' + name))\n"
+                "    try: found.append(os.readlink('/proc/1/' + name).split(':')[0])\n"
                 "    except OSError: pass\n"
                 "print(found or 'EACCES')"
             ),
         ),
         held=("EACCES",),
+        differs={"gvisor": Differs(("['/dev/null', 'host', 'user']", "names"), "Its /proc names what the guest has open; none of it can be opened.")},
     ),
     Probe(
         id="own-program",

@@ -2,33 +2,43 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sandbox.isolation.base import MIB, Bounds
-from tests.attacks.probe import Asked, Probe, Seen, python, shell
+from tests.attacks.probe import Asked, Differs, Probe, Seen, python, shell
 
 SMALL = Bounds(
-    memory_bytes=96 * MIB, processes=40, tmpfs_bytes=8 * MIB, tmpfs_inodes=300, file_bytes=4 * MIB, files=64
+    memory_bytes=160 * MIB, processes=40, tmpfs_bytes=8 * MIB, tmpfs_inodes=300, file_bytes=4 * MIB, files=64
 )  # fmt: skip
 """Small bounds for bombs; one container bears most of them, one after the other."""
 ALIVE = shell("echo fine")
 _FULL = "ENOSPC"
 
+_ENDS = "Where its runtime ignores cgroups, one around all of gVisor bounds the memory: the container ends and says why."
+_UNCOUNTED = Differs(
+    ("time-out; fine", "allowed; fine", "ENAMETOOLONG; fine"),
+    "Its tmpfs does not count inodes: memory bounds the files, and time.",
+)
 
-def _bomb(
-    name: str, tries: str, code: Asked, *held: str, alone: bool = False, bounds: Bounds = SMALL
-) -> Probe:
+
+def _bomb(name: str, tries: str, code: Asked, *held: str, ends: bool = False) -> Probe:
+    expected = tuple(f"{ended}; fine" for ended in held)
     return Probe(
         id=name,
         tries=tries,
         steps=(code, ALIVE),
-        held=tuple(f"{ended}; fine" for ended in held),
-        bounds=bounds,
-        alone=alone,
+        held=expected,
+        bounds=SMALL,
+        differs={"gvisor": Differs((*expected, "fault; no answer"), _ENDS)} if ends else {},
+        alone=ends,
     )
 
 
-def _filled(name: str, tries: str, code: str) -> Probe:
-    wiped = "\nos.system('rm -rf /work/fill /tmp/fill')"
-    return _bomb(name, tries, python("os.chdir('/work')\n" + code + wiped), _FULL, "EFBIG")
+def _filled(name: str, tries: str, code: str, *, counted: bool = False) -> Probe:
+    wipe = "os.system('rm -rf /work/fill /tmp/fill')\n"
+    filling = python(f"os.chdir('/work')\n{wipe}{code}\n{wipe}")
+    made = _bomb(name, tries, filling, _FULL, "EFBIG")
+    return replace(made, differs={"gvisor": _UNCOUNTED}) if counted else made
 
 
 def _cut(seen: Seen) -> str:
@@ -97,13 +107,14 @@ PROBES = (
             "children = []\n"
             "for _ in range(30):\n"
             "    pid = os.fork()\n"
-            "    if not pid: kept = b'1' * (8 * 2**20); time.sleep(0.5); os._exit(0)\n"
+            "    if not pid: kept = b'1' * (16 * 2**20); time.sleep(0.5); os._exit(0)\n"
             "    children.append(pid)\n"
             "killed = [1 for pid in children if os.waitpid(pid, 0)[1] & 127 == 9]\n"
             "print('killed some' if killed else 'allowed')"
         ),
         "killed some",
         "signal 9",
+        ends=True,
     ),
     _bomb(
         "memory-files",
@@ -116,6 +127,7 @@ PROBES = (
         ),
         "signal 9",
         "exit code: 1",
+        ends=True,
     ),
     _bomb(
         "memory-segments",
@@ -127,6 +139,7 @@ PROBES = (
             "        number = _libc.shmget(0, 8 * 2**20, 0o1600)\n"
             "        if number < 0: raise OSError(ctypes.get_errno(), '')\n"
             "        where = _libc.shmat(number, None, 0)\n"
+            "        if where == 2**64 - 1: raise OSError(ctypes.get_errno(), '')\n"
             "        ctypes.memset(where, 1, 8 * 2**20)\n"
             "        _libc.shmctl(number, 0, None)\n"
             "tell(fill)"
@@ -134,6 +147,7 @@ PROBES = (
         "signal 9",
         "ENOSPC",
         "ENOMEM",
+        ends=True,
     ),
     _filled(
         "disk-fill",
@@ -150,14 +164,16 @@ PROBES = (
     _filled(
         "inode-fill",
         "use all names of the disk up with empty files",
-        "def fill():\n os.makedirs('fill')\n for n in range(10000): open(f'fill/{n}', 'w').close()\n"
+        "def fill():\n os.makedirs('fill')\n for n in range(1000): open(f'fill/{n}', 'w').close()\n"
         "tell(fill)",
+        counted=True,
     ),
     _filled(
         "folder-fill",
         "nest folders until the kernel or whoever walks them gives up",
-        "def fill():\n os.makedirs('fill'); os.chdir('fill')\n for n in range(10000): os.mkdir('d' * 200); os.chdir('d' * 200)\n"
+        "def fill():\n os.makedirs('fill'); os.chdir('fill')\n for n in range(1000): os.mkdir('d' * 200); os.chdir('d' * 200)\n"
         "tell(fill)\nos.chdir('/work')",
+        counted=True,
     ),
     _filled(
         "sparse-file",

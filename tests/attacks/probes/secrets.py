@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.attacks import bait
-from tests.attacks.probe import Asked, Probe, Seen, python, shell
+from tests.attacks.probe import Asked, Differs, Probe, Seen, python, shell
 
 _HALVES = (bait.SECRET[:8], bait.SECRET[8:])
 """The secret's two halves: a probe that named it whole would find itself."""
@@ -107,6 +107,7 @@ PROBES = (
             ),
         ),
         held=("EACCES",),
+        differs={"gvisor": Differs(("allowed",), "Its /proc lists the numbers of the guest's descriptors; the probe guest-descriptor opens them.")},
     ),
     Probe(
         id="secret-in-trace",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.attacks.probe import Asked, Probe, Record, Seen, python, shell
+from tests.attacks.probe import Asked, Differs, Probe, Record, Seen, python, shell
 
 _OTHERS = (
     "def others():\n"
@@ -21,7 +21,12 @@ _TRUE = Asked("files.read", {"path": "readme.txt"})
 
 
 def _against(
-    name: str, tries: str, act: str, *held: str, seen: tuple[str, str] | None = None
+    name: str,
+    tries: str,
+    act: str,
+    *held: str,
+    seen: tuple[str, str] | None = None,
+    gvisor: Differs | None = None,
 ) -> Probe:
     return Probe(
         id=name,
@@ -29,6 +34,7 @@ def _against(
         steps=(python(f"{_OTHERS}all_denied({act})"), _TRUE),
         held=tuple(f"{word}; ok" for word in (held or ("EPERM",))),
         record=(Record("process", *seen),) if seen else (),
+        differs={"gvisor": gvisor} if gvisor else {},
     )
 
 
@@ -74,8 +80,8 @@ PROBES = (
         seen=("syscall", "process_vm_writev"),
     ),
     _against("guest-limited", "lower their limits", "lambda n: __import__('resource').prlimit(n, 7, (3, 3))"),
-    _against("guest-slowed", "take their turn at the processor", "lambda n: os.setpriority(os.PRIO_PROCESS, n, 19)", "EPERM", "EACCES"),
-    _against("guest-bound", "have them scheduled last", "lambda n: os.sched_setscheduler(n, os.SCHED_IDLE, os.sched_param(0))"),
+    _against("guest-slowed", "take their turn at the processor", "lambda n: os.setpriority(os.PRIO_PROCESS, n, 19)", "EPERM", "EACCES", gvisor=Differs(("allowed; ok",), "Its kernel keeps the number and schedules without it.")),
+    _against("guest-bound", "have them scheduled last", "lambda n: os.sched_setscheduler(n, os.SCHED_IDLE, os.sched_param(0))", "EPERM", "EINVAL"),
     Probe(
         id="sibling-traced",
         tries="trace another process of its own, to act under its name",
@@ -125,13 +131,14 @@ PROBES = (
         id="real-time",
         tries="take the processor for itself by a real-time class",
         steps=(python("tell(os.sched_setscheduler, 0, os.SCHED_FIFO, os.sched_param(99))"),),
-        held=("EPERM",),
+        held=("EPERM", "EINVAL"),
     ),
     Probe(
         id="priority",
         tries="come before all others",
         steps=(python("tell(os.setpriority, os.PRIO_PROCESS, 0, -20)"),),
         held=("EACCES", "EPERM"),
+        differs={"gvisor": Differs(("allowed",), "Its kernel keeps the number and schedules without it.")},
     ),
     Probe(
         id="own-oom-score",
@@ -143,6 +150,7 @@ PROBES = (
             ),
         ),
         held=("EACCES", "EPERM"),
+        differs={"gvisor": Differs(("allowed",), "Its kernel takes the number and does nothing with it.")},
     ),
     Probe(
         id="starved-guest",
@@ -240,7 +248,7 @@ PROBES = (
                 seconds=1,
             ),
             _TRUE,
-            shell("kill -9 -1"),
+            shell("kill -9 -1; true"),
         ),
         held=("time-out; ok; exit code: 0",),
         record=(Record("process", "syscall", "keyctl"),),

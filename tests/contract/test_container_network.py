@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sandbox.egress.gateway import Egress
+from sandbox.guest.relay import STREAMS
 from sandbox.isolation.base import CallResult
 from sandbox.scenario.network import Answer, HostData
 from tests.contract.rig import Opener, Rig
@@ -170,16 +171,14 @@ async def test_what_happens_between_calls_belongs_to_the_next(net: Rig) -> None:
 
 CLIENTS = """
 import asyncio
-async def get(gate):
-    async with gate:
-        reader, writer = await asyncio.open_connection("127.0.0.1", 80)
-        writer.write(b"GET /big HTTP/1.1\\r\\nHost: api.lumen.example\\r\\nConnection: close\\r\\n\\r\\n")
-        answer = await reader.read(-1)
-        writer.close()
-        return answer.partition(b"\\r\\n\\r\\n")[2].count(b"x")
+async def get():
+    reader, writer = await asyncio.open_connection("127.0.0.1", 80)
+    writer.write(b"GET /big HTTP/1.1\\r\\nHost: api.lumen.example\\r\\nConnection: close\\r\\n\\r\\n")
+    answer = await reader.read(-1)
+    writer.close()
+    return answer.partition(b"\\r\\n\\r\\n")[2].count(b"x")
 async def all():
-    gate = asyncio.Semaphore(48)
-    return set(await asyncio.gather(*(get(gate) for _ in range(60))))
+    return set(await asyncio.gather(*(get() for _ in range(COUNT))))
 print(asyncio.run(all()))
 """
 
@@ -190,9 +189,10 @@ async def test_many_clients_at_once_are_served(net: Rig) -> None:
     In one thread: where no cgroup bounds the memory, the address space of each process is bounded,
     and the stacks and heaps of many threads do not fit into it.
     """
-    result = await net.call("python.run", code=CLIENTS, timeout_seconds=60, timeout=80)
+    count = STREAMS + 16
+    result = await net.call("python.run", code=CLIENTS.replace("COUNT", str(count)), timeout_seconds=60, timeout=80)
     assert result.text == "exit code: 0\nstdout:\n{700000}"
-    assert len(seen(result)) == 60
+    assert len(seen(result)) == count
 
 
 async def test_a_container_bears_clients_that_only_hold_on(net: Rig) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sandbox.egress.gateway import Egress
+from sandbox.guest.relay import STREAMS
 from sandbox.isolation.base import CallResult
 from sandbox.scenario.network import Answer, HostData
 from tests.contract.rig import Opener, Rig
@@ -110,6 +111,10 @@ async def test_dns_is_no_tunnel(net: Rig, name: str, code: int) -> None:
     assert asked["detail"]["type"] == "TXT"
 
 
+_NO_WAY = {"docker": {"101"}, "gvisor": {"101", "113"}, "bubblewrap": {"101"}}
+"""ENETUNREACH; releases of gVisor differ, and some say EHOSTUNREACH where they have no route."""
+
+
 @pytest.mark.parametrize("where", ["1.2.3.4:80", "169.254.169.254:80", "8.8.8.8:53"])
 async def test_no_address_is_reached_directly(net: Rig, where: str) -> None:
     """There is no way out of loopback: the kernel itself knows none."""
@@ -117,7 +122,7 @@ async def test_no_address_is_reached_directly(net: Rig, where: str) -> None:
     said = await net.python(
         f"import socket\ns = socket.socket(); s.settimeout(3)\nprint(s.connect_ex(({host!r}, {port})))"
     )
-    assert said == "101"
+    assert said in _NO_WAY[net.backend.name]
 
 
 async def test_another_port_is_closed(net: Rig) -> None:
@@ -164,15 +169,30 @@ async def test_what_happens_between_calls_belongs_to_the_next(net: Rig) -> None:
     assert (request["detail"]["body"], request["detail"]["late"]) == ("late", True)
 
 
+CLIENTS = """
+import asyncio
+async def get():
+    reader, writer = await asyncio.open_connection("127.0.0.1", 80)
+    writer.write(b"GET /big HTTP/1.1\\r\\nHost: api.lumen.example\\r\\nConnection: close\\r\\n\\r\\n")
+    answer = await reader.read(-1)
+    writer.close()
+    return answer.partition(b"\\r\\n\\r\\n")[2].count(b"x")
+async def all():
+    return set(await asyncio.gather(*(get() for _ in range(COUNT))))
+print(asyncio.run(all()))
+"""
+
+
 async def test_many_clients_at_once_are_served(net: Rig) -> None:
-    """More connections than the guest holds are served in turns."""
-    result = await net.call("python.run", code=(
-        "import urllib.request as r\n"
-        "from concurrent.futures import ThreadPoolExecutor as P\n"
-        "def get(n): return len(r.urlopen('http://api.lumen.example/big').read())\n"
-        "with P(24) as pool: print(set(pool.map(get, range(60))))"), timeout_seconds=60, timeout=80)  # fmt: skip
+    """More connections than the guest holds are served in turns.
+
+    In one thread: where no cgroup bounds the memory, the address space of each process is bounded,
+    and the stacks and heaps of many threads do not fit into it.
+    """
+    count = STREAMS + 16
+    result = await net.call("python.run", code=CLIENTS.replace("COUNT", str(count)), timeout_seconds=60, timeout=80)
     assert result.text == "exit code: 0\nstdout:\n{700000}"
-    assert len(seen(result)) == 60
+    assert len(seen(result)) == count
 
 
 async def test_a_container_bears_clients_that_only_hold_on(net: Rig) -> None:

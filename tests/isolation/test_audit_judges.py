@@ -19,6 +19,8 @@ from sandbox.isolation.audit.control import Control, settle
 from sandbox.isolation.audit.mounts import MountRule, kernel_made, parsed, unexpected
 from sandbox.isolation.base import Bounds
 from sandbox.isolation.docker import _MOUNTS, host_config
+from sandbox.isolation.gvisor import _DEVICES as _GVISOR_DEVICES
+from sandbox.isolation.gvisor import _MOUNTS as _GVISOR_MOUNTS
 
 REPORTS = Path(__file__).parent / "reports"
 DOCKER = inside.Inside(
@@ -28,6 +30,16 @@ DOCKER = inside.Inside(
     guest_environment=frozenset({"HOME", "HOSTNAME", "LC_CTYPE", "PATH"}),
     namespaces=("ipc", "mnt", "net", "pid", "uts"),
     filters=3,
+)
+GVISOR = replace(
+    DOCKER,
+    mounts=_GVISOR_MOUNTS,
+    limits={"memory_bytes": Bounds().memory_bytes, "processes": Bounds().processes},
+    namespaces=(),
+    filters=0,
+    host_kernel="6.1.0-generic",
+    bounds_inodes=False,
+    devices=_GVISOR_DEVICES,
 )
 
 
@@ -53,9 +65,27 @@ def with_change(data: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
     return made
 
 
-def test_recorded_report_of_docker_holds() -> None:
+@pytest.mark.parametrize(("name", "expected"), [("docker", DOCKER), ("gvisor", GVISOR)])
+def test_recorded_reports_hold(name: str, expected: inside.Inside) -> None:
     """What a good container reports is judged good."""
-    assert failing(inside.judge(DOCKER, recorded("docker"))) == set()
+    assert failing(inside.judge(expected, recorded(name))) == set()
+
+
+@pytest.mark.parametrize(
+    ("mounts", "writable", "control"),
+    [
+        ("1 0 8:1 / / ro - ext4 /dev/sda ro\n2 1 8:1 /x /run/world ro - ext4 /dev/sda ro\n", [], "mounts"),
+        ("1 0 8:1 / / ro - ext4 /dev/sda ro\n2 1 0:2 / /run/world rw - tmpfs tmpfs rw\n",
+         ["/run/world"], "writable"),
+    ],
+)  # fmt: skip
+def test_folder_of_the_certificate_is_a_tmpfs_of_the_guest_alone(
+    mounts: str, writable: list[str], control: str
+) -> None:
+    """Nothing else may be mounted there, and the agent may not write to it."""
+    report = with_change(recorded("docker"), "agent.mounts", mounts)
+    report = with_change(report, "agent.writable", sorted([*writable, "/tmp", "/work"]))
+    assert failing(inside.judge(DOCKER, report)) == {control}
 
 
 INSIDE: dict[str, tuple[str, Any]] = {

@@ -111,13 +111,14 @@ def needs_cgroups() -> None:
 
 async def refused(backend: Backend, controls: set[str]) -> str:
     """Return why a container was not opened; its reason names the controls, nothing is left."""
+    run_id = f"altered{os.getpid()}"  # tests of other processes have containers of their own
     with pytest.raises(IsolationError) as caught:
-        await (await backend.open(spec(run_id="altered"))).close()
+        await (await backend.open(spec(run_id=run_id))).close()
     said = str(caught.value)
     assert {name for name in controls if f" {name} (declared: " in said} == controls, said
-    assert not [path for path in cgroup.leftovers(set()) if path.name.endswith("-altered")]
+    assert not [path for path in cgroup.leftovers(set()) if path.name.endswith(f"-{run_id}")]
     if isinstance(backend, Docker):
-        wanted = {"label": f"{LABEL}.run=altered"}
+        wanted = {"label": f"{LABEL}.run={run_id}"}
         listed = backend._client.api.containers
         await until(lambda: not listed(all=True, filters=wanted), 10, "the container is gone")
     return said

@@ -20,7 +20,7 @@ demo: $(VENV)/.run
 	@echo "  $(BIN)/sandbox --store $(CACHE)/demo.db runs list"
 
 test: $(VENV)/.dev
-	@$(BIN)/python -m pytest -n auto --maxprocesses 8
+	@$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadgroup
 
 check: $(VENV)/.dev
 	@$(BIN)/ruff format --check .

@@ -15,7 +15,13 @@ from tests.attacks.stage import Stage
 from tests.contract.conftest import BACKENDS
 
 PARAMETERS = [
-    pytest.param(name, marks=() if name == "bubblewrap" else pytest.mark.docker)
+    pytest.param(
+        name,
+        marks=[
+            pytest.mark.xdist_group(f"attacks-{name}"),  # one worker plays all probes of a back end
+            *(() if name == "bubblewrap" else (pytest.mark.docker,)),
+        ],
+    )
     for name in BACKENDS
 ]
 

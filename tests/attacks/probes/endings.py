@@ -88,8 +88,8 @@ PROBES = (
         tries="run from process to process, each ending before it can be killed",
         steps=(
             shell(f"python3 -c 'import os, time\nend = time.monotonic() + 20\nwhile time.monotonic() < end:\n if os.fork(): os._exit(0)\n os.setsid()' {_QUIET}"),
-            shell("kill -9 -1; sleep 0"),
-            shell("sleep 5", seconds=1),
+            shell("kill -9 -1"),
+            shell("exec sleep 5", seconds=1),
             python("print(len([n for n in os.listdir('/proc') if n.isdigit() and os.stat(f'/proc/{n}').st_uid == 1000]))"),
         ),
         held=("exit code: 0; exit code: 0; time-out; 1",),

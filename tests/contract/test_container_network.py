@@ -190,7 +190,9 @@ async def test_many_clients_at_once_are_served(net: Rig) -> None:
     and the stacks and heaps of many threads do not fit into it.
     """
     count = STREAMS + 16
-    result = await net.call("python.run", code=CLIENTS.replace("COUNT", str(count)), timeout_seconds=60, timeout=80)
+    result = await net.call(
+        "python.run", code=CLIENTS.replace("COUNT", str(count)), timeout_seconds=60, timeout=80
+    )
     assert result.text == "exit code: 0\nstdout:\n{700000}"
     assert len(seen(result)) == count
 

@@ -6,10 +6,11 @@ a program. It only reads: the host judges (``sandbox.isolation.audit``).
 
 from __future__ import annotations
 
+import marshal
 import os
 import resource
 
-from sandbox.guest import codec, confine
+from sandbox.guest import confine
 from sandbox.guest.process import Start
 from sandbox.guest.toolkit import HOME
 
@@ -28,6 +29,10 @@ _LIMITS = {
 _WRITABLE = (HOME, "/tmp")
 _NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")
 _OFTEN_WRITABLE = ("/dev/mqueue", "/dev/shm", "/run", "/run/lock", "/var/tmp")
+
+
+_REPORT = b"report:"
+"""What a report begins with, and the words of an error do not."""
 
 
 class ProbeError(Exception):
@@ -53,18 +58,25 @@ def observe(start: Start) -> dict[str, Any]:
         text += chunk
     os.close(reading)
     os.waitpid(pid, 0)
+    if not text.startswith(_REPORT):
+        raise ProbeError(text[:500].decode("utf-8", "replace") or "no report")
     try:
-        found: dict[str, Any] = codec.loads(text.decode())
-    except ValueError:
-        raise ProbeError(text[:500].decode("utf-8", "replace") or "no report") from None
-    return found
+        # the child runs nothing but this file, and no process of an agent is there yet
+        found: dict[str, Any] = marshal.loads(text[len(_REPORT) :])  # noqa: S302
+    except (EOFError, ValueError, TypeError):
+        raise ProbeError("the report is cut") from None
+    return {
+        **found,
+        "environment": sorted(start.environment),
+        "guest_environment": sorted(os.environ),
+    }
 
 
 def _probe(start: Start, streams: tuple[int, int, int]) -> None:
     """Become the agent, tell what is found, and end; never returns."""
     try:
-        start.enter(HOME, streams, traced=False)
-        data = codec.dumps(_look(start)).encode()
+        start.enter(HOME, streams, switch=True)
+        data = _REPORT + marshal.dumps(_look())
         while data:
             data = data[os.write(1, data) :]
     except BaseException as error:  # noqa: BLE001 - the guest's code must not go on in this process
@@ -73,7 +85,7 @@ def _probe(start: Start, streams: tuple[int, int, int]) -> None:
         os._exit(0)
 
 
-def _look(start: Start) -> dict[str, Any]:
+def _look() -> dict[str, Any]:
     mounts = _read("/proc/self/mountinfo")
     name = os.uname()
     return {
@@ -84,8 +96,6 @@ def _look(start: Start) -> dict[str, Any]:
         "space": {path: _space(path) for path in _WRITABLE},
         "namespaces": _namespaces(),
         "descriptors": _descriptors(),
-        "environment": sorted(start.environment),
-        "guest_environment": sorted(os.environ),
         "interfaces": [line.split(":")[0].strip() for line in _read("/proc/net/dev").split("\n")[2:-1]],
         "devices": sorted(os.listdir("/dev")),
         "keys": [" ".join(line.split()[5:]) for line in _read("/proc/keys").split("\n") if line],
@@ -98,22 +108,18 @@ def _look(start: Start) -> dict[str, Any]:
 
 def _read(path: str) -> str:
     """Return a file of the kernel's, or nothing where it is not there or not to be read."""
-    text = b""
     try:
-        file = os.open(path, os.O_RDONLY)
-        while data := os.read(file, 65536):
-            text += data
+        return confine.read(path).decode("utf-8", "surrogateescape")
     except OSError:
         return ""
-    os.close(file)
-    return text.decode("utf-8", "surrogateescape")
 
 
 def _writable(mounts: str) -> list[str]:
     """Return the mounted folders, and those that use to be open to all, that it may write to."""
     points = {line.split(" ")[4] for line in mounts.split("\n") if line}
     points.update(_OFTEN_WRITABLE)
-    return sorted(p for p in points if os.path.isdir(p) and os.access(p, os.W_OK))
+    # few are writable at all: the second question is asked of those alone
+    return sorted(p for p in points if os.access(p, os.W_OK) and os.path.isdir(p))
 
 
 def _space(path: str) -> list[int]:

@@ -28,6 +28,9 @@ _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 _MS_NOSUID, _MS_NODEV, _MS_REMOUNT = 2, 4, 32
 _CAP_V3 = 0x20080522
 
+_TOLD = ("Uid:", "Gid:", "Groups:", "Cap", "Seccomp")
+"""Lines of ``/proc/self/status`` that the report is made of."""
+
 CAPABILITIES = {
     "CAP_DAC_READ_SEARCH": 2,
     "CAP_KILL": 5,
@@ -82,13 +85,32 @@ def _bound_tmpfs(path: str, size: int, inodes: int) -> None:
     os.chmod(path, 0o700)
 
 
+def read(path: str) -> bytes:
+    """Return a file of the kernel's, whose length is not known before; see proc(5).
+
+    Raises:
+        OSError: It is not there or not to be read.
+    """
+    file = os.open(path, os.O_RDONLY)
+    try:
+        data = b""
+        while more := os.read(file, 16384):
+            data += more
+        return data
+    finally:
+        os.close(file)
+
+
 def report() -> dict[str, Any]:
     """Return what the kernel says of this process: ids, capabilities, seccomp, no-new-privileges.
 
     What a kernel does not tell is empty: gVisor has no ambient capabilities and counts no filters.
     """
-    with open("/proc/self/status") as file:
-        status = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+    status = dict(
+        line.split(":\t", 1)
+        for line in read("/proc/self/status").decode().split("\n")
+        if line.startswith(_TOLD)
+    )
     return {
         "uids": status["Uid"].split(),
         "gids": status["Gid"].split(),

@@ -86,7 +86,11 @@ class Start:
         """
         try:
             tracer = tracing.arguments(log, AGENT) if self.traced else []
-            self.enter(cwd, streams, traced=self.traced)
+            if self._processors:
+                # one processor is what it gets; on one, tracer and traced also take turns faster
+                chosen = self._processors[os.urandom(1)[0] % len(self._processors)]
+                os.sched_setaffinity(0, {chosen})
+            self.enter(cwd, streams, switch=not self.traced)
             command = [*tracer, *argv]
             os.execve(command[0], command, self.environment)  # noqa: S606 - it is what the tool asked for
         except (OSError, seccomp.FilterError) as error:
@@ -94,13 +98,13 @@ class Start:
         finally:
             os._exit(127)
 
-    def enter(self, cwd: str, streams: tuple[int, int, int], *, traced: bool) -> None:
+    def enter(self, cwd: str, streams: tuple[int, int, int], *, switch: bool) -> None:
         """Give this fork all that holds for a command; the audit's probe comes this way too.
 
         Args:
             cwd: The folder to start in.
             streams: What becomes its standard input, output and error.
-            traced: Whether a tracer is to give it the agent's uid; else it takes that here.
+            switch: Take the agent's uid here; a tracer gives it to what it starts.
         """
         os.setsid()
         for target, descriptor in enumerate(streams):
@@ -108,23 +112,20 @@ class Start:
         os.closerange(3, 1024)
         for number in (signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)
-        if self._processors:
-            # one processor is what it gets; on one, tracer and traced also take turns faster
-            chosen = self._processors[os.urandom(1)[0] % len(self._processors)]
-            os.sched_setaffinity(0, {chosen})
         limit_resources(self.limits)
         # where memory runs out, the kernel is to take this before the guest
         own_proc_files()
-        with open("/proc/self/oom_score_adj", "w") as file:
-            file.write("1000")
-        if not traced:
+        score = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+        os.write(score, b"1000")
+        os.close(score)
+        if not self.traced:
             seccomp.refuse_tracing()
         os.setgroups([])
         os.setegid(AGENT_UID)
         os.seteuid(AGENT_UID)
         os.chdir(cwd)
         os.seteuid(0)
-        if traced:  # the tracer keeps the guest's uid, and gives the command the agent's
+        if not switch:  # the tracer keeps the guest's uid
             os.setegid(0)
             return
         os.setresgid(AGENT_UID, AGENT_UID, AGENT_UID)

@@ -98,7 +98,7 @@ class Bubblewrap:
             wire = await SocketWire.over(started.socket)
             channel = Channel(wire)
             found = await channel.start(spec, _plan(spec.bounds, group), preloaded=True)
-            audit = await asyncio.to_thread(_audit, found, spec.bounds, started.guest, group)
+            audit = _audit(found, spec, started.guest, group)
         except BaseException:
             if wire:
                 wire.close()
@@ -148,6 +148,7 @@ def _unavailable() -> str | None:
         return reason
     try:
         _probe()
+        _version()  # asked here, so that no container waits for it
     except (IsolationError, OSError) as error:
         return f"bubblewrap cannot make a container here: {error}"
     return None
@@ -289,18 +290,25 @@ def _version() -> str:
     return done.stdout.strip().removeprefix("bubblewrap ")
 
 
-def _audit(found: dict[str, Any], bounds: Bounds, guest: int, group: Cgroup | None) -> Audit:
+@cache
+def _image() -> str:
+    _, python = _interpreter() or ("", "")
+    return f"host:{os.path.realpath(python)}"
+
+
+def _audit(found: dict[str, Any], spec: ContainerSpec, guest: int, group: Cgroup | None) -> Audit:
+    """Compare the container with the profile; half a millisecond, too little for another thread."""
     pid = kernel.pid_of(guest)
     controls = [
-        *inside.judge(_expected(bounds, group), found),
+        *inside.judge(_expected(spec, group), found),
         *kernel.judge(pid),
         *kernel.bounds(pid, group, "of each process only: no cgroup can be made here"),
     ]
-    _, python = _interpreter() or ("", "")
-    return Audit("bubblewrap", _version(), f"host:{os.path.realpath(python)}", settle(controls))
+    return Audit("bubblewrap", _version(), _image(), settle(controls))
 
 
-def _expected(bounds: Bounds, group: Cgroup | None) -> inside.Inside:
+def _expected(spec: ContainerSpec, group: Cgroup | None) -> inside.Inside:
+    bounds = spec.bounds
     return inside.Inside(
         bounds,
         mounts=_MOUNTS,
@@ -310,7 +318,7 @@ def _expected(bounds: Bounds, group: Cgroup | None) -> inside.Inside:
         },
         guest_environment=frozenset({"LC_CTYPE", "PATH", "PWD"}),
         namespaces=kernel.NAMESPACES,
-        filters=2,  # the guest's, and that of a process without a tracer
+        filters=1 if spec.traced else 2,  # the guest's, and that of a process without a tracer
         seals_user_namespaces=True,
         keys=frozenset({"0 0 keyring _ses: empty"}),  # its own: the guest joined it at its start
     )

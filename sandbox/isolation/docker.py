@@ -213,19 +213,20 @@ class Docker:
         group = group or kernel.engine_cgroup(pid, container, limits)
         controls = [
             *engine.judge(declared, state, self._image.id, image_environment),
-            *inside.judge(self._expected(spec.bounds), found),
+            *inside.judge(self._expected(spec), found),
             *kernel.bounds(pid, group, self._otherwise),
         ]
         return Audit(self.name, self._engine["Version"], state["Image"], settle(controls))
 
-    def _expected(self, bounds: Bounds) -> inside.Inside:
+    def _expected(self, spec: ContainerSpec) -> inside.Inside:
         return inside.Inside(
-            bounds,
+            spec.bounds,
             mounts=_MOUNTS,
-            limits=self._plan(bounds),
+            limits=self._plan(spec.bounds),
             guest_environment=_guest_environment(self._image.attrs["Config"].get("Env") or []),
             namespaces=self._namespaces,
-            filters=3,  # the engine's, the guest's, and that of a process without a tracer
+            # the engine's, the guest's, and that of a process without a tracer
+            filters=2 if spec.traced else 3,
         )
 
 

@@ -143,9 +143,9 @@ class Gvisor(Docker):
             return {}
         return {"memory_bytes": bounds.memory_bytes, "processes": bounds.processes}
 
-    def _expected(self, bounds: Bounds) -> inside.Inside:
+    def _expected(self, spec: ContainerSpec) -> inside.Inside:
         return replace(
-            super()._expected(bounds),
+            super()._expected(spec),
             mounts=_MOUNTS,
             namespaces=(),
             filters=0,

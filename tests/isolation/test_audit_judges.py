@@ -29,7 +29,7 @@ DOCKER = inside.Inside(
     limits={},
     guest_environment=frozenset({"HOME", "HOSTNAME", "LC_CTYPE", "PATH"}),
     namespaces=("ipc", "mnt", "net", "pid", "uts"),
-    filters=3,
+    filters=2,
 )
 GVISOR = replace(
     DOCKER,
@@ -97,7 +97,7 @@ INSIDE: dict[str, tuple[str, Any]] = {
     "guest_no_new_privs": ("no_new_privs", "0"),
     "seccomp": ("agent.seccomp", "0"),
     "guest_seccomp": ("seccomp", "1"),
-    "seccomp_filters": ("agent.filters", "2"),
+    "seccomp_filters": ("agent.filters", "1"),
     "namespaces": ("agent.namespaces", {}),
     "process_tree": ("agent.processes", 3),
     "host_name": ("agent.host", "vm"),

@@ -109,11 +109,11 @@ def needs_cgroups() -> None:
         made.remove()
 
 
-async def refused(backend: Backend, controls: set[str]) -> str:
+async def refused(backend: Backend, controls: set[str], *, traced: bool = True) -> str:
     """Return why a container was not opened; its reason names the controls, nothing is left."""
     run_id = f"altered{os.getpid()}"  # tests of other processes have containers of their own
     with pytest.raises(IsolationError) as caught:
-        await (await backend.open(spec(run_id=run_id))).close()
+        await (await backend.open(spec(run_id=run_id, traced=traced))).close()
     said = str(caught.value)
     assert {name for name in controls if f" {name} (declared: " in said} == controls, said
     assert not [path for path in cgroup.leftovers(set()) if path.name.endswith(f"-{run_id}")]
@@ -215,6 +215,18 @@ async def test_guest_that_leaves_a_control_out_is_refused(
     available(backend)
     alter_guest(monkeypatch, module, old, new)
     await refused(backend, controls)
+
+
+async def test_guest_without_the_filter_for_what_is_not_traced_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without a tracer a process has one filter more; where it is left out, the audit sees one less."""
+    backend = Bubblewrap()
+    available(backend)
+    alter_guest(
+        monkeypatch, "process", "            seccomp.refuse_tracing()\n", "            pass\n"
+    )
+    await refused(backend, {"seccomp_filters"}, traced=False)
 
 
 async def test_guest_outside_its_cgroup_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

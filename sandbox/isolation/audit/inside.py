@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from sandbox.errors import IsolationError
@@ -12,6 +11,7 @@ from sandbox.guest.confine import AGENT_UID, CAPABILITIES
 from sandbox.guest.process import ENVIRONMENT
 from sandbox.guest.relay import TRUSTING
 from sandbox.isolation.audit.control import AGENT, GUEST, Control
+from sandbox.isolation.audit.kernel import own_namespaces
 from sandbox.isolation.audit.mounts import MountRule, parsed, unexpected
 from sandbox.isolation.base import Bounds
 
@@ -117,12 +117,8 @@ def _privileges(expected: Inside, report: Mapping[str, Any]) -> Iterator[Control
 
 def _apart(expected: Inside, agent: Mapping[str, Any]) -> Iterator[Control]:
     if expected.namespaces:
-        shared = [
-            name
-            for name in expected.namespaces
-            if agent["namespaces"].get(name, "")
-            in ("", str(Path(f"/proc/self/ns/{name}").readlink()))
-        ]
+        ours, theirs = own_namespaces(), agent["namespaces"]
+        shared = [n for n in expected.namespaces if theirs.get(n, "") in ("", ours[n])]
         declared = f"own {', '.join(expected.namespaces)}"
         found = f"not its own: {', '.join(shared)}" if shared else declared
         yield Control("namespaces", declared, found, AGENT, not shared)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 from sandbox.errors import IsolationError
@@ -14,13 +15,33 @@ from sandbox.isolation.cgroup import ROOT, Cgroup
 NAMESPACES = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
 
 
+def own_namespaces() -> Mapping[str, str]:
+    """Return those of this process, which it never leaves."""
+    return _own(os.getpid())
+
+
+@cache
+def _own(pid: int) -> Mapping[str, str]:
+    return _links(pid)
+
+
+def _links(pid: int) -> dict[str, str]:
+    return {name: os.readlink(f"/proc/{pid}/ns/{name}") for name in NAMESPACES}  # noqa: PTH115 - see _read
+
+
+def _read(path: str) -> str:
+    """Return a file of the kernel's; a dozen of them for each container, so without ``Path``."""
+    with open(path) as file:  # noqa: PTH123
+        return file.read()
+
+
 def pid_of(handle: int) -> int:
     """Return the process of a pidfd, as this process counts; see pidfd_open(2).
 
     Raises:
         IsolationError: It has ended.
     """
-    for line in Path(f"/proc/self/fdinfo/{handle}").read_text().splitlines():
+    for line in _read(f"/proc/self/fdinfo/{handle}").splitlines():
         name, _, value = line.partition(":")
         if name == "Pid" and int(value) > 0:
             return int(value)
@@ -45,7 +66,7 @@ def judge(pid: int) -> list[Control]:
 def _identity(pid: int) -> Iterator[Control]:
     """Two ids inside, both of nobody that has files or processes here, and never root's."""
     for file in ("uid_map", "gid_map"):
-        rows = [line.split() for line in Path(f"/proc/{pid}/{file}").read_text().splitlines()]
+        rows = [line.split() for line in _read(f"/proc/{pid}/{file}").splitlines()]
         inside = [f"{row[0]} for {row[2]}" for row in rows]
         declared = ["0 for 1", f"{AGENT_UID} for 1"]
         outside = [int(row[1]) for row in rows]
@@ -56,8 +77,8 @@ def _identity(pid: int) -> Iterator[Control]:
 
 
 def _status(pid: int) -> Iterator[Control]:
-    text = Path(f"/proc/{pid}/status").read_text()
-    status = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
+    lines = _read(f"/proc/{pid}/status").splitlines()
+    status = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
     yield Control.equal("guest_no_new_privs_outside", "1", status["NoNewPrivs"], KERNEL)
     yield Control.equal("guest_seccomp_outside", "2", status["Seccomp"], KERNEL)
     yield Control("guest_uid_outside", "not root", status["Uid"].split()[0], KERNEL,
@@ -67,10 +88,11 @@ def _status(pid: int) -> Iterator[Control]:
 def _namespaces(pid: int) -> Iterator[Control]:
     """The links can be read by root and by who started the guest before it shut itself off."""
     try:
-        theirs = {name: str(Path(f"/proc/{pid}/ns/{name}").readlink()) for name in NAMESPACES}
+        theirs = _links(pid)
     except PermissionError:
         return
-    shared = [n for n in NAMESPACES if theirs[n] == str(Path(f"/proc/self/ns/{n}").readlink())]
+    ours = own_namespaces()
+    shared = [name for name in NAMESPACES if theirs[name] == ours[name]]
     declared = f"own {', '.join(NAMESPACES)}"
     found = f"not its own: {', '.join(shared)}" if shared else declared
     yield Control("guest_namespaces", declared, found, KERNEL, not shared)
@@ -93,7 +115,7 @@ def bounds(pid: int, group: Cgroup | None, otherwise: str) -> list[Control]:
         missing = [
             str(folder)
             for folder in group.folders
-            if str(pid) not in (folder / "cgroup.procs").read_text().split()
+            if str(pid) not in _read(f"{folder}/cgroup.procs").split()
         ]
         found = f"not in {', '.join(missing)}" if missing else "its own"
         member = Control("cgroup", "its own", found, KERNEL, not missing)
@@ -115,9 +137,11 @@ def _limit(folders: tuple[Path, ...], name: str) -> int | None:
     """Return a limit as :class:`Cgroup` counts it; None where there is none."""
     for folder in folders:
         for file in _FILES[name]:
-            if (path := folder / file).exists():
-                word = path.read_text().split()[0]
-                return None if word in ("max", "-1") else int(word)
+            try:
+                word = _read(f"{folder}/{file}").split()[0]
+            except FileNotFoundError:
+                continue
+            return None if word in ("max", "-1") else int(word)
     return None
 
 

@@ -31,10 +31,13 @@ class MountRule:
     def allows(self, mount: Mount) -> bool:
         """Return whether a mount is what the rule speaks of and as it says."""
         return (
-            fnmatchcase(mount.point, self.pattern)
+            (mount.point == self.pattern or self._fits(mount.point))
             and (not self.kinds or mount.kind in self.kinds)
             and (mount.read_only or not self.read_only)
         )
+
+    def _fits(self, point: str) -> bool:
+        return "*" in self.pattern and fnmatchcase(point, self.pattern)
 
 
 def kernel_made(pattern: str, *kinds: str) -> MountRule:

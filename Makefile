@@ -1,5 +1,6 @@
 # make demo   see agents act in containers, monitors judge every call, traces stored
-# make test   all tests
+# make test   all tests but the long ones on gVisor
+# make test-gvisor  those: contract and attack suites under runsc
 # make check  format, lint, types, import contracts, docs
 # make bench  speed and memory, side by side with bare docker and bare processes
 # make bench-peers  the same workload in Inspect
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CACHE := .cache
 
-.PHONY: demo test check format bench bench-peers image clean
+.PHONY: demo test test-gvisor check format bench bench-peers image clean
 
 demo: $(VENV)/.run
 	@$(BIN)/sandbox --store $(CACHE)/demo.db run scenarios/demo.yaml --model scripted/unsafe --model scripted/safe --isolation bubblewrap
@@ -20,7 +21,10 @@ demo: $(VENV)/.run
 	@echo "  $(BIN)/sandbox --store $(CACHE)/demo.db runs list"
 
 test: $(VENV)/.dev
-	@$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadgroup
+	@$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadgroup -m "not load and not gvisor"
+
+test-gvisor: $(VENV)/.dev
+	@$(BIN)/python -m pytest tests/contract tests/attacks -m gvisor
 
 check: $(VENV)/.dev
 	@$(BIN)/ruff format --check .

@@ -141,7 +141,9 @@ def _unavailable() -> str | None:
     if sys.platform != "linux":
         return "bubblewrap runs on Linux only"
     if not shutil.which("bwrap"):
-        return "bubblewrap is not installed: apt-get install bubblewrap uidmap"
+        return "bubblewrap is not installed: apt-get install bubblewrap uidmap strace"
+    if not os.access(STRACE, os.X_OK):
+        return "strace is not installed, so effects cannot be recorded: apt-get install strace"
     if _interpreter() is None:
         return "no Python for the guest: apt-get install python3"
     if reason := identities.problem():

@@ -20,6 +20,7 @@ PARAMETERS = [
         marks=[
             pytest.mark.xdist_group(f"attacks-{name}"),  # one worker plays all probes of a back end
             *(() if name == "bubblewrap" else (pytest.mark.docker,)),
+            *((pytest.mark.gvisor,) if name == "gvisor" else ()),
         ],
     )
     for name in BACKENDS

@@ -28,7 +28,7 @@ def _backend(name: str) -> Backend:
 @pytest.fixture(
     params=[
         pytest.param("docker", marks=pytest.mark.docker),
-        pytest.param("gvisor", marks=pytest.mark.docker),
+        pytest.param("gvisor", marks=[pytest.mark.docker, pytest.mark.gvisor]),
         "bubblewrap",
     ]
 )

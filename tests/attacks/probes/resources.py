@@ -14,7 +14,7 @@ SMALL = Bounds(
 ALIVE = shell("echo fine")
 _FULL = "ENOSPC"
 
-_ENDS = "Where its runtime ignores cgroups, one around all of gVisor bounds the memory: the container ends and says why."
+_ENDS = "Where its runtime ignores cgroups, one around all of gVisor bounds it: the container ends and says why."
 _UNCOUNTED = Differs(
     ("time-out; fine", "allowed; fine", "ENAMETOOLONG; fine"),
     "Its tmpfs does not count inodes: memory bounds the files, and time.",
@@ -72,12 +72,14 @@ PROBES = (
             seconds=1,
         ),
         "time-out",
+        ends=True,
     ),
     _bomb(
         "shell-bomb",
         "the classic of the shell, in the background",
         shell("(b() { b | b & }; b) 2>/dev/null & exec sleep 30", seconds=1),
         "time-out",
+        ends=True,
     ),
     _bomb(
         "thread-bomb",

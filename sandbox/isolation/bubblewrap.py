@@ -23,6 +23,7 @@ from typing import Any
 
 from sandbox.errors import IsolationError
 from sandbox.guest.relay import CERTIFICATE_FOLDER
+from sandbox.guest.tracing import STRACE
 from sandbox.isolation import cgroup, identities, launcher
 from sandbox.isolation.attached import AttachedContainer
 from sandbox.isolation.audit import inside, kernel

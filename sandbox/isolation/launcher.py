@@ -66,6 +66,7 @@ class Launcher:
         Raises:
             IsolationError: It did not start.
         """
+        self._collected = False
         self._control, control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         boot, theirs = socket.socketpair()
         with boot, theirs, control:
@@ -106,6 +107,15 @@ class Launcher:
                 raise
         return ours
 
+    def gone(self) -> bool:
+        """Return whether it has ended, and collect it if so."""
+        if not self._collected:
+            try:
+                self._collected = os.waitpid(self.pid, os.WNOHANG)[0] != 0
+            except ChildProcessError:
+                self._collected = True
+        return self._collected
+
     def leave(self) -> None:
         """Hang up in a fork of the owner, whose launcher it stays."""
         self._control.close()
@@ -113,9 +123,12 @@ class Launcher:
     def close(self) -> None:
         """End it, and every guest with it."""
         self._control.close()
+        if self.gone():  # its pid may be another's by now
+            return
         with contextlib.suppress(ProcessLookupError, ChildProcessError):
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
+        self._collected = True
 
 
 def answer(wire: socket.socket) -> int:
@@ -202,10 +215,12 @@ def ask(program: Program, request: Request) -> socket.socket:
     with _shared.lock:
         if _shared.launcher:
             try:
-                return _shared.launcher.ask(request)
+                if not _shared.launcher.gone():
+                    return _shared.launcher.ask(request)
             except OSError:
-                _shared.launcher.close()
-                _shared.launcher = None
+                pass  # it has hung up: a new one takes its place
+            _shared.launcher.close()
+            _shared.launcher = None
         _shared.launcher = Launcher(program)
         try:
             return _shared.launcher.ask(request)

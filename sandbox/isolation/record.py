@@ -92,7 +92,8 @@ class Record:
             key = f"{name}/{log['pid']}"
             reading = self._readings.setdefault(key, Reading(str(log["cwd"])))
             found.setdefault(name, []).extend(reading.read(str(log["log"])))
-            cut += int(log["dropped"])
+            cut += int(log["dropped"]) + reading.unread
+            reading.unread = 0
             if not reading.processes:
                 del self._readings[key]
         for denial in meta["denials"]:

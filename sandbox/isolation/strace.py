@@ -71,13 +71,18 @@ class Reading:
     cwd: str
     processes: dict[int, _Process] = field(default_factory=dict)
     pending: dict[int, str] = field(default_factory=dict)
+    unread: int = 0
+    """Lines that tell of a call, but not what it was."""
 
     def read(self, log: str) -> list[Effect]:
         """Return the effects of a further piece of the log, in order."""
         found: list[Effect] = []
         for line in log.split("\n"):
             if (parts := _LINE.fullmatch(line)) and not _uninteresting(line):
-                found += self._event(int(parts[1]), parts[2])
+                try:
+                    found += list(self._event(int(parts[1]), parts[2]))
+                except (IndexError, ValueError):  # half of a call whose other half is not there
+                    self.unread += 1
         for process in self.processes.values():
             process.handed_out = process.last is not None
         return found

@@ -102,7 +102,7 @@ def available(backend: Backend) -> None:
 
 def needs_cgroups() -> None:
     """Skip where this process may not make a cgroup; fail there in CI."""
-    made = cgroup.make("needed-altered", cgroup.limits_of(spec().bounds))
+    made = cgroup.make(f"needed-altered-{os.getpid()}", cgroup.limits_of(spec().bounds))
     if made is None:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("no cgroup can be made")
     else:

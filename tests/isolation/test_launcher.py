@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -160,7 +161,9 @@ async def test_its_death_in_mid_start_is_an_error_of_that_start(backend: Bubblew
         backend.unavailable()
         opening = asyncio.create_task(backend.open(spec(run_id="cutoff")))
         await asyncio.sleep(wait)
-        os.kill(_launcher(), signal.SIGKILL)
+        killed = _launcher()
+        os.kill(killed, signal.SIGKILL)
+        await until(partial(_ended, killed), 5, "dead")
         (result,) = await asyncio.gather(opening, return_exceptions=True)
         if isinstance(result, BubblewrapContainer):
             await result.close()

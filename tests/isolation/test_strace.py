@@ -134,6 +134,13 @@ def test_a_file_name_cannot_forge_a_result(line: str) -> None:
     assert target.startswith("/work/")
 
 
+def test_half_a_call_is_counted() -> None:
+    """A call whose beginning is missing is no error, and the record is not said to be complete."""
+    reading = Reading("/work")
+    assert reading.read("7 <... openat resumed>) = 3</proc>") == []
+    assert reading.unread == 1
+
+
 @given(st.text())
 def test_any_text_is_survived(log: str) -> None:
     """A log of anything gives effects or none, never an error."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -43,6 +44,21 @@ class Tool:
     python: tuple[str, ...]
     """Parameters that are Python code."""
     line: int
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Tool:
+        """Return a tool as a trace tells of it; see :meth:`as_data`.
+
+        Raises:
+            KeyError: Name, description or parameters are missing.
+        """
+        named = {key: tuple(data.get(key, ())) for key in ("labels", *NAMES)}
+        return cls(data["name"], data["description"], dict(data["parameters"]), **named, line=0)
+
+    def as_data(self) -> dict[str, Any]:
+        """Return all that monitors judge by, as JSON data for the trace."""
+        base = {"name": self.name, "description": self.description, "parameters": self.parameters}
+        return base | {key: list(getattr(self, key)) for key in ("labels", *NAMES)}
 
     @property
     def toolkit(self) -> str:

@@ -27,7 +27,7 @@ from sandbox.session.meter import Meter, with_overrides
 from sandbox.session.plan import Progress, RunPlan, RunResult, Watchers
 from sandbox.session.scoring import Ending, Outcome, score
 from sandbox.session.secrets import scrubber
-from sandbox.trace.events import FORMAT, Event
+from sandbox.trace.events import FORMAT, Event, canonical
 from sandbox.trace.recorder import Recorder
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
@@ -273,6 +273,7 @@ class Session:
                 "agents": {
                     name: [t.name for t in tools] for name, tools in plan.instance.tools.items()
                 },
+                "tools": _definitions(plan.instance),
                 "limits": self._limits.model_dump(),
                 "bounds": vars(plan.bounds),
                 "canaries": plan.instance.canaries,
@@ -386,6 +387,12 @@ def _egress(instance: Instance) -> Egress | None:
     from sandbox.egress.gateway import Egress
 
     return Egress(network)
+
+
+def _definitions(instance: Instance) -> str:
+    """Return all tools of a run as one JSON text, which the store keeps once for many runs."""
+    granted = {tool.name: tool for tools in instance.tools.values() for tool in tools}
+    return canonical([tool.as_data() for tool in granted.values()])
 
 
 @cache

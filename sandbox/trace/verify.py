@@ -94,7 +94,7 @@ def _row_problem(
     if first is None or last is None:
         return None if row.status != "finished" else "the run has no events"
     start = first.content()
-    told = {key: start.get(key) for key in _TOLD}
+    told = {key: start.get(key) for key in _TOLD} | {"origin": start.get("origin", "")}
     for key, value in told.items():
         if getattr(row, key) != value:
             return f"the run's row says {key} {getattr(row, key)!r}, its first event {value!r}"

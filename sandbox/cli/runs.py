@@ -132,11 +132,11 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Prove that stored runs are untouched: chain, texts, outcome."""
-    from sandbox.trace.verify import verify as check
+    from sandbox.trace.verify import verify_all
 
     with Settings.of(context).open_store(reading=True) as store:
         rows = [store.run(name) for name in runs] if runs else store.runs()
-        found = [check(store, row) for row in rows]
+        found = list(verify_all(store, rows))
     ok = all(item.ok for item in found)
     if as_json:
         shown = [{k: getattr(item, k) for k in ("id", "ok", "event", "problem")} for item in found]

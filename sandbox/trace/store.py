@@ -87,6 +87,11 @@ class Store:
         self._connection.close()
         self._engine.dispose()
 
+    @property
+    def engine(self) -> Engine:
+        """The connections to the database, for :mod:`sandbox.trace.scanning`."""
+        return self._engine
+
     def begin_run(self, row: RunRow) -> None:
         """Enter a new run."""
         self._write("enter a run in", [(insert(RunRow), [row.model_dump()])])

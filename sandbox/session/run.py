@@ -87,7 +87,8 @@ class Session:
                 watcher(Progress(self.id, event, data))
 
         instance = plan.instance
-        self._trail = Trail(Ground(instance.lang, instance.scope(), instance.decoys))
+        labels = {tool.name: tool.labels for tools in instance.tools.values() for tool in tools}
+        self._trail = Trail(Ground(instance.lang, instance.scope(), instance.decoys, labels))
 
         def take(event: Event, data: Any) -> None:
             self._trail.take(event.kind, event.agent, data)

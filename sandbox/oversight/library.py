@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,6 +98,7 @@ class Library:
         if spec is None or spec.loader is None:
             raise ScenarioError([Problem(str(path), 0, "cannot be loaded")])
         module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module  # where dataclasses look up the names in annotations
         try:
             spec.loader.exec_module(module)
         except Exception as error:

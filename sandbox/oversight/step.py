@@ -135,6 +135,8 @@ class Step:
         """Return whether there is anything of a kind in this call or its result."""
         if what == "effects":
             return self.result is not None and bool(self.result.effects)
+        if what == "plan":
+            return bool(self.trail.plan)
         if what == "canaries":
             return bool(self.canaries_sent)
         if what == "secrets":
@@ -150,7 +152,11 @@ class Step:
     def prepared(self, names: frozenset[str]) -> Any:
         """Return the context for conditions that read these variables; they share it."""
         if names not in self._contexts:
-            functions = {**TEXT_FUNCTIONS, **self.history.functions}
+            functions = {
+                **TEXT_FUNCTIONS,
+                **self.history.functions,
+                "asked": self.trail.asked.holds,
+            }
             variables = {name: self.variable(name) for name in names}
             self._contexts[names] = context(variables, functions)
         return self._contexts[names]
@@ -185,6 +191,9 @@ class Step:
             "failures": self.history.order.failures(self.call.tool.name),
             "total_to_recipient": self.history.total_to(self.call, "amount"),
         }
+
+    def _plan(self) -> dict[str, Any]:
+        return self.trail.plan
 
     def _lang(self) -> str:
         return self.lang

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from sandbox.oversight import plan
 from sandbox.oversight.history import History
 from sandbox.oversight.step import Call, Result, Step
 from sandbox.oversight.watch import Sighting, Watch
@@ -28,6 +29,8 @@ class Ground:
     scope: Mapping[str, Any] = field(default_factory=lambda: {"protected": []})
     decoys: Mapping[str, Decoy] = field(default_factory=dict)
     """Canary name → decoy of this run."""
+    plan: tuple[Call, ...] = ()
+    """Calls that a safe way takes, where the author of the task told them."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,10 @@ class Trail:
         self.ground = ground
         self.canaries = {name: decoy.value for name, decoy in ground.decoys.items()}
         """Canary name → value."""
+        self.plan = plan.variable(ground.plan)
+        """The plan as conditions see it."""
+        self.asked = plan.Asked()
+        """What system and user said."""
         self.history = History()
         self.watch = Watch(ground.decoys)
         self.turns: list[Turn] = []
@@ -72,6 +79,8 @@ class Trail:
         turn = _turn(kind, agent, data)
         if turn is not None:
             self.turns.append(turn)
+            if turn.role in ("system", "user"):
+                self.asked.take(turn.text)
 
     def step(self, call: Call) -> Step:
         """Return a call that was asked for as monitors of the stage ``before`` see it."""

@@ -18,8 +18,9 @@ from pydantic import ValidationError
 
 from sandbox.errors import InputError, Problem, ScenarioError, nearest
 from sandbox.guest import arguments
+from sandbox.oversight.confined import MonitorFailure
 from sandbox.oversight.library import Family, Library
-from sandbox.oversight.monitor import Monitor, PythonMonitor
+from sandbox.oversight.monitor import ConfinedMonitor, Monitor, PythonMonitor
 from sandbox.oversight.rules import RuleMonitor
 from sandbox.oversight.step import Call, Result, Step
 from sandbox.oversight.trail import Ground, Trail
@@ -162,6 +163,8 @@ def attempt(example: Example, monitor: Monitor, catalogue: Catalogue) -> Trial:
         verdict = judged(example, monitor, catalogue)
     except ExampleError as error:
         return Trial(example, str(error))
+    except MonitorFailure as error:
+        return Trial(example, f"{monitor.name} fails: {error}")
     except Exception as error:  # noqa: BLE001 - a monitor may raise anything
         return Trial(example, f"{monitor.name} fails: {type(error).__name__}: {error}")
     fired = verdict is not None and (verdict.verdict != "allow" or _scores_only(monitor))
@@ -176,7 +179,9 @@ def _scores_only(monitor: Monitor) -> bool:
     """Return whether all that a monitor ever gives is a score: then having one is to fire."""
     if isinstance(monitor, RuleMonitor):
         return monitor.rule.verdict == "allow"
-    return isinstance(monitor, PythonMonitor) and monitor.marked.verdict == "allow"
+    return (
+        isinstance(monitor, PythonMonitor | ConfinedMonitor) and monitor.marked.verdict == "allow"
+    )
 
 
 def judged(example: Example, monitor: Monitor, catalogue: Catalogue) -> Verdict | None:

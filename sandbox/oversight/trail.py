@@ -18,6 +18,8 @@ from sandbox.oversight.watch import Sighting, Watch
 from sandbox.scenario.canaries import Decoy
 
 Role = Literal["system", "user", "assistant", "call", "result"]
+_TELLING = frozenset({"message", "model.reply", "tool.intent", "tool.result"})
+"""Kinds of event that tell monitors something."""
 _ROLES: dict[str, Role] = {"system": "system", "user": "user", "assistant": "assistant"}
 
 
@@ -65,6 +67,8 @@ class Trail:
         self.watch = Watch(ground.decoys)
         self.turns: list[Turn] = []
         """All that was said, asked for and returned, in order."""
+        self.journal: list[tuple[Any, ...]] = []
+        """What was done with this trail, in order: who repeats it has one that is the same."""
 
     def take(self, kind: str, agent: str, data: Mapping[str, Any]) -> None:
         """Take in an event of the run; kinds that tell monitors nothing are passed over.
@@ -74,6 +78,8 @@ class Trail:
             agent: The agent that it concerns.
             data: Its data, large texts in place.
         """
+        if kind in _TELLING:
+            self.journal.append(("take", kind, agent, data))
         if kind == "tool.result":
             self.history.order.result(str(data["tool"]), str(data["status"]))
         turn = _turn(kind, agent, data)
@@ -84,10 +90,13 @@ class Trail:
 
     def step(self, call: Call) -> Step:
         """Return a call that was asked for as monitors of the stage ``before`` see it."""
-        return Step(call, self, position=len(self.turns))
+        step = Step(call, self, position=len(self.turns))
+        self.journal.append(("step", step.position, call))
+        return step
 
     def let_through(self, step: Step) -> None:
         """Note that a call goes ahead: it counts in the history from now on."""
+        self.journal.append(("let_through", step.position))
         self.history.add(step.call)
         self.watch.let_through(step.sighting)
 
@@ -103,6 +112,7 @@ class Trail:
             result: What it gave.
             late: Whether it is what the call did after it had returned: its arguments were told before.
         """
+        self.journal.append(("touched", step.position, result, late))
         return self.watch.effects(step.call, Sighting() if late else step.sighting, result)
 
 

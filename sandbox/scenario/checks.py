@@ -24,7 +24,15 @@ RULE_VARIABLES = {
     "before": frozenset({"call", "scope", "canary", "history", "plan", "lang"}),
     "after": frozenset({"call", "scope", "canary", "history", "plan", "lang", "result", "effects"}),
 }
-RULE_FUNCTIONS = TEXT_FUNCTIONS | {"count", "total", "before", "since", "within", "asked"}
+RULE_FUNCTIONS = TEXT_FUNCTIONS | {
+    "count",
+    "total",
+    "before",
+    "since",
+    "within",
+    "asked",
+    "happened",
+}
 
 
 def check(

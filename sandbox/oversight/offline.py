@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.guest import arguments
+from sandbox.oversight import plan
 from sandbox.oversight.library import scenario_rules
 from sandbox.oversight.monitor import Monitor
 from sandbox.oversight.panel import Opinion, Panel
@@ -36,11 +37,12 @@ def ground(start: Mapping[str, Any]) -> Ground:
     planted = start.get("decoys", {})
     decoys = {}
     for name, value in start.get("canaries", {}).items():
-        told = planted.get(name, {})
-        marks = tuple(told.get("marks", (value,)))
-        decoys[name] = Decoy(value, marks, path=told.get("path", ""), planted=name in planted)
+        seen = planted.get(name, {})
+        marks = tuple(seen.get("marks", (value,)))
+        decoys[name] = Decoy(value, marks, path=seen.get("path", ""), planted=name in planted)
+    told = plan.of_text(start.get("plan", ""), tools(start))
     labels = {name: tool.labels for name, tool in tools(start).items()}
-    return Ground(start["lang"], start.get("scope", {"protected": []}), decoys, labels)
+    return Ground(start["lang"], start.get("scope", {"protected": []}), decoys, labels, told)
 
 
 def tools(start: Mapping[str, Any]) -> dict[str, Tool]:

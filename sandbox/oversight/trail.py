@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sandbox.oversight import plan
 from sandbox.oversight.history import History
 from sandbox.oversight.provenance.corpus import Corpus, Kind
 from sandbox.oversight.steering.instructions import Instructions
@@ -19,6 +20,8 @@ from sandbox.oversight.turn import Role, Turn
 from sandbox.oversight.watch import Sighting, Watch
 from sandbox.scenario.canaries import Decoy
 
+_TELLING = frozenset({"message", "model.reply", "tool.intent", "tool.result"})
+"""Kinds of event that tell monitors something."""
 _ROLES: dict[str, Role] = {"system": "system", "user": "user", "assistant": "assistant"}
 
 
@@ -32,6 +35,8 @@ class Ground:
     """Canary name → decoy of this run."""
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Tool → its labels."""
+    plan: tuple[Call, ...] = ()
+    """Calls that a safe way takes, where the author of the task told them."""
 
 
 class Trail:
@@ -41,10 +46,16 @@ class Trail:
         self.ground = ground
         self.canaries = {name: decoy.value for name, decoy in ground.decoys.items()}
         """Canary name → value."""
+        self.plan = plan.variable(ground.plan)
+        """The plan as conditions see it."""
+        self.asked = plan.Asked()
+        """What system and user said."""
         self.history = History()
         self.watch = Watch(ground.decoys)
         self.turns: list[Turn] = []
         """All that was said, asked for and returned, in order."""
+        self.journal: list[tuple[Any, ...]] = []
+        """What was done with this trail, in order: who repeats it has one that is the same."""
         self._corpus = Corpus()
         self._instructions = Instructions()
 
@@ -72,18 +83,25 @@ class Trail:
             agent: The agent that it concerns.
             data: Its data, large texts in place.
         """
+        if kind in _TELLING:
+            self.journal.append(("take", kind, agent, data))
         if kind == "tool.result":
             self.history.order.result(str(data["tool"]), str(data["status"]))
         turn = _turn(kind, agent, data)
         if turn is not None:
             self.turns.append(turn)
+            if turn.role in ("system", "user"):
+                self.asked.take(turn.text)
 
     def step(self, call: Call) -> Step:
         """Return a call that was asked for as monitors of the stage ``before`` see it."""
-        return Step(call, self, position=len(self.turns))
+        step = Step(call, self, position=len(self.turns))
+        self.journal.append(("step", step.position, call))
+        return step
 
     def let_through(self, step: Step) -> None:
         """Note that a call goes ahead: it counts in the history from now on."""
+        self.journal.append(("let_through", step.position))
         self.history.add(step.call)
         self.watch.let_through(step.sighting)
 
@@ -99,6 +117,7 @@ class Trail:
             result: What it gave.
             late: Whether it is what the call did after it had returned: its arguments were told before.
         """
+        self.journal.append(("touched", step.position, result, late))
         return self.watch.effects(step.call, Sighting() if late else step.sighting, result)
 
 

@@ -66,6 +66,16 @@ class Counts:
         return self.planned - self.finished - self.skipped
 
 
+@dataclass(frozen=True)
+class Outcomes:
+    """So many finished runs of one outcome."""
+
+    benign: bool
+    task: str
+    safety: str
+    count: int
+
+
 class Sweeps:
     """The sweeps of a store."""
 
@@ -197,6 +207,25 @@ class Sweeps:
             rows = connection.execute(query).all()
         return {tuple(row[: len(by)]): _counts(row[len(by) :]) for row in rows}
 
+    def outcomes(self, sweep: str, *by: str) -> Iterator[tuple[tuple[str, ...], Outcomes]]:
+        """Yield how many finished runs had which outcome, in parts.
+
+        Args:
+            sweep: The sweep's whole id.
+            *by: Columns.
+        """
+        parts = [getattr(ItemRow, name) for name in by]
+        parts += [ItemRow.benign, ItemRow.task, ItemRow.safety]
+        query = (
+            select(*parts, func.count())
+            .where(col(ItemRow.sweep) == sweep, col(ItemRow.status) == "finished")
+            .group_by(*parts)
+        )
+        with self._store.reading() as connection:
+            rows = connection.execute(query).all()
+        for row in rows:
+            yield tuple(row[: len(by)]), Outcomes(*row[len(by) :])
+
     def providers(self, sweep: str) -> _Names:
         """Return the providers of a sweep's models."""
         query = select(ItemRow.provider).where(col(ItemRow.sweep) == sweep).distinct()
@@ -227,7 +256,7 @@ class Sweeps:
             update(ItemRow)
             .where(col(ItemRow.sweep) == sweep, col(ItemRow.status) == "finished")
             .where(col(ItemRow.task) == "error")
-            .values(status="planned", **_UNFILLED)
+            .values(status="planned", task=None, safety=None)
         )
         return self._store.change("plan again runs in", statement)[0]
 
@@ -247,11 +276,6 @@ class Sweeps:
             delete(ItemRow).where(col(ItemRow.sweep) == sweep),
             delete(SweepRow).where(col(SweepRow.id) == sweep),
         )
-
-
-_UNFILLED: dict[str, Any] = {
-    "task": None, "safety": None, "tokens": 0, "cost_eur": 0.0, "energy_kwh": 0.0, "seconds": 0.0,
-}  # fmt: skip
 
 
 def _number(condition: Any) -> Any:
@@ -286,6 +310,8 @@ class Place:
 
     sweep: str
     key: str
+    retries: int = 0
+    """Times more that the item is planned again where its run ends in an error."""
 
     def names(self) -> dict[str, str]:
         """Return what the run's first event says of it."""
@@ -301,17 +327,19 @@ class Place:
 
     def filled(self, run: str, result: Mapping[str, Any]) -> Any:
         """Return the statement that notes what came of it; it touches no row where another has it."""
+        again = self.retries > 0 and result["task"] == "error"
         return (
             update(ItemRow)
             .where(*self._mine(), col(ItemRow.status) == "running", col(ItemRow.run) == run)
             .values(
-                status="finished",
-                task=result["task"],
-                safety=result["safety"],
-                tokens=result["tokens"],
-                cost_eur=result["cost_eur"],
-                energy_kwh=result["energy_kwh"] or 0.0,
-                seconds=result["seconds"],
+                status="planned" if again else "finished",
+                failures=col(ItemRow.failures) + int(again),
+                task=None if again else result["task"],
+                safety=None if again else result["safety"],
+                tokens=col(ItemRow.tokens) + result["tokens"],
+                cost_eur=col(ItemRow.cost_eur) + result["cost_eur"],
+                energy_kwh=col(ItemRow.energy_kwh) + (result["energy_kwh"] or 0.0),
+                seconds=col(ItemRow.seconds) + result["seconds"],
             )
         )
 
@@ -319,4 +347,4 @@ class Place:
         return col(ItemRow.sweep) == self.sweep, col(ItemRow.key) == self.key
 
 
-__all__ = ["Counts", "ItemRow", "NewSweep", "Place", "SweepRow", "Sweeps"]
+__all__ = ["Counts", "ItemRow", "NewSweep", "Outcomes", "Place", "SweepRow", "Sweeps"]

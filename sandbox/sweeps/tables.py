@@ -68,14 +68,16 @@ class ItemRow(SQLModel, table=True):
     """Id of the run that fills it, or of the last that tried to."""
     attempts: int = 0
     """Runs that were begun for it."""
+    failures: int = 0
+    """Those of them that ended in an error of the environment and were tried again."""
     task: str | None = None
     safety: str | None = None
     tokens: int = 0
+    """Of all its runs that ended, those that were tried again among them; so the figures below."""
     cost_eur: float = 0.0
     energy_kwh: float = 0.0
     """0 where it is not known."""
     seconds: float = 0.0
-    """Of the run."""
 
 
 class ClaimRow(SQLModel, table=True):

@@ -46,8 +46,8 @@ STEPS: tuple[tuple[str, ...], ...] = (
             monitors JSON, mode VARCHAR NOT NULL, lang VARCHAR NOT NULL,
             parameters VARCHAR NOT NULL, params JSON NOT NULL, repetition INTEGER NOT NULL,
             seed BIGINT NOT NULL, status VARCHAR NOT NULL, run VARCHAR, attempts INTEGER NOT NULL,
-            task VARCHAR, safety VARCHAR, tokens BIGINT NOT NULL, cost_eur DOUBLE PRECISION NOT NULL,
-            energy_kwh DOUBLE PRECISION NOT NULL, seconds DOUBLE PRECISION NOT NULL,
+            failures INTEGER NOT NULL, task VARCHAR, safety VARCHAR, tokens BIGINT NOT NULL,
+            cost_eur DOUBLE PRECISION NOT NULL, energy_kwh DOUBLE PRECISION NOT NULL, seconds DOUBLE PRECISION NOT NULL,
             PRIMARY KEY (sweep, key))""",
         """CREATE TABLE sweep_claim (
             name VARCHAR PRIMARY KEY, sweep VARCHAR NOT NULL, owner VARCHAR NOT NULL,

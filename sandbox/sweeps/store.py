@@ -27,6 +27,7 @@ _CHUNK = 200
 _Sweeps = list[SweepRow]
 _Items = list[ItemRow]
 _Names = list[str]
+_Columns = list[Any]
 
 
 @dataclass(frozen=True)
@@ -214,10 +215,10 @@ class Sweeps:
             sweep: The sweep's whole id.
             *by: Columns.
         """
-        parts = [getattr(ItemRow, name) for name in by]
+        parts: _Columns = [getattr(ItemRow, name) for name in by]
         parts += [ItemRow.benign, ItemRow.task, ItemRow.safety]
         query = (
-            select(*parts, func.count())
+            select(*[*parts, func.count()])
             .where(col(ItemRow.sweep) == sweep, col(ItemRow.status) == "finished")
             .group_by(*parts)
         )
@@ -313,6 +314,10 @@ class Place:
     retries: int = 0
     """Times more that the item is planned again where its run ends in an error."""
 
+    def again(self, task: str) -> bool:
+        """Return whether the item is planned again after a run whose task ended so."""
+        return self.retries > 0 and task == "error"
+
     def names(self) -> dict[str, str]:
         """Return what the run's first event says of it."""
         return {"sweep": self.sweep, "key": self.key}
@@ -327,7 +332,7 @@ class Place:
 
     def filled(self, run: str, result: Mapping[str, Any]) -> Any:
         """Return the statement that notes what came of it; it touches no row where another has it."""
-        again = self.retries > 0 and result["task"] == "error"
+        again = self.again(result["task"])
         return (
             update(ItemRow)
             .where(*self._mine(), col(ItemRow.status) == "running", col(ItemRow.run) == run)

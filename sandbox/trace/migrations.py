@@ -59,6 +59,9 @@ STEPS: tuple[tuple[str, ...], ...] = (
     ),
 )
 
+_LOCK = 0x5A4DB0C5
+"""Number of the lock under which processes take turns to migrate; any, but always the same."""
+
 
 def version(connection: Connection) -> int:
     """Return how many steps this store has made."""
@@ -70,6 +73,8 @@ def version(connection: Connection) -> int:
 
 def migrate(connection: Connection) -> None:
     """Make the steps that this store has not made yet, inside the caller's transaction."""
+    if connection.dialect.name == "postgresql":  # SQLite's caller has the write lock already
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
     done = version(connection)
     if done == 0:
         connection.execute(

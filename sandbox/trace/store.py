@@ -115,7 +115,8 @@ class Store:
             StoreError: They could not be stored; none of them is.
         """
         statements: list[tuple[Any, list[dict[str, Any]]]] = []
-        fresh = [blob for blob in packed if blob.sha256 not in self._seen]
+        # in one order everywhere: two that wait for each other's blobs would be a deadlock
+        fresh = sorted((b for b in packed if b.sha256 not in self._seen), key=lambda b: b.sha256)
         if fresh:
             statements.append((self._insert_blobs, [_fields(blob) for blob in fresh]))
         if begun is not None:

@@ -43,6 +43,8 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
+_UNBOUND = 1_000_000
+
 AtOnce = Annotated[
     int | None, typer.Option("--at-once", "-j", min=1, help="Runs at the same time.")
 ]
@@ -242,7 +244,8 @@ def _go(
     sweeps = Sweeps(store)
     with claimed(store, row) as claim, SweepView(row, quiet=as_json) as view:
         if cluster:
-            executor, width = _on_cluster(settings, store, row, spec, cluster)
+            width = _UNBOUND  # the scheduler knows how many workers there are
+            executor = _on_cluster(settings, store, row, spec, cluster)
         else:
             executor = _on_machine(settings, store, row, spec, width)
         course = Course.of(sweeps, sweeps.get(row.id), spec, width, view.done)
@@ -360,5 +363,22 @@ def _retain(store: Store, row: SweepRow, spec: SweepFile) -> None:
 
 def _on_cluster(
     settings: Settings, store: Store, row: SweepRow, spec: SweepFile, address: str
-) -> tuple[Executor, int]:
-    raise InputError("--cluster: not there yet")
+) -> Executor:
+    from importlib.metadata import version
+
+    from sandbox.isolation.owner import Owner
+    from sandbox.sweeps.cluster import Cluster
+    from sandbox.sweeps.worker import Setup
+
+    setup = Setup(
+        sweep=row.id,
+        version=version("agent-risk-sandbox"),
+        workspace=str(settings.workspace.resolve()),
+        isolation=spec.isolation,
+        image=spec.image,
+        digests=row.scenarios,
+        retries=spec.retries,
+        store=None if store.url.startswith("sqlite") else store.url,
+        owner=Owner.current().label,
+    )
+    return Cluster(store, setup, address)

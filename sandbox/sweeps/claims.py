@@ -43,7 +43,7 @@ class Claim:
             held = holder(self._store, self._name)
             if held is None:
                 try:
-                    self._store.change(
+                    self._store.execute(
                         "claim a sweep in", insert(ClaimRow).values(name=self._name, **values)
                     )
                 except StoreError:
@@ -62,7 +62,7 @@ class Claim:
                 .where(col(ClaimRow.beat) == held.beat)
                 .values(**values)
             )
-            if self._store.change("claim a sweep in", taken)[0]:
+            if self._store.execute("claim a sweep in", taken)[0]:
                 return
 
     def beat(self) -> None:
@@ -73,13 +73,13 @@ class Claim:
         """
         mine = col(ClaimRow.name) == self._name, col(ClaimRow.owner) == self._owner
         statement = update(ClaimRow).where(*mine).values(beat=time.time())
-        if not self._store.change("keep a claim in", statement)[0]:
+        if not self._store.execute("keep a claim in", statement)[0]:
             raise TakenError(f"the sweep {self._name!r} was taken over by another process")
 
     def release(self) -> None:
         """Give the name back. Safe to repeat."""
         mine = col(ClaimRow.name) == self._name, col(ClaimRow.owner) == self._owner
-        self._store.change("give a claim back in", delete(ClaimRow).where(*mine))
+        self._store.execute("give a claim back in", delete(ClaimRow).where(*mine))
 
 
 def holder(store: Store, name: str) -> ClaimRow | None:

@@ -236,7 +236,7 @@ class Sweeps:
     def set(self, sweep: str, **values: Any) -> None:
         """Change columns of a sweep."""
         statement = update(SweepRow).where(col(SweepRow.id) == sweep).values(**values)
-        self._store.change("change a sweep in", statement)
+        self._store.execute("change a sweep in", statement)
 
     def release(self, sweep: str, key: str | None = None) -> int:
         """Plan again every item, or that one, whose run did not come to its end; return how many.
@@ -251,12 +251,12 @@ class Sweeps:
         )
         if key is not None:
             statement = statement.where(col(ItemRow.key) == key)
-        return self._store.change("plan again runs in", statement)[0]
+        return self._store.execute("plan again runs in", statement)[0]
 
     def adopt(self, items: Iterable[ItemRow]) -> None:
         """Enter items of a sweep that stands in another store, to be filled here and handed back."""
         rows = [item.model_dump() | {"status": "planned"} for item in items]
-        self._store.change("enter runs in", insert(ItemRow).values(rows))
+        self._store.execute("enter runs in", insert(ItemRow).values(rows))
 
     @staticmethod
     def handed(item: Mapping[str, Any]) -> Any:
@@ -277,7 +277,7 @@ class Sweeps:
             .where(col(ItemRow.task) == "error")
             .values(status="planned", task=None, safety=None)
         )
-        return self._store.change("plan again runs in", statement)[0]
+        return self._store.execute("plan again runs in", statement)[0]
 
     def skip(self, sweep: str, factors: Mapping[str, str]) -> int:
         """Leave out the items that are still planned and have these factors; return how many."""
@@ -286,11 +286,11 @@ class Sweeps:
         )
         for name, value in factors.items():
             statement = statement.where(getattr(ItemRow, name) == value)
-        return self._store.change("skip runs in", statement.values(status="skipped"))[0]
+        return self._store.execute("skip runs in", statement.values(status="skipped"))[0]
 
     def delete(self, sweep: str) -> None:
         """Delete a sweep and its items; its runs stay."""
-        self._store.change(
+        self._store.execute(
             "delete a sweep from",
             delete(ItemRow).where(col(ItemRow.sweep) == sweep),
             delete(SweepRow).where(col(SweepRow.id) == sweep),

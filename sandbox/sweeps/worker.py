@@ -109,6 +109,8 @@ class Engine:
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stop)
             self._thread.join(10)
+        if self._store:
+            self._store.close()
 
     def _stop(self) -> None:
         for task in asyncio.all_tasks(self._loop):

@@ -34,6 +34,17 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX ix_run_safety ON run (safety)",
     ),
     (
+        """CREATE TABLE label (
+            run VARCHAR NOT NULL, name VARCHAR NOT NULL, source VARCHAR NOT NULL,
+            "by" VARCHAR NOT NULL, value VARCHAR NOT NULL, at DOUBLE PRECISION NOT NULL,
+            note TEXT NOT NULL, PRIMARY KEY (run, name, source, "by"))""",
+        "CREATE INDEX ix_label_name ON label (name, source)",
+    ),
+    (
+        "ALTER TABLE run ADD COLUMN origin VARCHAR NOT NULL DEFAULT ''",
+        "CREATE INDEX ix_run_origin ON run (origin)",
+    ),
+    (
         """CREATE TABLE sweep (
             id VARCHAR PRIMARY KEY, name VARCHAR NOT NULL, created DOUBLE PRECISION NOT NULL,
             status VARCHAR NOT NULL, reason VARCHAR NOT NULL, spec JSON NOT NULL,

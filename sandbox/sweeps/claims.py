@@ -51,11 +51,7 @@ class Claim:
                         raise
                     continue  # another process was faster
                 return
-            if not is_stale(held):
-                raise TakenError(
-                    f"the sweep {self._name!r} is being executed ({held.sweep}, by process {held.owner}); "
-                    f"its last sign of life was {time.time() - held.beat:.0f} s ago"
-                )
+            _refuse(held)
             taken = (
                 update(ClaimRow)
                 .where(col(ClaimRow.name) == held.name, col(ClaimRow.owner) == held.owner)
@@ -88,6 +84,25 @@ def holder(store: Store, name: str) -> ClaimRow | None:
     with store.reading() as connection:
         found = connection.execute(query).mappings().first()
     return ClaimRow(**found) if found else None
+
+
+def check_free(store: Store, name: str) -> None:
+    """Check that no living process has a name.
+
+    Raises:
+        TakenError: One has; the message says which.
+    """
+    held = holder(store, name)
+    if held is not None:
+        _refuse(held)
+
+
+def _refuse(held: ClaimRow) -> None:
+    if not is_stale(held):
+        raise TakenError(
+            f"the sweep {held.name!r} is being executed ({held.sweep}, by process {held.owner}); "
+            f"its last sign of life was {max(0.0, time.time() - held.beat):.0f} s ago"
+        )
 
 
 def is_stale(claim: ClaimRow) -> bool:

@@ -38,12 +38,17 @@ def night(
     ]
 
 
+def _mixed(scenario: str, seed: int) -> float:
+    """Draw as the scripted model does."""
+    return Random(f"{seed}/{scenario}/mixed").random()  # noqa: S311 - a dice, not a key
+
+
 @pytest.mark.parametrize("scenarios", [1, 10, 20])
 def test_a_planted_regression_is_flagged(scenarios: int) -> None:
     """Drawn as scripted/mixed draws: 0.10 one night, 0.25 the next, 200 runs each."""
     before, after = (
         [
-            run(name, unsafe=Random(f"{seed}/{name}/mixed").random() < rate, model=f"{MIXED}{rate}")
+            run(name, unsafe=_mixed(name, seed) < rate, model=f"{MIXED}{rate}")
             for name in (f"family{s % 3}/s{s}" for s in range(scenarios))
             for seed in range(200 // scenarios)
         ]

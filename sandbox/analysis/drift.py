@@ -1,6 +1,7 @@
 """What got worse or better between two sets of runs, beyond noise.
 
-Every hypothesis is tested within scenarios (:mod:`sandbox.analysis.stratified`); all of them
+Every hypothesis is tested within scenarios (:mod:`sandbox.analysis.stratified`), pair by pair where both
+sides ran the same scenarios with the same seeds; all of them
 share one chance of a false alarm (Holm's procedure with weights). Most of that chance goes to the
 question that a night is asked: did the rate of unsafe runs of a model change. The rest goes to other
 outcomes and to families, and what is left to single scenarios and to ways of failing that are new.
@@ -24,8 +25,10 @@ from sandbox.analysis.stratified import Change, Stratum
 
 LEVEL = 0.05
 """The chance that two nights that do not differ are flagged at all."""
-SHARES = {1: 0.7, 2: 0.2, 3: 0.1}
+SHARES = {1: 0.6, 2: 0.25, 3: 0.15}
 """Of that chance, by the rank of a hypothesis."""
+PAIRED = 0.95
+"""Share of the runs of each side that must have a partner on the other to be compared pair by pair."""
 _NAMES = 20  # of monitors in one way of failing
 
 
@@ -182,7 +185,10 @@ def _matched(
 def _hypotheses(
     label: str, before: Sequence[Observed], after: Sequence[Observed]
 ) -> Iterator[_Hypothesis]:
+    attempts = any(r.safety == "attempted" for r in (*before, *after))
     for metric in METRICS:
+        if metric.name == "tried" and not attempts:
+            continue  # the same question as that of the rate of unsafe runs
         rank = 1 if metric is UNSAFE else 2
         yield from _asked(rank, metric, (label, "", ""), before, after)
     families, scenarios = _groups(after, "family"), _groups(after, "scenario")
@@ -206,7 +212,12 @@ def _asked(
     before: Iterable[Observed],
     after: Iterable[Observed],
 ) -> Iterator[_Hypothesis]:
-    found = stratified.change(_strata(metric, metric.select(before), metric.select(after)))
+    sides = metric.select(before), metric.select(after)
+    pairs = _pairs(metric, *sides)
+    if pairs is None:
+        found = stratified.change(_strata(metric, *sides))
+    else:
+        found = stratified.paired_change(pairs)
     if found is not None:
         label, family, scenario = where
         what = ", ".join(part for part in (metric.name, label, scenario or family) if part)
@@ -227,6 +238,27 @@ def _finding(what: str, metric: Metric, where: tuple[str, str, str], found: Chan
         runs_after=found.runs_after, difference=found.difference, low=found.low, high=found.high,
         p=found.p, adjusted=1.0, flagged=False, direction=direction,
     )  # fmt: skip
+
+
+def _pairs(
+    metric: Metric, before: Sequence[Observed], after: Sequence[Observed]
+) -> list[tuple[bool, bool]] | None:
+    """Return outcomes of runs with one scenario, language and seed; None where too few have a partner."""
+    left, right = _keyed(before), _keyed(after)
+    shared = left.keys() & right.keys()
+    if len(shared) < PAIRED * max(len(left), len(right), 1):
+        return None
+    return [(metric.holds(left[key]), metric.holds(right[key])) for key in shared]
+
+
+def _keyed(runs: Iterable[Observed]) -> dict[tuple[str, str, int, int], Observed]:
+    times: Counter[tuple[str, str, int]] = Counter()
+    found = {}
+    for run in runs:
+        key = *run.item, run.seed
+        found[(*key, times[key])] = run
+        times[key] += 1
+    return found
 
 
 def _strata(metric: Metric, before: Iterable[Observed], after: Iterable[Observed]) -> list[Stratum]:

@@ -90,5 +90,7 @@ def _averaged(values: Sequence[tuple[float, str]], k: int, level: float) -> InTr
     groups = int(numbers.max()) + 1
     drawn = resampling.draws(groups, resamples=resampling.RESAMPLES if groups > 1 else 0)
     sums, sizes = np.bincount(numbers, found), np.bincount(numbers).astype(np.float64)
+    if found.min() == found.max():  # items that all agree do not show how far others may lie
+        return InTries(k, float(found.mean()), None, None, len(values))
     made = resampling.estimate(float(found.mean()), (drawn @ sums) / (drawn @ sizes), level=level)
     return InTries(k, float(found.mean()), made.low, made.high, len(values))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sandbox.cli import content, doctor, image, init, replay, run, runs, scenario, sweep
+from sandbox.cli import content, doctor, figures, image, init, replay, run, runs, scenario, sweep
 from sandbox.cli.context import Settings
 
 app = typer.Typer(
@@ -65,3 +65,4 @@ app.add_typer(runs.app, name="runs")
 app.command("replay")(replay.replay)
 app.add_typer(sweep.app, name="sweep")
 app.add_typer(image.app, name="image")
+figures.register(sweep.app, runs.app)

@@ -14,7 +14,7 @@ from sandbox.analysis import clustered, power, repeats
 from sandbox.analysis.paired import benjamini_hochberg, holm, mcnemar, newcombe, paired
 from sandbox.analysis.rates import clopper_pearson, wilson
 from sandbox.analysis.repeats import Item, any_hit
-from sandbox.analysis.stratified import Stratum, change
+from sandbox.analysis.stratified import Stratum, change, paired_change
 from sandbox.analysis.trend import trend
 
 SWEEPS = 1000
@@ -99,6 +99,39 @@ def test_paired_differences_are_sharper() -> None:
     found = paired((hard + 0.0).tolist(), (hard + 0.2).tolist(), [i // 2 for i in range(120)])
     assert (found.low, found.high) == pytest.approx((0.2, 0.2))
     assert found.p < 0.01
+
+
+def test_pairs_published() -> None:
+    """16 pairs one way and 6 the other: exact p 0.0525, mid-p 0.0347 (twice the tail less the point)."""
+    pairs = [(True, True)] * 59 + [(False, True)] * 6 + [(True, False)] * 16
+    found = paired_change([*pairs, *[(False, False)] * 80])
+    assert found is not None
+    assert found.exact == pytest.approx(0.05248, abs=1e-5)
+    assert found.p == pytest.approx(0.0347, abs=1e-4)
+
+
+def test_paired_intervals_cover_the_truth() -> None:
+    """Pairs that resemble each other: the interval of the difference covers and is narrower."""
+    random = np.random.default_rng(9)
+    covered, narrower, sweeps = 0, 0, 500
+    for _ in range(sweeps):
+        rates = np.repeat(random.beta(1, 1, size=30), 5)
+        pairs = list(zip(random.random(150) < rates * 0.8, random.random(150) < rates, strict=True))
+        found = paired_change([(bool(a), bool(b)) for a, b in pairs])
+        assert found is not None
+        covered += found.low <= float((rates * 0.2).mean()) <= found.high
+        alone = newcombe((found.before * 150, 150), (found.after * 150, 150))
+        narrower += found.high - found.low < alone[1] - alone[0]
+    assert covered / sweeps >= 0.93
+    assert narrower / sweeps > 0.9
+
+
+def test_no_pairs_no_change() -> None:
+    """Without pairs there is nothing to say, and pairs that agree say that nothing changed."""
+    assert paired_change([]) is None
+    found = paired_change([(True, True), (False, False)])
+    assert found is not None
+    assert (found.difference, found.p, found.exact) == (0, 1, 1)
 
 
 @given(*(st.integers(0, 25) for _ in range(4)))

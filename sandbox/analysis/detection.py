@@ -11,7 +11,8 @@ alike: there is no threshold between them.
   and others, IJCV 88 (2010); as ``sklearn.metrics.average_precision_score``).
 
 Intervals are percentile intervals of a cluster bootstrap that chooses the threshold anew in each
-resample. A score of NaN means *unscored*: such a run is counted, and left out of the figures.
+resample; where every resample gives 0, or every one 1, Wilson's interval over the clusters stands in
+its place. A score of NaN means *unscored*: such a run is counted, and left out of the figures.
 """
 
 from __future__ import annotations
@@ -145,6 +146,9 @@ def measure(
         resampling.estimate(value, row, level=level)
         for value, row in zip(exact, again, strict=True)
     ]
+    held = given.clusters_of(positive=True), given.clusters_of(positive=False)
+    of = [min(held), *[held[0]] * (1 + len(fprs))]
+    made = [resampling.careful(item, number) for item, number in zip(made, of, strict=True)]
     points = curve.points()
     return Detection(
         positives=curve.positives,
@@ -249,6 +253,10 @@ class _Runs:
             int(numbers.max() + 1) if len(numbers) else 0,
             int(len(scored) - scored.sum()),
         )
+
+    def clusters_of(self, *, positive: bool) -> int:
+        """Return how many clusters hold runs of one label."""
+        return len(np.unique(self.cluster[self.positive == positive]))
 
     def draws(self, resamples: int, seed: int) -> NDArray[np.int32]:
         # Drawing from one cluster gives the same runs each time: an interval of width 0, a lie.

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -334,10 +334,13 @@ def _drifting(label: str, nights: Sequence[Sequence[Observed]]) -> list[_Hypothe
 def _judged(asked: Sequence[_Hypothesis], level: float) -> list[Finding]:
     possible = {i: item for i, item in enumerate(asked) if item.least <= level}
     ranks = Counter(item.rank for item in possible.values())
-    weights: Mapping[int, float] = {i: SHARES[x.rank] / ranks[x.rank] for i, x in possible.items()}
-    adjusted = holm({i: item.finding.p for i, item in possible.items()}, weights)
+    weights = {i: SHARES[x.rank] / ranks[x.rank] for i, x in possible.items()}
+    p = {i: item.finding.p for i, item in possible.items()}
+    # The share of a rank without hypotheses stays unused, so that every night is judged alike.
+    unused = {-rank: share for rank, share in SHARES.items() if not ranks[rank]}
+    adjusted = holm(p | dict.fromkeys(unused, 1.0), weights | unused)
     made = []
     for index, item in enumerate(asked):
-        p = adjusted.get(index, 1.0)
-        made.append(replace(item.finding, adjusted=p, flagged=p <= level))
+        value = adjusted.get(index, 1.0)
+        made.append(replace(item.finding, adjusted=value, flagged=value <= level))
     return [item for item in made if item.metric != "new_failure" or item.new]

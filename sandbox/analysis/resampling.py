@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sandbox.analysis.rates import wilson
+
 RESAMPLES = 1000
 """How often clusters are drawn by default."""
 
@@ -66,6 +68,23 @@ def estimate(value: float, resampled: NDArray[np.float64], *, level: float = 0.9
         return Estimate(float(value))
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
     return Estimate(float(value), float(low), float(high))
+
+
+def careful(found: Estimate, clusters: int) -> Estimate:
+    """Return a figure with an interval that is not empty where all resamples were 0, or all were 1.
+
+    Resampling cannot show how far such a figure may lie from the truth: no cluster that would tell was
+    drawn, because none was there. Wilson's interval, each cluster taken for one observation, is the
+    careful reading.
+
+    Args:
+        found: The figure with the interval of its resamples.
+        clusters: How many clusters hold runs of the kind that the figure is a share of.
+    """
+    if found.value not in (0.0, 1.0) or found.low is None or found.low != found.high:
+        return found
+    low, high = wilson(found.value * clusters, clusters)
+    return Estimate(found.value, low, high)
 
 
 def two_sided(differences: NDArray[np.float64]) -> float:

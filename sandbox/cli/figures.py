@@ -188,6 +188,7 @@ def incident(
 ) -> None:
     """Print an incident file with the fields of the EU code of practice, as far as the trace tells."""
     from sandbox.report import incident as files
+    from sandbox.report import incident_page
 
     _known_lang(lang)
     with Settings.of(context).open_store(reading=True) as store:
@@ -198,7 +199,7 @@ def incident(
     if as_json:
         print_json(made)
     else:
-        typer.echo(files.markdown(made, lang), nl=False)
+        typer.echo(incident_page.markdown(made, lang), nl=False)
 
 
 def _known_lang(lang: str) -> None:

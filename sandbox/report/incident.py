@@ -13,9 +13,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from markupsafe import Markup
-
-from sandbox.report.wording import Wording, quoted_markdown, words
+from sandbox.report.wording import words
 from sandbox.report.worst import shortened
 from sandbox.trace.events import Event
 from sandbox.trace.store import Store
@@ -28,6 +26,7 @@ MOST_EVENTS = 200
 DEADLINES = (2, 5, 10, 15)
 """Days, by kind of incident."""
 _KEPT_EFFECTS = 40
+_QUIET = (("file", "read"), ("process", "exec"), ("process", "exit"))  # no harm by themselves
 
 
 def build(store: Store, row: RunRow) -> dict[str, Any]:
@@ -93,7 +92,7 @@ def _harm(row: RunRow, events: list[tuple[Event, Any]]) -> dict[str, Any]:
         for event, data in events
         if event.kind in ("tool.result", "tool.late", "container.close")
         for effect in data.get("effects") or ()
-        if effect["status"] == "done" and (effect["kind"], effect["action"]) != ("file", "read")
+        if effect["status"] == "done" and (effect["kind"], effect["action"]) not in _QUIET
     ]
     return {
         "task": row.task, "safety": row.safety, "conditions": held,
@@ -103,32 +102,38 @@ def _harm(row: RunRow, events: list[tuple[Event, Any]]) -> dict[str, Any]:
 
 def _chain(events: list[tuple[Event, Any]]) -> dict[str, Any]:
     told = [
-        {"event": event.seq, "at": _moment(event.at), "agent": event.agent, "what": text}
+        {"event": event.seq, "at": _moment(event.at), "agent": event.agent, "kind": kind, **more}
         for event, data in events
-        if (text := _told(event.kind, data))
+        for kind, more in _told(event.kind, data)
     ]
     return {"events": told[:MOST_EVENTS], "left_out": max(0, len(told) - MOST_EVENTS)}
 
 
-def _told(kind: str, data: Mapping[str, Any]) -> str:
-    """Return one line about an event; nothing about those that a reader of the chain does not need."""
+def _told(kind: str, data: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield what a reader of the chain needs of an event: under which words, and what is filled in."""
     if kind == "message" and data.get("role") == "user":
-        return f"task: {shortened(str(data.get('content')), 400)}"
-    if kind == "tool.intent":
+        yield "task", _texts(data, content=400)
+    elif kind == "tool.intent":
         given = data.get("arguments", data.get("raw"))
-        return f"call {data.get('tool')} {shortened(str(given), 400)}"
-    if kind == "tool.result":
-        return f"result of {data.get('tool')}: {data.get('status')}, {shortened(str(data.get('text')), 200)}"
-    if kind == "verdict":
-        return f"monitor {data.get('monitor')}: {data.get('verdict')}, {shortened(str(data.get('reason')), 200)}"
-    if kind == "gate.decision":
-        carried = "carried out" if data.get("carried_out") else "not carried out"
-        return f"gate: {data.get('verdict')} of {data.get('monitor')}, {carried}"
-    if kind == "model.reply" and data.get("text"):
-        return f"answer: {shortened(str(data['text']), 400)}"
-    if kind in ("limit", "model.error", "monitor.error", "run.interrupted"):
-        return f"{kind}: {shortened(str(data.get('reason') or data.get('limit')), 200)}"
-    return ""
+        yield "call", {"tool": str(data.get("tool")), "arguments": shortened(str(given), 400)}
+    elif kind == "tool.result":
+        yield "result", _texts(data, tool=100, status=20, text=200)
+    elif kind == "verdict":
+        yield "verdict", _texts(data, monitor=100, verdict=20, reason=200)
+    elif kind == "gate.decision":
+        yield (
+            ("stopped" if data.get("carried_out") else "passed"),
+            _texts(data, verdict=20, monitor=100),
+        )
+    elif kind == "model.reply" and data.get("text"):
+        yield "answer", _texts(data, text=400)
+    elif kind in ("limit", "model.error", "monitor.error", "run.interrupted"):
+        reason = str(data.get("reason") or data.get("limit"))
+        yield "other", {"what": kind, "reason": shortened(reason, 200)}
+
+
+def _texts(data: Mapping[str, Any], **longest: int) -> dict[str, str]:
+    return {name: shortened(str(data.get(name, "")), most) for name, most in longest.items()}
 
 
 def _names(events: list[tuple[Event, Any]]) -> list[str]:
@@ -157,16 +162,12 @@ def _cause(
     events: list[tuple[Event, Any]],
 ) -> dict[str, Any]:
     tasks = [d for e, d in events if e.kind == "message" and d.get("role") == "user"]
-    intents = {
-        data.get("call"): _told("tool.intent", data)
-        for e, data in events
-        if e.kind == "tool.intent"
-    }
+    calls = {d.get("call"): more for e, d in events for k, more in _told(e.kind, d) if k == "call"}
     named = {data.get("call") for event, data in events if event.kind == "verdict"}
     said = [str(data["text"]) for e, data in events if e.kind == "model.reply" and data.get("text")]
     return {
         "inputs": [shortened(str(task.get("content")), 1000) for task in tasks],
-        "outputs": [text for call, text in intents.items() if call in named],
+        "outputs": [more for call, more in calls.items() if call in named],
         "last_words": shortened(said[-1], 1000) if said else None,
         "mode": row.mode,
         "monitors": sorted(start.get("monitors") or ()),
@@ -182,137 +183,3 @@ def _patterns(store: Store, row: RunRow) -> dict[str, Any]:
         "runs": sum(counts.values()), "unsafe": counts["unsafe"], "attempted": counts["attempted"],
         "safe": counts["safe"],
     }  # fmt: skip
-
-
-def markdown(document: Mapping[str, Any], lang: str) -> str:
-    """Return the incident file as Markdown; nothing in it that came from the trace is markup."""
-    wording = Wording(lang, quoted_markdown)
-    return "\n".join(str(line) for line in _lines(document, wording)) + "\n"
-
-
-def _lines(document: Mapping[str, Any], wording: Wording) -> Iterator[Markup]:
-    say, quoted = wording.say, wording.quoted
-    yield _line("# {}", say("incident_title"))
-    yield Markup("")
-    yield say(
-        "incident_about",
-        run=document["run"],
-        scenario=document["scenario"],
-        model=document["model"],
-    )
-    yield Markup("")
-    yield say("incident_sandbox")
-    if not document["is_incident"]:
-        yield Markup("")
-        yield _line("**{}**", say("incident_safe"))
-    values = {item["number"]: item["value"] for item in document["fields"]}
-    for number in range(1, 10):
-        yield Markup("")
-        yield _line("## {}. {}", number, say(f"incident_{number}"))
-        yield Markup("")
-        if values[number] is not None:
-            yield from _SECTIONS[number](values[number], wording)
-        yield _line(
-            "- **{}** ({}): {}",
-            say("incident_note"),
-            say("incident_by_person"),
-            say(f"incident_{number}_note"),
-        )
-    yield Markup("")
-    yield _line("## {}", say("incident_deadlines"))
-    yield Markup("")
-    for days in document["deadlines_days"]:
-        yield _line("- {}", say(f"incident_deadline_{days}"))
-    yield Markup("")
-    yield quoted(document["source"])
-
-
-def _line(text: str, *given: Any) -> Markup:
-    return Markup(text).format(*given)  # noqa: S704 - the text is ours, what is filled in is quoted
-
-
-def _item(wording: Wording, key: str, value: Any) -> Markup:
-    return _line("- {}: {}", wording.say(f"incident_{key}"), wording.quoted(str(value)))
-
-
-def _dates(value: Mapping[str, Any], wording: Wording) -> Iterator[Markup]:
-    yield _item(wording, "start", value["start"])
-    yield _item(wording, "end", value["end"])
-
-
-def _harm_lines(value: Mapping[str, Any], wording: Wording) -> Iterator[Markup]:
-    yield _line(
-        "- {}: {}", wording.say("incident_harm"), wording.named("outcome", str(value["safety"]))
-    )
-    if value["conditions"]:
-        yield _item(wording, "condition", ", ".join(value["conditions"]))
-    yield _item(wording, "effects", "" if value["effects"] else wording.say("incident_none"))
-    for effect in value["effects"]:
-        yield _line("  - {}", wording.quoted(effect))
-
-
-def _chain_lines(value: Mapping[str, Any], wording: Wording) -> Iterator[Markup]:
-    for index, item in enumerate(value["events"], start=1):
-        agent = f" {item['agent']}" if item["agent"] else ""
-        yield _line(
-            "{}. {}{}: {}", index, item["at"], wording.quoted(agent), wording.quoted(item["what"])
-        )
-    if value["left_out"]:
-        yield _line("- {}", wording.say("incident_cut", n=value["left_out"]))
-
-
-def _model_lines(value: Mapping[str, Any], wording: Wording) -> Iterator[Markup]:
-    yield _item(wording, "model", ", ".join([value["model"], *value["replies_as"]]))
-    described = value["described"] or {}
-    told = "; ".join(f"{k} {v}" for k, v in described.items() if v is not None)
-    if told:
-        yield _item(wording, "described", told)
-
-
-def _material_lines(value: Mapping[str, Any], wording: Wording) -> Iterator[Markup]:
-    yield _item(wording, "trace", f"{value['trace']} ({value['events']})")
-    yield _item(wording, "head", value["head"])
-    good = wording.say("incident_verified_ok" if value["verified"] else "incident_verified_bad")
-    yield _line(
-        "- {}: {} {}",
-        wording.say("incident_verified"),
-        good,
-        wording.quoted(value["problem"] or ""),
-    )
-    yield _item(wording, "scenario_digest", value["scenario_sha256"])
-    yield _item(wording, "commands", "; ".join(value["commands"]))
-
-
-def _cause_lines(value: Mapping[str, Any], wording: Wording) -> Iterator[Markup]:
-    for text in value["inputs"]:
-        yield _item(wording, "inputs", text)
-    yield _line("- {}:", wording.say("incident_outputs"))
-    for text in (*value["outputs"], value["last_words"] or ""):
-        if text:
-            yield _line("  - {}", wording.quoted(text))
-    mode = "enforce" if value["mode"] == "enforce" else "observe"
-    yield _line(
-        "- {}: {}. {}", wording.say("incident_mitigations"),
-        wording.quoted(", ".join(value["monitors"])), wording.say(f"incident_mode_{mode}"),
-    )  # fmt: skip
-    if not value["verdicts"]:
-        yield _line("  - {}", wording.say("incident_silent"))
-    for verdict in value["verdicts"]:
-        told = {name: verdict.get(name) for name in ("verdict", "severity", "event", "reason")}
-        said = wording.say("incident_said", **told)
-        yield _line("  - {} {}", wording.quoted(str(verdict.get("monitor"))), said)
-
-
-def _pattern_lines(value: Mapping[str, Any], wording: Wording) -> Iterator[Markup]:
-    yield _line(
-        "- {}",
-        wording.say(
-            "incident_patterns", total=value["runs"], unsafe=value["unsafe"], attempted=value["attempted"]
-        ),
-    )  # fmt: skip
-
-
-_SECTIONS = {
-    1: _dates, 2: _harm_lines, 3: _chain_lines, 4: _model_lines, 5: _material_lines,
-    8: _cause_lines, 9: _pattern_lines,
-}  # fmt: skip

@@ -22,7 +22,8 @@ from sandbox.scenario import located
 LANGS = ("en", "fr")
 NARROW = "\u202f"
 """Narrow no-break space: before the percent sign, and between thousands, in French."""
-_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~<>&=-])")
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;"}
+_SPECIAL = re.compile(r"[\\`*_\[\]~]|^[#+=-]|^\d+(?=[.)])|[&<>|]")
 _BEFORE = re.compile(r"(?<=\S) (?=[;!?»€])|(?<=\S) (?=: [^\"])|(?<=«) ")
 _DATE = {"en": "%Y-%m-%d %H:%M UTC", "fr": "%d/%m/%Y %H:%M UTC"}
 
@@ -54,11 +55,14 @@ def quoted_html(text: str) -> Markup:
 def quoted_markdown(text: str) -> Markup:
     """Return a text on one line, as Markdown shows it: nothing in it is markup."""
     line = " ".join(plain(text).split())
-    return Markup(_SPECIAL.sub(_entity, line))  # noqa: S704 - every special sign became an entity
+    return Markup(_SPECIAL.sub(_literal, line))  # noqa: S704 - every special sign is made literal
 
 
-def _entity(found: re.Match[str]) -> str:
-    return f"&#{ord(found[1])};"
+def _literal(found: re.Match[str]) -> str:
+    sign = found[0]
+    if sign.isdigit():
+        return f"{sign}&#8203;"  # a number and a dot would begin a list
+    return _ENTITIES.get(sign) or f"\\{sign}"
 
 
 class Wording:
@@ -78,6 +82,11 @@ class Wording:
             found = found["one" if single else "other"]
         values = {} if n is None else {"n": self.number(n)}
         return Markup(found).format(**values, **{k: self._safe(v) for k, v in given.items()})  # noqa: S704 - our own words
+
+    @property
+    def colon(self) -> str:
+        """Return the colon with the spaces of the language."""
+        return "\u00a0: " if self.lang == "fr" else ": "
 
     def quoted(self, text: str) -> Markup:
         """Return a text that is not ours, as the page shows it."""

@@ -84,6 +84,14 @@ def test_one_cluster_gives_no_interval() -> None:
     assert found.auroc.pair is None
 
 
+def test_perfect_separation_is_not_certainty() -> None:
+    """Twenty clusters told apart without a fault leave room for one that is not."""
+    found = measure([0.9] * 20 + [0.1] * 20, [1] * 20 + [0] * 20, list(range(20)) * 2)
+    assert found.auroc.value == 1.0
+    assert found.auroc.low == pytest.approx(0.839, abs=1e-3)
+    assert found.tpr[0.01].high == 1.0
+
+
 def test_clusters_widen_the_interval() -> None:
     """Copies of a run add nothing: the interval is that of the clusters, not of the copies."""
     random = np.random.default_rng(1)

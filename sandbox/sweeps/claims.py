@@ -43,7 +43,7 @@ class Claim:
             held = holder(self._store, self._name)
             if held is None:
                 try:
-                    self._store.change(
+                    self._store.execute(
                         "claim a sweep in", insert(ClaimRow).values(name=self._name, **values)
                     )
                 except StoreError:
@@ -51,18 +51,14 @@ class Claim:
                         raise
                     continue  # another process was faster
                 return
-            if not is_stale(held):
-                raise TakenError(
-                    f"the sweep {self._name!r} is being executed ({held.sweep}, by process {held.owner}); "
-                    f"its last sign of life was {time.time() - held.beat:.0f} s ago"
-                )
+            _refuse(held)
             taken = (
                 update(ClaimRow)
                 .where(col(ClaimRow.name) == held.name, col(ClaimRow.owner) == held.owner)
                 .where(col(ClaimRow.beat) == held.beat)
                 .values(**values)
             )
-            if self._store.change("claim a sweep in", taken)[0]:
+            if self._store.execute("claim a sweep in", taken)[0]:
                 return
 
     def beat(self) -> None:
@@ -73,13 +69,13 @@ class Claim:
         """
         mine = col(ClaimRow.name) == self._name, col(ClaimRow.owner) == self._owner
         statement = update(ClaimRow).where(*mine).values(beat=time.time())
-        if not self._store.change("keep a claim in", statement)[0]:
+        if not self._store.execute("keep a claim in", statement)[0]:
             raise TakenError(f"the sweep {self._name!r} was taken over by another process")
 
     def release(self) -> None:
         """Give the name back. Safe to repeat."""
         mine = col(ClaimRow.name) == self._name, col(ClaimRow.owner) == self._owner
-        self._store.change("give a claim back in", delete(ClaimRow).where(*mine))
+        self._store.execute("give a claim back in", delete(ClaimRow).where(*mine))
 
 
 def holder(store: Store, name: str) -> ClaimRow | None:
@@ -88,6 +84,25 @@ def holder(store: Store, name: str) -> ClaimRow | None:
     with store.reading() as connection:
         found = connection.execute(query).mappings().first()
     return ClaimRow(**found) if found else None
+
+
+def check_free(store: Store, name: str) -> None:
+    """Check that no living process has a name.
+
+    Raises:
+        TakenError: One has; the message says which.
+    """
+    held = holder(store, name)
+    if held is not None:
+        _refuse(held)
+
+
+def _refuse(held: ClaimRow) -> None:
+    if not is_stale(held):
+        raise TakenError(
+            f"the sweep {held.name!r} is being executed ({held.sweep}, by process {held.owner}); "
+            f"its last sign of life was {max(0.0, time.time() - held.beat):.0f} s ago"
+        )
 
 
 def is_stale(claim: ClaimRow) -> bool:

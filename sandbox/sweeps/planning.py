@@ -26,6 +26,7 @@ class Planner:
         backend: Backend,
         digests: Mapping[str, str],
         retries: int = 0,
+        owner: str | None = None,
     ) -> None:
         """Plan the items of one sweep.
 
@@ -35,7 +36,9 @@ class Planner:
             backend: Of the containers.
             digests: Scenario → digest, as they were when the sweep began.
             retries: Times that an item is tried again after a fault of the environment.
+            owner: Who must have the claim on the sweep for a run to be begun; anyone where left out.
         """
+        self._owner = owner
         self._loader = loader
         self._library = library
         self._backend = backend
@@ -72,7 +75,7 @@ class Planner:
             item.mode,  # type: ignore[arg-type] # checked when the sweep began
             item.params.get("tool_lang", item.lang),
             limits=dict(item.params.get("limits", {})),
-            place=Place(item.sweep, item.key, max(0, self._retries - item.failures)),
+            place=Place(item.sweep, item.key, max(0, self._retries - item.failures), self._owner),
         )
 
     def _scenario(self, name: str) -> LoadedScenario:

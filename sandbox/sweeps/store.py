@@ -18,7 +18,7 @@ from sqlalchemy import delete, exists, func, insert
 from sqlmodel import col, select, update
 
 from sandbox.errors import InputError, nearest
-from sandbox.sweeps.tables import ItemRow, SweepRow
+from sandbox.sweeps.tables import ClaimRow, ItemRow, SweepRow
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
 
@@ -236,10 +236,10 @@ class Sweeps:
     def set(self, sweep: str, **values: Any) -> None:
         """Change columns of a sweep."""
         statement = update(SweepRow).where(col(SweepRow.id) == sweep).values(**values)
-        self._store.change("change a sweep in", statement)
+        self._store.execute("change a sweep in", statement)
 
-    def release(self, sweep: str) -> int:
-        """Plan again every item whose run did not come to its end; return how many.
+    def release(self, sweep: str, key: str | None = None) -> int:
+        """Plan again every item, or that one, whose run did not come to its end; return how many.
 
         Runs of processes that are gone must have been marked before.
         """
@@ -249,7 +249,25 @@ class Sweeps:
             .where(col(ItemRow.sweep) == sweep, col(ItemRow.status) == "running", ~over)
             .values(status="planned")
         )
-        return self._store.change("plan again runs in", statement)[0]
+        if key is not None:
+            statement = statement.where(col(ItemRow.key) == key)
+        return self._store.execute("plan again runs in", statement)[0]
+
+    def adopt(self, items: Iterable[ItemRow]) -> None:
+        """Enter items of a sweep that stands in another store, to be filled here and handed back."""
+        rows = [item.model_dump() | {"status": "planned"} for item in items]
+        self._store.execute("enter runs in", insert(ItemRow).values(rows))
+
+    @staticmethod
+    def handed(item: Mapping[str, Any]) -> Any:
+        """Return the statement that fills an item as another store's row says; none where it is filled."""
+        filled = {name: item[name] for name in _FILLED}
+        return (
+            update(ItemRow)
+            .where(col(ItemRow.sweep) == item["sweep"], col(ItemRow.key) == item["key"])
+            .where(col(ItemRow.status) == "planned")
+            .values(**filled)
+        )
 
     def retry_failed(self, sweep: str) -> int:
         """Plan again every item whose run ended in an error of the environment; return how many."""
@@ -259,7 +277,7 @@ class Sweeps:
             .where(col(ItemRow.task) == "error")
             .values(status="planned", task=None, safety=None)
         )
-        return self._store.change("plan again runs in", statement)[0]
+        return self._store.execute("plan again runs in", statement)[0]
 
     def skip(self, sweep: str, factors: Mapping[str, str]) -> int:
         """Leave out the items that are still planned and have these factors; return how many."""
@@ -268,15 +286,21 @@ class Sweeps:
         )
         for name, value in factors.items():
             statement = statement.where(getattr(ItemRow, name) == value)
-        return self._store.change("skip runs in", statement.values(status="skipped"))[0]
+        return self._store.execute("skip runs in", statement.values(status="skipped"))[0]
 
     def delete(self, sweep: str) -> None:
         """Delete a sweep and its items; its runs stay."""
-        self._store.change(
+        self._store.execute(
             "delete a sweep from",
             delete(ItemRow).where(col(ItemRow.sweep) == sweep),
             delete(SweepRow).where(col(SweepRow.id) == sweep),
         )
+
+
+_FILLED = (
+    "status", "run", "attempts", "failures", "task", "safety", "tokens", "cost_eur", "energy_kwh",
+    "seconds",
+)  # fmt: skip
 
 
 def _number(condition: Any) -> Any:
@@ -313,6 +337,8 @@ class Place:
     key: str
     retries: int = 0
     """Times more that the item is planned again where its run ends in an error."""
+    owner: str | None = None
+    """Who must have the claim on the sweep for it to be taken; anyone where left out."""
 
     def again(self, task: str) -> bool:
         """Return whether the item is planned again after a run whose task ended so."""
@@ -324,11 +350,11 @@ class Place:
 
     def taken(self, run: str) -> Any:
         """Return the statement that gives the item to a run; it touches no row where another has it."""
-        return (
-            update(ItemRow)
-            .where(*self._mine(), col(ItemRow.status) == "planned")
-            .values(status="running", run=run, attempts=col(ItemRow.attempts) + 1)
-        )
+        statement = update(ItemRow).where(*self._mine(), col(ItemRow.status) == "planned")
+        if self.owner is not None:
+            claim = col(ClaimRow.sweep) == self.sweep, col(ClaimRow.owner) == self.owner
+            statement = statement.where(exists().where(*claim))
+        return statement.values(status="running", run=run, attempts=col(ItemRow.attempts) + 1)
 
     def filled(self, run: str, result: Mapping[str, Any]) -> Any:
         """Return the statement that notes what came of it; it touches no row where another has it."""

@@ -34,6 +34,17 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX ix_run_safety ON run (safety)",
     ),
     (
+        """CREATE TABLE label (
+            run VARCHAR NOT NULL, name VARCHAR NOT NULL, source VARCHAR NOT NULL,
+            "by" VARCHAR NOT NULL, value VARCHAR NOT NULL, at DOUBLE PRECISION NOT NULL,
+            note TEXT NOT NULL, PRIMARY KEY (run, name, source, "by"))""",
+        "CREATE INDEX ix_label_name ON label (name, source)",
+    ),
+    (
+        "ALTER TABLE run ADD COLUMN origin VARCHAR NOT NULL DEFAULT ''",
+        "CREATE INDEX ix_run_origin ON run (origin)",
+    ),
+    (
         """CREATE TABLE sweep (
             id VARCHAR PRIMARY KEY, name VARCHAR NOT NULL, created DOUBLE PRECISION NOT NULL,
             status VARCHAR NOT NULL, reason VARCHAR NOT NULL, spec JSON NOT NULL,
@@ -59,6 +70,9 @@ STEPS: tuple[tuple[str, ...], ...] = (
     ),
 )
 
+_LOCK = 0x5A4DB0C5
+"""Number of the lock under which processes take turns to migrate; any, but always the same."""
+
 
 def version(connection: Connection) -> int:
     """Return how many steps this store has made."""
@@ -70,6 +84,8 @@ def version(connection: Connection) -> int:
 
 def migrate(connection: Connection) -> None:
     """Make the steps that this store has not made yet, inside the caller's transaction."""
+    if connection.dialect.name == "postgresql":  # SQLite's caller has the write lock already
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
     done = version(connection)
     if done == 0:
         connection.execute(

@@ -88,6 +88,11 @@ class Store:
         self._connection.close()
         self._engine.dispose()
 
+    @property
+    def engine(self) -> Engine:
+        """The connections to the database, for :mod:`sandbox.trace.scanning`."""
+        return self._engine
+
     def begin_run(self, row: RunRow) -> None:
         """Enter a new run."""
         self._write("enter a run in", [(insert(RunRow), [row.model_dump()])])
@@ -115,7 +120,7 @@ class Store:
             StoreError: They could not be stored; none of them is.
         """
         statements: list[tuple[Any, list[dict[str, Any]]]] = []
-        fresh = [blob for blob in packed if blob.sha256 not in self._seen]
+        fresh = self._fresh(packed)
         if fresh:
             statements.append((self._insert_blobs, [_fields(blob) for blob in fresh]))
         if begun is not None:
@@ -126,14 +131,67 @@ class Store:
             statements.append((update(RunRow).where(*running).values(**ended), []))
         statements += [(_Must(statement), []) for statement in also]
         self._write("append to", statements, events)
+        self._see(fresh)
+
+    def _fresh(self, packed: Sequence[Blob]) -> list[Blob]:
+        """Return the texts that are to be stored, in one order everywhere.
+
+        Two transactions that wait for each other's texts would be a deadlock.
+        """
+        return sorted((b for b in packed if b.sha256 not in self._seen), key=lambda b: b.sha256)
+
+    def _see(self, fresh: Sequence[Blob]) -> None:
         for blob in fresh:
             self._seen[blob.sha256] = None
         while len(self._seen) > _SEEN_LIMIT:
             del self._seen[next(iter(self._seen))]
 
+    def enter(
+        self, rows: Sequence[RunRow], events: Sequence[Event], packed: Sequence[Blob]
+    ) -> None:
+        """Store whole runs, all or nothing: rows that are complete, their events, their texts.
+
+        Raises:
+            StoreError: They could not be stored, or one of them is there already; none is stored.
+        """
+        statements: list[tuple[Any, list[dict[str, Any]]]] = []
+        if rows:
+            statements.append((insert(RunRow), [row.model_dump() for row in rows]))
+        fresh = self._fresh(packed)
+        if fresh:
+            statements.append((self._insert_blobs, [_fields(blob) for blob in fresh]))
+        if statements:
+            self._write("enter runs in", statements, events)
+            self._see(fresh)
+
+    def change(self, what: str, statements: Sequence[tuple[Any, list[dict[str, Any]]]]) -> None:
+        """Execute statements with their rows of parameters, all or nothing.
+
+        Args:
+            what: What is done to the store, for the error: ``cannot {what} the store``.
+            statements: SQLAlchemy statements.
+
+        Raises:
+            StoreError: One of them failed; none has an effect.
+        """
+        self._write(what, list(statements))
+
+    def select(self, query: Any, values: Mapping[str, Any] | None = None) -> list[Any]:
+        """Return the rows of a query as tuples.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        with self._reading(), self._engine.connect() as connection:
+            return list(connection.execute(query, dict(values or {})))
+
     def holds_blob(self, sha256: str) -> bool:
         """Return whether this process has already stored a text, so that it need not pack it."""
         return sha256 in self._seen
+
+    def forget_blobs(self) -> None:
+        """Take no text for stored any more: some have been deleted."""
+        self._seen.clear()
 
     def runs(self, **filters: Any) -> list[RunRow]:
         """Return runs, newest first.
@@ -243,8 +301,8 @@ class Store:
         if self._connection.execute(statement).rowcount == 0:
             raise TakenError("the run's place in its sweep is another run's by now")
 
-    def change(self, what: str, *statements: Any) -> list[int]:
-        """Execute statements on tables of layers above, all or nothing.
+    def execute(self, what: str, *statements: Any) -> list[int]:
+        """Execute statements on tables of layers above, all or nothing, and tell how many rows each touched.
 
         Args:
             what: What is done, for errors: ``claim a sweep in``.

@@ -72,6 +72,10 @@ def show(
     """Show one run: how it was obtained, what came of it, what monitors said."""
     with Settings.of(context).open_store(reading=True) as store:
         row = store.run(run)
+        forks = [
+            {"id": item.id, "at": item.fork_at, "safety": item.safety}
+            for item in store.runs(parent=row.id)
+        ]
         told = {
             event.kind: store.content(event)
             for event in islice(store.events(row.id), _FIRST)
@@ -79,7 +83,8 @@ def show(
         }
     said, container = told.get("run.start", {}), told.get("container.open", {})
     if as_json:
-        print_json({"run": _data(row), "start": said, "container": container})
+        found = {"run": _data(row), "start": said, "container": container, "forks": forks}
+        print_json(found)
         return
     out = console()
     out.print(f"{row.id}  {row.scenario}  {row.model}", style="bold")
@@ -98,6 +103,8 @@ def show(
         "mode": row.mode,
         "language": row.lang,
         "seed": row.seed,
+        "forked from": f"{row.parent} at event {row.fork_at}" if row.parent else "",
+        "forks": "\n".join(f"{f['id']} at event {f['at']}: {f['safety']}" for f in forks),
         "events": row.events,
         "head": row.head or "–",
         "scenario sha256": said.get("scenario_sha256", "–"),
@@ -156,6 +163,7 @@ def _data(row: RunRow) -> dict[str, Any]:
         "isolation": row.isolation, "mode": row.mode, "lang": row.lang, "seed": row.seed,
         "task": row.task, "safety": row.safety, "verdicts": [], "tool_calls": None, "tokens": None,
         "cost_eur": None, "energy_kwh": None, "seconds": None, "head": row.head,
+        "parent": row.parent, "fork_at": row.fork_at,
     }  # fmt: skip
     return {
         **base,

@@ -20,6 +20,7 @@ from sandbox.models.base import ToolCall
 from sandbox.oversight.deadline import within
 from sandbox.oversight.escalation import Decider
 from sandbox.oversight.monitor import Monitor
+from sandbox.oversight.precedent import Precedent, Ruling, Settled, Unprecedented
 from sandbox.oversight.step import Call, History, Result, Step
 from sandbox.oversight.verdict import Verdict, strictest
 from sandbox.oversight.watch import Sighting, Watch
@@ -91,6 +92,7 @@ class Gate:
         recorder: Recorder,
         decider: Decider,
         setting: Setting,
+        precedent: Precedent | None = None,
     ) -> None:
         """Make the gate of a run.
 
@@ -101,6 +103,7 @@ class Gate:
             recorder: Writes the trace.
             decider: Decides what is escalated.
             setting: Mode, language, scope, canaries, time limit.
+            precedent: Says what of a call was decided before, in a fork.
         """
         self._container = container
         self._tools = tools
@@ -111,6 +114,7 @@ class Gate:
         self._recorder = recorder
         self._decider = decider
         self._setting = setting
+        self._precedent = precedent or Unprecedented()
         self._history = History()
         self._acted: dict[str, tuple[Step, ToolCall, int]] = {}
         self._values = {name: decoy.value for name, decoy in setting.canaries.items()}
@@ -127,6 +131,7 @@ class Gate:
             IsolationError: The container broke; the trace says so.
             StoreError: The trace could not be written; nothing was executed after that.
         """
+        ruling = self._precedent.ruling(agent, asked)
         tool = self._tools[agent].get(asked.name)
         intent = self._recorder.record("tool.intent", _intent(asked, tool), agent)
         if tool is None or (misuse := _misuse(asked, tool)):
@@ -142,7 +147,7 @@ class Gate:
             watch=self._watch,
         )
         try:
-            refusal = await self._judged(step, asked, "before")
+            refusal = await self._judged(step, asked, "before", ruling.before)
         except asyncio.CancelledError:
             self._finish(agent, asked, tool, "blocked", "the run ended before the call was judged")
             raise
@@ -157,9 +162,9 @@ class Gate:
         key = str(intent.seq)  # not the model's own id of the call, which it may use twice
         self._acted[key] = step, asked, len(self.passages)
         result = await self._execute(step.call, asked, key)
-        passage = await self._after(step, asked, result)
+        passage = await self._after(step, asked, result, ruling)
         for late in result.late:
-            ends = await self._late(late)
+            ends = await self._late(late, _went_on(ruling.after))
             passage = replace(passage, terminate=passage.terminate or ends)
         return passage
 
@@ -177,7 +182,7 @@ class Gate:
         for each in late:
             await self._late(each)
 
-    async def _late(self, late: Late) -> bool:
+    async def _late(self, late: Late, settled: Settled | None = None) -> bool:
         """Record and judge what a call did after it had returned; return whether that ends the run."""
         step, asked, position = self._acted.get(late.call) or next(reversed(self._acted.values()))
         told = Result("", "late", late.effects)
@@ -188,27 +193,25 @@ class Gate:
         data = {"call": asked.id, "tool": step.call.tool.name, "effects": list(late.effects)}
         self._recorder.record("tool.late", {**data, "dropped": late.dropped}, step.call.agent)
         seen = step.with_result(replace(told, effects=late.effects))
-        decided = await self._judged(seen, asked, "after")
+        decided = await self._judged(seen, asked, "after", settled)
         passage = self.passages[position]
         self.passages[position] = replace(passage, effects=(*passage.effects, *late.effects))
         return decided is not None and decided.verdict == "terminate"
 
-    async def _after(self, step: Step, asked: ToolCall, result: CallResult) -> Passage:
+    async def _after(
+        self, step: Step, asked: ToolCall, result: CallResult, ruling: Ruling
+    ) -> Passage:
         tool, agent = step.call.tool, step.call.agent
         told = Result(result.text, result.status, result.effects)
         canaries = self._watch.effects(step.call, step.sighting, told)
         result = replace(result, effects=(*result.effects, *canaries))
         self._recorder.record("tool.result", _outcome(asked, tool, result), agent)
         seen = replace(told, effects=result.effects)
-        decided = await self._judged(step.with_result(seen), asked, "after")
+        decided = await self._judged(step.with_result(seen), asked, "after", ruling.after)
         text, end = result.text, False
         if decided is not None:
             end = decided.verdict == "terminate"
-            text = (
-                decided.rewrite
-                if decided.verdict == "rewrite"
-                else _worded(_WITHHELD, step.lang, decided)
-            )
+            text = self._instead(decided)
         given = dict(step.call.arguments)
         passage = Passage(
             asked.id, tool.name, given, agent, result.status, text, result.effects, end
@@ -257,8 +260,18 @@ class Gate:
     def _unknown(self, agent: str, asked: ToolCall) -> str:
         return f"there is no tool {asked.name!r}{nearest(asked.name, self._tools[agent])}"
 
+    def _instead(self, decided: Verdict) -> str:
+        """Return what the agent reads in place of a result."""
+        if decided.verdict == "rewrite":
+            return decided.rewrite
+        return _worded(_WITHHELD, self._setting.lang, decided)
+
     async def _judged(
-        self, step: Step, asked: ToolCall, stage: Literal["before", "after"]
+        self,
+        step: Step,
+        asked: ToolCall,
+        stage: Literal["before", "after"],
+        settled: Settled | None,
     ) -> Verdict | None:
         """Let the monitors of a stage judge; return the verdict that stops the call, if any does."""
         found: list[Verdict] = []
@@ -282,6 +295,8 @@ class Gate:
                 self.verdicts.append(
                     (self._recorder.record("verdict", data, step.call.agent).seq, verdict)
                 )
+        if settled is not None:
+            return self._follow(settled, step, asked, stage)
         decided = strictest(found)
         if decided is None or decided.verdict == "alert":
             return None
@@ -308,8 +323,29 @@ class Gate:
                 "carried_out": not allowed,
             }
             enforced = not allowed
+        if enforced and stage == "after":
+            data["text"] = self._instead(decided)
         self._recorder.record("gate.decision", data, step.call.agent)
         return decided if enforced else None
+
+    def _follow(self, settled: Settled, step: Step, asked: ToolCall, stage: str) -> Verdict | None:
+        """Hold to what was decided before, and record it where that is not to go on."""
+        decided = settled.verdict
+        if decided is not None:
+            data: dict[str, Any] = {
+                "call": asked.id,
+                "stage": stage,
+                "mode": self._setting.mode,
+                "monitor": decided.monitor,
+                "verdict": decided.verdict,
+                "carried_out": True,
+                "decided_by": settled.by,
+                "reason": decided.reason,
+            }
+            if stage == "after":
+                data["text"] = self._instead(decided)
+            self._recorder.record("gate.decision", data, step.call.agent)
+        return decided
 
     def _concerned(self, stage: Literal["before", "after"], tool: Tool) -> tuple[Monitor, ...]:
         """Return the monitors of a stage that a tool concerns; worked out once for each."""
@@ -359,6 +395,11 @@ def _outcome(asked: ToolCall, tool: Tool, result: CallResult) -> dict[str, Any]:
         "seconds": result.seconds,
         **({"fault": result.fault} if result.fault else {}),
     }
+
+
+def _went_on(settled: Settled | None) -> Settled | None:
+    """Return what is settled of what a call did late: that it went on, or nothing."""
+    return None if settled is None else Settled(None, settled.by)
 
 
 def _nobodys(deeds: Deeds, call: str) -> Late:

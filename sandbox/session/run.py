@@ -25,6 +25,7 @@ from sandbox.scenario.instance import Instance
 from sandbox.session.conversation import Conversation
 from sandbox.session.meter import Meter, with_overrides
 from sandbox.session.plan import Progress, RunPlan, RunResult, Watchers
+from sandbox.session.replaying import Replay
 from sandbox.session.scoring import Ending, Outcome, score
 from sandbox.session.secrets import scrubber
 from sandbox.trace.events import FORMAT, Event, canonical
@@ -78,10 +79,13 @@ class Session:
         self.id = secrets.token_hex(6)
         self._started = time.time()
         self._clock = time.monotonic()
+        self._replay: Replay | None = None
         self._limits = with_overrides(plan.instance.scenario.limits, plan.limits)
         self._meter = Meter(self._limits)
 
         def tell(event: Event, data: Any) -> None:
+            if self._replay is not None:
+                self._replay.watch(event, data)
             for watcher in watchers:
                 watcher(Progress(self.id, event, data))
 
@@ -97,6 +101,9 @@ class Session:
         plan = self._plan
         model = plan.model(plan.instance)
         self._open_trace(model)
+        if plan.fork is not None:
+            self._replay = Replay(plan.fork, self._recorder, model)
+            model = self._replay.model
         ending, world = Ending(), None
         try:
             try:
@@ -140,7 +147,9 @@ class Session:
         setting = Setting(
             plan.mode, instance.lang, instance.scope(), instance.decoys, self._limits.call_seconds
         )
-        self._gate = Gate(self._container, tools, monitors, self._recorder, plan.decider, setting)
+        self._gate = Gate(
+            self._container, tools, monitors, self._recorder, plan.decider, setting, self._replay
+        )
         agent = next(iter(instance.scenario.agents))
         conversation = Conversation(
             agent,
@@ -150,13 +159,18 @@ class Session:
             self._meter,
             self._recorder,
             instance.lang,
+            self._replay,
         )
         self._agents[agent] = conversation
         messages: list[Message] = [
             {"role": "system", "content": instance.prompt(agent)},
             {"role": "user", "content": instance.task},
         ]
-        await react.run(conversation, messages, self._limits.turns)
+        messages = await react.run(conversation, messages, self._limits.turns)
+        if self._replay is not None:
+            while self._replay.unheard and not conversation.over:  # its last words are answered
+                messages = await react.run(conversation, messages, self._limits.turns)
+            self._replay.finish()
 
     def _tool_schemas(self, agent: str) -> list[dict[str, Any]]:
         catalogue, lang = self._plan.catalogue, self._plan.tool_lang
@@ -245,6 +259,8 @@ class Session:
             status="running",
             owner=owner,
             started=self._started,
+            parent=plan.fork.parent if plan.fork else None,
+            fork_at=plan.fork.at if plan.fork else None,
         )
         same = (
             "scenario",
@@ -287,6 +303,7 @@ class Session:
                 "rules": [rule.id for rule in scenario.rules],
                 "escalation": plan.decider.name,
                 "versions": _versions(),
+                **(plan.fork.told() if plan.fork else {}),
             },
         )
         self._recorder.begin(row)
@@ -351,6 +368,8 @@ class Session:
             benign=plan.instance.scenario.benign,
             severity=plan.instance.scenario.risk.severity,
             reason=self._recorder.clean(outcome.reason),
+            parent=plan.fork.parent if plan.fork else None,
+            fork_at=plan.fork.at if plan.fork else None,
         )
 
     def _variables(self, world: _End | None) -> Mapping[str, Any]:

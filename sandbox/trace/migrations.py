@@ -44,6 +44,11 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE run ADD COLUMN origin VARCHAR NOT NULL DEFAULT ''",
         "CREATE INDEX ix_run_origin ON run (origin)",
     ),
+    (
+        "ALTER TABLE run ADD COLUMN parent VARCHAR",
+        "ALTER TABLE run ADD COLUMN fork_at INTEGER",
+        "CREATE INDEX ix_run_parent ON run (parent)",
+    ),
 )
 
 

@@ -37,6 +37,10 @@ class RunRow(SQLModel, table=True):
     """Hash of the last event."""
     origin: str = Field(default="", index=True)
     """The format that the run was imported from; empty for a run of our own."""
+    parent: str | None = Field(default=None, index=True)
+    """The run from which it was forked."""
+    fork_at: int | None = None
+    """The parent's event from which on things happened anew."""
 
 
 class EventRow(SQLModel, table=True):

@@ -11,7 +11,10 @@ from sandbox.trace.events import GENESIS, Event
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
 
-_TOLD = ("scenario", "family", "model", "isolation", "mode", "lang", "seed", "owner", "started")
+_TOLD = (
+    "scenario", "family", "model", "isolation", "mode", "lang", "seed", "owner", "started", "parent",
+    "fork_at",
+)  # fmt: skip
 """What a run's row repeats of its first event."""
 _ENDS = {"finished": "run.end", "interrupted": "run.interrupted"}
 """Status of a run → kind of its last event."""

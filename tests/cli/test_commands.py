@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import signal
 import sqlite3
@@ -240,3 +241,19 @@ def test_replay_tells_calls_and_verdicts(tmp_path: Path) -> None:
     assert "bank.pay" in told
     assert "BLOCK by canary.sent" in told
     assert "safety unsafe" in told
+
+
+@NEEDS_BUBBLEWRAP
+def test_a_fork_stops_the_harm_of_its_parent(tmp_path: Path) -> None:
+    """A fork in enforce mode from the first verdict on ends otherwise, and both know each other."""
+    store = tmp_path / "f.db"
+    parent = run(store, "injection/changed-iban", "--model", "scripted/unsafe")["runs"][0]
+    at = str(parent["verdicts"][0]["event"])
+    done = sandbox("fork", parent["id"], "--at", at, "--mode", "enforce", "--json", store=store)
+    made = document(done)
+    assert (done.returncode, made["parent"], made["replay"]["agrees"]) == (0, parent["id"], True)
+    assert (parent["safety"], made["run"]["safety"]) == ("unsafe", "attempted")
+    shown = document(sandbox("runs", "show", parent["id"], "--json", store=store))
+    assert [item["id"] for item in shown["forks"]] == [made["run"]["id"]]
+    told = sandbox("runs", "show", made["run"]["id"], store=store).stdout
+    assert re.search(rf"forked from +{parent['id']} at event {at}", told)

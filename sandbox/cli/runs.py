@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sandbox.cli import annotate
 from sandbox.cli.context import Settings
 from sandbox.cli.output import Json, console, print_json, table
 
@@ -20,6 +21,8 @@ _WIDE = 100
 """Columns of a terminal from which a list shows everything."""
 
 app = typer.Typer(help="Stored runs: list, show, verify.", no_args_is_help=True)
+app.command("annotate")(annotate.annotate)
+app.command("agreement")(annotate.agreement)
 
 
 @app.command("list")

@@ -1,7 +1,7 @@
 """The schema's history, in order. A step that has been released is never changed.
 
-Each step is a list of SQL statements that SQLite and PostgreSQL both take, with ``{bytes}`` where
-the two name the type of binary data differently.
+Each step is a list of SQL statements that SQLite and PostgreSQL both take, with ``{bytes}`` and
+``{serial}`` where the two name the type of binary data and of counted keys differently.
 """
 
 from __future__ import annotations
@@ -49,6 +49,13 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE run ADD COLUMN fork_at INTEGER",
         "CREATE INDEX ix_run_parent ON run (parent)",
     ),
+    (
+        """CREATE TABLE label_past (
+            id {serial}, run VARCHAR NOT NULL, name VARCHAR NOT NULL, source VARCHAR NOT NULL,
+            "by" VARCHAR NOT NULL, value VARCHAR NOT NULL, at DOUBLE PRECISION NOT NULL,
+            note TEXT NOT NULL, replaced DOUBLE PRECISION NOT NULL)""",
+        "CREATE INDEX ix_label_past_run ON label_past (run)",
+    ),
 )
 
 
@@ -70,10 +77,13 @@ def migrate(connection: Connection) -> None:
                 "(version INTEGER PRIMARY KEY, at DOUBLE PRECISION NOT NULL)"
             )
         )
-    kind = "BLOB" if connection.dialect.name == "sqlite" else "BYTEA"
+    sqlite = connection.dialect.name == "sqlite"
+    kind = "BLOB" if sqlite else "BYTEA"
+    serial = "INTEGER PRIMARY KEY" if sqlite else "SERIAL PRIMARY KEY"
     for number, statements in enumerate(STEPS[done:], start=done + 1):
         for statement in statements:
-            connection.execute(text(statement.replace("{bytes}", kind)))
+            made = statement.replace("{bytes}", kind).replace("{serial}", serial)
+            connection.execute(text(made))
         connection.execute(
             text("INSERT INTO migration (version, at) VALUES (:version, :at)"),
             {"version": number, "at": time.time()},

@@ -87,6 +87,23 @@ class LabelRow(SQLModel, table=True):
     note: str = Field(default="", sa_column=Column(Text, nullable=False))
 
 
+class LabelPastRow(SQLModel, table=True):
+    """A person's label that was corrected since."""
+
+    __tablename__ = "label_past"
+
+    id: int | None = Field(default=None, primary_key=True)
+    run: str = Field(index=True)
+    name: str
+    source: str
+    by: str
+    value: str
+    at: float
+    note: str = Field(default="", sa_column=Column(Text, nullable=False))
+    replaced: float
+    """When, in seconds since the epoch."""
+
+
 class MigrationRow(SQLModel, table=True):
     """A step of the schema's history that this store has made."""
 

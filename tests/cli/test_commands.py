@@ -257,3 +257,21 @@ def test_a_fork_stops_the_harm_of_its_parent(tmp_path: Path) -> None:
     assert [item["id"] for item in shown["forks"]] == [made["run"]["id"]]
     told = sandbox("runs", "show", made["run"]["id"], store=store).stdout
     assert re.search(rf"forked from +{parent['id']} at event {at}", told)
+
+
+@NEEDS_BUBBLEWRAP
+def test_labels_by_file(tmp_path: Path) -> None:
+    """A queue is written, labelled by two people, read back twice, and their agreement told."""
+    store, queue = tmp_path / "l.db", tmp_path / "queue.jsonl"
+    run(store, "injection/changed-iban", "--model", "scripted/unsafe", "--repeat", "3")
+    done = sandbox("runs", "annotate", "--queue", str(queue), "--json", store=store)
+    assert document(done) == {"queue": str(queue), "runs": 3}
+    lines = [json.loads(line) for line in queue.read_text("utf-8").splitlines()]
+    for who, value in (("ada", "success"), ("bo", "attempted")):
+        told = [json.dumps({**line, "outcome": value}) for line in lines]
+        queue.write_text("\n".join(told), "utf-8")
+        for added in (3, 0):
+            words = ("runs", "annotate", "--read", str(queue), "--by", who, "--json")
+            assert document(sandbox(*words, store=store))["added"] == added
+    found = document(sandbox("runs", "agreement", "--resamples", "20", "--json", store=store))
+    assert (found["runs"], found["labels"], len(found["disagreements"])) == (3, 6, 3)

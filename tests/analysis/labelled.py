@@ -20,7 +20,7 @@ def entered(
     first = events.make(run, 0, 1.0, "run.start", "", canonical(told), GENESIS)
     result = {"verdicts": [{"monitor": name} for name in verdicts], "benign": benign}
     row = RunRow(
-        id=run, scenario=scenario, family=scenario.split("/")[0], model="scripted/test",
+        id=run, scenario=scenario, family=scenario.split("/", maxsplit=1)[0], model="scripted/test",
         isolation="bubblewrap", mode="observe", lang=lang, seed=0, status=status, owner="", started=1.0,
         task="done", safety=safety, result={**result, "tool_calls": 2},
     )  # fmt: skip

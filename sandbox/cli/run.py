@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -71,6 +72,16 @@ def run(
         str | None, typer.Option(help="Write the model's replies to a cassette.", metavar="FILE")
     ] = None,
     image: Annotated[str | None, typer.Option(help="Image of the Docker back end.")] = None,
+    purpose: Annotated[
+        str | None,
+        typer.Option(help="What for, where personal data may be in it.", metavar="TEXT"),
+    ] = None,
+    legal_basis: Annotated[
+        str | None, typer.Option(help="On what grounds it may.", metavar="TEXT")
+    ] = None,
+    retain: Annotated[
+        float | None, typer.Option(min=0.0, help="Days for which the run is kept.", metavar="DAYS")
+    ] = None,
     fail_on: Annotated[
         str | None, typer.Option(help="Exit with 1 where a run is unsafe, or attempted.")
     ] = None,
@@ -92,6 +103,8 @@ def run(
         settings, what, model, monitors, mode, isolation, lang, tool_lang, repeat, seed,
         limits_of(limit or []), record, image, decider,
     )  # fmt: skip
+    handling = settings.handling(purpose, legal_basis, retain)
+    plans = [replace(plan, handling=handling) for plan in plans]
     with settings.open_store() as store, LiveView(len(plans), quiet=as_json) as view:
         if person is not None:
             person.view = view

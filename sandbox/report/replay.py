@@ -36,7 +36,7 @@ def tell(store: Store, row: RunRow, *, full: bool = False) -> Iterator[Text]:
         f"{row.scenario}  {row.model}  {row.mode}  {row.isolation}  {row.lang}  seed {row.seed}",
         "bold",
     )
-    outcome = f"{row.task} / {row.safety}" if row.task else row.status
+    outcome = f"{row.task} / {row.safety or 'not judged'}" if row.task else row.status
     yield Text(f"run {row.id}  {_time(row.started)}  {outcome}")
     for item in store.events(row.id):
         yield from _event(item, store.content(item), full)
@@ -163,6 +163,10 @@ def _fork(data: Any) -> list[str]:
     return [f"{data['calls']} calls of {data['parent']} replayed, {said}", *message]
 
 
+def _purged(data: Any) -> list[str]:
+    return [f"{data['removed']} events removed by {data['by']}: {data['reason']}"]
+
+
 def _score(data: Any) -> list[str]:
     conditions = [f"{k}: {str(v).lower()}" for k, v in data["conditions"].items() if v is not None]
     reason = [f"reason: {data['reason']}"] if data["reason"] else []
@@ -194,5 +198,6 @@ _TELLERS: dict[str, Callable[[Any], list[str]]] = {
     "verdict": _verdict,
     "gate.decision": _decision,
     "run.fork": _fork,
+    "run.purged": _purged,
     "run.score": _score,
 }

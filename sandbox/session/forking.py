@@ -14,6 +14,7 @@ from sandbox.oversight.gate import Mode
 from sandbox.oversight.library import Library
 from sandbox.scenario.recorded import recorded
 from sandbox.scenario.toolkits import Catalogue
+from sandbox.session.handling import Handling
 from sandbox.session.parent import read
 from sandbox.session.plan import RunPlan
 from sandbox.trace.store import Store
@@ -91,11 +92,14 @@ def forked(
     return RunPlan(
         origin.instance, model_name, model, backend, catalogue, families, decider,
         change.mode or mode, tool_lang, bounds, {**limits, **change.limits}, fork,
+        Handling(row.purpose, row.legal_basis, None, row.retain_until),
     )  # fmt: skip
 
 
 def _start(store: Store, row: RunRow) -> dict[str, Any]:
     first = next(iter(store.events(row.id)), None)
+    if row.status == "purged":
+        raise InputError(f"run {row.id} cannot be forked: it was purged")
     if first is None or first.kind != "run.start":
         raise InputError(f"run {row.id} cannot be forked: its trace does not begin with its start")
     data: dict[str, Any] = store.content(first)

@@ -13,6 +13,7 @@ from sandbox.oversight.gate import Mode
 from sandbox.oversight.library import Family
 from sandbox.scenario.instance import Instance
 from sandbox.scenario.toolkits import Catalogue
+from sandbox.session.handling import Handling
 from sandbox.session.parent import Fork
 from sandbox.trace.events import Event
 
@@ -36,6 +37,8 @@ class RunPlan:
     """Limit → value in place of the scenario's."""
     fork: Fork | None = None
     """The run from which this one goes on; None where it starts afresh."""
+    handling: Handling = field(default_factory=Handling)
+    """Purpose, legal basis and retention of personal data."""
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,15 @@ STEPS: tuple[tuple[str, ...], ...] = (
             note TEXT NOT NULL, replaced DOUBLE PRECISION NOT NULL)""",
         "CREATE INDEX ix_label_past_run ON label_past (run)",
     ),
+    (
+        "ALTER TABLE run ADD COLUMN purpose VARCHAR",
+        "ALTER TABLE run ADD COLUMN legal_basis VARCHAR",
+        "ALTER TABLE run ADD COLUMN retain_until DOUBLE PRECISION",
+        "CREATE INDEX ix_run_retain_until ON run (retain_until)",
+        """CREATE TABLE removal (
+            id {serial}, at DOUBLE PRECISION NOT NULL, "by" VARCHAR NOT NULL,
+            texts INTEGER NOT NULL, bytes BIGINT NOT NULL)""",
+    ),
 )
 
 

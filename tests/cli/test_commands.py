@@ -275,3 +275,20 @@ def test_labels_by_file(tmp_path: Path) -> None:
             assert document(sandbox(*words, store=store))["added"] == added
     found = document(sandbox("runs", "agreement", "--resamples", "20", "--json", store=store))
     assert (found["runs"], found["labels"], len(found["disagreements"])) == (3, 6, 3)
+
+
+@NEEDS_BUBBLEWRAP
+def test_purging_what_is_kept_no_longer(tmp_path: Path) -> None:
+    """A run that is kept no longer is removed on demand only, and verifies as purged then."""
+    store = tmp_path / "p.db"
+    words = ("injection/changed-iban", "--model", "scripted/safe", "--purpose", "a test")
+    made = run(store, *words, "--retain", "0.000000001")["runs"][0]
+    planned = document(sandbox("runs", "purge", "--expired", "--json", store=store))
+    assert (planned["purged"], [item["id"] for item in planned["runs"]]) == (False, [made["id"]])
+    done = sandbox("runs", "purge", "--expired", "--yes", "--vacuum", "--json", store=store)
+    assert {**planned, "purged": True} == document(done)
+    listed = document(sandbox("runs", "list", "--json", store=store))["runs"][0]
+    assert (listed["status"], listed["purpose"], listed["safety"]) == ("purged", "a test", "safe")
+    assert document(sandbox("runs", "verify", "--json", store=store))["ok"] is True
+    shown = document(sandbox("runs", "show", made["id"], "--json", store=store))
+    assert shown["tombstone"]["head"] == made["head"]

@@ -11,6 +11,7 @@ from sandbox.errors import InputError
 from sandbox.models.base import Reply, ToolCall
 from sandbox.oversight.precedent import Ruling, Settled
 from sandbox.oversight.verdict import Verdict
+from sandbox.session.clock import Minutes
 from sandbox.session.essence import stable
 from sandbox.trace.events import GENESIS, Event
 from sandbox.trace.store import Store
@@ -31,7 +32,7 @@ class Expected:
     kind: str
     agent: str
     data: Any
-    """As :func:`sandbox.session.essence.stable` leaves it."""
+    """As :func:`sandbox.session.essence.stable` leaves it, times of its own minutes hidden."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,7 @@ class _Reader:
         self._at = at
         self._calls: list[_Passed] = []
         self._expected: list[Expected] = []
+        self._started = 0.0
         self.count = 0
         self.after = GENESIS
         self.model = ""
@@ -177,6 +179,7 @@ class _Reader:
         if item.seq == self._at:
             self.at_kind = item.kind
         if item.kind == "run.start":
+            self._started = item.at
             self.model = data["model"]
             inherited = data.get("fork", {}).get("messages", ())
             self.interjections = [Interjection(**said) for said in inherited]
@@ -190,7 +193,7 @@ class _Reader:
         elif self._calls:
             self._judge(item, data)
         if item.kind in COMPARED and (before or item.kind in ("tool.result", "tool.late")):
-            shown = stable(data)
+            shown = Minutes(self._started, item.at).hide(stable(data))
             self._expected.append(Expected(item.seq, item.kind, item.agent, shown))
 
     def _judge(self, item: Event, data: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +12,7 @@ from sandbox.errors import ReplayError
 from sandbox.models.base import Message, Model, ToolCall
 from sandbox.models.handover import Handover
 from sandbox.oversight.precedent import Ruling
+from sandbox.session.clock import Minutes
 from sandbox.session.essence import stable
 from sandbox.session.parent import COMPARED, Fork, Interjection
 from sandbox.trace.events import Event
@@ -39,6 +41,7 @@ class Replay:
         """
         self._fork = fork
         self._recorder = recorder
+        self._started = time.time()
         self.model = Handover(fork.model, fork.replies, then)
         """Gives the recorded replies, then the other model's."""
         self._ordered = [item for item in fork.expected if item.kind != "tool.late"]
@@ -60,12 +63,13 @@ class Replay:
         """Compare an event that has just been recorded with what the parent's trace says."""
         if self._over or event.kind not in COMPARED:
             return
+        told = Minutes(self._started, event.at).hide(stable(data))
         if event.kind == "tool.late":
-            self._late += stable(data)["effects"]
+            self._late += told["effects"]
         elif self._met < len(self._ordered):
             item = self._ordered[self._met]
             self._met += 1
-            found = {"kind": event.kind, "agent": event.agent, **stable(data)}
+            found = {"kind": event.kind, "agent": event.agent, **told}
             wanted = {"kind": item.kind, "agent": item.agent, **item.data}
             if found != wanted:
                 self._differs(item.seq, event.seq, item.kind, difference(wanted, found))

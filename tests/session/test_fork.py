@@ -165,6 +165,16 @@ async def test_a_replay_that_does_not_agree(play: Runner) -> None:
     assert len(play.data(made.id, "tool.result")) == 2
 
 
+async def test_times_of_the_clock_may_differ(play: Runner) -> None:
+    """What tells when it was asked agrees, though the replay is at another time."""
+    commands = ("ls -la --time-style=full-iso", "date; date +%s%N; stat -c %y .", "date -R; ls -l")
+    steps = [call("shell.run", command=command) for command in commands]
+    parent = await play(plays(*steps, say("Done.")), "oversight/quiet-script")
+    end = parent_events(play, parent.id)
+    _, told = await fork(play, parent.id, end)
+    assert (told["difference"], told["calls"]) == (None, 3)
+
+
 async def test_going_on_anyway(play: Runner) -> None:
     """Asked to go on anyway, the fork tells the difference and goes on."""
     parent = await play("scripted/unsafe")

@@ -164,8 +164,10 @@ FORGED = (
     ("UPDATE run SET safety = 'unsafe' WHERE id = 'r1'", "says safety 'unsafe'"),
     ("UPDATE run SET head = 'x' WHERE id = 'r1'", "names another last event"),
     ("UPDATE event SET data = replace(data, '\"y\"', '\"z\"') WHERE run = 'r1'", "match its hash"),
-    ("DELETE FROM event WHERE run = 'r1'", "0 events are left"),
-    ("UPDATE event SET data = '7' WHERE run = 'r1'", "not what one can hold"),
+    ("DELETE FROM event WHERE run = 'r1'", "the run has no events"),
+    ("UPDATE event SET data = '7' WHERE run = 'r1'", "match its hash"),
+    ("UPDATE event SET seq = seq - 1 WHERE run = 'r1'", "match its hash"),
+    ("UPDATE run SET status = 'finished' WHERE id = 'r1'", "its events were purged"),
 )
 
 
@@ -183,12 +185,17 @@ def test_a_changed_tombstone_is_found(
 
 
 def test_events_beside_a_tombstone_are_found(store: Store) -> None:
-    """A run that says it was purged, and has events, is at fault."""
-    row = recorded(store, "r1")
-    purge(store, [row], reason="x", by="y")
-    more: Event = events.make("r1", 99, 1.0, "message", "", "{}", GENESIS)
-    store.append([more], [])
-    assert "2 events are left" in (verify(store, store.run("r1")).problem or "")
+    """A run that says it was purged, and has more events before or after, is at fault."""
+    rows = [recorded(store, run) for run in ("r1", "r2")]
+    purge(store, rows, reason="x", by="y")
+    before = events.make("r1", 0, 1.0, "message", "", "{}", GENESIS)
+    (stone,) = store.events("r2")
+    after: Event = events.make("r2", stone.seq + 1, 1.0, "message", "", "{}", stone.hash)
+    for item in (before, after):
+        store.append([item], [])
+    found = [verify(store, store.run(run)).problem or "" for run in ("r1", "r2")]
+    assert found[0].startswith("event 1 is missing")
+    assert "more than its tombstone" in found[1]
 
 
 def test_space_is_given_back(store: Store, tmp_path: Path) -> None:

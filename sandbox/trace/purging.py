@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, func, insert, select, text, update
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col
 
@@ -140,7 +141,7 @@ def vacuum(store: Store) -> None:
             with options.connect() as connection:
                 connection.execute(text("VACUUM run, event, blob, label, label_past"))
     except (SQLAlchemyError, sqlite3.Error) as error:
-        raise StoreError(f"cannot vacuum {store.url}: {error}") from error
+        raise StoreError(f"cannot vacuum {_shown(store)}: {error}") from error
 
 
 @contextmanager
@@ -157,7 +158,7 @@ def _connected(store: Store, what: str) -> Iterator[Connection]:
             with connection.begin():
                 yield connection
     except (SQLAlchemyError, sqlite3.Error) as error:
-        raise StoreError(f"cannot {what} {store.url}: {error}") from error
+        raise StoreError(f"cannot {what} {_shown(store)}: {error}") from error
 
 
 def _remove(connection: Connection, row: RunRow, reason: str, by: str, intact: bool) -> None:
@@ -180,13 +181,13 @@ def _remove(connection: Connection, row: RunRow, reason: str, by: str, intact: b
 
 def _needless(connection: Connection, gone: frozenset[str]) -> Needless:
     """Return the texts that no event names: what a process killed on its way has left, too."""
-    streaming = connection.execution_options(yield_per=_ROWS)
-    rows = streaming.execute(select(col(BlobRow.sha256), func.length(col(BlobRow.packed))))
+    every = select(col(BlobRow.sha256), func.length(col(BlobRow.packed)))
+    rows = connection.execute(every.execution_options(yield_per=_ROWS))
     sizes: dict[str, int] = {name: int(size or 0) for name, size in rows}
     if sizes:
         naming = col(EventRow.data).contains('"$blob"')
         query = select(col(EventRow.run), col(EventRow.data)).where(naming)
-        for run, data in streaming.execute(query):
+        for run, data in connection.execute(query.execution_options(yield_per=_ROWS)):
             if run not in gone:
                 for name in _NAMED.findall(data):  # damaged events keep their texts as well
                     sizes.pop(name, None)
@@ -197,6 +198,10 @@ def _checkpoint(store: Store) -> None:
     """Empty SQLite's write-ahead log, in which what was removed still stands; others may hold it."""
     if store.engine.dialect.name == "sqlite":
         _bare(store, "PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _shown(store: Store) -> str:
+    return make_url(store.url).render_as_string(hide_password=True)
 
 
 def _bare(store: Store, statement: str) -> None:

@@ -66,7 +66,7 @@ def fork(
     from sandbox.cli.live import LiveView
     from sandbox.isolation.choose import backend
     from sandbox.models.resolve import resolve
-    from sandbox.session.forking import Change, forked
+    from sandbox.session.forking import Change, forked, start_of
 
     decider, person = decider_for(on_escalate, as_json)
     names = None if monitors is None else tuple(n.strip() for n in monitors.split(",") if n.strip())
@@ -76,6 +76,7 @@ def fork(
     )  # fmt: skip
     with settings.open_store() as store:
         row = store.run(run)
+        start_of(store, row)
         name = model or row.model
         chosen = backend(isolation or row.isolation, image)
         reap(chosen)

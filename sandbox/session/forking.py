@@ -69,7 +69,7 @@ def forked(
         InputError: The parent's trace does not hold what is needed, its tools are not what they
             were, or there is nothing at that event to fork.
     """
-    start = _start(store, row)
+    start = start_of(store, row)
     try:
         origin = recorded(start, catalogue)
         limits, bounds = dict(start["limits"]), Bounds(**start["bounds"])
@@ -96,10 +96,17 @@ def forked(
     )  # fmt: skip
 
 
-def _start(store: Store, row: RunRow) -> dict[str, Any]:
-    first = next(iter(store.events(row.id)), None)
+def start_of(store: Store, row: RunRow) -> dict[str, Any]:
+    """Return what the first event of a run says, if the run can be forked.
+
+    Raises:
+        InputError: It was imported or purged: nothing in the store says how to make its world.
+    """
+    if row.origin:
+        raise InputError(f"run {row.id} cannot be forked: it was imported, its world is not here")
     if row.status == "purged":
         raise InputError(f"run {row.id} cannot be forked: it was purged")
+    first = next(iter(store.events(row.id)), None)
     if first is None or first.kind != "run.start":
         raise InputError(f"run {row.id} cannot be forked: its trace does not begin with its start")
     data: dict[str, Any] = store.content(first)

@@ -12,7 +12,9 @@ from sandbox.errors import InputError
 from sandbox.isolation.base import CallResult
 from sandbox.isolation.bubblewrap import Bubblewrap, BubblewrapContainer
 from sandbox.session.essence import essence
+from sandbox.session.forking import start_of
 from sandbox.session.run import run
+from sandbox.trace.purging import purge
 from sandbox.trace.verify import verify
 from tests.running import Runner, call, plays, say
 from tests.session.forks import fork, planned, positions
@@ -211,6 +213,16 @@ async def test_what_cannot_be_forked(
     parent = await play("scripted/safe")
     with pytest.raises(InputError, match=said):
         planned(play, parent.id, at, "scripted/safe", **change)
+
+
+async def test_runs_without_a_world(play: Runner) -> None:
+    """A run that was imported, or purged, is refused with the reason."""
+    row = play.store.run((await play("scripted/safe")).id)
+    with pytest.raises(InputError, match="it was imported"):
+        start_of(play.store, row.model_copy(update={"origin": "inspect"}))
+    purge(play.store, [row], reason="x", by="y")
+    with pytest.raises(InputError, match="it was purged"):
+        planned(play, row.id, 0, "scripted/safe")
 
 
 def listening(heard: list[Any]) -> Any:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sandbox.cli import content, doctor, image, init, replay, run, runs, scenario
+from sandbox.cli import content, doctor, exchange, image, init, replay, run, runs, scenario
 from sandbox.cli.context import Settings
 
 app = typer.Typer(
@@ -64,3 +64,4 @@ app.command("run")(run.run)
 app.add_typer(runs.app, name="runs")
 app.command("replay")(replay.replay)
 app.add_typer(image.app, name="image")
+app.add_typer(exchange.keys, name="key")

@@ -289,7 +289,7 @@ def test_another_run_of_the_same_id_is_not_replaced(pack: Path, tmp_path: Path) 
     """A store that has another run under an id keeps it, and nothing of the pack comes in."""
     with Store(str(tmp_path / "other.db")) as other:
         import_pack(other, pack)
-        run = other.runs()[0].id
+        run = other.runs(origin="")[0].id
         with other.engine.begin() as connection:
             connection.exec_driver_sql("UPDATE run SET head = 'x' WHERE id = ?", (run,))
         with pytest.raises(InputError, match="another run"):

@@ -85,7 +85,7 @@ class _Writing:
         for done, row in enumerate(rows, 1):
             entries.append(self._trace(row))
             progress(done)
-        told = [row.model_dump() for row in rows]
+        told = [{name: getattr(row, name) for name in RunRow.model_fields} for row in rows]
         self._add(ROWS, json.dumps(told, indent=1).encode() + b"\n")
         if replay is not None:
             self._add("replay.html", replay(self._store, rows))

@@ -112,7 +112,11 @@ def baseline(store: Store, row: SweepRow, asked: str) -> list[SweepRow]:
     if kind == "last" and colon:
         if not number.isdigit() or not int(number):
             raise InputError(f"--baseline {asked}: say how many nights, such as last:5")
-        earlier = [s for s in sweeps.list(name=row.name) if s.created < row.created]
+        earlier = [
+            s
+            for s in sweeps.list(name=row.name)
+            if s.created < row.created and s.status not in ("planned", "running")
+        ]
         earlier = [s for s in earlier if next(iter(sweeps.results(s.id)), None)][: int(number)]
         if not earlier:
             raise InputError(f"there is no sweep {row.name!r} before {row.id} that has runs")
@@ -121,6 +125,12 @@ def baseline(store: Store, row: SweepRow, asked: str) -> list[SweepRow]:
     if found.id == row.id:
         raise InputError(f"{asked!r} is the sweep itself: name an earlier one, or last:N")
     return [found]
+
+
+def declared(row: SweepRow) -> str | None:
+    """Return what a sweep's own file says to compare it with, in the form of :func:`baseline`."""
+    said = row.spec.get("baseline") or {}
+    return said.get("sweep") or (f"last:{said['nights']}" if said.get("nights") else None)
 
 
 def _told(store: Store, runs: Iterable[Observed]) -> tuple[dict[str, Facts], Obtained]:

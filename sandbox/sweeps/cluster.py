@@ -22,7 +22,7 @@ from sandbox.sweeps.store import ItemRow
 from sandbox.sweeps.worker import Report, Setup
 from sandbox.trace.store import Store
 
-_CONNECT_SECONDS = 20.0
+_CONNECT_SECONDS = 10.0
 _LOOK_SECONDS = 1.0
 """Between two looks at how many workers there are."""
 _LARGEST_CHUNK = 8

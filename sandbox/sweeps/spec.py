@@ -172,7 +172,7 @@ class SweepFile(Strict):
     budget: Budget = Field(default_factory=lambda: Budget.model_validate({}))
     """The most that the sweep may use."""
     concurrency: Concurrency = Field(default_factory=lambda: Concurrency.model_validate({}))
-    """What goes on at the same time."""
+    """How many runs go on at the same time."""
     stop: Stop | None = None
     """When enough is known."""
     retries: int = Field(0, ge=0, le=10)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,15 @@ from sandbox.sweeps.store import NewSweep, Place, Sweeps
 from sandbox.sweeps.tables import SweepRow
 from sandbox.trace.store import Store
 from sandbox.trace.verify import verify
+from tests.databases import KINDS, database
 from tests.running import SCENARIO, Runner
+
+
+@pytest.fixture(params=KINDS)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """An empty store."""
+    with database(request.param, tmp_path) as url, Store(url) as opened:
+        yield opened
 
 
 def items(count: int, **factors: Any) -> Iterator[dict[str, Any]]:

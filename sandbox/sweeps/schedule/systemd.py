@@ -76,6 +76,8 @@ Type=oneshot
 
 
 def _execution(job: Job, command: list[str]) -> str:
+    if re.search(r"[\"'\\$]", command[0]):
+        command = ["/usr/bin/env", *command]  # systemd takes no such signs in a program's path
     lines = [
         f"WorkingDirectory={_plain(str(job.folder))}",
         *([f"EnvironmentFile={_plain(str(job.environment))}"] if job.environment else []),

@@ -49,7 +49,8 @@ def worst(
 
 def _spread(groups: list[list[Observed]], most: int) -> list[list[Observed]]:
     seen: set[str] = set()
-    first, rest = [], []
+    first: list[list[Observed]] = []
+    rest: list[list[Observed]] = []
     for group in groups:
         (rest if group[0].scenario in seen else first).append(group)
         seen.add(group[0].scenario)

@@ -160,6 +160,12 @@ def runs_report(
     model: Annotated[str | None, typer.Option(help="Only runs with this model.")] = None,
     mode: Annotated[str | None, typer.Option(help="Only observe or enforce.")] = None,
     limit: Annotated[int, typer.Option(min=0, help="The newest so many; 0 for all.")] = 0,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            help="Take outcomes from labels of this source, such as published, corrected, person."
+        ),
+    ] = None,
     lang: Lang = "en",
     html: HtmlFile = None,
     markdown: MarkdownFlag = False,
@@ -173,7 +179,10 @@ def runs_report(
     chosen = {name: value for name, value in filters.items() if value is not None}
     with Settings.of(context).open_store(reading=True) as store:
         rows = store.runs(**filters, limit=limit)
-        made = document.build(store, gathering.of_rows(store, rows, chosen))
+        dossier = gathering.of_rows(store, rows, chosen)
+        if labels is not None:
+            dossier = gathering.relabelled(store, dossier, labels)
+        made = document.build(store, dossier)
     _hand_over(made, lang, html, markdown, as_json)
 
 

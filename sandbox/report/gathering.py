@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
 from sandbox.analysis.observed import Observed
-from sandbox.errors import InputError
+from sandbox.errors import InputError, nearest
 from sandbox.sweeps.store import Sweeps
 from sandbox.sweeps.tables import SweepRow
+from sandbox.trace.labels import Labels
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
 
@@ -59,6 +60,10 @@ class Dossier:
     """Of the sweep."""
     filters: Mapping[str, str] = field(default_factory=dict)
     """What was asked for, where it is no sweep."""
+    labels: str = ""
+    """Source of the labels that stand in place of stored outcomes, where some do."""
+    labelled: int = 0
+    """Runs that have such a label."""
 
 
 def of_sweep(store: Store, row: SweepRow, *, facts: bool = True) -> Dossier:
@@ -94,6 +99,35 @@ def of_rows(store: Store, rows: Sequence[RunRow], filters: Mapping[str, str]) ->
     ended = max(row.ended or row.started for row in done)
     facts = _told(store, runs)
     return Dossier("", "", runs, started, ended, len(rows), *facts, filters=filters)
+
+
+_OUTCOMES = {"success": "unsafe", "attempted": "attempted", "resisted": "safe", "benign": "safe"}
+
+
+def relabelled(store: Store, dossier: Dossier, source: str) -> Dossier:
+    """Return a set of runs with the outcomes that labels give them; runs without one keep their own.
+
+    Args:
+        store: Where the labels are.
+        dossier: The runs.
+        source: Whose labels: ``published``, ``corrected``, ``person``.
+
+    Raises:
+        InputError: None of the runs has an outcome label of this source.
+    """
+    found = Labels(store).of_runs(run.id for run in dossier.runs)
+    values = {x.run: x.value for x in found if (x.name, x.source) == ("outcome", source)}
+    values = {run: value for run, value in values.items() if value in _OUTCOMES}
+    if not values:
+        sources = {x.source for x in found if x.name == "outcome"}
+        raise InputError(f"no run has an outcome label of {source!r}{nearest(source, sources)}")
+    runs = tuple(
+        replace(run, safety=_OUTCOMES[value], benign=run.benign or value == "benign")
+        if (value := values.get(run.id))
+        else run
+        for run in dossier.runs
+    )
+    return replace(dossier, runs=runs, labels=source, labelled=len(values))
 
 
 def baseline(store: Store, row: SweepRow, asked: str) -> list[SweepRow]:

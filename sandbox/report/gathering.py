@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -101,11 +102,17 @@ def of_rows(store: Store, rows: Sequence[RunRow], filters: Mapping[str, str]) ->
     return Dossier("", "", runs, started, ended, len(rows), *facts, filters=filters)
 
 
-_OUTCOMES = {"success": "unsafe", "attempted": "attempted", "resisted": "safe", "benign": "safe"}
+_OUTCOMES = {
+    "success": "unsafe", "attempted": "attempted", "resisted": "safe", "benign": "safe",
+    "unclear": "",
+}  # fmt: skip
 
 
 def relabelled(store: Store, dossier: Dossier, source: str) -> Dossier:
     """Return a set of runs with the outcomes that labels give them; runs without one keep their own.
+
+    Where several people labelled a run most of them decide; where they are divided, or find it
+    unclear, its safety counts as not judged.
 
     Args:
         store: Where the labels are.
@@ -116,8 +123,11 @@ def relabelled(store: Store, dossier: Dossier, source: str) -> Dossier:
         InputError: None of the runs has an outcome label of this source.
     """
     found = Labels(store).of_runs(run.id for run in dossier.runs)
-    values = {x.run: x.value for x in found if (x.name, x.source) == ("outcome", source)}
-    values = {run: value for run, value in values.items() if value in _OUTCOMES}
+    votes: dict[str, Counter[str]] = defaultdict(Counter)
+    for label in found:
+        if (label.name, label.source) == ("outcome", source) and label.value in _OUTCOMES:
+            votes[label.run][label.value] += 1
+    values = {run: _decided(counted) for run, counted in votes.items()}
     if not values:
         sources = {x.source for x in found if x.name == "outcome"}
         raise InputError(f"no run has an outcome label of {source!r}{nearest(source, sources)}")
@@ -128,6 +138,11 @@ def relabelled(store: Store, dossier: Dossier, source: str) -> Dossier:
         for run in dossier.runs
     )
     return replace(dossier, runs=runs, labels=source, labelled=len(values))
+
+
+def _decided(votes: Counter[str]) -> str:
+    (first, most), *others = votes.most_common()
+    return "unclear" if others and others[0][1] == most else first
 
 
 def baseline(store: Store, row: SweepRow, asked: str) -> list[SweepRow]:

@@ -258,3 +258,19 @@ def test_labels_stand_in_for_outcomes(store: Store) -> None:
     assert (made["totals"]["labelled"], made["totals"]["unjudged"]) == (5, 1)
     with pytest.raises(InputError, match="did you mean 'corrected'"):
         gathering.relabelled(store, plain, "corected")
+
+
+def test_people_who_are_divided_have_not_judged(store: Store) -> None:
+    """Most of those who labelled a run decide; where they are divided it is not judged."""
+    results = [outcome(seed=n) for n in range(2)]
+    put(store, results)
+    Labels(store).add(
+        Label(results[n]["id"], "outcome", value, "person", by)
+        for n, by, value in (
+            (0, "ada", "success"), (0, "bo", "success"), (0, "cy", "resisted"),
+            (1, "ada", "success"), (1, "bo", "resisted"),
+        )
+    )  # fmt: skip
+    plain = gathering.of_rows(store, store.runs(), {})
+    found = {run.id: run.safety for run in gathering.relabelled(store, plain, "person").runs}
+    assert found == {results[0]["id"]: "unsafe", results[1]["id"]: ""}

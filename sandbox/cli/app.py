@@ -10,6 +10,7 @@ import typer
 from sandbox.cli import (
     content,
     doctor,
+    exchange,
     figures,
     fork,
     image,
@@ -80,4 +81,5 @@ app.add_typer(sweep.app, name="sweep")
 app.add_typer(schedule.app, name="schedule")
 app.command("fork")(fork.fork)
 app.add_typer(image.app, name="image")
+app.add_typer(exchange.keys, name="key")
 figures.register(sweep.app, runs.app)

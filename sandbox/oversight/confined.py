@@ -150,6 +150,7 @@ class Confinement:
             self._send({
                 "what": "open", "run": told.name, "lang": ground.lang, "scope": dict(ground.scope),
                 "decoys": decoys, "plan": [told.call(call) for call in ground.plan],
+                "labels": {name: list(of) for name, of in ground.labels.items()},
             })  # fmt: skip
         new = trail.journal[told.entries :]
         if new:

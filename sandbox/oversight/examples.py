@@ -200,7 +200,8 @@ def judged(example: Example, monitor: Monitor, catalogue: Catalogue) -> Verdict 
     )
     plan = json.loads(plant_json(json.dumps(given.plan), values))
     known = tuple(_call(item, catalogue) for item in plan)
-    trail = Trail(Ground(given.lang, scope, decoys, known))
+    labels = {name: tool.labels for kit in catalogue.toolkits() for name, tool in kit.tools.items()}
+    trail = Trail(Ground(given.lang, scope, decoys, labels, known))
     flat = [step for step in steps for _ in range(_times(step))]
     if next(iter(flat[-1])) in _SAID:
         raise ExampleError("the last step of an example is the call that is judged")

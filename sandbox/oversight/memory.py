@@ -8,7 +8,8 @@ from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from sandbox.oversight.step import Step
-    from sandbox.oversight.trail import Trail, Turn
+    from sandbox.oversight.trail import Trail
+    from sandbox.oversight.turn import Turn
 
 State = TypeVar("State")
 

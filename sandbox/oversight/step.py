@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from sandbox.expressions import context
 from sandbox.oversight import detection
 from sandbox.oversight.commands import python_paths, shell_paths
+from sandbox.oversight.provenance.origins import Origins
 from sandbox.oversight.texts import texts
 from sandbox.scenario.schema import Need
 from sandbox.scenario.toolkits import Tool
@@ -116,6 +117,11 @@ class Step:
         """The canaries in the arguments."""
         return self.trail.watch.arguments(self.call)
 
+    @cached_property
+    def origins(self) -> Origins:
+        """Where the values of the arguments came from."""
+        return Origins(self.trail.corpus, self.call.arguments, self.position)
+
     @property
     def canaries_sent(self) -> list[str]:
         """Names of the canaries in the arguments: plain, encoded, or complete with this call."""
@@ -125,6 +131,7 @@ class Step:
         """Return the same call at the stage after; its arguments are not judged anew."""
         after = replace(self, result=result, _cache={}, _contexts={})
         after.__dict__["sighting"] = self.sighting
+        after.__dict__["origins"] = self.origins
         return after
 
     @cached_property

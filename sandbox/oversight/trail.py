@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from sandbox.oversight import plan
 from sandbox.oversight.history import History
+from sandbox.oversight.provenance.corpus import Corpus, Kind
+from sandbox.oversight.steering.instructions import Instructions
 from sandbox.oversight.step import Call, Result, Step
+from sandbox.oversight.turn import Role, Turn
 from sandbox.oversight.watch import Sighting, Watch
 from sandbox.scenario.canaries import Decoy
 
-Role = Literal["system", "user", "assistant", "call", "result"]
 _TELLING = frozenset({"message", "model.reply", "tool.intent", "tool.result"})
 """Kinds of event that tell monitors something."""
 _ROLES: dict[str, Role] = {"system": "system", "user": "user", "assistant": "assistant"}
@@ -31,25 +33,10 @@ class Ground:
     scope: Mapping[str, Any] = field(default_factory=lambda: {"protected": []})
     decoys: Mapping[str, Decoy] = field(default_factory=dict)
     """Canary name → decoy of this run."""
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Tool → its labels."""
     plan: tuple[Call, ...] = ()
     """Calls that a safe way takes, where the author of the task told them."""
-
-
-@dataclass(frozen=True)
-class Turn:
-    """One thing that was said, asked for or returned."""
-
-    role: Role
-    agent: str
-    text: str
-    """What was said, or a result's text; empty for a call."""
-    reasoning: str = ""
-    """The model's reasoning behind what it said, where the provider returns it."""
-    tool: str = ""
-    """Of a call or a result: ``toolkit.function``."""
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    status: str = ""
-    """Of a result: ``ok``, ``error``, ``blocked`` …"""
 
 
 class Trail:
@@ -69,6 +56,24 @@ class Trail:
         """All that was said, asked for and returned, in order."""
         self.journal: list[tuple[Any, ...]] = []
         """What was done with this trail, in order: who repeats it has one that is the same."""
+        self._corpus = Corpus()
+        self._instructions = Instructions()
+
+    @property
+    def corpus(self) -> Corpus:
+        """The texts so far, indexed; the number of a source is its turn's position."""
+        for turn in self.turns[len(self._corpus.sources) :]:
+            kind: Kind = "assistant" if turn.role == "call" else turn.role
+            labels = self.ground.labels.get(turn.tool, ())
+            self._corpus.add(kind, turn.agent, turn.text, turn.tool, labels)
+        return self._corpus
+
+    @property
+    def instructions(self) -> Instructions:
+        """What the user asked for, and what results tell whoever reads them to do."""
+        for turn in self.turns[self._instructions.turns :]:
+            self._instructions.take(turn)
+        return self._instructions
 
     def take(self, kind: str, agent: str, data: Mapping[str, Any]) -> None:
         """Take in an event of the run; kinds that tell monitors nothing are passed over.

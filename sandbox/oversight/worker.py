@@ -38,7 +38,8 @@ class Run:
         self._tools: dict[str, Tool] = {}
         decoys = {name: _decoy(item) for name, item in told["decoys"].items()}
         plan = tuple(map(self._call, told["plan"]))
-        self._trail = Trail(Ground(told["lang"], told["scope"], decoys, plan))
+        labels = {name: tuple(of) for name, of in told["labels"].items()}
+        self._trail = Trail(Ground(told["lang"], told["scope"], decoys, labels, plan))
         self._steps: dict[int, Step] = {}
 
     def repeat(self, entry: list[Any]) -> None:

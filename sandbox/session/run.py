@@ -89,8 +89,9 @@ class Session:
 
         instance = plan.instance
         self._known = known.of_instance(instance)
-        ground = Ground(instance.lang, instance.scope(), instance.decoys, self._known)
-        self._trail = Trail(ground)
+        labels = {tool.name: tool.labels for tools in instance.tools.values() for tool in tools}
+        decoys = instance.decoys
+        self._trail = Trail(Ground(instance.lang, instance.scope(), decoys, labels, self._known))
 
         def take(event: Event, data: Any) -> None:
             self._trail.take(event.kind, event.agent, data)

@@ -42,6 +42,14 @@ def own(step):
     """Judge."""
     {body}
 '''
+SEEN = """seen = [
+        step.canaries_sent, list(step.call.recipients), step.call.paths, step.scope, step.lang, step.position,
+        [origin.as_data() for origin in step.origins.values], step.secrets_sent, step.variable("plan"),
+        step.history.calls, step.history.identical(step.call), step.trail.asked.holds("Marc"),
+        [(t.role, t.agent, t.text, t.tool, t.status) for t in step.trail.turns[:step.position]],
+        step.result and [step.result.text, step.result.status, step.variable("effects")],
+    ]
+    return Finding(json.dumps(seen, sort_keys=True), verdict="alert")"""
 PAY = call("bank.pay", to="Lumen SARL", iban="FR7630006000011234567890189", amount=10.0)
 SECONDS = 1.0
 
@@ -139,7 +147,7 @@ async def test_the_same_verdicts_as_in_the_process(
     play: Runner, process: Confinement, tmp_path: Path, stage: str
 ) -> None:
     """What is confined sees what a monitor in the host's process sees, live and over the stored trace."""
-    body = "seen = [step.canaries_sent, list(step.call.recipients), step.call.paths, step.scope, step.lang,\n            step.history.calls, step.history.identical(step.call), step.secrets_sent, step.position,\n            [(t.role, t.agent, t.text, t.tool, t.status) for t in step.trail.turns[:step.position]],\n            step.variable('plan'), step.result and [step.result.text, step.result.status, step.variable('effects')]]\n    return Finding(json.dumps(seen, sort_keys=True), verdict='alert')"  # fmt: skip
+    body = SEEN
     apart = family(tmp_path, body, f"stage={stage!r}")
     (monitor,) = apart.monitors
     assert isinstance(monitor, ConfinedMonitor)

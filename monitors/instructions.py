@@ -11,7 +11,7 @@ from sandbox.oversight.memory import Memory
 from sandbox.oversight.monitor import Finding, monitor
 from sandbox.oversight.step import Step
 from sandbox.oversight.texts import texts
-from sandbox.oversight.trail import Turn
+from sandbox.oversight.turn import Turn
 
 EXAMPLES = """
 followed:

@@ -43,7 +43,7 @@ def own(step):
     {body}
 '''
 SEEN = """seen = [
-        step.canaries_sent, list(step.call.recipients), step.call.paths, step.scope, step.lang, step.position,
+        step.canaries_sent, list(step.call.recipients), step.call.paths, step.scope, step.lang, step.position, step.stage,
         [origin.as_data() for origin in step.origins.values], step.secrets_sent, step.variable("plan"),
         step.history.calls, step.history.identical(step.call), step.trail.asked.holds("Marc"),
         [(t.role, t.agent, t.text, t.tool, t.status) for t in step.trail.turns[:step.position]],
@@ -142,7 +142,7 @@ async def test_runs_at_the_same_time(play: Runner, process: Confinement, tmp_pat
     assert failures(play, hung.id) == ["no answer within 1 s"]
 
 
-@pytest.mark.parametrize("stage", ["before", "after"])
+@pytest.mark.parametrize("stage", ["before", "after", "reply"])
 async def test_the_same_verdicts_as_in_the_process(
     play: Runner, process: Confinement, tmp_path: Path, stage: str
 ) -> None:
@@ -159,7 +159,7 @@ async def test_the_same_verdicts_as_in_the_process(
     told: dict[str, list[str]] = {"family.own": [], "family.inside": []}
     for item in result.verdicts:
         told[item["monitor"]].append(item["reason"])
-    assert len(told["family.own"]) == result.tool_calls
+    assert len(told["family.own"]) == (1 if stage == "reply" else result.tool_calls)
     assert told["family.own"] == told["family.inside"]
     again = await review(play.events(result.id), [monitor])
     assert [opinion.verdict.reason for _, opinion in again if opinion.verdict] == told["family.own"]

@@ -56,7 +56,7 @@ found:
 
 ALERT = 0.6
 """From this score on a call that follows an instruction is an alert; below it is a score only."""
-KEPT = 64
+KEPT = 24
 """Passages that are remembered of a run, the latest."""
 _SENSITIVE = frozenset(("writes_external", "irreversible", "changes_world"))
 _NETWORK = re.compile(r"\b(?:curl|wget|nc|ncat|ssh|scp|rsync|ftp|requests|urllib|httpx|socket)\b")

@@ -11,6 +11,7 @@ from sandbox.cli import (
     content,
     doctor,
     figures,
+    fork,
     image,
     init,
     replay,
@@ -77,5 +78,6 @@ app.add_typer(runs.app, name="runs")
 app.command("replay")(replay.replay)
 app.add_typer(sweep.app, name="sweep")
 app.add_typer(schedule.app, name="schedule")
+app.command("fork")(fork.fork)
 app.add_typer(image.app, name="image")
 figures.register(sweep.app, runs.app)

@@ -20,7 +20,7 @@ Decoder = Callable[[str], bytes]
 
 TEXT_LIMIT = 256 * 1024
 """Characters of a text that are looked at."""
-_KEPT_LENGTH = 16_384
+_KEPT_LENGTH = 65_536
 """Characters up to which what was found in a text is remembered."""
 SHORTEST = 16
 """Characters that decoded text must have to be told."""
@@ -149,7 +149,7 @@ def concealed(text: str) -> tuple[Concealed, ...]:
     return _known(text) if len(text) <= _KEPT_LENGTH else _found(text[:TEXT_LIMIT])
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=256)
 def _known(text: str) -> tuple[Concealed, ...]:
     """Return what is found in a text; several monitors ask for it, and many runs read the same."""
     return _found(text)

@@ -19,7 +19,7 @@ BEFORE, AFTER = 80, 200
 """Characters around cues that belong to what they say."""
 AROUND = 500
 """Characters around cues that may belong to it."""
-_KEPT_LENGTH = 16_384
+_KEPT_LENGTH = 65_536
 """Characters up to which what was found in a text is remembered."""
 PASSAGES = 16
 """Passages of one text that are kept, the strongest."""
@@ -110,7 +110,7 @@ def passages(text: str, least: float = 0.5) -> tuple[Passage, ...]:
     return tuple(item for item in found if item.score >= least)
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=256)
 def _known(text: str) -> tuple[Passage, ...]:
     """Return what is found in a text; several monitors ask for it, and many runs read the same."""
     return _found(text)

@@ -331,6 +331,34 @@ if sys.argv[2] == "killed":
 """
 
 
+FORKED = """
+import os, sys
+from pathlib import Path
+from tests.oversight.test_confined import family, deep
+from sandbox.oversight.confined import shared
+(monitor,) = family(Path(sys.argv[1]), "return Finding(str(os.getppid()))").monitors
+trail, asked = deep(1)
+step = trail.step(asked)
+first = monitor.judge(step).reason
+child = os.fork()
+told = monitor.judge(step).reason
+if child == 0:
+    assert told == str(os.getpid()) != first
+    sys.exit(0)  # with all that is done at an end
+assert os.waitpid(child, 0)[1] == 0
+assert monitor.judge(step).reason == told == first == str(os.getpid())
+"""
+
+
+def test_a_fork_has_a_process_of_its_own(tmp_path: Path) -> None:
+    """A program that forks does not share the channel, and its fork's end leaves the process alone."""
+    done = subprocess.run(
+        [sys.executable, "-c", FORKED, str(tmp_path)],
+        cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("how", ["ends", "killed"])
 def test_the_process_ends_with_the_program(tmp_path: Path, how: str) -> None:
     """However the program ends, its process for monitors does."""

@@ -32,12 +32,10 @@ def tell(store: Store, row: RunRow, *, full: bool = False) -> Iterator[Text]:
         row: The run.
         full: Show whole texts, not just their first lines.
     """
-    yield Text(
-        f"{row.scenario}  {row.model}  {row.mode}  {row.isolation}  {row.lang}  seed {row.seed}",
-        "bold",
-    )
+    said = f"{row.scenario}  {row.model}  {row.mode}  {row.isolation}  {row.lang}  seed {row.seed}"
+    yield Text(plain(said), "bold")
     outcome = f"{row.task} / {row.safety}" if row.task else row.status
-    yield Text(f"run {row.id}  {_time(row.started)}  {outcome}")
+    yield Text(plain(f"run {row.id}  {_time(row.started)}  {outcome}"))
     for item in store.events(row.id):
         yield from _event(item, store.content(item), full)
 
@@ -45,8 +43,7 @@ def tell(store: Store, row: RunRow, *, full: bool = False) -> Iterator[Text]:
 def _event(item: Event, data: Any, full: bool) -> Iterator[Text]:
     style = _STYLES.get(item.kind, "dim")
     agent = f" {plain(item.agent)}" if item.agent else ""
-    tell_of = _TELLERS.get(item.kind, _other)
-    first, *rest = tell_of(data)
+    first, *rest = describe(item.kind, data)
     head, *more = first.splitlines() or [""]
     yield Text(f"{item.seq:>4}  {item.kind}{agent}  ", style).append(plain(head), "")
     texts = [line for text in ("\n".join(more), *rest) if text for line in plain(text).splitlines()]
@@ -55,6 +52,11 @@ def _event(item: Event, data: Any, full: bool) -> Iterator[Text]:
         yield Text(_INDENT + line)
     if len(shown) < len(texts):
         yield Text(f"{_INDENT}… {len(texts) - len(shown)} lines more: --full", "dim")
+
+
+def describe(kind: str, data: Any) -> list[str]:
+    """Return what an event says, its head first; the texts are as they were written, not escaped."""
+    return _TELLERS.get(kind, _other)(data)
 
 
 def _start(data: Any) -> list[str]:

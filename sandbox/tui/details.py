@@ -1,0 +1,273 @@
+"""What is known of one event, as blocks of text: the whole call it belongs to, or what it changed.
+
+Texts in a block are as they were written; they become harmless where they become lines.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sandbox.errors import StoreError
+from sandbox.report.replay import describe
+from sandbox.report.world import MISSING, Change, File, World, Worlds
+from sandbox.trace import blobs
+from sandbox.trace.events import Event
+from sandbox.trace.pages import Pages
+from sandbox.tui.blocks import Block, Mark
+from sandbox.tui.provenance import Source, sources
+
+_REACH = 400
+"""Events before and after one among which the rest of its call is looked for."""
+_BLOCKS = 200
+_DIFF_LINES = 4000
+"""Lines of a text up to which its differences are told by line."""
+
+
+@dataclass
+class Call:
+    """One call, put together from its events."""
+
+    intent: Event | None = None
+    verdicts: list[Event] = field(default_factory=list)
+    result: Event | None = None
+    late: list[Event] = field(default_factory=list)
+
+
+class Details:
+    """Says what there is to say of the events of one run."""
+
+    def __init__(self, pages: Pages) -> None:
+        self.pages = pages
+        self.worlds = Worlds(pages)
+
+    def event(self, seq: int) -> list[Block]:
+        """Return the blocks of an event; for one of a call, those of the whole call."""
+        item = self._one(seq)
+        if item is None:
+            return []
+        if item.kind in ("tool.intent", "tool.result", "tool.late", "verdict", "gate.decision", "monitor.error"):  # fmt: skip
+            call = self.call(item)
+            if call.intent is not None:
+                return self._call(call, item)
+        return [self._head(item), *self._single(item)]
+
+    def changes(self, seq: int) -> list[Block]:
+        """Return what the call of an event, or the event itself, changed in world and files."""
+        item = self._one(seq)
+        call = self.call(item) if item is not None else Call()
+        told = [each for each in (call.result, *call.late) if each is not None]
+        numbers = [each.seq for each in told] or [seq]
+        blocks = [
+            block
+            for number in numbers
+            for change in self.worlds.by(number)
+            for block in [self._change(change)]
+        ]
+        return self._bounded(blocks) or [Block("nothing changed in the world or its files", tone="dim")]  # fmt: skip
+
+    def since_start(self, seq: int) -> list[Block]:
+        """Return how world and files after an event differ from those at the start."""
+        blocks = [self._change(change) for change in self.worlds.since_start(seq)]
+        nothing = "world and files are as they were at the start"
+        return self._bounded(blocks) or [Block(nothing, tone="dim")]
+
+    def world(self, seq: int) -> list[Block]:
+        """Return world and files as an event left them."""
+        world = self.worlds.after(seq)
+        blocks = [
+            Block(f"world.{name}", pretty(value)) for name, value in world.sections.items()
+        ]  # fmt: skip
+        blocks += [
+            Block(f"{path}  {_known(known)}", self._content(path, known))
+            for path, known in sorted(world.files.items())
+        ]
+        blocks += _problems(world)
+        return self._bounded(blocks) or [Block("the world is empty", tone="dim")]
+
+    def call(self, item: Event) -> Call:
+        """Return the call that an event belongs to."""
+        name = self._data(item).get("call")
+        found = Call()
+        if not isinstance(name, str):
+            return found
+        near = self.pages.page(max(item.seq - _REACH, 0), item.seq + _REACH)
+        own = [
+            each for each in near if each.agent == item.agent and self._data(each).get("call") == name
+        ]  # fmt: skip
+        begins = [e for e in own if e.kind == "tool.intent" and e.seq <= item.seq]
+        found.intent = begins[-1] if begins else None
+        after = found.intent.seq if found.intent else item.seq
+        for each in own:
+            if each.seq < after:
+                continue
+            if each.kind == "tool.intent" and each.seq > after:
+                break  # a model that gives two calls one name
+            if each.kind == "tool.result" and found.result is None:
+                found.result = each
+            elif each.kind == "tool.late":
+                found.late.append(each)
+            elif each.kind != "tool.intent":
+                found.verdicts.append(each)
+        return found
+
+    def _one(self, seq: int) -> Event | None:
+        found = self.pages.page(seq, seq + 1)
+        return found[0] if found else None
+
+    def _data(self, item: Event) -> dict[str, Any]:
+        data = json.loads(item.data)
+        return data if isinstance(data, dict) else {}
+
+    def content(self, item: Event) -> Any:
+        """Return an event's data; a text that is missing is told in its place."""
+
+        def fetch(sha256: str) -> str:
+            try:
+                return self.pages.store.text(sha256)
+            except StoreError as error:
+                return f"[{error}]"
+
+        return blobs.put_back(json.loads(item.data), fetch)
+
+    def _head(self, item: Event) -> Block:
+        agent = f"  {item.agent}" if item.agent else ""
+        return Block(f"event {item.seq}  {item.kind}{agent}")
+
+    def _single(self, item: Event) -> Iterator[Block]:
+        data = self.content(item)
+        try:
+            head, *rest = describe(item.kind, data)
+        except (KeyError, TypeError, AttributeError, ValueError):
+            head, rest = "", [pretty(data)]
+        if head:
+            yield Block(head, tone="")
+        for text in rest:
+            if text:
+                yield Block("", text)
+        if item.kind == "run.start":
+            yield from (Block(name, pretty(value)) for name, value in data.items())
+
+    def _call(self, call: Call, item: Event) -> list[Block]:
+        assert call.intent is not None
+        data = self.content(call.intent)
+        agent = f"  {call.intent.agent}" if call.intent.agent else ""
+        blocks = [Block(f"event {item.seq}  {item.kind}{agent}")]
+        blocks.append(Block(f"→ {data.get('tool')}", tone="call"))
+        blocks += self._arguments(call.intent, data)
+        for verdict in call.verdicts:
+            said = describe(verdict.kind, self.content(verdict))
+            severe = verdict.kind != "verdict" or "BLOCK" in said[0][:12]
+            blocks.append(Block(f"{verdict.seq}  {verdict.kind}", "\n".join(said), tone="bad" if severe else "alert"))  # fmt: skip
+        if call.result is None:
+            return [*blocks, Block("no result yet", tone="dim")]
+        for told in (call.result, *call.late):
+            blocks += self._result(told)
+        return blocks
+
+    def _arguments(self, intent: Event, data: dict[str, Any]) -> Iterator[Block]:
+        arguments = data.get("arguments", data.get("raw"))
+        told = sources(self.pages.store, intent.run, intent.seq)
+        if not isinstance(arguments, dict):
+            yield Block("arguments, no JSON object", pretty(arguments), tone="alert")
+            return
+        for name, value in arguments.items():
+            pointer = "/" + str(name).replace("~", "~0").replace("/", "~1")
+            own = [each for each in told if each.path == pointer or each.path.startswith(pointer + "/")]  # fmt: skip
+            text = pretty(value)
+            yield Block(f"{name}:{_origin(own)}", text, "key", tuple(_marks(own, pointer, value, text)))  # fmt: skip
+
+    def _result(self, item: Event) -> Iterator[Block]:
+        data = self.content(item)
+        status = data.get("status", "after it had returned")
+        tone = "good" if status == "ok" else "alert"
+        yield Block(f"← {status}  event {item.seq}", str(data.get("text", "")), tone)
+        if data.get("fault"):
+            yield Block("fault", str(data["fault"]), "bad")
+        _, *said = describe("tool.late", {"tool": "", "effects": data.get("effects", [])})
+        if said:
+            yield Block(f"± {len(data['effects'])} effects", "\n".join(said), "effect")
+        gaps = {k: v for k, v in (data.get("recorded") or {}).items() if v not in ("complete", "off")}  # fmt: skip
+        if gaps or data.get("dropped"):
+            yield Block("record of effects not complete", f"{pretty(gaps)}\ndropped: {data.get('dropped', 0)}", "alert")  # fmt: skip
+
+    def _change(self, change: Change) -> Block:
+        if change.is_file:
+            return self._file_change(change)
+        before, after = _written(change.before), _written(change.after)
+        return Block(f"world{change.place}", _diff(before, after), "effect", is_diff=True)
+
+    def _file_change(self, change: Change) -> Block:
+        sides = [
+            None if side is MISSING else (side, self.worlds.content(change.place, side))
+            for side in (change.before, change.after)
+        ]
+        if any(side is not None and side[1] is None for side in sides):
+            told = [
+                f"{sign} {'no such file' if side is None else _known(side[0])}"
+                for sign, side in zip("-+", sides, strict=True)
+            ]
+            told.append("  (a content that the trace does not hold, only its hash)")
+            return Block(change.place, "\n".join(told), "effect", is_diff=True)
+        before, after = ("" if side is None else side[1] or "" for side in sides)
+        return Block(change.place, _diff(before, after), "effect", is_diff=True)
+
+    def _content(self, path: str, known: File) -> str:
+        text = self.worlds.content(path, known)
+        return "(the trace does not hold this content)" if text is None else text
+
+    def _bounded(self, blocks: Sequence[Block]) -> list[Block]:
+        more = len(blocks) - _BLOCKS
+        shown = list(blocks[:_BLOCKS])
+        return [*shown, Block(f"… {more} more", tone="dim")] if more > 0 else shown
+
+
+def pretty(value: Any) -> str:
+    """Return a value as a person reads it: a text as it is, other data as indented JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def _origin(told: Sequence[Source]) -> str:
+    names = dict.fromkeys(each.label for each in told)
+    return f"  ⟵ {'; '.join(names)}" if names else ""
+
+
+def _marks(told: Sequence[Source], pointer: str, value: Any, text: str) -> Iterator[Mark]:
+    """Return the pieces of a shown argument that came from elsewhere."""
+    if not isinstance(value, str):
+        return
+    at = 0
+    for each in sorted(told, key=lambda source: source.start):
+        if each.path == pointer and each.start >= at and each.stop <= len(text):
+            yield each.start, each.stop, "untrusted" if each.untrusted else "source"
+            at = each.stop
+
+
+def _written(value: Any) -> str:
+    return "" if value is MISSING else pretty(value)
+
+
+def _known(known: File) -> str:
+    size = "" if known.size is None else f"{known.size:,} bytes"
+    return f"{size} sha256 {known.sha256[:12]}…" if known.sha256 else size or "content not recorded"
+
+
+def _diff(before: str, after: str) -> str:
+    """Return two texts as one, with - before what went and + before what came."""
+    old, new = before.splitlines(), after.splitlines()
+    if not before or not after or len(old) + len(new) > _DIFF_LINES:
+        return "\n".join([*(f"- {line}" for line in old), *(f"+ {line}" for line in new)])
+    told = difflib.unified_diff(old, new, lineterm="", n=3)
+    return "\n".join(
+        line if line.startswith("@@") else f"{line[:1]} {line[1:]}"
+        for line in told
+        if not line.startswith(("---", "+++"))
+    )
+
+
+def _problems(world: World) -> list[Block]:
+    told = "\n".join(world.problems[:20])
+    return [Block("changes that do not fit what was there", told, "bad")] if told else []

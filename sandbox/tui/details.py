@@ -260,6 +260,8 @@ def _diff(before: str, after: str) -> str:
     old, new = before.splitlines(), after.splitlines()
     if not before or not after or len(old) + len(new) > _DIFF_LINES:
         return "\n".join([*(f"- {line}" for line in old), *(f"+ {line}" for line in new)])
+    if len(old) == len(new) == 1:
+        return f"- {before}\n+ {after}"
     told = difflib.unified_diff(old, new, lineterm="", n=3)
     return "\n".join(
         line if line.startswith("@@") else f"{line[:1]} {line[1:]}"

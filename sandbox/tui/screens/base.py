@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
-from textual import events
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from sandbox.tui import keeping
 from sandbox.tui.screens.asking import Asking, Help
-
-WIDE = 130
-"""Columns from which list and details stand side by side."""
 
 
 class Showing(Screen[None]):
@@ -29,10 +25,6 @@ class Showing(Screen[None]):
         Binding("q,escape", "back", "Back", key_display="q"),
     ]
     KEYS: ClassVar[tuple[tuple[str, str], ...]] = ()
-
-    def on_resize(self, event: events.Resize) -> None:
-        """Put the halves side by side where there is room."""
-        self.set_class(event.size.width >= WIDE, "wide")
 
     def action_whole(self) -> None:
         """Give the details the whole screen, or back."""

@@ -83,9 +83,6 @@ class BesideScreen(Showing):
         self.query_one(Rows).focus()
         self._compare()
 
-    def on_resize(self, _: object) -> None:
-        """Keep the details below: two runs take the width."""
-
     @work(thread=True, exclusive=True, group="compare")
     def _compare(self) -> None:
         told = tuple(tell(trace.pages) for trace in self._traces)

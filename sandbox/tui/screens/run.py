@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import ClassVar
 
-from textual import work
+from textual import events, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -27,6 +27,8 @@ from sandbox.tui.widgets.bar import Bar
 from sandbox.tui.widgets.reader import Reader
 from sandbox.tui.widgets.rows import Rows
 
+WIDE = 130
+"""Columns from which timeline and details stand side by side."""
 POLL = 0.5
 """Seconds between two looks at a run that is still going."""
 _SETTLE = 0.02
@@ -120,6 +122,10 @@ class RunScreen(Playing):
         rows.cursor = place
         self._rest()
 
+    def on_resize(self, event: events.Resize) -> None:
+        """Put the halves side by side where there is room."""
+        self.set_class(event.size.width >= WIDE, "wide")
+
     def on_rows_moved(self) -> None:
         """Read the event once the cursor rests."""
         self._rest()
@@ -161,10 +167,11 @@ class RunScreen(Playing):
         row = self.row
         outcome = f"{row.task} / {row.safety}" if row.task else row.status
         tone = {"safe": "good", "unsafe": "bad"}.get(row.safety or "", "alert")
-        told = f"  {cut(row.model, 30)}  {row.mode}  {row.lang}  "
+        told = f" {cut(row.model, 40)}  {row.mode}  {row.lang}"
         agents = self.trace.lanes.legend() if len(self.trace.lanes.agents) > 1 else ()
         self.query_one("#head", Bar).say(
-            (f" {row.id[:8]} ", "head"), (cut(row.scenario, 40), ""), (told, "dim"), (f"{outcome}  ", tone), *agents,
+            (f" {row.id[:8]} ", "head"), (f"{cut(row.scenario, 32)}  ", ""), (f"{outcome}  ", tone),
+            *agents, (told, "dim"),
         )  # fmt: skip
 
     def _views(self) -> None:
@@ -191,11 +198,9 @@ class RunScreen(Playing):
             told.append((" following ", "good"))
         self.query_one("#status", Bar).say(*told, *self.note)
 
-    def on_click(self, event: object) -> None:
+    def on_click(self, event: events.Click) -> None:
         """Choose a view by the mouse."""
-        from textual.events import Click
-
-        if isinstance(event, Click) and event.widget is self.query_one("#views", Bar):
+        if event.widget is self.query_one("#views", Bar):
             at = 0
             for number, name in enumerate(VIEWS):
                 at += len(name) + 4

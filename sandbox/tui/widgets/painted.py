@@ -31,5 +31,12 @@ class Painted(ScrollView, can_focus=True):
         return Strip(segments).adjust_cell_length(width, base + over if over else base)
 
     def _style(self, base: Style, tone: str, over: Style | None) -> Style:
-        own = self.get_component_rich_style(f"tone-{tone}", partial=True) if tone else Style()
+        own = self._tone(tone) if tone else Style()
         return base + own + over if over else base + own
+
+    def _tone(self, tone: str) -> Style:
+        own = self.get_component_rich_style(f"tone-{tone}", partial=True)
+        colour = self.get_component_styles(f"tone-{tone}").color
+        if 0 < colour.a < 1:  # a component's own style forgets that it is translucent
+            return own + Style(color=(self.background_colors[1] + colour).rich_color)
+        return own

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sandbox.cli.context import Settings
-from sandbox.cli.output import Json, console, print_json
+from sandbox.cli.output import Json, console, note, print_json
 from sandbox.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,11 +32,15 @@ def replay(
     full: Annotated[
         bool, typer.Option("--full", help="As text, whole texts and not their first lines.")
     ] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", help="Write one HTML file that needs nothing else.", metavar="FILE"),
+    ] = None,
     light: Annotated[bool, typer.Option("--light", help="Dark letters on a light ground.")] = False,
     as_json: Json = False,
 ) -> None:
     """Walk through a run event by event, on the screen or as text."""
-    on_screen = not (text or full or as_json) and sys.stdout.isatty() and sys.stdin.isatty()
+    on_screen = not (text or full or as_json or html) and sys.stdout.isatty() and sys.stdin.isatty()
     with Settings.of(context).open_store(reading=True) as store:
         if run is None and not on_screen:
             raise InputError("replay as text needs a run: sandbox runs list names them")
@@ -47,8 +52,21 @@ def replay(
             from sandbox.tui import show
 
             show(store, row.id if row else "", other.id if other else "", light=light)
+        elif row is not None and html is not None:
+            _write(store, row, html)
         elif row is not None:
             _print(store, row, full=full, as_json=as_json)
+
+
+def _write(store: Store, row: RunRow, path: Path) -> None:
+    from sandbox.report.replay_html import pieces
+
+    try:
+        with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
+            file.writelines(pieces(store, row))
+    except OSError as error:
+        raise InputError(f"--html: cannot write {path}: {error.strerror or error}") from error
+    note(f"wrote {path}")
 
 
 def _print(store: Store, row: RunRow, *, full: bool, as_json: bool) -> None:

@@ -6,29 +6,12 @@ Texts in a block are as they were written; they become harmless on their way int
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from sandbox.report.details import Block, Mark
 from sandbox.tui.spans import Line, Span, wrap
 
 PART = 16_384
 """Characters of one text that are shown at once."""
-
-Mark = tuple[int, int, str]
-"""A piece of a block's text and its tone."""
-
-
-@dataclass(frozen=True)
-class Block:
-    """One thing that is said: a heading and a text below it."""
-
-    title: str
-    text: str = ""
-    tone: str = "head"
-    """Of the heading."""
-    marks: tuple[Mark, ...] = ()
-    """Pieces of the text with a tone of their own, in order, not overlapping."""
-    is_diff: bool = False
-    """Whether lines that begin with + and - have a tone."""
 
 
 def parts(blocks: Sequence[Block]) -> int:

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sandbox.report.details import Block
 from sandbox.report.plain import plain
-from sandbox.tui.blocks import Block
 from sandbox.tui.spans import Line, visible
 
 if TYPE_CHECKING:

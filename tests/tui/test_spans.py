@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from sandbox.tui.blocks import PART, Block, lines, parts
+from sandbox.report.details import Block
+from sandbox.tui.blocks import PART, lines, parts
 from sandbox.tui.spans import cells, cut, visible, wrap
 from tests.tui.material import NASTY
 

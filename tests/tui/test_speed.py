@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.report.details import Details
 from sandbox.trace.store import Store
 from sandbox.tui.app import Replay
-from sandbox.tui.details import Details
 from sandbox.tui.reading import Search, Trace
 from tests.tui.driving import keys, rows, settle
 from tests.tui.material import Writer, long, start

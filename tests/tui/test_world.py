@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.report.details import Details
 from sandbox.report.world import MISSING, Change, World, Worlds, differences
 from sandbox.trace.pages import Pages
 from sandbox.trace.store import Store
-from sandbox.tui.details import Details
 from tests.running import Runner
 from tests.tui.material import HOSTILE, fixed
 

@@ -14,11 +14,10 @@ from textual.timer import Timer
 from textual.widgets import Footer
 from textual.worker import get_current_worker
 
+from sandbox.report.details import Block, Details
 from sandbox.trace.store import Store
 from sandbox.tui import keeping, keys, timeline
 from sandbox.tui.aligned import Pair, Told, align, tell
-from sandbox.tui.blocks import Block
-from sandbox.tui.details import Details
 from sandbox.tui.reading import Trace
 from sandbox.tui.screens.base import Showing
 from sandbox.tui.spans import Line, cells, cut

@@ -15,11 +15,10 @@ from textual.widgets import Footer
 from textual.worker import get_current_worker
 
 from sandbox.errors import SandboxError
+from sandbox.report.details import Block, Details
 from sandbox.trace.pages import Wanted
 from sandbox.trace.store import Store
 from sandbox.tui import keeping, keys, timeline
-from sandbox.tui.blocks import Block
-from sandbox.tui.details import Details
 from sandbox.tui.reading import Search, Trace, nearest
 from sandbox.tui.screens.playing import Playing
 from sandbox.tui.spans import cut

@@ -10,7 +10,8 @@ from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.strip import Strip
 
-from sandbox.tui.blocks import Block, lines, parts, where
+from sandbox.report.details import Block
+from sandbox.tui.blocks import lines, parts, where
 from sandbox.tui.spans import Line
 from sandbox.tui.widgets.painted import Painted
 

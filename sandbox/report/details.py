@@ -12,19 +12,40 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.errors import StoreError
+from sandbox.report.provenance import Source, sources
 from sandbox.report.replay import describe
 from sandbox.report.world import MISSING, Change, File, World, Worlds
 from sandbox.trace import blobs
-from sandbox.trace.events import Event
-from sandbox.trace.pages import Pages
-from sandbox.tui.blocks import Block, Mark
-from sandbox.tui.provenance import Source, sources
+from sandbox.trace.events import Event, canonical
+from sandbox.trace.pages import Pages, Wanted
 
 _REACH = 400
 """Events before and after one among which the rest of its call is looked for."""
+OF_CALLS = frozenset(
+    {"tool.intent", "tool.result", "tool.late", "verdict", "gate.decision", "monitor.error"}
+)
+"""Kinds of the events that belong to a call."""
 _BLOCKS = 200
 _DIFF_LINES = 4000
 """Lines of a text up to which its differences are told by line."""
+
+
+Mark = tuple[int, int, str]
+"""A piece of a block's text and its tone."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """One thing that is said: a heading and a text below it."""
+
+    title: str
+    text: str = ""
+    tone: str = "head"
+    """Of the heading."""
+    marks: tuple[Mark, ...] = ()
+    """Pieces of the text with a tone of their own, in order, not overlapping."""
+    is_diff: bool = False
+    """Whether lines that begin with + and - have a tone."""
 
 
 @dataclass
@@ -35,6 +56,20 @@ class Call:
     verdicts: list[Event] = field(default_factory=list)
     result: Event | None = None
     late: list[Event] = field(default_factory=list)
+
+    def add(self, item: Event) -> bool:
+        """Take an event in; return False where it begins another call of the same name."""
+        if item.kind == "tool.intent":
+            if self.intent is not None and item.seq != self.intent.seq:
+                return False
+            self.intent = item
+        elif item.kind == "tool.result":
+            self.result = self.result or item
+        elif item.kind == "tool.late":
+            self.late.append(item)
+        else:
+            self.verdicts.append(item)
+        return True
 
 
 class Details:
@@ -49,11 +84,11 @@ class Details:
         item = self._one(seq)
         if item is None:
             return []
-        if item.kind in ("tool.intent", "tool.result", "tool.late", "verdict", "gate.decision", "monitor.error"):  # fmt: skip
+        if item.kind in OF_CALLS:
             call = self.call(item)
             if call.intent is not None:
-                return self._call(call, item)
-        return [self._head(item), *self._single(item)]
+                return [self._head(item), *self.told(call)]
+        return [self._head(item), *self.single(item)]
 
     def changes(self, seq: int) -> list[Block]:
         """Return what the call of an event, or the event itself, changed in world and files."""
@@ -65,13 +100,13 @@ class Details:
             block
             for number in numbers
             for change in self.worlds.by(number)
-            for block in [self._change(change)]
+            for block in [self.change(change)]
         ]
         return self._bounded(blocks) or [Block("nothing changed in the world or its files", tone="dim")]  # fmt: skip
 
     def since_start(self, seq: int) -> list[Block]:
         """Return how world and files after an event differ from those at the start."""
-        blocks = [self._change(change) for change in self.worlds.since_start(seq)]
+        blocks = [self.change(change) for change in self.worlds.since_start(seq)]
         nothing = "world and files are as they were at the start"
         return self._bounded(blocks) or [Block(nothing, tone="dim")]
 
@@ -94,25 +129,23 @@ class Details:
         found = Call()
         if not isinstance(name, str):
             return found
+        named = '"call":' + canonical(name)
         near = self.pages.page(max(item.seq - _REACH, 0), item.seq + _REACH)
-        own = [
-            each for each in near if each.agent == item.agent and self._data(each).get("call") == name
-        ]  # fmt: skip
+        own = [each for each in near if named in each.data and self._of(each, item.agent, name)]
         begins = [e for e in own if e.kind == "tool.intent" and e.seq <= item.seq]
         found.intent = begins[-1] if begins else None
         after = found.intent.seq if found.intent else item.seq
         for each in own:
-            if each.seq < after:
-                continue
-            if each.kind == "tool.intent" and each.seq > after:
+            if each.seq >= after and not found.add(each):
                 break  # a model that gives two calls one name
-            if each.kind == "tool.result" and found.result is None:
-                found.result = each
-            elif each.kind == "tool.late":
-                found.late.append(each)
-            elif each.kind != "tool.intent":
-                found.verdicts.append(each)
+        if found.result is None:
+            far = Wanted(frozenset({"tool.result"}), agent=item.agent, holds=named)
+            number = self.pages.find(far, item.seq)
+            found.result = self._one(number) if number is not None else None
         return found
+
+    def _of(self, item: Event, agent: str, call: str) -> bool:
+        return item.agent == agent and self._data(item).get("call") == call
 
     def _one(self, seq: int) -> Event | None:
         found = self.pages.page(seq, seq + 1)
@@ -137,7 +170,8 @@ class Details:
         agent = f"  {item.agent}" if item.agent else ""
         return Block(f"event {item.seq}  {item.kind}{agent}")
 
-    def _single(self, item: Event) -> Iterator[Block]:
+    def single(self, item: Event) -> Iterator[Block]:
+        """Yield what an event says that belongs to no call."""
         data = self.content(item)
         try:
             head, *rest = describe(item.kind, data)
@@ -151,12 +185,11 @@ class Details:
         if item.kind == "run.start":
             yield from (Block(name, pretty(value)) for name, value in data.items())
 
-    def _call(self, call: Call, item: Event) -> list[Block]:
+    def told(self, call: Call) -> list[Block]:
+        """Return what there is to say of a call: arguments, verdicts, result, effects."""
         assert call.intent is not None
         data = self.content(call.intent)
-        agent = f"  {call.intent.agent}" if call.intent.agent else ""
-        blocks = [Block(f"event {item.seq}  {item.kind}{agent}")]
-        blocks.append(Block(f"→ {data.get('tool')}", tone="call"))
+        blocks = [Block(f"→ {data.get('tool')}", tone="call")]
         blocks += self._arguments(call.intent, data)
         for verdict in call.verdicts:
             said = describe(verdict.kind, self.content(verdict))
@@ -194,7 +227,8 @@ class Details:
         if gaps or data.get("dropped"):
             yield Block("record of effects not complete", f"{pretty(gaps)}\ndropped: {data.get('dropped', 0)}", "alert")  # fmt: skip
 
-    def _change(self, change: Change) -> Block:
+    def change(self, change: Change) -> Block:
+        """Return a change of the world or of a file, before and after."""
         if change.is_file:
             return self._file_change(change)
         before, after = _written(change.before), _written(change.after)

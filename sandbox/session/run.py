@@ -20,6 +20,7 @@ from sandbox.isolation.owner import Owner
 from sandbox.models.base import Message, Model, function_schema, wire_name
 from sandbox.oversight.gate import Gate, Setting
 from sandbox.oversight.library import scenario_rules
+from sandbox.oversight.trail import Ground, Trail
 from sandbox.scenario import taxonomy
 from sandbox.scenario.instance import Instance
 from sandbox.session.conversation import Conversation
@@ -85,7 +86,15 @@ class Session:
             for watcher in watchers:
                 watcher(Progress(self.id, event, data))
 
-        self._recorder = Recorder(store, self.id, scrub=scrubber(os.environ), listeners=(tell,))
+        instance = plan.instance
+        self._trail = Trail(Ground(instance.lang, instance.scope(), instance.decoys))
+
+        def take(event: Event, data: Any) -> None:
+            self._trail.take(event.kind, event.agent, data)
+
+        self._recorder = Recorder(
+            store, self.id, scrub=scrubber(os.environ), listeners=(take, tell)
+        )
         self._egress = _egress(plan.instance)
         self._container: Container | None = None
         self._unremoved: str | None = None
@@ -137,10 +146,10 @@ class Session:
         }
         monitors = [monitor for family in plan.families for monitor in family.monitors]
         monitors += scenario_rules(instance.scenario.rules)
-        setting = Setting(
-            plan.mode, instance.lang, instance.scope(), instance.decoys, self._limits.call_seconds
+        setting = Setting(plan.mode, self._limits.call_seconds)
+        self._gate = Gate(
+            self._container, tools, monitors, self._recorder, self._trail, plan.decider, setting
         )
-        self._gate = Gate(self._container, tools, monitors, self._recorder, plan.decider, setting)
         agent = next(iter(instance.scenario.agents))
         conversation = Conversation(
             agent,

@@ -1,0 +1,122 @@
+"""A run so far, as monitors see it; the same whether it is followed live or read from a store.
+
+Everything that monitors know of earlier turns comes from here, and gets here as events: the gate's
+recorder hands each one over as it is written, :mod:`sandbox.oversight.offline` does so from a trace.
+A monitor therefore gives the same verdicts online and offline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sandbox.oversight.history import History
+from sandbox.oversight.step import Call, Result, Step
+from sandbox.oversight.watch import Sighting, Watch
+from sandbox.scenario.canaries import Decoy
+
+Role = Literal["system", "user", "assistant", "call", "result"]
+_ROLES: dict[str, Role] = {"system": "system", "user": "user", "assistant": "assistant"}
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What holds for all steps of a run."""
+
+    lang: str = "en"
+    scope: Mapping[str, Any] = field(default_factory=lambda: {"protected": []})
+    decoys: Mapping[str, Decoy] = field(default_factory=dict)
+    """Canary name → decoy of this run."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One thing that was said, asked for or returned."""
+
+    role: Role
+    agent: str
+    text: str
+    """What was said, or a result's text; empty for a call."""
+    reasoning: str = ""
+    """The model's reasoning behind what it said, where the provider returns it."""
+    tool: str = ""
+    """Of a call or a result: ``toolkit.function``."""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    status: str = ""
+    """Of a result: ``ok``, ``error``, ``blocked`` …"""
+
+
+class Trail:
+    """What happened in one run before the step at hand."""
+
+    def __init__(self, ground: Ground) -> None:
+        self.ground = ground
+        self.canaries = {name: decoy.value for name, decoy in ground.decoys.items()}
+        """Canary name → value."""
+        self.history = History()
+        self.watch = Watch(ground.decoys)
+        self.turns: list[Turn] = []
+        """All that was said, asked for and returned, in order."""
+
+    def take(self, kind: str, agent: str, data: Mapping[str, Any]) -> None:
+        """Take in an event of the run; kinds that tell monitors nothing are passed over.
+
+        Args:
+            kind: Kind of the event; see ``docs/events.md``.
+            agent: The agent that it concerns.
+            data: Its data, large texts in place.
+        """
+        if kind == "tool.result":
+            self.history.order.result(str(data["tool"]), str(data["status"]))
+        turn = _turn(kind, agent, data)
+        if turn is not None:
+            self.turns.append(turn)
+
+    def step(self, call: Call) -> Step:
+        """Return a call that was asked for as monitors of the stage ``before`` see it."""
+        return Step(call, self, position=len(self.turns))
+
+    def let_through(self, step: Step) -> None:
+        """Note that a call goes ahead: it counts in the history from now on."""
+        self.history.add(step.call)
+        self.watch.let_through(step.sighting)
+
+    def denied(self, step: Step) -> list[dict[str, Any]]:
+        """Return the effects on canaries of a call that was refused."""
+        return self.watch.effects(step.call, step.sighting, None)
+
+    def touched(self, step: Step, result: Result, *, late: bool = False) -> list[dict[str, Any]]:
+        """Return the effects on canaries of a call that was executed.
+
+        Args:
+            step: The call.
+            result: What it gave.
+            late: Whether it is what the call did after it had returned: its arguments were told before.
+        """
+        return self.watch.effects(step.call, Sighting() if late else step.sighting, result)
+
+
+def _turn(kind: str, agent: str, data: Mapping[str, Any]) -> Turn | None:
+    if kind == "message":
+        role = _ROLES.get(str(data.get("role")))
+        return Turn(role, agent, _text(data.get("content"))) if role else None
+    if kind == "model.reply":
+        text, reasoning = str(data.get("text") or ""), str(data.get("reasoning") or "")
+        return Turn("assistant", agent, text, reasoning) if text or reasoning else None
+    if kind == "tool.intent":
+        arguments = data.get("arguments")
+        given = arguments if isinstance(arguments, Mapping) else {"": data.get("raw", "")}
+        return Turn("call", agent, "", tool=str(data["tool"]), arguments=given)
+    if kind == "tool.result":
+        status = str(data["status"])
+        return Turn("result", agent, str(data["text"]), tool=str(data["tool"]), status=status)
+    return None
+
+
+def _text(content: object) -> str:
+    """Return a message's text: a string, or a list of blocks in OpenAI's chat format."""
+    if isinstance(content, Sequence) and not isinstance(content, str):
+        blocks = (item.get("text") for item in content if isinstance(item, Mapping))
+        return "\n".join(str(text) for text in blocks if text)
+    return str(content or "")

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.errors import StoreError
 from sandbox.report.provenance import Source, sources
-from sandbox.report.replay import describe
+from sandbox.report.replay import ODD, describe
 from sandbox.report.world import MISSING, Change, File, World, Worlds
 from sandbox.trace import blobs
 from sandbox.trace.events import Event, canonical
@@ -125,7 +125,7 @@ class Details:
 
     def call(self, item: Event) -> Call:
         """Return the call that an event belongs to."""
-        name = self._data(item).get("call")
+        name = self.data(item).get("call")
         found = Call()
         if not isinstance(name, str):
             return found
@@ -145,14 +145,18 @@ class Details:
         return found
 
     def _of(self, item: Event, agent: str, call: str) -> bool:
-        return item.agent == agent and self._data(item).get("call") == call
+        return item.agent == agent and self.data(item).get("call") == call
 
     def _one(self, seq: int) -> Event | None:
         found = self.pages.page(seq, seq + 1)
         return found[0] if found else None
 
-    def _data(self, item: Event) -> dict[str, Any]:
-        data = json.loads(item.data)
+    def data(self, item: Event) -> dict[str, Any]:
+        """Return an event's data, stored texts not in place; nothing where it is no JSON object."""
+        try:
+            data = json.loads(item.data)
+        except ODD:
+            return {}
         return data if isinstance(data, dict) else {}
 
     def content(self, item: Event) -> Any:
@@ -170,36 +174,47 @@ class Details:
         agent = f"  {item.agent}" if item.agent else ""
         return Block(f"event {item.seq}  {item.kind}{agent}")
 
-    def single(self, item: Event) -> Iterator[Block]:
-        """Yield what an event says that belongs to no call."""
-        data = self.content(item)
-        try:
-            head, *rest = describe(item.kind, data)
-        except (KeyError, TypeError, AttributeError, ValueError):
-            head, rest = "", [pretty(data)]
-        if head:
-            yield Block(head, tone="")
-        for text in rest:
-            if text:
-                yield Block("", text)
-        if item.kind == "run.start":
-            yield from (Block(name, pretty(value)) for name, value in data.items())
+    def single(self, item: Event) -> list[Block]:
+        """Return what an event says that belongs to no call."""
+        return self._safely(item, self._single)
 
     def told(self, call: Call) -> list[Block]:
         """Return what there is to say of a call: arguments, verdicts, result, effects."""
         assert call.intent is not None
-        data = self.content(call.intent)
-        blocks = [Block(f"→ {data.get('tool')}", tone="call")]
-        blocks += self._arguments(call.intent, data)
+        blocks = self._safely(call.intent, self._intent)
         for verdict in call.verdicts:
-            said = describe(verdict.kind, self.content(verdict))
-            severe = verdict.kind != "verdict" or "BLOCK" in said[0][:12]
-            blocks.append(Block(f"{verdict.seq}  {verdict.kind}", "\n".join(said), tone="bad" if severe else "alert"))  # fmt: skip
-        if call.result is None:
-            return [*blocks, Block("no result yet", tone="dim")]
+            blocks += self._safely(verdict, self._verdict)
         for told in (call.result, *call.late):
-            blocks += self._result(told)
-        return blocks
+            blocks += self._safely(told, self._result) if told is not None else []
+        return blocks if call.result is not None else [*blocks, Block("no result yet", tone="dim")]
+
+    def _safely(self, item: Event, say: Callable[[Event], Iterable[Block]]) -> list[Block]:
+        """Return what is said of an event, or its data where it is not as this version writes it."""
+        try:
+            return list(say(item))
+        except ODD as error:
+            title = f"event {item.seq} is not as this version writes it ({type(error).__name__})"
+            return [Block(title, item.data, "bad")]
+
+    def _single(self, item: Event) -> Iterator[Block]:
+        data = self.content(item)
+        head, *rest = describe(item.kind, data)
+        if head:
+            yield Block(head, tone="")
+        yield from (Block("", text) for text in rest if text)
+        if item.kind == "run.start":
+            yield from (Block(name, pretty(value)) for name, value in data.items())
+
+    def _intent(self, item: Event) -> Iterator[Block]:
+        data = self.content(item)
+        yield Block(f"→ {data.get('tool')}", tone="call")
+        yield from self._arguments(item, data)
+
+    def _verdict(self, item: Event) -> Iterator[Block]:
+        said = describe(item.kind, self.content(item))
+        mild = item.kind == "verdict" and said[0].startswith(("ALERT", "ALLOW", "REWRITE"))
+        tone = "alert" if mild else "bad"
+        yield Block(f"{item.seq}  {item.kind}", "\n".join(said), tone=tone)
 
     def _arguments(self, intent: Event, data: dict[str, Any]) -> Iterator[Block]:
         arguments = data.get("arguments", data.get("raw"))

@@ -20,6 +20,8 @@ _STYLES = {
     "monitor.error": "red", "model.error": "red", "limit": "yellow", "run.score": "bold",
     "run.interrupted": "red",
 }  # fmt: skip
+ODD = (KeyError, TypeError, AttributeError, ValueError, IndexError, RecursionError)
+"""What reading an event may raise that another version wrote, or somebody who wishes harm."""
 LINES = 40
 """Lines of one text that are shown unless all are asked for."""
 
@@ -34,16 +36,22 @@ def tell(store: Store, row: RunRow, *, full: bool = False) -> Iterator[Text]:
     """
     said = f"{row.scenario}  {row.model}  {row.mode}  {row.isolation}  {row.lang}  seed {row.seed}"
     yield Text(plain(said), "bold")
-    outcome = f"{row.task} / {row.safety or 'not judged'}" if row.task else row.status
-    yield Text(plain(f"run {row.id}  {_time(row.started)}  {outcome}"))
+    yield Text(plain(f"run {row.id}  {_time(row.started)}  {outcome(row)}"))
     for item in store.events(row.id):
-        yield from _event(item, store.content(item), full)
+        yield from _event(item, _described(store, item), full)
 
 
-def _event(item: Event, data: Any, full: bool) -> Iterator[Text]:
+def _described(store: Store, item: Event) -> list[str]:
+    try:
+        return describe(item.kind, store.content(item))
+    except ODD:
+        return [item.data]  # not as this version writes it: shown as it is
+
+
+def _event(item: Event, said: list[str], full: bool) -> Iterator[Text]:
     style = _STYLES.get(item.kind, "dim")
     agent = f" {plain(item.agent)}" if item.agent else ""
-    first, *rest = describe(item.kind, data)
+    first, *rest = said
     head, *more = first.splitlines() or [""]
     yield Text(f"{item.seq:>4}  {item.kind}{agent}  ", style).append(plain(head), "")
     texts = [line for text in ("\n".join(more), *rest) if text for line in plain(text).splitlines()]
@@ -52,6 +60,11 @@ def _event(item: Event, data: Any, full: bool) -> Iterator[Text]:
         yield Text(_INDENT + line)
     if len(shown) < len(texts):
         yield Text(f"{_INDENT}… {len(texts) - len(shown)} lines more: --full", "dim")
+
+
+def outcome(row: RunRow) -> str:
+    """Return both axes of a run's outcome, or its status where it has none."""
+    return f"{row.task} / {row.safety or 'not judged'}" if row.task else row.status
 
 
 def describe(kind: str, data: Any) -> list[str]:

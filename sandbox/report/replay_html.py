@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
-import json
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from functools import cached_property
@@ -19,6 +18,7 @@ from typing import Any
 
 from sandbox.report.details import OF_CALLS, Block, Call, Details
 from sandbox.report.plain import plain
+from sandbox.report.replay import outcome
 from sandbox.report.world import CHANGES, differences
 from sandbox.trace.events import Event
 from sandbox.trace.pages import Pages
@@ -85,27 +85,25 @@ class _Page:
         """Yield what was run and what came of it."""
         row = self._row
         first = self._pages.page(0, 1)
-        said = self._details.content(first[0]) if first else {}
-        title = said.get("title") if isinstance(said, dict) else None
+        said = self._details.data(first[0]) if first else {}
+        title = said.get("title")
         if isinstance(title, dict):
             title = title.get(row.lang) or next(iter(title.values()), "")
         yield f"<h1>{shown(title or row.scenario)}</h1>\n"
-        outcome = f"{row.task} / {row.safety}" if row.task else row.status
         tone = {"safe": "good", "unsafe": "bad"}.get(row.safety or "", "alert")
-        yield f'<p class="{tone}"><strong>{shown(outcome)}</strong></p>\n'
+        yield f'<p class="{tone}"><strong>{shown(outcome(row))}</strong></p>\n'
         started = datetime.fromtimestamp(row.started, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         facts: dict[str, object] = {
             "run": row.id, "scenario": row.scenario, "family": row.family, "model": row.model,
-            "mode": row.mode, "isolation": row.isolation, "language": row.lang, "seed": row.seed,
+            "origin": row.origin, "mode": row.mode, "isolation": row.isolation, "language": row.lang, "seed": row.seed,
             "started": started, "events": row.events, "head": row.head or "–",
         }  # fmt: skip
-        if isinstance(said, dict):
-            facts |= {
-                "scenario sha256": said.get("scenario_sha256", "–"),
-                "monitors": ", ".join(map(str, said.get("monitors") or ())),
-                "limits": _pairs(said.get("limits")),
-                "versions": _pairs(said.get("versions")),
-            }
+        facts |= {
+            "scenario sha256": said.get("scenario_sha256", "–"),
+            "monitors": _pairs(said.get("monitors"), names=True),
+            "limits": _pairs(said.get("limits")),
+            "versions": _pairs(said.get("versions")),
+        }
         yield _table((key, shown(value)) for key, value in facts.items() if value != "")
 
     def verdicts(self) -> Iterator[str]:
@@ -142,7 +140,7 @@ class _Page:
             if isinstance(call, int):
                 said = self._changed(item)
             else:
-                said = self._details.told(call) if call else list(self._details.single(item))
+                said = self._details.told(call) if call else self._details.single(item)
             if said:
                 yield f'<article id="e{item.seq}"><div class="where">{_where(item, began)}</div>\n'
                 yield _folded(said) if item.kind in _FOLDED else "".join(map(_block, said))
@@ -166,8 +164,8 @@ class _Page:
         for item in self._pages.each():
             if item.kind not in OF_CALLS:
                 continue
-            data = json.loads(item.data)
-            key = item.agent, str(data.get("call") if isinstance(data, dict) else "")
+            data = self._details.data(item)
+            key = item.agent, str(data.get("call"))
             if item.kind == "tool.intent":
                 going[key] = found[item.seq] = Call(item)
             elif key in going:
@@ -189,8 +187,7 @@ class _Page:
         return told
 
     def _turn(self, item: Event) -> str:
-        data = json.loads(item.data)
-        turn = data.get("turn") if isinstance(data, dict) else None
+        turn = self._details.data(item).get("turn")
         number = turn + 1 if isinstance(turn, int) else "–"
         agent = f" · {shown(item.agent)}" if item.agent else ""
         return f'<div class="turn" id="e{item.seq}">Turn {number}{agent}</div>\n'
@@ -246,5 +243,7 @@ def _table(rows: Iterable[tuple[str, str]]) -> str:
     return f"<table>\n{cells}</table>\n"
 
 
-def _pairs(value: Any) -> str:
-    return ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else ""
+def _pairs(value: Any, *, names: bool = False) -> str:
+    if not isinstance(value, dict):
+        return ""
+    return ", ".join(str(k) if names else f"{k} {v}" for k, v in value.items())

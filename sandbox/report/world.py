@@ -21,6 +21,7 @@ import jsonpatch
 import jsonpointer
 
 from sandbox.errors import StoreError
+from sandbox.report.replay import ODD
 from sandbox.scenario.canaries import KINDS, Decoy, decoy, plant, plant_json, texts
 from sandbox.trace import blobs
 from sandbox.trace.pages import Pages, Wanted
@@ -33,7 +34,7 @@ CHANGES = Wanted(
 """Events that can have changed the world."""
 _NEAR = 60
 """Events before and after the one that wrote a file among which its content is looked for."""
-_BROKEN = (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError, KeyError, ValueError, RecursionError)  # fmt: skip
+_BROKEN = (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, *ODD)
 MISSING = object()
 """Stands for a value that is not there."""
 
@@ -127,9 +128,11 @@ class Worlds:
     def effects(self, seq: int) -> Any:
         """Return the effects that an event tells, texts in place."""
         found = self._pages.page(seq, seq + 1)
-        data = json.loads(found[0].data) if found else {}
-        effects = data.get("effects") if isinstance(data, dict) else None
-        return blobs.put_back(effects or [], self._text)
+        try:
+            effects = json.loads(found[0].data).get("effects")
+            return blobs.put_back(effects or [], self._text)
+        except ODD:
+            return []
 
     def by(self, seq: int) -> list[Change]:
         """Return what one event changed."""
@@ -163,11 +166,12 @@ class Worlds:
                 if len(older) + len(text) == known.size or known.size is None:
                     self._keep(older + text)
 
-    def _read(self, data: str) -> Any:
+    def _read(self, data: str) -> dict[str, Any]:
         try:
-            return blobs.put_back(json.loads(data), self._text)
-        except ValueError:
+            read = blobs.put_back(json.loads(data), self._text)
+        except ODD:
             return {}
+        return read if isinstance(read, dict) else {}
 
     def _keep(self, text: str) -> None:
         raw = text.encode("utf-8", "surrogateescape" if not text.isascii() else "strict")
@@ -184,16 +188,13 @@ class Worlds:
         data = self._read(found[0].data) if found else {}
         try:
             told = json.loads(data.get("scenario_text") or "{}")
-        except (ValueError, AttributeError):
-            return World(problems=["the scenario's text cannot be read"])
-        values = _planted(data, told)
-        try:
+            values = _planted(data, told)
             sections = json.loads(plant_json(json.dumps(told.get("sections") or {}), values))
             files = {
                 posixpath.join(HOME, name): self._first_file(raw, values)
                 for name, raw in (told.get("files") or {}).items()
             }
-        except (ValueError, TypeError, AttributeError) as error:
+        except ODD as error:
             return World(problems=[f"the world at the start cannot be read: {error}"[:300]])
         return World(sections if isinstance(sections, dict) else {}, files)
 
@@ -251,7 +252,7 @@ def _planted(data: Mapping[str, Any], told: Any) -> dict[str, str]:
             if canary["kind"] in KINDS:
                 again = decoy(name, canary["kind"], data["seed"], told["definition"]["id"])
                 made |= {name: again} if again.value == values.get(name) else {}
-    except (KeyError, TypeError, AttributeError):
+    except ODD:
         return values
     return {**values, **texts(made)}
 

@@ -59,20 +59,25 @@ class Pages:
 
     def count(self) -> int:
         """Return how many events there are now."""
-        found = self.store.rows(select(func.max(EventRow.seq)).where(self._own))
+        found = self.store.select(select(func.max(EventRow.seq)).where(self._own))
         return 0 if found[0][0] is None else int(found[0][0]) + 1
+
+    def first(self) -> int:
+        """Return the number of the first event that is there: not 0 where a run was purged."""
+        found = self.store.select(select(func.min(EventRow.seq)).where(self._own))
+        return int(found[0][0] or 0)
 
     def page(self, start: int, stop: int) -> list[Event]:
         """Return the events from ``start`` to before ``stop``."""
         where = self._own, col(EventRow.seq) >= start, col(EventRow.seq) < stop
         query = select(EventRow).with_only_columns(*_COLUMNS).where(*where)
-        return [Event(*row) for row in self.store.rows(query.order_by(col(EventRow.seq)))]
+        return [Event(*row) for row in self.store.select(query.order_by(col(EventRow.seq)))]
 
     def some(self, numbers: Sequence[int]) -> list[Event]:
         """Return the events with these numbers, in order."""
         where = self._own, col(EventRow.seq).in_(numbers)
         query = select(EventRow).with_only_columns(*_COLUMNS).where(*where)
-        return [Event(*row) for row in self.store.rows(query.order_by(col(EventRow.seq)))]
+        return [Event(*row) for row in self.store.select(query.order_by(col(EventRow.seq)))]
 
     def each(self, start: int = 0, stop: int | None = None) -> Iterator[Event]:
         """Yield events in order, read in batches: nothing is held open in between."""
@@ -94,14 +99,14 @@ class Pages:
             .order_by(seq.desc() if back else seq)
             .limit(1)
         )
-        found = self.store.rows(query)
+        found = self.store.select(query)
         return int(found[0][0]) if found else None
 
     def numbers(self, wanted: Wanted, after: int = -1) -> list[int]:
         """Return the numbers of all events of a sort."""
         where = self._own, col(EventRow.seq) > after, *wanted.conditions()
         query = select(EventRow.seq).where(*where).order_by(col(EventRow.seq))
-        return [int(row[0]) for row in self.store.rows(query)]
+        return [int(row[0]) for row in self.store.select(query)]
 
     def row(self) -> RunRow:
         """Return the run's row as it is now."""
@@ -135,7 +140,7 @@ class RunList:
     def count(self) -> int:
         """Return how many runs match now."""
         query = select(func.count(col(RunRow.id))).where(*self._conditions)
-        return int(self.store.rows(query)[0][0])
+        return int(self.store.select(query)[0][0])
 
     def page(self, start: int, stop: int) -> list[Any]:
         """Return the runs from place ``start`` to before ``stop``, as rows with the table's columns."""
@@ -147,9 +152,9 @@ class RunList:
             .offset(start)
             .limit(stop - start)
         )
-        return self.store.rows(query)
+        return self.store.select(query)
 
     def values(self, column: str) -> list[str]:
         """Return the values that a column has among all runs, in order."""
         query = select(getattr(RunRow, column)).distinct().order_by(getattr(RunRow, column))
-        return [str(row[0]) for row in self.store.rows(query) if row[0] is not None]
+        return [str(row[0]) for row in self.store.select(query) if row[0] is not None]

@@ -220,11 +220,6 @@ class Store:
             for row in connection.execution_options(yield_per=1000).execute(table):
                 yield Event(*tuple(row))
 
-    def rows(self, query: Any) -> list[Any]:
-        """Return what a query finds, a tuple for each row: for readers of parts of a trace."""
-        with self._reading(), self._engine.connect() as connection:
-            return list(connection.execute(query))
-
     def blob(self, sha256: str) -> BlobRow | None:
         """Return a blob's row."""
         with self._reading(), Session(self._engine) as session:

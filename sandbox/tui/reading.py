@@ -33,14 +33,17 @@ class Trace:
         self.store = store
         self.run = row.id
         self.pages = Pages(store, row.id)
-        self.total = self.pages.count()
-        first = self.pages.page(0, 1)
-        self.began = first[0].at if first else row.started
-        self.lanes = timeline.opened(json.loads(first[0].data)) if first else timeline.Lanes()
-        self.numbers: list[int] | None = None
-        """Numbers of the events that a filter lets through; None for all."""
-        self.wanted = Wanted()
         self._pages: OrderedDict[int, list[Event]] = OrderedDict()
+        self.total = self.pages.count()
+        at = self.pages.first()
+        first = self.pages.page(at, at + 1)
+        self.began = first[0].at if first else row.started
+        self.lanes = timeline.opened(first[0]) if first else timeline.Lanes()
+        self._whole = at == 0
+        self.numbers: list[int] | None = None
+        """Numbers of the events that are shown, where those are not all from 0 on."""
+        self.wanted = Wanted()
+        self.show_only(self.wanted, self.filtered(self.wanted))
 
     @property
     def count(self) -> int:
@@ -83,7 +86,7 @@ class Trace:
 
     def filtered(self, wanted: Wanted) -> list[int] | None:
         """Return the numbers of the events that a filter lets through; None for all."""
-        return None if wanted == Wanted() else self.pages.numbers(wanted)
+        return None if self._whole and wanted == Wanted() else self.pages.numbers(wanted)
 
     def show_only(self, wanted: Wanted, numbers: list[int] | None) -> None:
         """Let a filter hold."""
@@ -99,7 +102,7 @@ class Trace:
             self.numbers += self.pages.numbers(self.wanted, after=self.total - 1)
         if self.total == 0:
             first = self.pages.page(0, 1)
-            self.lanes = timeline.opened(json.loads(first[0].data)) if first else self.lanes
+            self.lanes = timeline.opened(first[0]) if first else self.lanes
         self._pages.pop(self.count // PAGE, None)
         self.total = total
         for number in [n for n, page in self._pages.items() if len(page) < PAGE]:

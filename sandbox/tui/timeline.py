@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.report.replay import describe
+from sandbox.report.replay import ODD, describe
 from sandbox.trace.events import Event
 from sandbox.trace.pages import Wanted
 from sandbox.tui.spans import Line, Span, cells, cut
@@ -55,13 +55,13 @@ _LABELS = {
     "model.request": "turn", "model.retry": "retry", "model.reply": "reply", "model.error": "error",
     "tool.intent": "call", "verdict": "verdict", "monitor.error": "mon.err", "gate.decision": "gate",
     "tool.result": "result", "tool.late": "late", "limit": "limit", "run.score": "score",
-    "run.end": "end", "run.interrupted": "stopped",
+    "run.end": "end", "run.interrupted": "stopped", "run.fork": "fork", "run.purged": "purged",
 }  # fmt: skip
 _TONES = {
     "tool.intent": "call", "verdict": "alert", "gate.decision": "alert", "monitor.error": "bad",
     "model.error": "bad", "run.interrupted": "bad", "limit": "alert", "run.score": "head",
     "model.request": "rule", "container.open": "dim", "container.close": "dim", "run.end": "dim",
-    "run.start": "head", "message": "talk", "model.reply": "talk",
+    "run.start": "head", "run.fork": "head", "run.purged": "bad", "message": "talk", "model.reply": "talk",
 }  # fmt: skip
 _SEVERE = {"block", "terminate", "escalate"}
 _STATUS = {"ok": "good", "error": "alert", "invalid": "alert", "blocked": "bad"}
@@ -97,10 +97,12 @@ class Lanes:
         )
 
 
-def opened(data: Any) -> Lanes:
-    """Return the lanes of a run from what its first event says."""
-    agents = data.get("agents") if isinstance(data, dict) else None
-    return Lanes(tuple(map(str, agents)) if isinstance(agents, dict) else ())
+def opened(first: Event) -> Lanes:
+    """Return the lanes of a run from its first event."""
+    try:
+        return Lanes(tuple(map(str, json.loads(first.data)["agents"])))
+    except ODD:
+        return Lanes()
 
 
 def row(item: Event, lanes: Lanes, began: float, texts: Texts, width: int) -> Line:
@@ -150,11 +152,11 @@ def says(item: Event, texts: Texts, width: int) -> Line:
     """Return what an event says, in so many cells."""
     if len(item.data) > LARGE:
         return _large(item, width)
-    data = beginnings(json.loads(item.data), texts)
     try:
+        data = beginnings(json.loads(item.data), texts)
         return _SAYERS.get(item.kind, _other(item.kind))(data, width)
-    except (KeyError, TypeError, AttributeError, ValueError, IndexError):
-        return _unknown(data, width)  # a trace from elsewhere, or damaged: shown as it is
+    except ODD:
+        return ((cut(item.data, width), ""),)  # another version's, or damaged: shown as it is
 
 
 def beginnings(value: Any, texts: Texts) -> Any:
@@ -163,7 +165,7 @@ def beginnings(value: Any, texts: Texts) -> Any:
         if value.keys() == {"$blob", "size"}:
             size = value["size"]
             if isinstance(size, int) and size <= SMALL:
-                return texts(value["$blob"])
+                return texts(str(value["$blob"]))
             return f"‹{size:,} bytes›" if isinstance(size, int) else "‹?›"
         inner = value["$literal"] if value.keys() == {"$literal"} else value
         return {key: beginnings(each, texts) for key, each in inner.items()}
@@ -176,10 +178,6 @@ def _large(item: Event, width: int) -> Line:
     found = _TOOL.search(item.data[-_TAIL:])
     name = f"{found[1]}: " if found else ""
     return ((cut(f"{name}‹{len(item.data):,} characters›", width), ""),)
-
-
-def _unknown(data: Any, width: int) -> Line:
-    return ((cut(_json(data), width), ""),)
 
 
 def _other(kind: str) -> Callable[[Any, int], Line]:
@@ -261,8 +259,8 @@ def _late(data: Any, width: int) -> Line:
 
 
 def _score(data: Any, width: int) -> Line:
-    safety = str(data["safety"])
-    tone = {"safe": "good", "attempted": "alert"}.get(safety, "bad")
+    safety = str(data["safety"] or "not judged")
+    tone = {"safe": "good", "unsafe": "bad"}.get(safety, "alert")
     task = cut(f"task {data['task']}, safety", 40)
     left = max(width - len(task) - 1, 12)
     return (task, "head"), (" " + cut(f"{safety} {data.get('reason') or ''}", left), tone)

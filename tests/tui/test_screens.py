@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input
 
+from sandbox.trace.events import make
 from sandbox.trace.store import Store
 from sandbox.tui.app import Replay
 from sandbox.tui.screens.beside import BesideScreen
@@ -18,7 +19,7 @@ from sandbox.tui.widgets.bar import Bar
 from sandbox.tui.widgets.reader import Reader
 from sandbox.tui.widgets.rows import Rows
 from tests.tui.driving import keys, read, rows, seen, settle
-from tests.tui.material import BIG, HOSTILE, TEAM, Writer, call, score, start, turn
+from tests.tui.material import BEGAN, BIG, HOSTILE, TEAM, Writer, call, score, start, turn
 
 ACTS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
@@ -198,6 +199,20 @@ async def test_the_mouse_chooses_rows_and_views(runs: Store) -> None:
         await pilot.click("#views", offset=(12, 0))
         await settle(pilot)
         assert "world/mail/messages/0/read" in read(app)
+
+
+async def test_a_run_whose_first_events_are_gone_is_shown_from_where_it_begins(runs: Store) -> None:
+    """A purged run holds one event with a late number; that one is its first row."""
+    item = make("abab00000009", 25, BEGAN, "run.purged", "", '{"removed":25}', "0" * 64)
+    writer = Writer(runs, "abab00000009")
+    writer.events.append(item)
+    writer.row(status="finished")
+    app = Replay(runs, "abab00000009")
+    async with app.run_test() as pilot:
+        await settle(pilot)
+        assert rows(app).count == 1
+        assert "run.purged" in read(app)
+        assert "removed" in seen(app.screen)
 
 
 @pytest.mark.parametrize("size", [(80, 24), (200, 50)])

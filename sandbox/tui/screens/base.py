@@ -10,6 +10,7 @@ from textual.screen import Screen
 
 from sandbox.tui import keeping
 from sandbox.tui.screens.asking import Asking, Help
+from sandbox.tui.widgets.rows import Rows
 
 
 class Showing(Screen[None]):
@@ -25,6 +26,16 @@ class Showing(Screen[None]):
         Binding("q,escape", "back", "Back", key_display="q"),
     ]
     KEYS: ClassVar[tuple[tuple[str, str], ...]] = ()
+
+    @property
+    def alive(self) -> bool:
+        """Whether there is still something to draw on: what was read may come after the screen is left."""
+        return self.is_attached and bool(self.query(Rows))
+
+    def shown(self, draw: Callable[..., None], *read: object) -> None:
+        """From a worker: draw what was read, where the screen is still there."""
+        if self.is_running:
+            self.app.call_from_thread(lambda: draw(*read) if self.alive else None)
 
     def action_whole(self) -> None:
         """Give the details the whole screen, or back."""

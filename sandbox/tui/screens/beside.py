@@ -15,6 +15,7 @@ from textual.widgets import Footer
 from textual.worker import get_current_worker
 
 from sandbox.report.details import Block, Details
+from sandbox.report.replay import outcome
 from sandbox.trace.store import Store
 from sandbox.tui import keeping, keys, timeline
 from sandbox.tui.aligned import Pair, Told, align, tell
@@ -72,8 +73,7 @@ class BesideScreen(Showing):
         one, other = self._rows
         told: list[tuple[str, str]] = []
         for row in self._rows:
-            outcome = f"{row.task} / {row.safety}" if row.task else row.status
-            told += [(f" {row.id[:8]} ", "head"), (f"{outcome}  ", "alert")]
+            told += [(f" {row.id[:8]} ", "head"), (f"{outcome(row)}  ", "alert")]
         told += [(f" {cut(row.scenario, 30)} {cut(row.model, 24)} ", "") for row in self._rows]
         self.query_one("#head", Bar).say(*told)
         if one.scenario != other.scenario:
@@ -86,7 +86,7 @@ class BesideScreen(Showing):
     def _compare(self) -> None:
         told = tuple(tell(trace.pages) for trace in self._traces)
         pairs = align(*told)
-        self.app.call_from_thread(self._compared, told, pairs)
+        self.shown(self._compared, told, pairs)
 
     def _compared(self, told: tuple[Told, ...], pairs: list[Pair]) -> None:
         self._told, self._pairs = told, pairs
@@ -123,7 +123,7 @@ class BesideScreen(Showing):
         self.action_whole()
 
     def _settled(self) -> None:
-        pair = self._pair
+        pair = self._pair if self.alive else None
         if pair is None:
             return
         count = sum(not each.same for each in self._pairs) if len(self._pairs) < 1000 else None
@@ -144,7 +144,7 @@ class BesideScreen(Showing):
             for seq, details in zip(numbers, self._details, strict=True)
         )
         if not worker.is_cancelled:
-            self.app.call_from_thread(self._show, blocks)
+            self.shown(self._show, blocks)
 
     def _show(self, blocks: tuple[list[Block], ...]) -> None:
         self._blocks = blocks

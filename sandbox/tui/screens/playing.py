@@ -80,6 +80,8 @@ class Playing(Showing):
         self.say(f"next event in {wait:.0f} s" if wait >= 1 else "", "dim")
 
     def _next(self) -> None:
+        if not self.alive:
+            return
         self.query_one(Rows).cursor += 1
         self._schedule()
 

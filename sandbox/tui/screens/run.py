@@ -16,6 +16,7 @@ from textual.worker import get_current_worker
 
 from sandbox.errors import SandboxError
 from sandbox.report.details import Block, Details
+from sandbox.report.replay import outcome
 from sandbox.trace.pages import Wanted
 from sandbox.trace.store import Store
 from sandbox.tui import keeping, keys, timeline
@@ -112,9 +113,9 @@ class RunScreen(Playing):
         """Put the cursor on an event; a filter that hides it is taken off."""
         place = self.trace.place(seq)
         if self.trace.seq(place) != seq:
-            self.trace.show_only(Wanted(), None)
+            self.trace.show_only(Wanted(), self.trace.filtered(Wanted()))
             self._filter = "everything"
-            place = seq
+            place = self.trace.place(seq)
             self.query_one(Rows).show(self.trace.count)
         self._sought = find
         rows = self.query_one(Rows)
@@ -141,6 +142,8 @@ class RunScreen(Playing):
         self.status()
 
     def _settled(self) -> None:
+        if not self.alive:
+            return
         self.status()
         self._views()
         self._read(self.seq, self.view)
@@ -156,7 +159,7 @@ class RunScreen(Playing):
         except SandboxError as error:
             blocks = [Block(str(error), tone="bad")]
         if not worker.is_cancelled:
-            self.app.call_from_thread(self._show, blocks)
+            self.shown(self._show, blocks)
 
     def _show(self, blocks: list[Block]) -> None:
         self.query_one(Reader).show(blocks, self._sought)
@@ -164,12 +167,11 @@ class RunScreen(Playing):
 
     def _head(self) -> None:
         row = self.row
-        outcome = f"{row.task} / {row.safety}" if row.task else row.status
         tone = {"safe": "good", "unsafe": "bad"}.get(row.safety or "", "alert")
-        told = f" {cut(row.model, 40)}  {row.mode}  {row.lang}"
+        told = "  ".join(filter(None, (f" {cut(row.model, 40)}", row.mode, row.lang, row.origin)))
         agents = self.trace.lanes.legend() if len(self.trace.lanes.agents) > 1 else ()
         self.query_one("#head", Bar).say(
-            (f" {row.id[:8]} ", "head"), (f"{cut(row.scenario, 32)}  ", ""), (f"{outcome}  ", tone),
+            (f" {row.id[:8]} ", "head"), (f"{cut(row.scenario, 32)}  ", ""), (f"{outcome(row)}  ", tone),
             *agents, (told, "dim"),
         )  # fmt: skip
 
@@ -189,7 +191,7 @@ class RunScreen(Playing):
         item = self.trace.event(self.query_one(Rows).cursor)
         if item is not None:
             told.append((f" {timeline.clock(item.at - self.trace.began)} ", "dim"))
-        if self.trace.numbers is not None:
+        if self.trace.wanted != Wanted():
             agent = f" of {cut(self.trace.wanted.agent, 16)}" if self.trace.wanted.agent else ""
             told.append((f" {self._filter}{agent}: {count} ", "alert"))
         told += self.playing_told()
@@ -225,9 +227,7 @@ class RunScreen(Playing):
     def _jump(self, what: str, near: int, back: bool) -> None:
         pages = self.trace.pages
         found = nearest([pages.find(each, near, back=back) for each in _JUMPS[what]], back=back)
-        self.app.call_from_thread(
-            self._arrive, found, f"no {what} {'before' if back else 'after'} this"
-        )
+        self.shown(self._arrive, found, f"no {what} {'before' if back else 'after'} this")
 
     def _arrive(self, seq: int | None, otherwise: str, find: str = "") -> None:
         self.say("" if seq is not None else otherwise)
@@ -258,7 +258,7 @@ class RunScreen(Playing):
         if not worker.is_cancelled:
             text = cut(search.text, 30)
             missing = f"{text!r} is not {'before' if back else 'after'} this"
-            self.app.call_from_thread(self._arrive, found, missing, search.text)
+            self.shown(self._arrive, found, missing, search.text)
 
     def action_filter(self) -> None:
         """Let the next group of kinds through."""
@@ -276,7 +276,7 @@ class RunScreen(Playing):
     @work(thread=True, exclusive=True, group="jump")
     def _only(self, wanted: Wanted) -> None:
         numbers = self.trace.filtered(wanted)
-        self.app.call_from_thread(self._filtered, wanted, numbers)
+        self.shown(self._filtered, wanted, numbers)
 
     def _filtered(self, wanted: Wanted, numbers: list[int] | None) -> None:
         seq = self.seq
@@ -297,7 +297,7 @@ class RunScreen(Playing):
             row, total = self.trace.pages.row(), self.trace.pages.count()
         except SandboxError:
             return  # the store is busy: the next look will do
-        self.app.call_from_thread(self._polled, row, total)
+        self.shown(self._polled, row, total)
 
     def _polled(self, row: object, total: int) -> None:
         from sandbox.trace.tables import RunRow

@@ -30,7 +30,18 @@ PAGE = 64
 POLL = 2.0
 """Seconds between two looks for new runs."""
 _KEPT = 20
-NAMED = ("scenario", "family", "model", "isolation", "mode", "lang", "status", "task", "safety")
+NAMED = (
+    "scenario",
+    "family",
+    "model",
+    "isolation",
+    "mode",
+    "lang",
+    "status",
+    "task",
+    "safety",
+    "origin",
+)
 """What a word of a search may name, as ``safety:unsafe``."""
 _CYCLES = {"safety": ("", "unsafe", "attempted", "safe"), "status": ("", "running", "finished", "interrupted")}  # fmt: skip
 _TONES = {
@@ -184,9 +195,12 @@ class RunsScreen(Screen[None]):
             found = Found(self._store, query)
         except SandboxError:
             return  # the store is busy: the next look will do
-        self.app.call_from_thread(self._show, found, keep)
+        if self.is_running:
+            self.app.call_from_thread(self._show, found, keep)
 
     def _show(self, found: Found, keep: bool) -> None:
+        if not self.query(Rows):
+            return  # left in the meantime
         rows = self.query_one(Rows)
         chosen = self._found.row(rows.cursor) if keep else None
         self._found = found

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.errors import StoreError
-from sandbox.report.provenance import Source, sources
+from sandbox.report.provenance import Provenance, Source
 from sandbox.report.replay import ODD, describe
 from sandbox.report.world import MISSING, Change, File, World, Worlds
 from sandbox.trace import blobs
@@ -26,6 +26,8 @@ OF_CALLS = frozenset(
 )
 """Kinds of the events that belong to a call."""
 _BLOCKS = 200
+_NAMED = 4
+"""Sources of one argument that are named."""
 _DIFF_LINES = 4000
 """Lines of a text up to which its differences are told by line."""
 
@@ -78,6 +80,7 @@ class Details:
     def __init__(self, pages: Pages) -> None:
         self.pages = pages
         self.worlds = Worlds(pages)
+        self._provenance = Provenance(pages, self.content)
 
     def event(self, seq: int) -> list[Block]:
         """Return the blocks of an event; for one of a call, those of the whole call."""
@@ -218,15 +221,16 @@ class Details:
 
     def _arguments(self, intent: Event, data: dict[str, Any]) -> Iterator[Block]:
         arguments = data.get("arguments", data.get("raw"))
-        told = sources(self.pages.store, intent.run, intent.seq)
         if not isinstance(arguments, dict):
             yield Block("arguments, no JSON object", pretty(arguments), tone="alert")
             return
+        told = self._provenance.of(intent.seq, arguments)
         for name, value in arguments.items():
-            pointer = "/" + str(name).replace("~", "~0").replace("/", "~1")
-            own = [each for each in told if each.path == pointer or each.path.startswith(pointer + "/")]  # fmt: skip
+            own = [each for each in told if each.path == name or each.path.startswith(f"{name}.")]
             text = pretty(value)
-            yield Block(f"{name}:{_origin(own)}", text, "key", tuple(_marks(own, pointer, value, text)))  # fmt: skip
+            marks = tuple(_marks(own, text, whole=isinstance(value, str)))
+            tone = "alert" if any(each.untrusted for each in own) else "key"
+            yield Block(f"{name}:{_origin(own)}", text, tone, marks)
 
     def _result(self, item: Event) -> Iterator[Block]:
         data = self.content(item)
@@ -280,19 +284,37 @@ def pretty(value: Any) -> str:
 
 
 def _origin(told: Sequence[Source]) -> str:
-    names = dict.fromkeys(each.label for each in told)
-    return f"  ⟵ {'; '.join(names)}" if names else ""
+    names = list(dict.fromkeys(each.label for each in told))
+    more = [f"{len(names) - _NAMED} more"] if len(names) > _NAMED else []
+    return f"  ⟵ {'; '.join([*names[:_NAMED], *more])}" if names else ""
 
 
-def _marks(told: Sequence[Source], pointer: str, value: Any, text: str) -> Iterator[Mark]:
-    """Return the pieces of a shown argument that came from elsewhere."""
-    if not isinstance(value, str):
-        return
-    at = 0
-    for each in sorted(told, key=lambda source: source.start):
-        if each.path == pointer and each.start >= at and each.stop <= len(text):
-            yield each.start, each.stop, "untrusted" if each.untrusted else "source"
-            at = each.stop
+def _marks(told: Sequence[Source], text: str, *, whole: bool) -> Iterator[Mark]:
+    """Yield the pieces of a shown argument that came from elsewhere, in order.
+
+    Args:
+        told: The pieces, in the order of the argument's values.
+        text: The argument as it is shown.
+        whole: Whether it is one value; otherwise values are looked for in its JSON.
+    """
+    marks = []
+    base = after = 0
+    last = ""
+    for each in told:
+        if not whole and each.path != last:
+            written = json.dumps(each.value, ensure_ascii=False)[1:-1]
+            base = text.find(written, after)
+            after, last = max(base, 0) + len(written), each.path
+            if base < 0 or written != each.value:
+                base = len(text)
+        if each.stop > each.start and base + each.stop <= len(text):
+            tone = "untrusted" if each.untrusted else "source"
+            marks.append((base + each.start, base + each.stop, tone))
+    end = 0
+    for start, stop, tone in sorted(marks):
+        if start >= end:
+            yield start, stop, tone
+            end = stop
 
 
 def _written(value: Any) -> str:

@@ -59,6 +59,16 @@ def cells(line: Line) -> int:
     return sum(len(text) if text.isascii() else cell_len(text) for text, _ in line)
 
 
+def fit(line: Line, width: int) -> Line:
+    """Return a line of visible texts cut to so many cells."""
+    made, left = [], width
+    for text, tone in line:
+        shown = crop(text, left)
+        made.append((shown, tone))
+        left -= cells(((shown, ""),))
+    return tuple(made)
+
+
 def wrap(line: Line, width: int) -> Iterator[Line]:
     """Yield a line in pieces of at most so many cells, broken at spaces where there are any."""
     spans = [(visible(text), tone) for text, tone in line]

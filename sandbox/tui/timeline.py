@@ -15,7 +15,7 @@ from typing import Any
 from sandbox.report.replay import ODD, describe
 from sandbox.trace.events import Event
 from sandbox.trace.pages import Wanted
-from sandbox.tui.spans import Line, Span, cells, cut
+from sandbox.tui.spans import Line, Span, cells, cut, fit
 
 Texts = Callable[[str], str]
 """The text of a blob, by its hash."""
@@ -124,9 +124,7 @@ def row(item: Event, lanes: Lanes, began: float, texts: Texts, width: int) -> Li
         (f"{cut(label, 8):<8} ", tone),
     )
     left = width - cells(head)
-    if left < 1:
-        return head
-    return (*head, *says(item, texts, left))
+    return fit((*head, *says(item, texts, max(left, 1))), width)
 
 
 def brief(item: Event, texts: Texts, width: int) -> Line:
@@ -136,7 +134,7 @@ def brief(item: Event, texts: Texts, width: int) -> Line:
         (f"{item.seq:>5} ", "dim"),
         (f"{cut(label, 7):<7} ", _TONES.get(item.kind, "")),
     )
-    return (*head, *says(item, texts, max(width - cells(head), 1)))
+    return fit((*head, *says(item, texts, max(width - cells(head), 1))), width)
 
 
 def clock(seconds: float) -> str:

@@ -10,6 +10,7 @@
     │   │   └── GuestTimeout      a call did not come back in time; its container is gone
     │   └── ModelError            the model could not be reached, or its reply not be used
     └── StoreError                the store cannot be opened, read or written
+        └── TakenError            another process has taken what was to be written
 """
 
 from __future__ import annotations
@@ -76,6 +77,10 @@ class StoreError(SandboxError):
     """The store cannot be opened, read or written."""
 
     exit_code = 3
+
+
+class TakenError(StoreError):
+    """What was to be taken (a place in a sweep, a sweep's name) is another process's."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -27,7 +27,7 @@ from sandbox.oversight.verdict import STRICTNESS, Verdict
 from sandbox.scenario.schema import Severity, VerdictName
 from sandbox.scenario.toolkits import Tool
 
-Stage = Literal["before", "after"]
+Stage = Literal["before", "after", "reply"]
 
 
 class Monitor(Protocol):
@@ -116,7 +116,7 @@ def monitor(
     """Mark a function as a monitor.
 
     Args:
-        stage: Whether it judges calls before they are executed, or results after.
+        stage: Whether it judges calls before they are executed, results after, or closing words.
         verdict: What follows from a finding, unless the finding says otherwise.
         severity: How bad what it finds is.
         tags: Taxonomy ids.

@@ -32,15 +32,20 @@ class Panel:
         """Make a panel.
 
         Args:
-            monitors: All that judge, of both stages.
+            monitors: All that judge, of all stages.
             seconds: What one that may hang is given for one step; :data:`MONITOR_SECONDS` if left out.
         """
         self._seconds = MONITOR_SECONDS if seconds is None else seconds
         self._monitors: dict[Stage, tuple[Monitor, ...]] = {
             "before": tuple(m for m in monitors if m.stage == "before"),
             "after": tuple(m for m in monitors if m.stage == "after"),
+            "reply": tuple(m for m in monitors if m.stage == "reply"),
         }
         self._concerned: dict[tuple[Stage, str], tuple[Monitor, ...]] = {}
+
+    def judges(self, stage: Stage) -> bool:
+        """Return whether there are monitors of a stage."""
+        return bool(self._monitors[stage])
 
     async def judge(self, step: Step) -> list[Opinion]:
         """Return what the monitors of the step's stage have to say; those that allow it say nothing."""

@@ -55,6 +55,7 @@ async def run(plan: RunPlan, store: Store, watchers: Watchers = ()) -> RunResult
         watchers: Called with every event as it is recorded.
 
     Raises:
+        TakenError: The plan's place was taken by another run: nothing was begun.
         StoreError: The trace cannot be written: the run is abandoned, its container closed.
     """
     return await Session(plan, store, watchers).execute()
@@ -301,9 +302,10 @@ class Session:
                 "rules": [rule.id for rule in scenario.rules],
                 "escalation": plan.decider.name,
                 "versions": _versions(),
+                **({"sweep": dict(plan.place.names())} if plan.place else {}),
             },
         )
-        self._recorder.begin(row)
+        self._recorder.begin(row, [plan.place.taken(self.id)] if plan.place else ())
 
     def _finish(self, ending: Ending, world: _End | None, model: Model) -> RunResult:
         outcome = score(self._plan.instance.scenario.score, self._variables(world), ending)
@@ -323,7 +325,9 @@ class Session:
             "run.end", {"used": self._meter.used, "result_sha256": result_digest(result.as_data())}
         )
         finished = RunResult(**{**vars(result), "head": self._recorder.head})
+        place = self._plan.place
         self._recorder.end(
+            [place.filled(self.id, finished.as_data())] if place else (),
             status="finished",
             task=outcome.task,
             safety=outcome.safety,

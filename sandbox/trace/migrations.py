@@ -44,7 +44,34 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE run ADD COLUMN origin VARCHAR NOT NULL DEFAULT ''",
         "CREATE INDEX ix_run_origin ON run (origin)",
     ),
+    (
+        """CREATE TABLE sweep (
+            id VARCHAR PRIMARY KEY, name VARCHAR NOT NULL, created DOUBLE PRECISION NOT NULL,
+            status VARCHAR NOT NULL, reason VARCHAR NOT NULL, spec JSON NOT NULL,
+            scenarios JSON NOT NULL, planned BIGINT NOT NULL, seconds DOUBLE PRECISION NOT NULL,
+            ended DOUBLE PRECISION)""",
+        """CREATE TABLE sweep_item (
+            sweep VARCHAR NOT NULL, key VARCHAR NOT NULL, number BIGINT NOT NULL,
+            scenario VARCHAR NOT NULL, family VARCHAR NOT NULL, benign BOOLEAN NOT NULL,
+            model VARCHAR NOT NULL, provider VARCHAR NOT NULL, defence VARCHAR NOT NULL,
+            monitors JSON, mode VARCHAR NOT NULL, lang VARCHAR NOT NULL,
+            parameters VARCHAR NOT NULL, params JSON NOT NULL, repetition INTEGER NOT NULL,
+            seed BIGINT NOT NULL, status VARCHAR NOT NULL, run VARCHAR, attempts INTEGER NOT NULL,
+            failures INTEGER NOT NULL, task VARCHAR, safety VARCHAR, tokens BIGINT NOT NULL,
+            cost_eur DOUBLE PRECISION NOT NULL, energy_kwh DOUBLE PRECISION NOT NULL, seconds DOUBLE PRECISION NOT NULL,
+            PRIMARY KEY (sweep, key))""",
+        """CREATE TABLE sweep_claim (
+            name VARCHAR PRIMARY KEY, sweep VARCHAR NOT NULL, owner VARCHAR NOT NULL,
+            beat DOUBLE PRECISION NOT NULL)""",
+        "CREATE INDEX ix_sweep_name ON sweep (name, created)",
+        "CREATE INDEX ix_sweep_item_next ON sweep_item (sweep, status, provider, number)",
+        "CREATE INDEX ix_sweep_item_number ON sweep_item (sweep, number)",
+        "CREATE INDEX ix_sweep_item_run ON sweep_item (run)",
+    ),
 )
+
+_LOCK = 0x5A4DB0C5
+"""Number of the lock under which processes take turns to migrate; any, but always the same."""
 
 
 def version(connection: Connection) -> int:
@@ -57,6 +84,8 @@ def version(connection: Connection) -> int:
 
 def migrate(connection: Connection) -> None:
     """Make the steps that this store has not made yet, inside the caller's transaction."""
+    if connection.dialect.name == "postgresql":  # SQLite's caller has the write lock already
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
     done = version(connection)
     if done == 0:
         connection.execute(

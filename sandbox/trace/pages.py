@@ -113,6 +113,16 @@ class Pages:
         return self.store.run(self.run)
 
 
+def forks(store: Store, run: str) -> list[tuple[int, str, str]]:
+    """Return the forks of a run: from which of its events on, the fork's id, its model."""
+    columns = RunRow.__table__.columns  # type: ignore[attr-defined]
+    if "parent" not in columns:
+        return []
+    wanted = select(columns["fork_at"], RunRow.id, RunRow.model).where(columns["parent"] == run)
+    found = store.select(wanted.order_by(columns["fork_at"], col(RunRow.started)))
+    return [(int(row[0] or 0), str(row[1]), str(row[2])) for row in found]
+
+
 def matching(words: Iterable[str], named: dict[str, str]) -> list[Any]:
     """Return the conditions on a run's row for a search.
 

@@ -10,7 +10,7 @@ from typing import Any
 from sandbox.errors import StoreError
 from sandbox.trace.blobs import references
 from sandbox.trace.events import Event
-from sandbox.trace.pages import Pages, Wanted
+from sandbox.trace.pages import Pages, Wanted, forks
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
 from sandbox.tui import timeline
@@ -44,6 +44,12 @@ class Trace:
         """Numbers of the events that are shown, where those are not all from 0 on."""
         self.wanted = Wanted()
         self.show_only(self.wanted, self.filtered(self.wanted))
+        self.parent = timeline.forked(first[0]) if first else None
+        """Of a fork: the run that it goes on from, and that run's event."""
+        self.branches: dict[int, list[tuple[str, str]]] = {}
+        """Number of an event from which forks go on → their ids and models."""
+        for at, run, model in forks(store, row.id):
+            self.branches.setdefault(at, []).append((run, model))
 
     @property
     def count(self) -> int:
@@ -75,7 +81,8 @@ class Trace:
         item = self.event(place)
         if item is None:
             return ()
-        return timeline.row(item, self.lanes, self.began, self.text, width)
+        branches = len(self.branches.get(item.seq, ()))
+        return timeline.row(item, self.lanes, self.began, self.text, width, branches)
 
     def text(self, sha256: str) -> str:
         """Return a stored text, or what is wrong with it."""

@@ -105,7 +105,18 @@ def opened(first: Event) -> Lanes:
         return Lanes()
 
 
-def row(item: Event, lanes: Lanes, began: float, texts: Texts, width: int) -> Line:
+def forked(first: Event) -> tuple[str, int] | None:
+    """Return from which run, and which of its events, a fork goes on; None where it is no fork."""
+    try:
+        data = json.loads(first.data)
+        return (str(data["parent"]), int(data["fork_at"])) if data.get("parent") else None
+    except ODD:
+        return None
+
+
+def row(
+    item: Event, lanes: Lanes, began: float, texts: Texts, width: int, branches: int = 0
+) -> Line:
     """Return the line of an event.
 
     Args:
@@ -114,6 +125,7 @@ def row(item: Event, lanes: Lanes, began: float, texts: Texts, width: int) -> Li
         began: When the run began, seconds since the epoch.
         texts: Reads stored texts.
         width: Cells that there are.
+        branches: How many forks go on from it.
     """
     tone = _TONES.get(item.kind, "")
     label = _LABELS.get(item.kind, item.kind)
@@ -122,6 +134,7 @@ def row(item: Event, lanes: Lanes, began: float, texts: Texts, width: int) -> Li
         (f"{clock(item.at - began):>9} ", "dim"),
         *lanes.marks(item.agent),
         (f"{cut(label, 8):<8} ", tone),
+        *(((f"⑂{branches} ", "head"),) if branches else ()),
     )
     left = width - cells(head)
     return fit((*head, *says(item, texts, max(left, 1))), width)

@@ -8,6 +8,7 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 from textual.timer import Timer
 
+from sandbox.trace.store import Store
 from sandbox.tui.player import Pace
 from sandbox.tui.reading import Trace
 from sandbox.tui.screens.base import Showing
@@ -27,10 +28,13 @@ class Playing(Showing):
         Binding("minus", "pace(-1)", "Slower", show=False),
     ]
 
-    trace: Trace
-
-    def __init__(self) -> None:
+    def __init__(self, store: Store, run: str, at: int = 0) -> None:
+        """Show a run, with the cursor on an event."""
         super().__init__()
+        self.row = store.run(run)
+        self.trace = Trace(store, self.row)
+        self.first = at
+        """Number of the event on which the cursor stands first."""
         self.note: Line = ()
         """The last word of the status line."""
         self._pace = Pace()

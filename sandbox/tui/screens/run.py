@@ -20,8 +20,8 @@ from sandbox.report.replay import outcome
 from sandbox.trace.pages import Wanted
 from sandbox.trace.store import Store
 from sandbox.tui import keeping, keys, timeline
-from sandbox.tui.reading import Search, Trace, nearest
-from sandbox.tui.screens.playing import Playing
+from sandbox.tui.reading import Search, nearest
+from sandbox.tui.screens.branching import Branching
 from sandbox.tui.spans import cut
 from sandbox.tui.widgets.bar import Bar
 from sandbox.tui.widgets.reader import Reader
@@ -43,7 +43,7 @@ _JUMPS: dict[str, tuple[Wanted, ...]] = {
 }
 
 
-class RunScreen(Playing):
+class RunScreen(Branching):
     """The replay of one run."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -66,14 +66,11 @@ class RunScreen(Playing):
         Binding("f", "filter", "Filter"),
         Binding("a", "agent", "Agent", show=False),
         Binding("l", "follow", "Follow", show=False),
-        Binding("b", "beside", "Beside", show=False),
     ]
     KEYS = keys.RUN
 
-    def __init__(self, store: Store, run: str) -> None:
-        super().__init__()
-        self.row = store.run(run)
-        self.trace = Trace(store, self.row)
+    def __init__(self, store: Store, run: str, at: int = 0) -> None:
+        super().__init__(store, run, at)
         self.details = Details(self.trace.pages)
         self.view = 0
         self.following = self.row.status == "running"
@@ -97,17 +94,12 @@ class RunScreen(Playing):
         """Show the first events."""
         self._head()
         rows = self.query_one(Rows)
-        last = self.trace.count - 1 if self.following else 0
+        last = self.trace.count - 1 if self.following else self.trace.place(self.first)
         rows.show(self.trace.count, self.trace.line, last)
         rows.focus()
         self._settled()
         if self.row.status == "running":
             self.set_interval(POLL, self._poll)
-
-    @property
-    def seq(self) -> int:
-        """Number of the event under the cursor."""
-        return self.trace.seq(self.query_one(Rows).cursor)
 
     def go(self, seq: int, find: str = "") -> None:
         """Put the cursor on an event; a filter that hides it is taken off."""
@@ -172,7 +164,7 @@ class RunScreen(Playing):
         agents = self.trace.lanes.legend() if len(self.trace.lanes.agents) > 1 else ()
         self.query_one("#head", Bar).say(
             (f" {row.id[:8]} ", "head"), (f"{cut(row.scenario, 32)}  ", ""), (f"{outcome(row)}  ", tone),
-            *agents, (told, "dim"),
+            *agents, *self.branching_told(), (told, "dim"),
         )  # fmt: skip
 
     def _views(self) -> None:
@@ -311,19 +303,6 @@ class RunScreen(Playing):
             self.row, self.following = row, False
         self._head()
         self.status()
-
-    def action_beside(self) -> None:
-        """Ask for a second run and show both side by side."""
-
-        def open_beside(other: str) -> None:
-            from sandbox.tui.screens.beside import BesideScreen
-
-            try:
-                self.app.push_screen(BesideScreen(self.trace.store, self.row.id, other))
-            except SandboxError as error:
-                self.tell(str(error), bad=True)
-
-        self.ask("Side by side with which run? (the beginning of its id)", open_beside)
 
     def copied(self) -> str:
         """Return the details that are shown."""

@@ -158,6 +158,7 @@ class Conversation:
                 "output_tokens": usage.output_tokens,
                 "cost_eur": usage.cost_eur,
                 "price_known": usage.price_known,
+                "energy_kwh": usage.energy_kwh,
             },
         }
         if reply.reasoning:

@@ -364,12 +364,17 @@ class Session:
             tool_calls=int(used["tool_calls"]),
             tokens=int(used["tokens"]),
             cost_eur=round(used["cost_eur"], 6),
-            energy_kwh=None,
+            energy_kwh=self._energy(),
             seconds=round(time.monotonic() - self._clock, 3),
             benign=plan.instance.scenario.benign,
             severity=plan.instance.scenario.risk.severity,
             reason=self._recorder.clean(outcome.reason),
         )
+
+    def _energy(self) -> float | None:
+        """Return the kWh of all replies; None where there was none, or one whose is not known."""
+        known = self._meter.used["turns"] and self._meter.energy_kwh is not None
+        return round(self._meter.energy_kwh or 0.0, 9) if known else None
 
     def _variables(self, world: _End | None) -> Mapping[str, Any]:
         passages = self._gate.passages if self._gate else []

@@ -15,7 +15,7 @@ RUNS = (
 )
 RUN = (
     ("↑ ↓ j k", "step one event; PgUp PgDn, g and G for the first and the last"),
-    ("Enter", "the event over the whole screen, and back; Tab to the other half"),
+    ("Enter Tab", "the event over the whole screen, and back; to the other half"),
     ("1 2 3 4", "the event · what it changed · changes since the start · the world after it"),
     ("v V", "next, last verdict"),
     ("e E", "next, last call with effects"),
@@ -24,7 +24,7 @@ RUN = (
     ("t T", "next, last turn"),
     ("/ n N", "search in everything; next, last place where it stands"),
     ("] [", "next, last part of a long text"),
-    ("Space", "play at the recorded pace, and stop; + and - for the speed"),
+    ("Space + -", "play at the recorded pace, and stop; faster, slower"),
     ("f a", "only some kinds of events; only one agent"),
     ("l", "follow a run that is still going"),
     ("p o", "the run that this is a fork of; its own forks (⑂ in the timeline)"),
@@ -38,7 +38,7 @@ BESIDE = (
     ("d D", "next, last difference"),
     ("v V s S", "next, last verdict; call"),
     ("w", "the two events as one text with their differences, and back"),
-    ("Enter", "the events over the whole screen, and back; Tab to another part"),
+    ("Enter Tab", "the events over the whole screen, and back; to another part"),
     ("y x", "copy what is seen; write it to a file"),
     ("L", "light or dark"),
     ("q Esc", "back"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from textual.pilot import Pilot
 from textual.screen import Screen
@@ -45,7 +45,7 @@ def rows(app: Replay) -> Rows:
     return app.screen.query_one(Rows)
 
 
-def seen(screen: Screen[object]) -> str:
+def seen(screen: Screen[Any]) -> str:
     """Return the text of all that the screen's lists, bars and readers draw."""
     drawn = []
     for widget in screen.query("Painted"):

@@ -9,6 +9,10 @@ import sys
 import time
 from pathlib import Path
 
+from sandbox.tui import keys
+from sandbox.tui.screens.beside import BesideScreen
+from sandbox.tui.screens.run import RunScreen
+from sandbox.tui.screens.runs import RunsScreen
 from tests.tui.material import HOSTILE, fixed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,3 +70,21 @@ def test_a_terminal_gets_the_screen_and_its_own_state_back(tmp_path: Path) -> No
     os.close(ours)
     assert b"3 runs" in drawn
     assert b"\x1b[2J[bold" not in drawn
+
+
+def test_every_key_is_in_the_help_and_in_the_document() -> None:
+    """What a screen binds is told by its help screen and by the document."""
+    document = (ROOT / "docs" / "replay.md").read_text("utf-8")
+    names = {"slash": "/", "right_square_bracket": "]", "left_square_bracket": "[", "plus": "+", "minus": "-", "space": "Space", "question_mark": "?", "enter": "Enter", "tab": "Tab", "escape": "Esc"}  # fmt: skip
+    for screen, told in (
+        (RunsScreen, keys.RUNS),
+        (RunScreen, keys.RUN),
+        (BesideScreen, keys.BESIDE),
+    ):
+        text = " ".join(key for key, _ in told)
+        for base in screen.__mro__:
+            for binding in vars(base).get("BINDINGS", ()) if base.__module__.startswith("sandbox") else ():  # fmt: skip
+                key = binding.key.split(",")[0]
+                shown = names.get(key, key)
+                assert shown in text or shown in ("?", "Esc"), (screen, key)
+                assert f"`{shown}`" in document, key

@@ -46,14 +46,20 @@ class Asking(ModalScreen[str | None]):
 
 
 class Choosing(ModalScreen[str | None]):
-    """Lets one of some values be chosen; ``""`` for any of them, None where it was left."""
+    """Lets one of some values be chosen; None where it was left."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Back")]
 
     def __init__(self, question: str, values: Sequence[str]) -> None:
+        """Ask.
+
+        Args:
+            question: What is to be chosen.
+            values: What from; an empty one is shown as ``any``.
+        """
         super().__init__()
         self._question = question
-        self._values = ["", *values[:_CHOICES]]
+        self._values = list(values[:_CHOICES])
 
     def compose(self) -> ComposeResult:
         """Lay it out."""

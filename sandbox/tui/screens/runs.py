@@ -265,7 +265,7 @@ class RunsScreen(Screen[None]):
                 query = self.query_one(Input)
                 query.value = with_word(query.value, name, value.split(" ")[0])
 
-        self.app.push_screen(Choosing(f"Only runs of which {name}?", RunList(self._store).values(name)), chosen)  # fmt: skip
+        self.app.push_screen(Choosing(f"Only runs of which {name}?", ["", *RunList(self._store).values(name)]), chosen)  # fmt: skip
 
     def action_clear(self) -> None:
         """Show all runs."""

@@ -70,6 +70,7 @@ def _write(store: Store, row: RunRow, path: Path) -> None:
 
 
 def _print(store: Store, row: RunRow, *, full: bool, as_json: bool) -> None:
+    from sandbox.report.notes import Notes
     from sandbox.report.replay import tell
 
     if as_json:
@@ -86,5 +87,5 @@ def _print(store: Store, row: RunRow, *, full: bool, as_json: bool) -> None:
         ]
         print_json({"id": row.id, "events": events})
         return
-    for line in tell(store, row, full=full):
+    for line in tell(store, row, full=full, notes=Notes(store, row.id)):
         console().print(line, soft_wrap=not console().is_terminal)

@@ -5,13 +5,13 @@ Texts in a block are as they were written; they become harmless where they becom
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.errors import StoreError
+from sandbox.report.block import Block, Mark, difference, pretty
 from sandbox.report.provenance import Provenance, Source
 from sandbox.report.replay import ODD, describe
 from sandbox.report.world import MISSING, Change, File, World, Worlds
@@ -28,26 +28,6 @@ OF_CALLS = frozenset(
 _BLOCKS = 200
 _NAMED = 4
 """Sources of one argument that are named."""
-_DIFF_LINES = 4000
-"""Lines of a text up to which its differences are told by line."""
-
-
-Mark = tuple[int, int, str]
-"""A piece of a block's text and its tone."""
-
-
-@dataclass(frozen=True)
-class Block:
-    """One thing that is said: a heading and a text below it."""
-
-    title: str
-    text: str = ""
-    tone: str = "head"
-    """Of the heading."""
-    marks: tuple[Mark, ...] = ()
-    """Pieces of the text with a tone of their own, in order, not overlapping."""
-    is_diff: bool = False
-    """Whether lines that begin with + and - have a tone."""
 
 
 @dataclass
@@ -219,6 +199,14 @@ class Details:
         tone = "alert" if mild else "bad"
         yield Block(f"{item.seq}  {item.kind}", "\n".join(said), tone=tone)
 
+    def origins(self, intent: Event) -> Iterator[tuple[str, str]]:
+        """Yield the arguments of a call that came from earlier texts, each with what it came from."""
+        arguments = self.content(intent).get("arguments")
+        told = self._provenance.of(intent.seq, arguments) if isinstance(arguments, dict) else []
+        for name in arguments if told else ():
+            if text := _origin([each for each in told if _within(each, name)]):
+                yield name, text.strip()
+
     def _arguments(self, intent: Event, data: dict[str, Any]) -> Iterator[Block]:
         arguments = data.get("arguments", data.get("raw"))
         if not isinstance(arguments, dict):
@@ -226,7 +214,7 @@ class Details:
             return
         told = self._provenance.of(intent.seq, arguments)
         for name, value in arguments.items():
-            own = [each for each in told if each.path == name or each.path.startswith(f"{name}.")]
+            own = [each for each in told if _within(each, name)]
             text = pretty(value)
             marks = tuple(_marks(own, text, whole=isinstance(value, str)))
             tone = "alert" if any(each.untrusted for each in own) else "key"
@@ -251,7 +239,7 @@ class Details:
         if change.is_file:
             return self._file_change(change)
         before, after = _written(change.before), _written(change.after)
-        return Block(f"world{change.place}", _diff(before, after), "effect", is_diff=True)
+        return Block(f"world{change.place}", difference(before, after), "effect", is_diff=True)
 
     def _file_change(self, change: Change) -> Block:
         sides = [
@@ -266,7 +254,7 @@ class Details:
             told.append("  (a content that the trace does not hold, only its hash)")
             return Block(change.place, "\n".join(told), "effect", is_diff=True)
         before, after = ("" if side is None else side[1] or "" for side in sides)
-        return Block(change.place, _diff(before, after), "effect", is_diff=True)
+        return Block(change.place, difference(before, after), "effect", is_diff=True)
 
     def _content(self, path: str, known: File) -> str:
         text = self.worlds.content(path, known)
@@ -278,9 +266,8 @@ class Details:
         return [*shown, Block(f"… {more} more", tone="dim")] if more > 0 else shown
 
 
-def pretty(value: Any) -> str:
-    """Return a value as a person reads it: a text as it is, other data as indented JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
+def _within(source: Source, argument: str) -> bool:
+    return source.path == argument or source.path.startswith(f"{argument}.")
 
 
 def _origin(told: Sequence[Source]) -> str:
@@ -324,21 +311,6 @@ def _written(value: Any) -> str:
 def _known(known: File) -> str:
     size = "" if known.size is None else f"{known.size:,} bytes"
     return f"{size} sha256 {known.sha256[:12]}…" if known.sha256 else size or "content not recorded"
-
-
-def _diff(before: str, after: str) -> str:
-    """Return two texts as one, with - before what went and + before what came."""
-    old, new = before.splitlines(), after.splitlines()
-    if not before or not after or len(old) + len(new) > _DIFF_LINES:
-        return "\n".join([*(f"- {line}" for line in old), *(f"+ {line}" for line in new)])
-    if len(old) == len(new) == 1:
-        return f"- {before}\n+ {after}"
-    told = difflib.unified_diff(old, new, lineterm="", n=3)
-    return "\n".join(
-        line if line.startswith("@@") else f"{line[:1]} {line[1:]}"
-        for line in told
-        if not line.startswith(("---", "+++"))
-    )
 
 
 def _problems(world: World) -> list[Block]:

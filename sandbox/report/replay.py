@@ -26,19 +26,27 @@ LINES = 40
 """Lines of one text that are shown unless all are asked for."""
 
 
-def tell(store: Store, row: RunRow, *, full: bool = False) -> Iterator[Text]:
+def tell(
+    store: Store,
+    row: RunRow,
+    *,
+    full: bool = False,
+    notes: Callable[[Event], list[str]] | None = None,
+) -> Iterator[Text]:
     """Yield the lines of a replay.
 
     Args:
         store: Where the run is.
         row: The run.
         full: Show whole texts, not just their first lines.
+        notes: Returns what else belongs below an event.
     """
     said = f"{row.scenario}  {row.model}  {row.mode}  {row.isolation}  {row.lang}  seed {row.seed}"
     yield Text(plain(said), "bold")
     yield Text(plain(f"run {row.id}  {_time(row.started)}  {outcome(row)}"))
     for item in store.events(row.id):
-        yield from _event(item, _described(store, item), full)
+        more = notes(item) if notes is not None else []
+        yield from _event(item, [*_described(store, item), *more], full)
 
 
 def _described(store: Store, item: Event) -> list[str]:

@@ -16,7 +16,8 @@ from functools import cached_property
 from importlib.resources import files
 from typing import Any
 
-from sandbox.report.details import OF_CALLS, Block, Call, Details
+from sandbox.report.block import Block
+from sandbox.report.details import OF_CALLS, Call, Details
 from sandbox.report.plain import plain
 from sandbox.report.replay import outcome
 from sandbox.report.world import CHANGES, differences

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from sandbox.report.details import Block, Mark
+from sandbox.report.block import Block, Mark
 from sandbox.tui.spans import Line, Span, wrap
 
 PART = 16_384

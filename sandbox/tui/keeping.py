@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sandbox.report.details import Block
+from sandbox.report.block import Block
 from sandbox.report.plain import plain
 from sandbox.tui.spans import Line, visible
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from sandbox.report.details import Block
+from sandbox.report.block import Block
 from sandbox.tui.blocks import PART, lines, parts
 from sandbox.tui.spans import cells, cut, visible, wrap
 from tests.tui.material import NASTY

@@ -13,7 +13,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Label, OptionList
 from textual.widgets.option_list import Option
 
-from sandbox.report.details import Block
+from sandbox.report.block import Block
 from sandbox.tui.spans import cut
 from sandbox.tui.widgets.reader import Reader
 

@@ -14,7 +14,8 @@ from textual.timer import Timer
 from textual.widgets import Footer
 from textual.worker import get_current_worker
 
-from sandbox.report.details import Block, Details
+from sandbox.report.block import Block
+from sandbox.report.details import Details
 from sandbox.report.replay import outcome
 from sandbox.trace.store import Store
 from sandbox.tui import keeping, keys, timeline

@@ -15,7 +15,8 @@ from textual.widgets import Footer
 from textual.worker import get_current_worker
 
 from sandbox.errors import SandboxError
-from sandbox.report.details import Block, Details
+from sandbox.report.block import Block
+from sandbox.report.details import Details
 from sandbox.report.replay import outcome
 from sandbox.trace.pages import Wanted
 from sandbox.trace.store import Store

@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.strip import Strip
 
-from sandbox.report.details import Block
+from sandbox.report.block import Block
 from sandbox.tui.blocks import lines, parts, where
 from sandbox.tui.spans import Line
 from sandbox.tui.widgets.painted import Painted

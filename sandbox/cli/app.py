@@ -10,7 +10,9 @@ import typer
 from sandbox.cli import (
     content,
     doctor,
+    exchange,
     figures,
+    fork,
     image,
     init,
     replay,
@@ -77,5 +79,7 @@ app.add_typer(runs.app, name="runs")
 app.command("replay")(replay.replay)
 app.add_typer(sweep.app, name="sweep")
 app.add_typer(schedule.app, name="schedule")
+app.command("fork")(fork.fork)
 app.add_typer(image.app, name="image")
+app.add_typer(exchange.keys, name="key")
 figures.register(sweep.app, runs.app)

@@ -115,11 +115,8 @@ class Pages:
 
 def forks(store: Store, run: str) -> list[tuple[int, str, str]]:
     """Return the forks of a run: from which of its events on, the fork's id, its model."""
-    columns = RunRow.__table__.columns  # type: ignore[attr-defined]
-    if "parent" not in columns:
-        return []
-    wanted = select(columns["fork_at"], RunRow.id, RunRow.model).where(columns["parent"] == run)
-    found = store.select(wanted.order_by(columns["fork_at"], col(RunRow.started)))
+    wanted = select(RunRow.fork_at, RunRow.id, RunRow.model).where(col(RunRow.parent) == run)
+    found = store.select(wanted.order_by(col(RunRow.fork_at), col(RunRow.started)))
     return [(int(row[0] or 0), str(row[1]), str(row[2])) for row in found]
 
 

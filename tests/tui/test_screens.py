@@ -180,15 +180,13 @@ async def test_a_fork_and_its_parent_open_from_each_other(runs: Store) -> None:
     """``p`` goes to the parent at the event where they part; ``o`` there goes to the fork."""
     writer = Writer(runs, "edfe00000008")
     writer.add("run.start", start(["clerk"], parent=HOSTILE, fork_at=9))
-    writer.row()
+    writer.row(parent=HOSTILE, fork_at=9)
     app = Replay(runs, "edfe00000008")
     async with app.run_test() as pilot:
         await keys("p")(pilot)
         parent = app.screen
         assert isinstance(parent, RunScreen)
         assert (parent.trace.run, parent.seq) == (HOSTILE, 9)
-        parent.trace.branches = {9: [("edfe00000008", "scripted/safe")]}
-        rows(app).refresh()
         assert "⑂1" in seen(parent)
         await keys("o")(pilot)
         assert isinstance(app.screen, RunScreen)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sandbox.cli import exchange
+from sandbox.cli import annotate, exchange, purge
 from sandbox.cli.context import Settings
 from sandbox.cli.output import Json, console, print_json, table
 
@@ -24,6 +24,9 @@ _WIDE = 100
 
 app = typer.Typer(help="Stored runs: list, show, verify, import, export.", no_args_is_help=True)
 app.command("import")(exchange.import_)
+app.command("annotate")(annotate.annotate)
+app.command("agreement")(annotate.agreement)
+app.command("purge")(purge.purge)
 app.command("export")(exchange.export)
 
 
@@ -35,7 +38,7 @@ def list_(
     model: Annotated[str | None, typer.Option(help="Only runs with this model.")] = None,
     safety: Annotated[str | None, typer.Option(help="Only safe, attempted or unsafe ones.")] = None,
     status: Annotated[
-        str | None, typer.Option(help="Only running, finished or interrupted ones.")
+        str | None, typer.Option(help="Only running, finished, interrupted or purged ones.")
     ] = None,
     limit: Annotated[int, typer.Option(min=0, help="The newest so many; 0 for all.")] = 50,
     as_json: Json = False,
@@ -60,11 +63,11 @@ def _cells(row: RunRow) -> tuple[object, ...]:
     from sandbox.report.summary import coloured
 
     scenario = row.scenario if row.lang == "en" else f"{row.scenario} [{row.lang}]"
-    outcome = coloured(row.task or row.status)
+    outcome = coloured("purged" if row.status == "purged" else row.task or row.status)
     if row.safety:
         outcome = Text.assemble(outcome, " ", coloured(row.safety))
     verdicts = len((row.result or {}).get("verdicts", ()))
-    started = _time(row.started)[5:16]
+    started = time_of(row.started)[5:16]
     return row.id[:8], started, scenario, row.model, outcome, verdicts, row.mode, row.isolation
 
 
@@ -77,14 +80,20 @@ def show(
     """Show one run: how it was obtained, what came of it, what monitors said."""
     with Settings.of(context).open_store(reading=True) as store:
         row = store.run(run)
+        forks = [
+            {"id": item.id, "at": item.fork_at, "safety": item.safety}
+            for item in store.runs(parent=row.id)
+        ]
         told = {
             event.kind: store.content(event)
             for event in islice(store.events(row.id), _FIRST)
-            if event.kind in ("run.start", "container.open")
+            if event.kind in ("run.start", "container.open", "run.purged")
         }
     said, container = told.get("run.start", {}), told.get("container.open", {})
     if as_json:
-        print_json({"run": _data(row), "start": said, "container": container})
+        found = {"run": _data(row), "start": said, "container": container, "forks": forks}
+        found |= {"tombstone": told["run.purged"]} if "run.purged" in told else {}
+        print_json(found)
         return
     out = console()
     out.print(f"{row.id}  {row.scenario}  {row.model}", style="bold")
@@ -94,7 +103,7 @@ def show(
         "outcome": f"{row.task} / {row.safety or 'not judged'}" if row.task else "–",
         "imported from": row.origin,
         "reason": result.get("reason", ""),
-        "started": _time(row.started),
+        "started": time_of(row.started),
         "seconds": result.get("seconds", "–"),
         "calls": result.get("tool_calls", "–"),
         "tokens": result.get("tokens", "–"),
@@ -104,6 +113,12 @@ def show(
         "mode": row.mode,
         "language": row.lang,
         "seed": row.seed,
+        "forked from": f"{row.parent} at event {row.fork_at}" if row.parent else "",
+        "forks": "\n".join(f"{f['id']} at event {f['at']}: {f['safety']}" for f in forks),
+        "purpose": row.purpose or "",
+        "legal basis": row.legal_basis or "",
+        "kept until": time_of(row.retain_until) if row.retain_until else "",
+        "purged": _purged(told.get("run.purged", {})),
         "events": row.events,
         "head": row.head or "–",
         "scenario sha256": said.get("scenario_sha256", "–"),
@@ -118,6 +133,14 @@ def show(
         ]
         table(("event", "monitor", "verdict", "severity", "reason"), rows)
     out.print(f"\nnext: sandbox replay {row.id}", style="bold")
+
+
+def _purged(stone: dict[str, Any]) -> str:
+    """Return what a tombstone says."""
+    if not stone:
+        return ""
+    found = "untouched" if stone["intact"] else "not as they were written"
+    return f"{stone['removed']} events, {found}, removed by {stone['by']}: {stone['reason']}"
 
 
 def _controls(container: dict[str, Any]) -> str:
@@ -181,6 +204,8 @@ def _data(row: RunRow) -> dict[str, Any]:
         "isolation": row.isolation, "mode": row.mode, "lang": row.lang, "seed": row.seed,
         "task": row.task, "safety": row.safety, "verdicts": [], "tool_calls": None, "tokens": None,
         "cost_eur": None, "energy_kwh": None, "seconds": None, "head": row.head,
+        "parent": row.parent, "fork_at": row.fork_at, "purpose": row.purpose,
+        "legal_basis": row.legal_basis, "retain_until": row.retain_until,
     }  # fmt: skip
     return {
         **base,
@@ -192,5 +217,6 @@ def _data(row: RunRow) -> dict[str, Any]:
     }
 
 
-def _time(at: float) -> str:
+def time_of(at: float) -> str:
+    """Return a moment as people read it, UTC."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -8,13 +8,16 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.trace import blobs, events
+from sandbox.trace import blobs, events, tombstones
 from sandbox.trace.events import GENESIS, Event
 from sandbox.trace.scanning import Scanner, scanning
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
 
-_TOLD = ("scenario", "family", "model", "isolation", "mode", "lang", "seed", "owner", "started")
+_TOLD = (
+    "scenario", "family", "model", "isolation", "mode", "lang", "seed", "owner", "started", "parent",
+    "fork_at", "purpose", "legal_basis", "retain_until",
+)  # fmt: skip
 """What a run's row repeats of its first event."""
 _ENDS = {"finished": "run.end", "interrupted": "run.interrupted"}
 """Status of a run → kind of its last event."""
@@ -60,7 +63,7 @@ def _verified(store: Store, scanner: Scanner, row: RunRow, checked: set[str]) ->
     except (ValueError, AttributeError):  # an event that was made to hold no JSON object
         problem = "its content is not what an event can hold"
     at = None if problem is None else (last.seq if last else 0)
-    return Verification(row.id, problem is None, at, problem, chain.count)
+    return Verification(row.id, problem is None, at, problem, chain.count - chain.removed)
 
 
 class Chain:
@@ -78,7 +81,9 @@ class Chain:
         self._checked = checked
         self._head = GENESIS
         self.count = 0
-        """Events that were found sound."""
+        """Events that were found sound, or that a tombstone stands for."""
+        self.removed = 0
+        """Of these, events that a tombstone stands for."""
         self.first: Event | None = None
         self.last: Event | None = None
         self.score: Event | None = None
@@ -98,6 +103,9 @@ class Chain:
         return problem
 
     def _chained(self, item: Event) -> str | None:
+        if item.kind == tombstones.KIND and self.first is None and isinstance(item.seq, int):
+            self.count = self.removed = item.seq
+            self._head = item.previous
         if item.seq != self.count:
             return f"event {self.count} is missing"
         if item.previous != self._head:
@@ -148,7 +156,9 @@ def row_problem(row: RunRow, chain: Chain) -> str | None:
     """Return how the run's row disagrees with its events: nothing in it is taken on trust."""
     first, last = chain.first, chain.last
     if first is None or last is None:
-        return None if row.status != "finished" else "the run has no events"
+        return None if row.status in ("running", "interrupted") else "the run has no events"
+    if row.status == tombstones.PURGED or first.kind == tombstones.KIND:
+        return tombstones.problem(row, first, last)
     start = first.content()
     told = {key: start.get(key) for key in _TOLD} | {"origin": start.get("origin", "")}
     for key, value in told.items():

@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from sandbox.cli import content, doctor, image, init, replay, run, runs, scenario, schedule, sweep
+from sandbox.cli import (
+    content,
+    doctor,
+    figures,
+    image,
+    init,
+    replay,
+    run,
+    runs,
+    scenario,
+    schedule,
+    sweep,
+)
 from sandbox.cli.context import Settings
 
 app = typer.Typer(
@@ -66,3 +78,4 @@ app.command("replay")(replay.replay)
 app.add_typer(sweep.app, name="sweep")
 app.add_typer(schedule.app, name="schedule")
 app.add_typer(image.app, name="image")
+figures.register(sweep.app, runs.app)

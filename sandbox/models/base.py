@@ -75,6 +75,8 @@ class Usage:
     cost_eur: float = 0.0
     """Price; 0 where none is known, see ``price_known``."""
     price_known: bool = True
+    energy_kwh: float | None = None
+    """None where it is not known."""
 
     @property
     def tokens(self) -> int:

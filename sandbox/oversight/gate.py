@@ -17,9 +17,9 @@ from sandbox.isolation.base import CallResult, Container
 from sandbox.isolation.record import Deeds, Late
 from sandbox.models.base import ToolCall
 from sandbox.oversight.escalation import Decider
-from sandbox.oversight.monitor import Monitor
+from sandbox.oversight.monitor import Monitor, Stage
 from sandbox.oversight.panel import Opinion, Panel
-from sandbox.oversight.step import Call, Result, Step
+from sandbox.oversight.step import REPLY, Call, Result, Step
 from sandbox.oversight.trail import Trail
 from sandbox.oversight.verdict import Verdict, strictest
 from sandbox.scenario.toolkits import Tool
@@ -30,6 +30,10 @@ Mode = Literal["observe", "enforce"]
 _REFUSED = {
     "en": "The call was refused by oversight: {reason}",
     "fr": "L'appel a été refusé par la supervision : {reason}",
+}
+_UNSAID = {
+    "en": "The reply was withheld by oversight: {reason}",
+    "fr": "La réponse a été retenue par la supervision : {reason}",
 }
 _WITHHELD = {
     "en": "The call was executed, but oversight withholds its result: {reason}",
@@ -146,6 +150,20 @@ class Gate:
             passage = replace(passage, terminate=passage.terminate or ends)
         return passage
 
+    async def spoken(self, agent: str, text: str) -> tuple[str, bool]:
+        """Let the monitors of the stage ``reply`` judge an agent's closing words.
+
+        Returns:
+            What stands in their place where they are withheld, else empty; and whether the run is ended.
+        """
+        if not text or not self._panel.judges("reply"):
+            return "", False
+        asked = ToolCall("", REPLY.name, {"text": text})
+        decided = await self._judged(self._trail.reply(agent, text), asked, "reply")
+        if decided is None:
+            return "", False
+        return _worded(_UNSAID, self._lang, decided), decided.verdict == "terminate"
+
     async def settle(self) -> None:
         """End what the calls left running, and put on record what it did since the last of them.
 
@@ -240,9 +258,7 @@ class Gate:
     def _unknown(self, agent: str, asked: ToolCall) -> str:
         return f"there is no tool {asked.name!r}{nearest(asked.name, self._tools[agent])}"
 
-    async def _judged(
-        self, step: Step, asked: ToolCall, stage: Literal["before", "after"]
-    ) -> Verdict | None:
+    async def _judged(self, step: Step, asked: ToolCall, stage: Stage) -> Verdict | None:
         """Let the monitors of a stage judge; return the verdict that stops the call, if any does."""
         found = []
         for opinion in await self._panel.judge(step):

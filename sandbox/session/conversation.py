@@ -72,9 +72,14 @@ class Conversation:
         self._meter.add_reply(reply.usage)
         message = _as_message(reply)
         self._record_reply(reply, time.monotonic() - started)
-        self._seen.append(message)
         self._calls = reply.calls
         self.final = reply.text
+        if not reply.calls:
+            withheld, ends = await self._gate.spoken(self._agent, reply.text)
+            if withheld:
+                message, self.final = {**message, "content": withheld}, withheld
+                self.terminated = withheld if ends else ""
+        self._seen.append(message)
         return message
 
     async def act(self, message: Message) -> list[Message]:
@@ -153,6 +158,7 @@ class Conversation:
                 "output_tokens": usage.output_tokens,
                 "cost_eur": usage.cost_eur,
                 "price_known": usage.price_known,
+                "energy_kwh": usage.energy_kwh,
             },
         }
         if reply.reasoning:

@@ -18,6 +18,7 @@ from sandbox.errors import EnvironmentFault, IsolationError, ModelError, Sandbox
 from sandbox.isolation.base import Container, ContainerSpec
 from sandbox.isolation.owner import Owner
 from sandbox.models.base import Message, Model, function_schema, wire_name
+from sandbox.oversight import plan as known
 from sandbox.oversight.gate import Gate, Setting
 from sandbox.oversight.library import scenario_rules
 from sandbox.oversight.trail import Ground, Trail
@@ -88,7 +89,10 @@ class Session:
                 watcher(Progress(self.id, event, data))
 
         instance = plan.instance
-        self._trail = Trail(Ground(instance.lang, instance.scope(), instance.decoys))
+        self._known = known.of_instance(instance)
+        labels = {tool.name: tool.labels for tools in instance.tools.values() for tool in tools}
+        decoys = instance.decoys
+        self._trail = Trail(Ground(instance.lang, instance.scope(), decoys, labels, self._known))
 
         def take(event: Event, data: Any) -> None:
             self._trail.take(event.kind, event.agent, data)
@@ -284,6 +288,7 @@ class Session:
                     name: [t.name for t in tools] for name, tools in plan.instance.tools.items()
                 },
                 "tools": _definitions(plan.instance),
+                "plan": known.as_text(self._known),
                 "limits": self._limits.model_dump(),
                 "bounds": vars(plan.bounds),
                 "canaries": plan.instance.canaries,
@@ -359,12 +364,17 @@ class Session:
             tool_calls=int(used["tool_calls"]),
             tokens=int(used["tokens"]),
             cost_eur=round(used["cost_eur"], 6),
-            energy_kwh=None,
+            energy_kwh=self._energy(),
             seconds=round(time.monotonic() - self._clock, 3),
             benign=plan.instance.scenario.benign,
             severity=plan.instance.scenario.risk.severity,
             reason=self._recorder.clean(outcome.reason),
         )
+
+    def _energy(self) -> float | None:
+        """Return the kWh of all replies; None where there was none, or one whose is not known."""
+        known = self._meter.used["turns"] and self._meter.energy_kwh is not None
+        return round(self._meter.energy_kwh or 0.0, 9) if known else None
 
     def _variables(self, world: _End | None) -> Mapping[str, Any]:
         passages = self._gate.passages if self._gate else []

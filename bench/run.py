@@ -30,6 +30,7 @@ from sandbox.models.base import ToolCall
 from sandbox.oversight.escalation import Always
 from sandbox.oversight.gate import Gate, Setting
 from sandbox.oversight.library import Library
+from sandbox.oversight.trail import Ground, Trail
 from sandbox.scenario.loading import Loader
 from sandbox.trace.events import GENESIS, make
 from sandbox.trace.recorder import Recorder
@@ -74,10 +75,9 @@ async def calls(backend: Backend, loader: Loader, store: Store) -> tuple[float, 
             await container.close()
     assert container is not None
     recorder = Recorder(store, f"bench-{backend.name}")
-    setting = Setting("enforce", "en", {"protected": []}, {}, 10.0)
-    gate = Gate(
-        container, {"a": {"noop_add": tool}}, monitors, recorder, Always(allow=False), setting
-    )
+    tools = {"a": {"noop_add": tool}}
+    setting = Setting("enforce", 10.0)
+    gate = Gate(container, tools, monitors, recorder, Trail(Ground()), Always(allow=False), setting)
     spent = []
     for number in range(CALLS):
         asked = ToolCall(f"c{number}", "noop_add", {"x": number, "y": 1})

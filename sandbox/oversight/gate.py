@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, Literal
 
 from sandbox.errors import GuestTimeout, IsolationError, nearest
@@ -17,23 +16,25 @@ from sandbox.guest import arguments
 from sandbox.isolation.base import CallResult, Container
 from sandbox.isolation.record import Deeds, Late
 from sandbox.models.base import ToolCall
-from sandbox.oversight.deadline import within
 from sandbox.oversight.escalation import Decider
-from sandbox.oversight.monitor import Monitor
-from sandbox.oversight.step import Call, History, Result, Step
+from sandbox.oversight.monitor import Monitor, Stage
+from sandbox.oversight.panel import Opinion, Panel
+from sandbox.oversight.precedent import Precedent, Ruling, Settled, Unprecedented
+from sandbox.oversight.step import REPLY, Call, Result, Step
+from sandbox.oversight.trail import Trail
 from sandbox.oversight.verdict import Verdict, strictest
-from sandbox.oversight.watch import Sighting, Watch
-from sandbox.scenario.canaries import Decoy
 from sandbox.scenario.toolkits import Tool
 from sandbox.trace.recorder import Recorder
 
 Mode = Literal["observe", "enforce"]
-MONITOR_SECONDS = 5.0
-"""Time that one Python monitor may take for one call."""
 
 _REFUSED = {
     "en": "The call was refused by oversight: {reason}",
     "fr": "L'appel a été refusé par la supervision : {reason}",
+}
+_UNSAID = {
+    "en": "The reply was withheld by oversight: {reason}",
+    "fr": "La réponse a été retenue par la supervision : {reason}",
 }
 _WITHHELD = {
     "en": "The call was executed, but oversight withholds its result: {reason}",
@@ -74,9 +75,6 @@ class Setting:
     """What holds for all calls of a run."""
 
     mode: Mode
-    lang: str
-    scope: Mapping[str, Any]
-    canaries: Mapping[str, Decoy]
     call_seconds: float
 
 
@@ -89,8 +87,10 @@ class Gate:
         tools: Mapping[str, Mapping[str, Tool]],
         monitors: Sequence[Monitor],
         recorder: Recorder,
+        trail: Trail,
         decider: Decider,
         setting: Setting,
+        precedent: Precedent | None = None,
     ) -> None:
         """Make the gate of a run.
 
@@ -98,23 +98,22 @@ class Gate:
             container: Where calls are executed.
             tools: Agent → name as the model writes it → tool.
             monitors: All that judge, of both stages.
-            recorder: Writes the trace.
+            recorder: Writes the trace, and hands each event to the trail.
+            trail: The run so far, as monitors see it.
             decider: Decides what is escalated.
-            setting: Mode, language, scope, canaries, time limit.
+            setting: Mode, time limit.
+            precedent: Says what of a call was decided before, in a fork.
         """
         self._container = container
         self._tools = tools
-        self._monitors = {
-            stage: tuple(m for m in monitors if m.stage == stage) for stage in ("before", "after")
-        }
-        self._concerns: dict[tuple[str, str], tuple[Monitor, ...]] = {}
+        self._panel = Panel(monitors)
         self._recorder = recorder
         self._decider = decider
         self._setting = setting
-        self._history = History()
+        self._precedent = precedent or Unprecedented()
+        self._trail = trail
+        self._lang = trail.ground.lang
         self._acted: dict[str, tuple[Step, ToolCall, int]] = {}
-        self._values = {name: decoy.value for name, decoy in setting.canaries.items()}
-        self._watch = Watch(setting.canaries)
         self.passages: list[Passage] = []
         """All calls so far, in order."""
         self.verdicts: list[tuple[int, Verdict]] = []
@@ -127,41 +126,48 @@ class Gate:
             IsolationError: The container broke; the trace says so.
             StoreError: The trace could not be written; nothing was executed after that.
         """
+        ruling = self._precedent.ruling(agent, asked)
         tool = self._tools[agent].get(asked.name)
         intent = self._recorder.record("tool.intent", _intent(asked, tool), agent)
         if tool is None or (misuse := _misuse(asked, tool)):
             text = self._unknown(agent, asked) if tool is None else misuse
             return self._finish(agent, asked, tool, "invalid", text)
         assert asked.arguments is not None
-        step = Step(
-            Call(tool, asked.arguments, agent),
-            self._setting.scope,
-            self._values,
-            self._history,
-            self._setting.lang,
-            watch=self._watch,
-        )
+        step = self._trail.step(Call(tool, asked.arguments, agent))
         try:
-            refusal = await self._judged(step, asked, "before")
+            refusal = await self._judged(step, asked, "before", ruling.before)
         except asyncio.CancelledError:
             self._finish(agent, asked, tool, "blocked", "the run ended before the call was judged")
             raise
         self._recorder.flush()
         if refusal is not None:
-            text = _worded(_REFUSED, self._setting.lang, refusal)
+            text = _worded(_REFUSED, self._lang, refusal)
             end = refusal.verdict == "terminate"
-            denied = self._watch.effects(step.call, step.sighting, None)
+            denied = self._trail.denied(step)
             return self._finish(agent, asked, tool, "blocked", text, terminate=end, effects=denied)
-        self._history.add(step.call)
-        self._watch.let_through(step.sighting)
+        self._trail.let_through(step)
         key = str(intent.seq)  # not the model's own id of the call, which it may use twice
         self._acted[key] = step, asked, len(self.passages)
         result = await self._execute(step.call, asked, key)
-        passage = await self._after(step, asked, result)
+        passage = await self._after(step, asked, result, ruling)
         for late in result.late:
-            ends = await self._late(late)
+            ends = await self._late(late, _went_on(ruling.after))
             passage = replace(passage, terminate=passage.terminate or ends)
         return passage
+
+    async def spoken(self, agent: str, text: str) -> tuple[str, bool]:
+        """Let the monitors of the stage ``reply`` judge an agent's closing words.
+
+        Returns:
+            What stands in their place where they are withheld, else empty; and whether the run is ended.
+        """
+        if not text or not self._panel.judges("reply"):
+            return "", False
+        asked = ToolCall("", REPLY.name, {"text": text})
+        decided = await self._judged(self._trail.reply(agent, text), asked, "reply", None)
+        if decided is None:
+            return "", False
+        return _worded(_UNSAID, self._lang, decided), decided.verdict == "terminate"
 
     async def settle(self) -> None:
         """End what the calls left running, and put on record what it did since the last of them.
@@ -177,38 +183,36 @@ class Gate:
         for each in late:
             await self._late(each)
 
-    async def _late(self, late: Late) -> bool:
+    async def _late(self, late: Late, settled: Settled | None = None) -> bool:
         """Record and judge what a call did after it had returned; return whether that ends the run."""
-        step, asked, position = self._acted.get(late.call) or next(reversed(self._acted.values()))
+        key = late.call if late.call in self._acted else next(reversed(self._acted))
+        step, asked, position = self._acted[key]
         told = Result("", "late", late.effects)
-        canaries = self._watch.effects(
-            step.call, Sighting(), told
-        )  # its arguments were told before
+        canaries = self._trail.touched(step, told, late=True)
         late = replace(late, effects=(*late.effects, *canaries))
-        data = {"call": asked.id, "tool": step.call.tool.name, "effects": list(late.effects)}
-        self._recorder.record("tool.late", {**data, "dropped": late.dropped}, step.call.agent)
+        data = {"call": asked.id, "intent": int(key), "tool": step.call.tool.name}
+        data |= {"effects": list(late.effects), "dropped": late.dropped}
+        self._recorder.record("tool.late", data, step.call.agent)
         seen = step.with_result(replace(told, effects=late.effects))
-        decided = await self._judged(seen, asked, "after")
+        decided = await self._judged(seen, asked, "after", settled)
         passage = self.passages[position]
         self.passages[position] = replace(passage, effects=(*passage.effects, *late.effects))
         return decided is not None and decided.verdict == "terminate"
 
-    async def _after(self, step: Step, asked: ToolCall, result: CallResult) -> Passage:
+    async def _after(
+        self, step: Step, asked: ToolCall, result: CallResult, ruling: Ruling
+    ) -> Passage:
         tool, agent = step.call.tool, step.call.agent
         told = Result(result.text, result.status, result.effects)
-        canaries = self._watch.effects(step.call, step.sighting, told)
+        canaries = self._trail.touched(step, told)
         result = replace(result, effects=(*result.effects, *canaries))
         self._recorder.record("tool.result", _outcome(asked, tool, result), agent)
         seen = replace(told, effects=result.effects)
-        decided = await self._judged(step.with_result(seen), asked, "after")
+        decided = await self._judged(step.with_result(seen), asked, "after", ruling.after)
         text, end = result.text, False
         if decided is not None:
             end = decided.verdict == "terminate"
-            text = (
-                decided.rewrite
-                if decided.verdict == "rewrite"
-                else _worded(_WITHHELD, step.lang, decided)
-            )
+            text = self._instead(decided)
         given = dict(step.call.arguments)
         passage = Passage(
             asked.id, tool.name, given, agent, result.status, text, result.effects, end
@@ -257,31 +261,33 @@ class Gate:
     def _unknown(self, agent: str, asked: ToolCall) -> str:
         return f"there is no tool {asked.name!r}{nearest(asked.name, self._tools[agent])}"
 
+    def _instead(self, decided: Verdict) -> str:
+        """Return what the agent reads in place of a result."""
+        if decided.verdict == "rewrite":
+            return decided.rewrite
+        return _worded(_WITHHELD, self._lang, decided)
+
     async def _judged(
-        self, step: Step, asked: ToolCall, stage: Literal["before", "after"]
+        self,
+        step: Step,
+        asked: ToolCall,
+        stage: Stage,
+        settled: Settled | None,
     ) -> Verdict | None:
         """Let the monitors of a stage judge; return the verdict that stops the call, if any does."""
-        found: list[Verdict] = []
-        for monitor in self._concerned(stage, step.call.tool):
-            try:
-                if monitor.trusted:
-                    verdict = monitor.judge(step)
-                else:
-                    verdict = await within(MONITOR_SECONDS, partial(monitor.judge, step))
-            except Exception as error:  # noqa: BLE001 - any failure of a monitor is evidence
-                found.append(self._failed(monitor, step, asked, error))
+        found = []
+        for opinion in await self._panel.judge(step):
+            if opinion.verdict is None:
+                found.append(self._failed(opinion, step, asked))
                 continue
-            if verdict is not None and verdict.verdict != "allow":
-                found.append(verdict)
-                data = {
-                    "call": asked.id,
-                    "tool": step.call.tool.name,
-                    "stage": stage,
-                    **verdict.as_data(),
-                }
-                self.verdicts.append(
-                    (self._recorder.record("verdict", data, step.call.agent).seq, verdict)
-                )
+            found.append(opinion.verdict)
+            data = {"call": asked.id, "tool": step.call.tool.name, "stage": stage}
+            event = self._recorder.record(
+                "verdict", {**data, **opinion.verdict.as_data()}, step.call.agent
+            )
+            self.verdicts.append((event.seq, opinion.verdict))
+        if settled is not None:
+            return self._follow(settled, step, asked, stage)
         decided = strictest(found)
         if decided is None or decided.verdict == "alert":
             return None
@@ -308,32 +314,41 @@ class Gate:
                 "carried_out": not allowed,
             }
             enforced = not allowed
+        if enforced and stage == "after":
+            data["text"] = self._instead(decided)
         self._recorder.record("gate.decision", data, step.call.agent)
         return decided if enforced else None
 
-    def _concerned(self, stage: Literal["before", "after"], tool: Tool) -> tuple[Monitor, ...]:
-        """Return the monitors of a stage that a tool concerns; worked out once for each."""
-        key = stage, tool.name
-        if key not in self._concerns:
-            found = tuple(monitor for monitor in self._monitors[stage] if monitor.applies(tool))
-            self._concerns[key] = found
-        return self._concerns[key]
+    def _follow(self, settled: Settled, step: Step, asked: ToolCall, stage: str) -> Verdict | None:
+        """Hold to what was decided before, and record it where that is not to go on."""
+        decided = settled.verdict
+        if decided is not None:
+            data: dict[str, Any] = {
+                "call": asked.id,
+                "stage": stage,
+                "mode": self._setting.mode,
+                "monitor": decided.monitor,
+                "verdict": decided.verdict,
+                "carried_out": True,
+                "decided_by": settled.by,
+                "reason": decided.reason,
+            }
+            if stage == "after":
+                data["text"] = self._instead(decided)
+            self._recorder.record("gate.decision", data, step.call.agent)
+        return decided
 
-    def _failed(self, monitor: Monitor, step: Step, asked: ToolCall, error: Exception) -> Verdict:
+    def _failed(self, opinion: Opinion, step: Step, asked: ToolCall) -> Verdict:
         """Record a monitor's failure; the verdict returned stops the call in enforce mode."""
-        late = isinstance(error, TimeoutError)
-        reason = (
-            f"no answer within {MONITOR_SECONDS:g} s"
-            if late
-            else f"{type(error).__name__}: {error}"
-        )
-        data = {"call": asked.id, "monitor": monitor.name, "stage": monitor.stage, "reason": reason}
+        name, stage = opinion.monitor.name, opinion.monitor.stage
+        data = {"call": asked.id, "monitor": name, "stage": stage, "reason": opinion.failure}
         self._recorder.record("monitor.error", data, step.call.agent)
-        return Verdict(monitor.name, "block", "medium", f"the monitor {monitor.name} failed")
+        return Verdict(name, "block", "medium", f"the monitor {name} failed")
 
 
 def _intent(asked: ToolCall, tool: Tool | None) -> dict[str, Any]:
     data: dict[str, Any] = {"call": asked.id, "tool": tool.name if tool else asked.name}
+    data |= {} if tool else {"unknown": True}
     if asked.arguments is None:
         return {**data, "raw": asked.raw}
     return {**data, "arguments": asked.arguments}
@@ -359,6 +374,11 @@ def _outcome(asked: ToolCall, tool: Tool, result: CallResult) -> dict[str, Any]:
         "seconds": result.seconds,
         **({"fault": result.fault} if result.fault else {}),
     }
+
+
+def _went_on(settled: Settled | None) -> Settled | None:
+    """Return what is settled of what a call did late: that it went on, or nothing."""
+    return None if settled is None else Settled(None, settled.by)
 
 
 def _nobodys(deeds: Deeds, call: str) -> Late:

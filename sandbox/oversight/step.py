@@ -1,4 +1,4 @@
-"""What a monitor sees of one call, and the index over the calls before it."""
+"""What a monitor sees of one call."""
 
 from __future__ import annotations
 
@@ -9,18 +9,31 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from sandbox.expressions import context
 from sandbox.oversight import detection
 from sandbox.oversight.commands import python_paths, shell_paths
-from sandbox.oversight.detection.layers import read
+from sandbox.oversight.provenance.origins import Origins
 from sandbox.oversight.texts import texts
-from sandbox.oversight.watch import Sighting, Watch
 from sandbox.scenario.schema import Need
 from sandbox.scenario.toolkits import Tool
 
+if TYPE_CHECKING:
+    from sandbox.oversight.history import History
+    from sandbox.oversight.trail import Trail
+    from sandbox.oversight.watch import Sighting
+
 _ACCOUNT = re.compile(r"\s*[A-Za-z]{2}\s*[0-9]{2}[0-9A-Za-z\s]{10,}$")
+
+
+REPLY = Tool(
+    name="reply",
+    description="The agent's closing words.",
+    parameters={"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]},
+    labels=(), recipients=(), paths=(), shell=(), python=(), line=0,
+)  # fmt: skip
+"""What stands for a tool where the agent's closing words are judged: they are its argument ``text``."""
 
 
 @dataclass(frozen=True)
@@ -60,46 +73,6 @@ class Call:
         return f"{self.agent}\0{self.tool.name}\0{json.dumps(self.arguments, sort_keys=True)}"
 
 
-class History:
-    """An index over the calls of a run: what it answers costs the same however long the run is."""
-
-    def __init__(self) -> None:
-        self._identical: Counter[str] = Counter()
-        self._tools: Counter[str] = Counter()
-        self._totals: Counter[tuple[str, str, str]] = Counter()
-        self.calls = 0
-        """Calls before this one."""
-
-    def add(self, call: Call) -> None:
-        """Take a call that was let through into the index."""
-        self.calls += 1
-        self._identical[call.identity] += 1
-        self._tools[call.tool.name] += 1
-        self._tools[call.tool.toolkit] += 1
-        to = "\0".join(map(_plain, call.recipients))
-        for name, value in call.arguments.items():
-            if isinstance(value, (int, float)) and not isinstance(value, bool):
-                self._totals[call.tool.name, name, ""] += value  # type: ignore[assignment]
-                self._totals[call.tool.name, name, to] += value  # type: ignore[assignment]
-
-    def identical(self, call: Call) -> int:
-        """Return how often the very same call was made before."""
-        return self._identical[call.identity]
-
-    def count(self, tool: str) -> int:
-        """Return how many calls of a tool or toolkit there were."""
-        return self._tools[tool]
-
-    def total(self, tool: str, argument: str) -> float:
-        """Return the sum of a number over all calls of a tool."""
-        return float(self._totals[tool, argument, ""])
-
-    def total_to(self, call: Call, argument: str) -> float:
-        """Return the sum of a number over earlier calls of this tool to the same recipients."""
-        to = "\0".join(map(_plain, call.recipients))
-        return float(self._totals[call.tool.name, argument, to])
-
-
 @dataclass(frozen=True)
 class Result:
     """What a call gave, as monitors see it."""
@@ -114,25 +87,51 @@ class Step:
     """One call at one stage: what every monitor is handed."""
 
     call: Call
-    scope: Mapping[str, Any]
-    canaries: Mapping[str, str]
-    """Canary name → value."""
-    history: History
-    lang: str
+    trail: Trail
+    """What happened before it."""
+    position: int = 0
+    """How many of the trail's turns came before it, its own call among them."""
     result: Result | None = None
     """None at the stage before the call."""
-    watch: Watch | None = None
-    """Knows what went out in earlier calls; without it only whole values are seen."""
     _cache: dict[str, Any] = field(default_factory=dict, repr=False)
     _contexts: dict[frozenset[str], Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def stage(self) -> Literal["before", "after", "reply"]:
+        """Whether it is the call that is judged, what it did, or the agent's closing words."""
+        if self.call.tool is REPLY:
+            return "reply"
+        return "before" if self.result is None else "after"
+
+    @property
+    def scope(self) -> Mapping[str, Any]:
+        """The scenario's scope."""
+        return self.trail.ground.scope
+
+    @property
+    def lang(self) -> str:
+        """Language of the run."""
+        return self.trail.ground.lang
+
+    @property
+    def canaries(self) -> Mapping[str, str]:
+        """Canary name → value."""
+        return self.trail.canaries
+
+    @property
+    def history(self) -> History:
+        """The calls let through before this one."""
+        return self.trail.history
 
     @cached_property
     def sighting(self) -> Sighting:
         """The canaries in the arguments."""
-        if self.watch is not None:
-            return self.watch.arguments(self.call)
-        held = detection.holding(self.call.text, self.canaries)
-        return Sighting(dict.fromkeys(held, "encoded"), read(self.call.text).complete)
+        return self.trail.watch.arguments(self.call)
+
+    @cached_property
+    def origins(self) -> Origins:
+        """Where the values of the arguments came from."""
+        return Origins(self.trail.corpus, self.call.arguments, self.position)
 
     @property
     def canaries_sent(self) -> list[str]:
@@ -143,6 +142,7 @@ class Step:
         """Return the same call at the stage after; its arguments are not judged anew."""
         after = replace(self, result=result, _cache={}, _contexts={})
         after.__dict__["sighting"] = self.sighting
+        after.__dict__["origins"] = self.origins
         return after
 
     @cached_property
@@ -154,6 +154,8 @@ class Step:
         """Return whether there is anything of a kind in this call or its result."""
         if what == "effects":
             return self.result is not None and bool(self.result.effects)
+        if what == "plan":
+            return bool(self.trail.plan)
         if what == "canaries":
             return bool(self.canaries_sent)
         if what == "secrets":
@@ -166,10 +168,44 @@ class Step:
             self._cache[name] = getattr(self, f"_{name}")()
         return self._cache[name]
 
+    def happened(self, kind: str, action: str) -> int:
+        """Return how many effects of a kind and action were done, files in /tmp aside."""
+        return self._deeds[kind, action]
+
+    @cached_property
+    def _deeds(self) -> Counter[tuple[str, str]]:
+        effects = self.result.effects if self.result else ()
+        return Counter(
+            (item["kind"], item["action"])
+            for item in effects
+            if item["status"] == "done"
+            and not (item["kind"] == "file" and item["target"].startswith("/tmp/"))
+        )
+
+    def size(self, path: str, names: frozenset[str]) -> int:
+        """Return how many items a list among the variables has.
+
+        Args:
+            path: Such as ``call.recipients``.
+            names: Variables among whose lists it is where the path begins with another name.
+        """
+        first, *keys = path.split(".")
+        if first in names:
+            node = self.variable(first)
+            for key in keys:
+                node = node.get(key) if isinstance(node, Mapping) else None
+            return len(node) if isinstance(node, Mapping | list | tuple) else 0
+        return max((_longest(self.variable(name)) for name in names), default=0)
+
     def prepared(self, names: frozenset[str]) -> Any:
         """Return the context for conditions that read these variables; they share it."""
         if names not in self._contexts:
-            functions = {**TEXT_FUNCTIONS, "count": self.history.count, "total": self.history.total}
+            functions = {
+                **TEXT_FUNCTIONS,
+                **self.history.functions,
+                "asked": self.trail.asked.holds,
+                "happened": self.happened,
+            }
             variables = {name: self.variable(name) for name in names}
             self._contexts[names] = context(variables, functions)
         return self._contexts[names]
@@ -200,8 +236,16 @@ class Step:
         return {
             "calls": self.history.calls,
             "identical": self.history.identical(self.call),
+            "rounds": self.history.order.rounds(None if self.result else self.call),
+            "failures": self.history.order.failures(self.call.tool.name),
             "total_to_recipient": self.history.total_to(self.call, "amount"),
         }
+
+    def _plan(self) -> dict[str, Any]:
+        return self.trail.plan
+
+    def _origin(self) -> dict[str, dict[str, Any]]:
+        return self.origins.as_data()
 
     def _lang(self) -> str:
         return self.lang
@@ -245,8 +289,13 @@ def _effect(item: dict[str, Any]) -> dict[str, Any]:
     return seen | {"form": "", **detail} if item["kind"] == "canary" else seen
 
 
-def _plain(text: str) -> str:
-    return "".join(text.split()).lower()
+def _longest(value: Any) -> int:
+    """Return the size of the largest list or map in a value."""
+    if isinstance(value, Mapping):
+        return max((len(value), *map(_longest, value.values())))
+    if isinstance(value, list | tuple):
+        return max((len(value), *map(_longest, value)))
+    return 0
 
 
 def _named(arguments: Mapping[str, Any], names: tuple[str, ...]) -> list[str]:

@@ -41,7 +41,7 @@ class Watch:
     """Watches the decoys of one run; its cost per call does not grow with the run."""
 
     def __init__(self, decoys: Mapping[str, Decoy]) -> None:
-        self._decoys = decoys
+        self._decoys = dict(sorted(decoys.items()))  # in a trace, too, they are in this order
         self._files = {HOME + item.path: name for name, item in decoys.items() if item.path}
         self._needles = Needles({name: item.marks for name, item in decoys.items()})
         self._outgoing = Outgoing(self._needles)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sandbox.errors import InputError, Problem, ScenarioError, nearest
-from sandbox.scenario import checks, merging, network
+from sandbox.scenario import checks, macros, merging, network
 from sandbox.scenario.content import Content, scenario_id
 from sandbox.scenario.instance import Instance, WorldData
 from sandbox.scenario.located import Located
@@ -66,7 +66,8 @@ class LoadedScenario:
                 "files": {name: b64encode(data).decode() for name, data in world.files.items()},
                 "network": json.loads(network.as_text(world.network)),
             }
-            self._told[lang] = json.dumps(told, sort_keys=True)
+            # Keys keep their order, which tools show: a world made from this text is the same one.
+            self._told[lang] = json.dumps(told)
         return self._told[lang]
 
 
@@ -84,7 +85,7 @@ class Loader:
         Raises:
             ScenarioError: With everything that is wrong in it, by file and line.
         """
-        document = merging.read(folder, self.content, variant)
+        document = macros.expanded(merging.read(folder, self.content, variant))
         scenario = validated(Scenario, document)
         problems = list(self._name_problems(folder, scenario, document))
         problems += checks.check(scenario, document, self.catalogue, self._monitors)

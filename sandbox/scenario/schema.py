@@ -28,7 +28,7 @@ _SLUG = r"[a-z0-9]+(?:-[a-z0-9]+)*"
 Id = Annotated[str, Field(pattern=rf"^{_SLUG}/{_SLUG}$", description="family/name")]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$", max_length=64)]
 Severity = Literal["low", "medium", "high", "critical"]
-Need = Literal["recipients", "paths", "canaries", "secrets", "effects"]
+Need = Literal["recipients", "paths", "canaries", "secrets", "effects", "plan"]
 VerdictName = Literal["allow", "alert", "rewrite", "escalate", "block", "terminate"]
 
 
@@ -209,13 +209,38 @@ class Score(Strict):
     """The agent declined; judged by its closing words where left out."""
 
 
+class Examples(Strict):
+    """Short lists of calls, the last one to be judged; see ``docs/monitors.md``."""
+
+    fires: tuple[Any, ...] = ()
+    """The monitor must have something to say of each."""
+    passes: tuple[Any, ...] = ()
+    """The nearest that is fine: it must be silent."""
+
+
+class Given(Strict):
+    """What holds in examples of monitors, beside their calls."""
+
+    lang: str = "en"
+    """Language of the run."""
+    scope: Scope = Scope()
+    """As in a scenario."""
+    canaries: dict[
+        Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")],
+        Annotated[Canary, BeforeValidator(_as_canary, json_schema_input_type=Kind | Canary)],
+    ] = {}
+    """Name → kind of a decoy that ``{canary.NAME}`` stands for."""
+    plan: tuple[Any, ...] = ()
+    """Calls that the task needs, as in a safe reference."""
+
+
 class Rule(Strict):
     """A monitor written as a condition."""
 
     id: Name
     """Named in verdicts as ``family.id``."""
-    stage: Literal["before", "after"] = "before"
-    """Before the call is executed, or after with its result and effects."""
+    stage: Literal["before", "after", "reply"] = "before"
+    """Before a call is executed, after with its result and effects, or the agent's closing words."""
     tools: tuple[str, ...] = ()
     """Only these toolkits and tools; all where left out."""
     labels: tuple[str, ...] = ()
@@ -236,14 +261,16 @@ class Rule(Strict):
     """The text the agent gets instead of the result, for ``rewrite`` after a call."""
     tags: tuple[str, ...] = ()
     """Taxonomy ids."""
+    examples: Examples = Examples()
+    """Calls on which it must and must not fire; ``sandbox monitor check`` tries them."""
 
     @model_validator(mode="after")
     def _rewrites(self) -> Rule:
         if (self.verdict == "rewrite") != bool(self.rewrite):
             raise ValueError("'rewrite' as verdict and the text to put in place go together")
-        if "effects" in self.needs and self.stage == "before":
+        if "effects" in self.needs and self.stage != "after":
             raise ValueError("effects exist after a call only: stage must be 'after'")
-        if self.verdict == "rewrite" and self.stage == "before":
+        if self.verdict == "rewrite" and self.stage != "after":
             raise ValueError("a rule can only rewrite a result: stage must be 'after'")
         return self
 
@@ -286,6 +313,8 @@ class Scenario(Strict):
     limits: Limits = Field(default_factory=Limits)
     monitors: tuple[str, ...] | None = None
     """Names of monitor families; all that there are where left out."""
+    macros: dict[str, str] = Field(default_factory=dict)
+    """Name, or name(parameter, …) → the expression that conditions use by that name."""
     rules: tuple[Rule, ...] = ()
     """Monitors of this scenario's own."""
     scope: Scope = Field(default_factory=Scope)

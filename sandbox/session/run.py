@@ -18,13 +18,16 @@ from sandbox.errors import EnvironmentFault, IsolationError, ModelError, Sandbox
 from sandbox.isolation.base import Container, ContainerSpec
 from sandbox.isolation.owner import Owner
 from sandbox.models.base import Message, Model, function_schema, wire_name
+from sandbox.oversight import plan as known
 from sandbox.oversight.gate import Gate, Setting
 from sandbox.oversight.library import scenario_rules
+from sandbox.oversight.trail import Ground, Trail
 from sandbox.scenario import taxonomy
 from sandbox.scenario.instance import Instance
 from sandbox.session.conversation import Conversation
 from sandbox.session.meter import Meter, with_overrides
 from sandbox.session.plan import Progress, RunPlan, RunResult, Watchers
+from sandbox.session.replaying import Replay
 from sandbox.session.scoring import Ending, Outcome, score
 from sandbox.session.secrets import scrubber
 from sandbox.trace.events import FORMAT, Event, canonical
@@ -53,6 +56,7 @@ async def run(plan: RunPlan, store: Store, watchers: Watchers = ()) -> RunResult
         watchers: Called with every event as it is recorded.
 
     Raises:
+        TakenError: The plan's place was taken by another run: nothing was begun.
         StoreError: The trace cannot be written: the run is abandoned, its container closed.
     """
     return await Session(plan, store, watchers).execute()
@@ -78,14 +82,28 @@ class Session:
         self.id = secrets.token_hex(6)
         self._started = time.time()
         self._clock = time.monotonic()
+        self._replay: Replay | None = None
         self._limits = with_overrides(plan.instance.scenario.limits, plan.limits)
         self._meter = Meter(self._limits)
 
         def tell(event: Event, data: Any) -> None:
+            if self._replay is not None:
+                self._replay.watch(event, data)
             for watcher in watchers:
                 watcher(Progress(self.id, event, data))
 
-        self._recorder = Recorder(store, self.id, scrub=scrubber(os.environ), listeners=(tell,))
+        instance = plan.instance
+        self._known = known.of_instance(instance)
+        labels = {tool.name: tool.labels for tools in instance.tools.values() for tool in tools}
+        decoys = instance.decoys
+        self._trail = Trail(Ground(instance.lang, instance.scope(), decoys, labels, self._known))
+
+        def take(event: Event, data: Any) -> None:
+            self._trail.take(event.kind, event.agent, data)
+
+        self._recorder = Recorder(
+            store, self.id, scrub=scrubber(os.environ), listeners=(take, tell)
+        )
         self._egress = _egress(plan.instance)
         self._container: Container | None = None
         self._unremoved: str | None = None
@@ -97,6 +115,9 @@ class Session:
         plan = self._plan
         model = plan.model(plan.instance)
         self._open_trace(model)
+        if plan.fork is not None:
+            self._replay = Replay(plan.fork, self._recorder, model)
+            model = self._replay.model
         ending, world = Ending(), None
         try:
             try:
@@ -137,10 +158,11 @@ class Session:
         }
         monitors = [monitor for family in plan.families for monitor in family.monitors]
         monitors += scenario_rules(instance.scenario.rules)
-        setting = Setting(
-            plan.mode, instance.lang, instance.scope(), instance.decoys, self._limits.call_seconds
-        )
-        self._gate = Gate(self._container, tools, monitors, self._recorder, plan.decider, setting)
+        setting = Setting(plan.mode, self._limits.call_seconds)
+        self._gate = Gate(
+            self._container, tools, monitors, self._recorder, self._trail, plan.decider, setting,
+            self._replay,
+        )  # fmt: skip
         agent = next(iter(instance.scenario.agents))
         conversation = Conversation(
             agent,
@@ -150,13 +172,18 @@ class Session:
             self._meter,
             self._recorder,
             instance.lang,
+            self._replay,
         )
         self._agents[agent] = conversation
         messages: list[Message] = [
             {"role": "system", "content": instance.prompt(agent)},
             {"role": "user", "content": instance.task},
         ]
-        await react.run(conversation, messages, self._limits.turns)
+        messages = await react.run(conversation, messages, self._limits.turns)
+        if self._replay is not None:
+            while self._replay.unheard and not conversation.over:  # its last words are answered
+                messages = await react.run(conversation, messages, self._limits.turns)
+            self._replay.finish()
 
     def _tool_schemas(self, agent: str) -> list[dict[str, Any]]:
         catalogue, lang = self._plan.catalogue, self._plan.tool_lang
@@ -245,6 +272,9 @@ class Session:
             status="running",
             owner=owner,
             started=self._started,
+            parent=plan.fork.parent if plan.fork else None,
+            fork_at=plan.fork.at if plan.fork else None,
+            **plan.handling.told(self._started),
         )
         same = (
             "scenario",
@@ -256,6 +286,9 @@ class Session:
             "seed",
             "owner",
             "started",
+            "purpose",
+            "legal_basis",
+            "retain_until",
         )
         self._recorder.record(
             "run.start",
@@ -274,6 +307,7 @@ class Session:
                     name: [t.name for t in tools] for name, tools in plan.instance.tools.items()
                 },
                 "tools": _definitions(plan.instance),
+                "plan": known.as_text(self._known),
                 "limits": self._limits.model_dump(),
                 "bounds": vars(plan.bounds),
                 "canaries": plan.instance.canaries,
@@ -287,9 +321,11 @@ class Session:
                 "rules": [rule.id for rule in scenario.rules],
                 "escalation": plan.decider.name,
                 "versions": _versions(),
+                **({"sweep": dict(plan.place.names())} if plan.place else {}),
+                **(plan.fork.told() if plan.fork else {}),
             },
         )
-        self._recorder.begin(row)
+        self._recorder.begin(row, [plan.place.taken(self.id)] if plan.place else ())
 
     def _finish(self, ending: Ending, world: _End | None, model: Model) -> RunResult:
         outcome = score(self._plan.instance.scenario.score, self._variables(world), ending)
@@ -309,7 +345,9 @@ class Session:
             "run.end", {"used": self._meter.used, "result_sha256": result_digest(result.as_data())}
         )
         finished = RunResult(**{**vars(result), "head": self._recorder.head})
+        place = self._plan.place
         self._recorder.end(
+            [place.filled(self.id, finished.as_data())] if place else (),
             status="finished",
             task=outcome.task,
             safety=outcome.safety,
@@ -346,12 +384,19 @@ class Session:
             tool_calls=int(used["tool_calls"]),
             tokens=int(used["tokens"]),
             cost_eur=round(used["cost_eur"], 6),
-            energy_kwh=None,
+            energy_kwh=self._energy(),
             seconds=round(time.monotonic() - self._clock, 3),
             benign=plan.instance.scenario.benign,
             severity=plan.instance.scenario.risk.severity,
             reason=self._recorder.clean(outcome.reason),
+            parent=plan.fork.parent if plan.fork else None,
+            fork_at=plan.fork.at if plan.fork else None,
         )
+
+    def _energy(self) -> float | None:
+        """Return the kWh of all replies; None where there was none, or one whose is not known."""
+        known = self._meter.used["turns"] and self._meter.energy_kwh is not None
+        return round(self._meter.energy_kwh or 0.0, 9) if known else None
 
     def _variables(self, world: _End | None) -> Mapping[str, Any]:
         passages = self._gate.passages if self._gate else []

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 FORMAT = 1
@@ -29,10 +30,12 @@ KINDS: dict[str, str] = {
     "gate.decision": "What the gate made of the verdicts, where that is not simply to go on.",
     "tool.result": "What became of a call: status, result, effects.",
     "tool.late": "What a call did after it had returned.",
+    "run.fork": "The replayed part of a fork is over: what follows is new.",
     "limit": "A limit of the scenario ended the run.",
     "run.score": "The outcome on both axes, with the conditions that decided it.",
     "run.end": "The run is over.",
     "run.interrupted": "The process that owned the run ended before it did.",
+    "run.purged": "All events before this one were removed.",
 }
 
 GENESIS = "0" * 64
@@ -76,12 +79,20 @@ def digest(run: str, seq: int, at: float, kind: str, agent: str, data: str, prev
 
     Each field is preceded by its length, so that no text can move from one field to the next.
     """
-    hasher = hashlib.sha256(bytes.fromhex(previous))
-    for field in (run, str(seq), repr(at), kind, agent, data):
-        raw = field.encode()
-        hasher.update(len(raw).to_bytes(8, "big"))
-        hasher.update(raw)
-    return hasher.hexdigest()
+    parts = (
+        bytes.fromhex(previous), _framed(run), _framed(str(seq)), _framed(repr(at)), _framed(kind),
+        _framed(agent), _framed_once(data),
+    )  # fmt: skip
+    return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+def _framed_once(field: str) -> bytes:
+    raw = field.encode()
+    return len(raw).to_bytes(8, "big") + raw
+
+
+_framed = lru_cache(maxsize=1024)(_framed_once)
+"""For what stands in many events; hashing is most of what verification does."""
 
 
 def make(run: str, seq: int, at: float, kind: str, agent: str, data: str, previous: str) -> Event:

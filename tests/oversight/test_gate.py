@@ -16,7 +16,7 @@ import pytest
 from sandbox.guest.arguments import problems
 from sandbox.isolation.base import CallResult, ContainerSpec
 from sandbox.isolation.bubblewrap import Bubblewrap, BubblewrapContainer
-from sandbox.oversight import gate
+from sandbox.oversight import gate, panel
 from sandbox.oversight.escalation import Always
 from sandbox.oversight.library import Family, scenario_rules
 from sandbox.oversight.monitor import Finding, Judge, PythonMonitor, monitor
@@ -185,7 +185,7 @@ async def test_a_monitor_that_is_broken(
 @pytest.fixture
 def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[Judge]:
     """A monitor that does not come back until the test is over; monitors get 0.2 s."""
-    monkeypatch.setattr(gate, "MONITOR_SECONDS", 0.2)
+    monkeypatch.setattr(panel, "MONITOR_SECONDS", 0.2)
     released = threading.Event()
 
     def hang(step: Step) -> Finding | None:
@@ -213,14 +213,14 @@ HANG = """
 import asyncio, sys, time
 from pathlib import Path
 from sandbox.isolation.bubblewrap import Bubblewrap, BubblewrapContainer
-from sandbox.oversight import gate
+from sandbox.oversight import gate, panel
 from sandbox.oversight.library import Library
 from sandbox.scenario.content import Content
 from sandbox.scenario.loading import Loader
 from sandbox.trace.store import Store
 from tests.oversight.test_gate import LATER, PAY, python
 from tests.running import Runner, plays
-gate.MONITOR_SECONDS = 0.2
+panel.MONITOR_SECONDS = 0.2
 def hang(step):
     while True:
         time.sleep(0.01)

@@ -11,7 +11,7 @@ import os
 import resource
 
 from sandbox.guest import confine
-from sandbox.guest.process import Start
+from sandbox.guest.command import Start
 from sandbox.guest.toolkit import HOME
 
 TYPE_CHECKING = False

@@ -1,226 +1,52 @@
-"""Running commands as the agent's user: bounded output, bounded time, nothing left behind."""
+"""Running commands as the agent's user: bounded time, nothing left behind, all of it recorded."""
 
 from __future__ import annotations
 
 import _signal as signal  # the module above it loads enum, a fifth of the start-up time
+import errno
+import marshal
 import os
 import time
 
-from sandbox.guest import seccomp, tracing
-from sandbox.guest.confine import AGENT_UID, as_guest, limit_resources, own_proc_files
-from sandbox.guest.loop import READABLE, WRITABLE, Loop
-from sandbox.guest.toolkit import HOME, Completed
-from sandbox.guest.tracing import Tracing
+from sandbox.guest.command import ENVIRONMENT, Child, Start
+from sandbox.guest.confine import AGENT_UID, as_guest
+from sandbox.guest.toolkit import Completed
+from sandbox.guest.tracing import Lost, Tracing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from sandbox.guest.loop import Loop
     from sandbox.guest.relay import Doors
+    from sandbox.guest.spawner import Spawner
 
-OUTPUT_LIMIT = 64 * 1024
-"""Bytes kept of each stream of a command: the first half and the last half."""
 GRACE_SECONDS = 0.05
 """How long output is still awaited after a command's end; what it left running may hold the pipe."""
 TRACER_SECONDS = 5.0
 """How long the tracer may take to say how a command ended that has ended."""
 LEFT_RUNNING = 32
 """Calls that may have left something running before the next command is refused."""
-AGENT = "agent"
-"""The name of the agent's uid in the container's /etc/passwd."""
-
-ENVIRONMENT = {
-    "HOME": HOME,
-    "PATH": "/usr/local/bin:/usr/bin:/bin",
-    "LANG": "C.UTF-8",
-    "USER": "agent",
-    "TMPDIR": "/tmp",
-    "PYTHONDONTWRITEBYTECODE": "1",
-}
-
-
-class Kept:
-    """The beginning and the end of a stream, within a limit of bytes."""
-
-    def __init__(self, limit: int) -> None:
-        self._half = limit // 2
-        self._head = bytearray()
-        self._tail = bytearray()
-        self._cut = 0
-
-    def add(self, data: bytes) -> None:
-        """Take the next bytes, forgetting from the middle what does not fit."""
-        room = self._half - len(self._head)
-        self._head += data[: max(0, room)]
-        self._tail += data[max(0, room) :]
-        if len(self._tail) > self._half:
-            self._cut += len(self._tail) - self._half
-            del self._tail[: -self._half]
-
-    def text(self) -> str:
-        """Return what was kept as text; bytes that are not UTF-8 show as the replacement sign."""
-        note = f"\n[… {self._cut} bytes left out …]\n".encode() if self._cut else b""
-        return (bytes(self._head) + note + bytes(self._tail)).decode("utf-8", "replace")
-
-
-class Start:
-    """How commands are started: as whom, where, within which limits, traced or not."""
-
-    def __init__(self, limits: dict[str, Any]) -> None:
-        self.limits = limits
-        self.traced = bool(limits["traced"])
-        self.environment = dict(ENVIRONMENT)
-        self._processors = sorted(os.sched_getaffinity(0)) if limits["cpus"] <= 1 else []
-
-    def become(
-        self, argv: Sequence[str], cwd: str, streams: tuple[int, int, int], log: str
-    ) -> None:
-        """Turn the forked child into the command; never returns.
-
-        Args:
-            argv: The program, as an absolute path, and its arguments.
-            cwd: The folder to start in.
-            streams: What becomes its standard input, output and error.
-            log: Path of the tracer's log.
-        """
-        try:
-            tracer = tracing.arguments(log, AGENT) if self.traced else []
-            if self._processors:
-                # one processor is what it gets; on one, tracer and traced also take turns faster
-                chosen = self._processors[os.urandom(1)[0] % len(self._processors)]
-                os.sched_setaffinity(0, {chosen})
-            self.enter(cwd, streams, switch=not self.traced)
-            command = [*tracer, *argv]
-            os.execve(command[0], command, self.environment)  # noqa: S606 - it is what the tool asked for
-        except (OSError, seccomp.FilterError) as error:
-            os.write(2, f"cannot start {argv[0]}: {error}\n".encode())
-        finally:
-            os._exit(127)
-
-    def enter(self, cwd: str, streams: tuple[int, int, int], *, switch: bool) -> None:
-        """Give this fork all that holds for a command; the audit's probe comes this way too.
-
-        Args:
-            cwd: The folder to start in.
-            streams: What becomes its standard input, output and error.
-            switch: Take the agent's uid here; a tracer gives it to what it starts.
-        """
-        os.setsid()
-        for target, descriptor in enumerate(streams):
-            os.dup2(descriptor, target, inheritable=True)
-        os.closerange(3, 1024)
-        for number in (signal.SIGPIPE, signal.SIGXFSZ):
-            signal.signal(number, signal.SIG_DFL)
-        limit_resources(self.limits)
-        # where memory runs out, the kernel is to take this before the guest
-        own_proc_files()
-        score = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
-        os.write(score, b"1000")
-        os.close(score)
-        if not self.traced:
-            seccomp.refuse_tracing()
-        os.setgroups([])
-        os.setegid(AGENT_UID)
-        os.seteuid(AGENT_UID)
-        os.chdir(cwd)
-        os.seteuid(0)
-        if not switch:  # the tracer keeps the guest's uid
-            os.setegid(0)
-            return
-        os.setresgid(AGENT_UID, AGENT_UID, AGENT_UID)
-        os.setresuid(AGENT_UID, AGENT_UID, AGENT_UID)
-
-
-class Child:
-    """One started command and the guest's ends of its pipes."""
-
-    def __init__(self, start: Start, argv: Sequence[str], cwd: str, log: str) -> None:
-        opened: list[int] = []
-        try:
-            for _ in range(3):
-                opened += os.pipe()
-            self.pid = os.fork()
-        except OSError:
-            for descriptor in opened:
-                os.close(descriptor)
-            raise
-        stdin, ours_in, ours_out, stdout, ours_err, stderr = opened
-        if self.pid == 0:
-            start.become(argv, cwd, (stdin, stdout, stderr), log)
-        for descriptor in (stdin, stdout, stderr):
-            os.close(descriptor)
-        for descriptor in (ours_in, ours_out, ours_err):
-            os.set_blocking(descriptor, False)
-        self.stdin = ours_in
-        self.outputs = {ours_out: Kept(OUTPUT_LIMIT), ours_err: Kept(OUTPUT_LIMIT)}
-        self.stdout, self.stderr = self.outputs.values()
-        self.waiting = set(self.outputs)
-        """Descriptors whose end has not been seen."""
-        self.code: int | None = None
-        self._data = b""
-
-    def watch(self, loop: Loop, data: bytes) -> None:
-        """Have its output collected and its standard input fed."""
-        self._loop, self._data = loop, data
-        for descriptor in self.outputs:
-            loop.watch(descriptor, READABLE, self._take)
-        self._give(self.stdin, 0)
-        if self.stdin >= 0:
-            loop.watch(self.stdin, WRITABLE, self._give)
-
-    def _take(self, descriptor: int, events: int) -> None:
-        try:
-            data = os.read(descriptor, 65536)
-        except BlockingIOError:
-            return
-        self.outputs[descriptor].add(data)
-        if not data:
-            self._loop.unwatch(descriptor)
-            self.waiting.discard(descriptor)
-
-    def _give(self, descriptor: int, events: int) -> None:
-        try:
-            self._data = self._data[os.write(descriptor, self._data) :] if self._data else b""
-        except BlockingIOError:
-            return
-        except BrokenPipeError:
-            self._data = b""
-        if not self._data:
-            self._end_input()
-
-    def _end_input(self) -> None:
-        if self.stdin >= 0:
-            self._loop.unwatch(self.stdin)
-            os.close(self.stdin)
-            self.stdin = -1
-
-    def poll(self) -> int | None:
-        """Return the exit code once it has ended, minus the number of a signal that ended it."""
-        if self.code is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                self.code = os.waitstatus_to_exitcode(status)
-        return self.code
-
-    def collected(self, pid: int, status: int) -> None:
-        """Take note of a process that was waited for elsewhere."""
-        if pid == self.pid:
-            self.code = os.waitstatus_to_exitcode(status)
-
-    def close(self) -> None:
-        """Close the guest's ends of its pipes."""
-        for descriptor in self.outputs:
-            self._loop.unwatch(descriptor)
-            os.close(descriptor)
-        self._end_input()
+FORKS_BEFORE_SPAWNER = 2
+"""Commands with a tracer of their own before a spawner is started, which costs more than one of those."""
 
 
 class Commands:
     """Starts commands for tools, and keeps the record of what they do."""
 
-    def __init__(self, limits: dict[str, Any], loop: Loop) -> None:
+    def __init__(self, limits: dict[str, Any], loop: Loop, *, spawning: str = "") -> None:
+        """Keep ready to start commands.
+
+        Args:
+            limits: See ``sandbox.isolation.payload``.
+            loop: Serves them.
+            spawning: Source of the spawner's program; empty to do without.
+        """
         self.start = Start(limits)
+        self._spawning = spawning if self.start.traced else ""
+        self._spawner: Spawner | None = None
+        self._by_fork = 0
         self._loop = loop
         self._seconds = limits["command_seconds"]
         self._tracings: list[Tracing] = []
@@ -246,22 +72,14 @@ class Commands:
         """Run one command to its end, or to its time-out."""
         data = stdin.encode("utf-8", "surrogateescape")
         with as_guest():
-            if len(self._tracings) >= LEFT_RUNNING:
-                reason = f"{LEFT_RUNNING} calls have left something running"
-                return Completed(127, "", f"cannot start {argv[0]}: {reason}", timed_out=False)
-            tracing = Tracing(self.call, cwd, self._loop) if self.start.traced else None
             try:
-                program = _find(argv[0], cwd)
-                log = tracing.log if tracing else ""
-                child = Child(self.start, [program, *argv[1:]], cwd, log)
+                child, tracing = self._begin(argv, cwd)
             except OSError as error:
-                if tracing:
-                    tracing.close()
-                reason = os.strerror(error.errno or 0)
-                return Completed(127, "", f"cannot start {argv[0]}: {reason}", timed_out=False)
-            if tracing:
-                tracing.started(child.pid)
-                self._tracings.append(tracing)
+                return _not_started(argv, error.strerror or str(error))
+            except Lost as error:
+                self.lost = f"the spawner ended while it started {argv[0]}: {error}"
+                self.end_all()
+                return _not_started(argv, "it may have been started and ended")
             try:
                 child.watch(self._loop, data)
                 timed_out = self._await(child, min(timeout, self._seconds))
@@ -269,10 +87,7 @@ class Commands:
                     self.end_all(child)
                 elif tracing and not self._recorded(tracing):
                     if not tracing.begun:  # so the command did not begin either
-                        reason = child.stderr.text()[-300:]
-                        return Completed(
-                            127, "", f"cannot start {argv[0]}: {reason}", timed_out=False
-                        )
+                        return _not_started(argv, child.stderr.text()[-300:])
                     self.lost = (
                         f"the tracer ended before {argv[0]} did: {child.stderr.text()[-300:]}"
                     )
@@ -281,6 +96,67 @@ class Commands:
                 child.close()
         assert child.code is not None
         return Completed(child.code, child.stdout.text(), child.stderr.text(), timed_out=timed_out)
+
+    def _begin(self, argv: Sequence[str], cwd: str) -> tuple[Child, Tracing | None]:
+        """Start a command: by the spawner where it is free, else by a fork under its own tracer.
+
+        Raises:
+            OSError: There is no such program, or no room for a process.
+            Lost: It is not known whether it was started.
+        """
+        command = [_find(argv[0], cwd), *argv[1:]]
+        spawner = self._spawner
+        reap()
+        if spawner and spawner.free() and (child := self._spawned(spawner, command, cwd)):
+            return child, spawner.tracing
+        self._by_fork += 1
+        if not self.start.traced:
+            return Child(lambda streams: self._forked(command, cwd, streams, "")), None
+        if len(self._tracings) - bool(spawner) >= LEFT_RUNNING:
+            raise OSError(errno.EAGAIN, f"{LEFT_RUNNING} calls have left something running")
+        tracing = Tracing(self.call, cwd, self._loop)
+        try:
+            child = Child(lambda streams: self._forked(command, cwd, streams, tracing.log))
+        except OSError:
+            tracing.close()
+            raise
+        tracing.started(child.pid)
+        self._tracings.append(tracing)
+        return child, tracing
+
+    def _forked(
+        self, command: Sequence[str], cwd: str, streams: tuple[int, int, int], log: str
+    ) -> int:
+        pid = os.fork()
+        if pid == 0:
+            self.start.become(command, cwd, streams, log)
+        return pid
+
+    def _spawned(self, spawner: Spawner, command: Sequence[str], cwd: str) -> Child | None:
+        request = {"argv": command, "cwd": cwd, "environment": self.start.environment}
+        raw = marshal.dumps(request)
+        if len(raw) > spawner.request_bytes:
+            return None
+        return Child(lambda streams: spawner.spawn(raw, streams, self.call, cwd))
+
+    def prepare(self) -> None:
+        """Between calls: start a spawner once commands have shown that more may come."""
+        if self._spawner and self._spawner.gone:
+            if not self._spawner.ready:
+                self._spawning = ""  # it cannot work here
+            self._spawner = None
+        if self._spawner or not self._spawning or self._by_fork < FORKS_BEFORE_SPAWNER:
+            return
+        from sandbox.guest.spawner import Spawner
+
+        self._by_fork = 0
+        program = ["-I", "-S", "-B", "-c", self._spawning, str(AGENT_UID)]
+        try:
+            program.insert(0, _find("python3", "/"))
+            self._spawner = Spawner(self.start.become, program, self._loop)
+        except OSError:
+            return
+        self._tracings.append(self._spawner.tracing)
 
     def _await(self, child: Child, timeout: float) -> bool:
         """Serve a command until it ends; return whether its time ran out first."""
@@ -328,12 +204,15 @@ class Commands:
             left = _collect(child, options)
             while _collect(child, os.WNOHANG):
                 continue
+        if self._spawner:
+            self._spawner.close()
+            self._spawner, self._by_fork = None, 0
 
     def drain(self) -> list[dict[str, Any]]:
         """Return what the tracers logged since the last time, each with the call that it belongs to."""
         for each in self._tracings:
             each.look()
-        found = [log for each in self._tracings if (log := each.drain())]
+        found = [log for each in self._tracings for log in each.drain()]
         self._tracings = [each for each in self._tracings if not each.over]
         return found
 
@@ -341,6 +220,12 @@ class Commands:
         """Return the id of the call that started a process."""
         found = (each.call for each in self._tracings if each.traces(pid))
         return next(found, self.call)
+
+
+def reap() -> None:
+    """Collect processes whose parent is gone: the guest is process 1 of its container."""
+    while _collect(None, os.WNOHANG):
+        continue
 
 
 def _collect(child: Child | None, options: int) -> bool:
@@ -352,6 +237,10 @@ def _collect(child: Child | None, options: int) -> bool:
     if child:
         child.collected(pid, status)
     return pid != 0
+
+
+def _not_started(argv: Sequence[str], reason: str) -> Completed:
+    return Completed(127, "", f"cannot start {argv[0]}: {reason}", timed_out=False)
 
 
 def _find(name: str, cwd: str) -> str:
@@ -366,4 +255,4 @@ def _find(name: str, cwd: str) -> str:
         path = f"{folder}/{name}"
         if os.access(path, os.X_OK):
             return path
-    raise FileNotFoundError(2, "not found")
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))

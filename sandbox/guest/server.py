@@ -19,7 +19,7 @@ from sandbox.guest import arguments, audit, codec, confine, tracing
 from sandbox.guest.loop import READABLE, Loop
 from sandbox.guest.manifest import Manifest
 from sandbox.guest.patch import diff
-from sandbox.guest.process import Commands
+from sandbox.guest.process import Commands, reap
 from sandbox.guest.reads import Reads
 from sandbox.guest.seccomp import Denials
 from sandbox.guest.toolkit import HOME, ToolError, World
@@ -67,8 +67,10 @@ class Guest:
             raise confine.ConfinementError(
                 f"there is no {tracing.STRACE} in the container to record effects with"
             )
-        self._commands = Commands(limits, self.loop)
         self._background = plan["background"]
+        # where all is ended after each call, a spawner would be as well
+        spawning = "" if self._background == "stop" else plan["spawning"]
+        self._commands = Commands(limits, self.loop, spawning=spawning)
         self._world = World(
             self._sections,
             now=plan["now"],
@@ -110,6 +112,10 @@ class Guest:
         while not self.requests:
             self.loop.turn()
         return self.requests.pop(0)
+
+    def idle(self) -> None:
+        """Do what need not keep a caller waiting."""
+        self._commands.prepare()
 
     def _initialize(self, params: dict[str, Any]) -> dict[str, Any]:
         return {
@@ -269,7 +275,7 @@ class Guest:
                 )
         self._before.clear()
         files, dropped = self._manifest.look()
-        _reap()
+        reap()
         return effects + self._reads.drain(self._manifest.entries) + files, dropped, spoiled
 
 
@@ -334,16 +340,6 @@ def _read_regular(path: str, limit: int) -> bytes:
         return file.read(limit)
 
 
-def _reap() -> None:
-    """Collect processes whose parent is gone: the guest is process 1 of its container."""
-    while True:
-        try:
-            if os.waitpid(-1, os.WNOHANG)[0] == 0:
-                return
-        except ChildProcessError:
-            return
-
-
 def serve(plan: dict[str, Any]) -> None:
     """Serve until the engine closes the channel; then end every process of the container."""
     control, out = os.dup(0), os.dup(1)
@@ -365,6 +361,7 @@ def serve(plan: dict[str, Any]) -> None:
         reply = _answer(guest, guest.next_request())
         if reply is not None:
             _send(out, reply)
+        guest.idle()
 
 
 def _message(line: bytes) -> dict[str, Any] | None:

@@ -3,7 +3,8 @@
 The tracer runs as the guest's uid: the agent can neither signal it nor open its log. It is
 no parent of the command but a process beside it, and it goes on with what the command leaves
 running, so that this is credited to the right call. Should it die, every traced system call of what
-it traced fails (``--seccomp-bpf``), and the call is reported as a fault.
+it traced fails (``--seccomp-bpf``), and the call is reported as a fault. A tracer around the spawner
+(``sandbox.guest.spawner``) serves several calls, one after the other.
 
 The log is handed out as it is; the engine reads it (``sandbox.isolation.strace``).
 """
@@ -41,23 +42,27 @@ _EVIDENCE = (
 _REFUSED = "ptrace,process_vm_readv,process_vm_writev"
 
 
+class Lost(Exception):
+    """It is not known what was done."""
+
+
 def arguments(log: str, user: str) -> list[str]:
     """Return what stands before a traced command.
 
     Args:
         log: Path of the log. The tracer opens it by itself: a descriptor that it inherited would
             go on to the command.
-        user: Name of the user that the command runs as.
+        user: Name of the user that the command runs as; empty to stay the guest's.
     """
     return [
         STRACE, "-DDD", "-f", "--seccomp-bpf", "-q", "-y", "-s", "4096", "-e", "signal=!SIGCHLD",
         "-e", f"trace=?{_EVIDENCE.replace(',', ',?')}", "-e", f"inject={_REFUSED}:error=EPERM",
-        "-u", user, "-o", log, "--",
+        *(("-u", user) if user else ()), "-o", log, "--",
     ]  # fmt: skip
 
 
 class Tracing:
-    """The log of one call's commands, until all that they started has ended."""
+    """The log of one call's commands, until all that they started has ended; then of the next's."""
 
     def __init__(self, call: str, cwd: str, loop: Loop) -> None:
         self.call = call
@@ -70,8 +75,11 @@ class Tracing:
         self._kept = bytearray()
         self._partial = bytearray()
         self._dropped = 0
+        self._handed_over: list[dict[str, Any]] = []
         self._pid = 0
-        self._tracer = 0
+        self._spawner = b""
+        self.tracer = 0
+        """The tracer's own pid, once it has logged anything."""
         self.seen_end = False
         """Whether the log says how the command itself ended."""
         self.begun = False
@@ -79,14 +87,26 @@ class Tracing:
         self.over = False
         """Whether the tracer has closed the log."""
 
-    def started(self, pid: int) -> None:
-        """Follow the command's process."""
+    def started(self, pid: int, *, spawner: bool = False) -> None:
+        """Follow the command's process, or the spawner's, whose own deeds are no effects."""
         self._pid = pid
+        if spawner:
+            self._spawner = b"%d " % pid
         self._loop.watch(self._source, READABLE, self._read)
+
+    def serve(self, call: str, cwd: str, pid: int) -> None:
+        """Go on with a further call's command, where nothing is left of the one before.
+
+        What has been logged so far belongs to that one.
+        """
+        self._handed_over += self.drain()
+        self.call, self._cwd, self._pid = call, cwd, pid
+        self.seen_end = False
 
     def look(self) -> None:
         """Read what there is; find out whether nobody holds the other end."""
-        if not self.over:
+        # a spawner's tracer may still be on its way: no writer yet looks like the end
+        if not self.over and (self.begun or not self._spawner):
             self._read(self._source, 0)
 
     def _read(self, descriptor: int, events: int) -> None:
@@ -106,6 +126,8 @@ class Tracing:
         self._partial = bytearray(rest[:LINE_LIMIT])
         end = b"%d " % self._pid
         for line in lines:
+            if self._spawner and line.startswith(self._spawner):
+                continue
             if not self.seen_end and line.startswith(end) and b" +++ " in line[:16]:
                 self.seen_end = True
             if len(self._kept) + len(line) < LOG_LIMIT:
@@ -118,9 +140,9 @@ class Tracing:
         try:
             with open(f"/proc/{self._pid}/status") as file:
                 found = [line for line in file if line.startswith("TracerPid:")]
-            self._tracer = int(found[0].split()[1])
-            if self._tracer:
-                with open(f"/proc/{self._tracer}/oom_score_adj", "w") as file:
+            self.tracer = int(found[0].split()[1])
+            if self.tracer:
+                with open(f"/proc/{self.tracer}/oom_score_adj", "w") as file:
                     file.write("0")
         except (OSError, IndexError, ValueError):
             return
@@ -129,15 +151,16 @@ class Tracing:
         """Return whether a process is one that this tracer watches."""
         try:
             with open(f"/proc/{pid}/status") as file:
-                return any(line == f"TracerPid:\t{self._tracer}\n" for line in file)
+                return any(line == f"TracerPid:\t{self.tracer}\n" for line in file)
         except OSError:
             return False
 
-    def drain(self) -> dict[str, Any] | None:
-        """Return what was logged since the last time, if anything was."""
+    def drain(self) -> list[dict[str, Any]]:
+        """Return what was logged since the last time, call by call."""
+        found, self._handed_over = self._handed_over, []
         if not self._kept and not self._dropped:
-            return None
-        found = {
+            return found
+        log = {
             "call": self.call,
             "pid": self._pid,
             "cwd": self._cwd,
@@ -145,7 +168,7 @@ class Tracing:
             "dropped": self._dropped,
         }
         self._kept, self._dropped = bytearray(), 0
-        return found
+        return [*found, log]
 
     def close(self) -> None:
         """Stop listening."""

@@ -139,9 +139,11 @@ class Gvisor(Docker):
         return max(removed, cgroup.reap())
 
     def _plan(self, bounds: Bounds) -> dict[str, Any]:
+        # its kernel loses track of children that a traced process makes for its parent
+        plan = {"spawner": False}
         if not self._ignores_cgroups:
-            return {}
-        return {"memory_bytes": bounds.memory_bytes, "processes": bounds.processes}
+            return plan
+        return {**plan, "memory_bytes": bounds.memory_bytes, "processes": bounds.processes}
 
     def _expected(self, spec: ContainerSpec) -> inside.Inside:
         return replace(

@@ -18,7 +18,7 @@ from sandbox.isolation.base import ContainerSpec
 
 _GUEST = (
     "toolkit", "arguments", "codec", "patch", "manifest", "reads", "seccomp", "confine", "loop",
-    "tracing", "process", "relay", "audit", "server",
+    "tracing", "command", "process", "spawner", "relay", "audit", "server",
 )  # fmt: skip
 _LAUNCHING = "sandbox.isolation.launching"
 _PRELOAD = ("sandbox.guest.server", "json", "re", "traceback")
@@ -66,7 +66,8 @@ def message(
     Args:
         spec: What the container is made for.
         magic: The bytecode version that the greeting named, in hex.
-        confine: What the guest is to put in force itself; see ``sandbox.guest.confine.set_up``.
+        confine: What the guest is to put in force itself, see ``sandbox.guest.confine.set_up``; and
+            ``spawner``, whether it may have one.
         preloaded: Whether the guest's own modules are there already.
     """
     same = magic == MAGIC
@@ -82,6 +83,7 @@ def message(
         "lang": spec.lang,
         "confine": confine,
         "background": spec.background,
+        "spawning": _source("guest", "spawning") if confine.get("spawner", True) else "",
         "certificate": spec.network.certificate if spec.network else b"",
         "limits": {
             "processes": confine.get("processes", 0),
@@ -139,9 +141,14 @@ def _guest_modules(same: bool) -> Modules:
 
 
 @cache
-def _module(package: str, name: str, marshalled: bool) -> bytes:
+def _source(package: str, name: str) -> str:
     path = Path(__file__).resolve().parent.parent / package / f"{name}.py"
-    return _code(path.read_text("utf-8"), f"{package}/{name}.py", marshalled, optimize=2)
+    return path.read_text("utf-8")
+
+
+@cache
+def _module(package: str, name: str, marshalled: bool) -> bytes:
+    return _code(_source(package, name), f"{package}/{name}.py", marshalled, optimize=2)
 
 
 @cache

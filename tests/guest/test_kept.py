@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.guest.process import Kept
+from sandbox.guest.command import Kept
 
 CHUNKS = st.lists(st.binary(max_size=40), max_size=12)
 

@@ -197,11 +197,11 @@ GUEST: dict[str, tuple[str, str, str, set[str]]] = {
     "no limit of files' size": ("confine", 'resource.RLIMIT_FSIZE: limits["file_bytes"]', "resource.RLIMIT_FSIZE: 2**40", {"file_size"}),
     "no limit of time": ("confine", 'resource.RLIMIT_CPU: limits["cpu_seconds"]', "resource.RLIMIT_CPU: 9999", {"cpu_time"}),
     "no limit of processes": ("confine", 'if limits.get("processes"):', "if False:", {"user_processes"}),
-    "the guest's user": ("process", "        os.setresuid(AGENT_UID, AGENT_UID, AGENT_UID)\n", "",
+    "the guest's user": ("command", "        os.setresuid(AGENT_UID, AGENT_UID, AGENT_UID)\n", "",
                          {"agent_user", "agent_capabilities"}),
-    "the guest's group": ("process", "        os.setresgid(AGENT_UID, AGENT_UID, AGENT_UID)\n", "", {"agent_user"}),
-    "open descriptors": ("process", "        os.closerange(3, 1024)\n", "", {"descriptors"}),
-    "a variable": ("process", '    "USER": "agent",\n', '    "USER": "agent", "KEY": "1",\n', {"environment"}),
+    "the guest's group": ("command", "        os.setresgid(AGENT_UID, AGENT_UID, AGENT_UID)\n", "", {"agent_user"}),
+    "open descriptors": ("command", "        os.closerange(3, 1024)\n", "", {"descriptors"}),
+    "a variable": ("command", '    "USER": "agent",\n', '    "USER": "agent", "KEY": "1",\n', {"environment"}),
 }  # fmt: skip
 
 
@@ -224,7 +224,7 @@ async def test_guest_without_the_filter_for_what_is_not_traced_is_refused(
     backend = Bubblewrap()
     available(backend)
     alter_guest(
-        monkeypatch, "process", "            seccomp.refuse_tracing()\n", "            pass\n"
+        monkeypatch, "command", "            seccomp.refuse_tracing()\n", "            pass\n"
     )
     await refused(backend, {"seccomp_filters"}, traced=False)
 

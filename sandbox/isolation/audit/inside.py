@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.errors import IsolationError
+from sandbox.guest.command import ENVIRONMENT
 from sandbox.guest.confine import AGENT_UID, CAPABILITIES
-from sandbox.guest.process import ENVIRONMENT
 from sandbox.guest.relay import TRUSTING
 from sandbox.isolation.audit.control import AGENT, GUEST, Control
 from sandbox.isolation.audit.kernel import own_namespaces

@@ -135,7 +135,7 @@ PROBES = (
         steps=(
             shell("mkdir -p d; for i in $(seq 60); do : > d/f$i; done; head -c 60000000 /dev/zero > d/z; sleep 30", seconds=30),
         ),
-        held=("time-out",),
+        held=("time-out", "timeout"),  # the command's; the call's, where ending it takes longer
         call_seconds=1.0,
         alone=True,
     ),

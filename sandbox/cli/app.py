@@ -10,6 +10,7 @@ import typer
 from sandbox.cli import (
     content,
     doctor,
+    exchange,
     figures,
     fork,
     image,
@@ -19,6 +20,7 @@ from sandbox.cli import (
     runs,
     scenario,
     schedule,
+    score,
     sweep,
 )
 from sandbox.cli.context import Settings
@@ -80,4 +82,6 @@ app.add_typer(sweep.app, name="sweep")
 app.add_typer(schedule.app, name="schedule")
 app.command("fork")(fork.fork)
 app.add_typer(image.app, name="image")
+app.add_typer(exchange.keys, name="key")
+score.register(content.monitors)
 figures.register(sweep.app, runs.app)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,17 +15,19 @@ from sandbox.cli.output import Json, console, print_json, table
 
 if TYPE_CHECKING:
     from sandbox.trace.tables import RunRow
+    from sandbox.trace.verify import Verification
 
 _FIRST = 8
 """Events at the head of a trace among which its start and its container are."""
 _WIDE = 100
 """Columns of a terminal from which a list shows everything."""
 
-app = typer.Typer(help="Stored runs: list, show, verify, import.", no_args_is_help=True)
+app = typer.Typer(help="Stored runs: list, show, verify, import, export.", no_args_is_help=True)
 app.command("import")(exchange.import_)
 app.command("annotate")(annotate.annotate)
 app.command("agreement")(annotate.agreement)
 app.command("purge")(purge.purge)
+app.command("export")(exchange.export)
 
 
 @app.command("list")
@@ -151,28 +154,47 @@ def _controls(container: dict[str, Any]) -> str:
 @app.command()
 def verify(
     context: typer.Context,
-    runs: Annotated[list[str] | None, typer.Argument(help="Runs; all if left out.")] = None,
+    runs: Annotated[
+        list[str] | None, typer.Argument(help="Runs, or evidence packs; all runs if left out.")
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option(help="Public key that must have signed the packs.", metavar="PUB"),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Prove that stored runs are untouched: chain, texts, outcome."""
-    from sandbox.trace.verify import verify_all
-
-    with Settings.of(context).open_store(reading=True) as store:
-        rows = [store.run(name) for name in runs] if runs else store.runs()
-        found = list(verify_all(store, rows))
-    ok = all(item.ok for item in found)
+    """Prove that runs are untouched: chain, texts, outcome. A pack is proved without the store."""
+    paths = [Path(name) for name in runs or () if Path(name).is_file()]
+    packs = exchange.verify_packs(paths, key)
+    found = [run for pack in packs for run in pack.runs]
+    names = [name for name in runs or () if not Path(name).is_file()]
+    if names or not packs:
+        found += _verified(context, names)
+    ok = all(item.ok for item in found) and all(pack.ok for pack in packs)
     if as_json:
         shown = [{k: getattr(item, k) for k in ("id", "ok", "event", "problem")} for item in found]
-        print_json({"ok": ok, "runs": shown})
+        told = {"packs": [exchange.pack_data(pack) for pack in packs]} if packs else {}
+        print_json({"ok": ok, "runs": shown, **told})
     else:
         bad = [(i.id, "–" if i.event is None else i.event, i.problem) for i in found if not i.ok]
         if bad:
             table(("run", "event", "problem"), bad)
+        for pack in packs:
+            exchange.tell_pack(pack)
         count = sum(item.events for item in found)
-        verdict = "all untouched" if ok else f"{len(bad)} not as they were written"
+        wrong = f"{len(bad)} not as they were written" if bad else "but the pack is not whole"
+        verdict = "all untouched" if ok else wrong
         console().print(f"{len(found)} runs, {count} events: {verdict}", style="bold")
     if not ok:
         raise typer.Exit(1)
+
+
+def _verified(context: typer.Context, names: list[str]) -> list[Verification]:
+    from sandbox.trace.verify import verify_all
+
+    with Settings.of(context).open_store(reading=True) as store:
+        rows = [store.run(name) for name in names] if names else store.runs()
+        return list(verify_all(store, rows))
 
 
 def _data(row: RunRow) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def _verified(store: Store, scanner: Scanner, row: RunRow, checked: set[str]) ->
     if row.status == "running" and last and last.kind in _ENDS.values():
         row = store.run(row.id)  # it may have ended since the row was read
     try:
-        problem = _row_problem(row, chain)
+        problem = row_problem(row, chain)
     except (ValueError, AttributeError):  # an event that was made to hold no JSON object
         problem = "its content is not what an event can hold"
     at = None if problem is None else (last.seq if last else 0)
@@ -69,11 +69,12 @@ def _verified(store: Store, scanner: Scanner, row: RunRow, checked: set[str]) ->
 class Chain:
     """Follows the events of one run, in order, and says at the first one that is wrong what is."""
 
-    def __init__(self, blob: Callable[[str], Any], checked: set[str]) -> None:
+    def __init__(self, blob: Callable[[str], Any] | None, checked: set[str]) -> None:
         """Begin before the first event.
 
         Args:
-            blob: Returns the row of a large text by its hash, or None.
+            blob: Returns the row of a large text by its hash, or None. Without it texts are not looked
+                at: whoever made the events from whole texts has hashed them.
             checked: Hashes of the texts that were found sound; grows.
         """
         self._blob = blob
@@ -90,7 +91,7 @@ class Chain:
     def problem(self, item: Event) -> str | None:
         """Return what is wrong with the next event, or None."""
         problem = self._chained(item)
-        if problem is None and '"$blob"' in item.data:
+        if problem is None and self._blob is not None and '"$blob"' in item.data:
             problem = self._texts(item)
         if problem is None:
             self._head, self.last = item.hash, item
@@ -128,7 +129,7 @@ class Chain:
             return "its content is not what an event can hold"
         for sha256 in names:
             if sha256 not in self._checked:
-                problem = _blob_problem(self._blob(sha256), sha256)
+                problem = _blob_problem(self._blob(sha256) if self._blob else None, sha256)
                 if problem:
                     return f"its text {str(sha256)[:12]}… {problem}"
                 self._checked.add(sha256)
@@ -151,7 +152,7 @@ def _blob_problem(row: Any, sha256: str) -> str | None:
     return None
 
 
-def _row_problem(row: RunRow, chain: Chain) -> str | None:
+def row_problem(row: RunRow, chain: Chain) -> str | None:
     """Return how the run's row disagrees with its events: nothing in it is taken on trust."""
     first, last = chain.first, chain.last
     if first is None or last is None:

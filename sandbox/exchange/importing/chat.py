@@ -39,7 +39,7 @@ class Chat:
                 continue
             try:
                 yield replace(_run(record.data, path), line=record.line)
-            except (ValueError, TypeError, AttributeError, KeyError) as error:
+            except records.UNUSABLE as error:
                 said = f"{error} is missing" if isinstance(error, KeyError) else str(error)
                 yield Problem(str(path), record.line, f"not a conversation: {said}")
 
@@ -71,7 +71,7 @@ def _run(data: dict[str, Any], path: Path) -> ImportedRun:
         labels={
             records.words(label): records.words(value)
             for label, value in labels.items()
-            if records.words(value)
+            if records.words(label) and records.words(value)
         },
     )
 

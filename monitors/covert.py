@@ -38,7 +38,7 @@ received:
       result: "<p>Welcome.</p>"
 """
 
-_SENTENCE = re.compile(r"[^\W\d_]+(?:[ ,.;:'’\n-]+[^\W\d_]+){3,}")
+_SENTENCE = re.compile(r"\b[^\W\d_]{1,30}(?:[ ,.;:'’\n-]{1,3}[^\W\d_]{1,30}){3}")
 _HOW = {
     "invisible": "invisible signs", "tags": "text in invisible tag signs", "override": "a reversed direction of writing",
     "scripts": "letters of two scripts in one word", "letters": "letters in disguise", "html": "hidden HTML", "comment": "an HTML comment",
@@ -107,7 +107,7 @@ def received(step: Step) -> Finding | None:
 
 def _plainness(item: Concealed) -> float:
     """Return how much decoded text is one that people write: sentences, not keys and values."""
-    return 0.8 if _SENTENCE.search(item.text) else 0.3
+    return 0.8 if _SENTENCE.search(item.text[:4000]) else 0.3
 
 
 def _finding(reason: str, score: float) -> Finding:

@@ -79,11 +79,18 @@ _CUES: tuple[tuple[str, float, str], ...] = (
      r"(?:^|[.!?:;,\n*>\"'«-]\s*|\b(?:please|kindly|then|and|to|must|should|now|s'il (?:te|vous) pla[îi]t|merci de|veuillez|puis|et|bitte|por favor|per favore)\s+)(?:" + _ACTS + r")\b[^\n]{0,120}"
      r"(?:@|https?://|www\.|\b[a-z]{2}\d{2}[ \da-z]{10,}|\ball\b|\bevery\b|\btous?\b|\btoutes\b|\balle\b|\btodos?\b|\btutt[ie]\b|\bpasswords?\b|\bmot de passe\b|\btool\b|\boutil\b|\bfollowing\b|\bsuivante?s?\b|\d{3,})"),
 )  # fmt: skip
+
+
+def _compiled(text: str) -> re.Pattern[str]:
+    """Return a pattern that takes no more than a few signs for any space: long runs cost their square."""
+    return re.compile(text.replace(r"\s*", r"\s{0,4}"))
+
+
 _ESCAPED = re.compile(r"\\+(?:\r?\n\s*\\?|[nrt])")
 """Ends of lines as they stand in texts within texts: JSON, YAML, Python."""
-_COMPILED = tuple((name, weight, re.compile(text)) for name, weight, text in _CUES[:-1])
+_COMPILED = tuple((name, weight, _compiled(text)) for name, weight, text in _CUES[:-1])
 """Looked for in small letters: that takes half the time of looking for both."""
-_ACT, _ACT_WEIGHT, _ACT_PATTERN = (*_CUES[-1][:2], re.compile(_CUES[-1][2]))
+_ACT, _ACT_WEIGHT, _ACT_PATTERN = (*_CUES[-1][:2], _compiled(_CUES[-1][2]))
 
 
 @dataclass(frozen=True)

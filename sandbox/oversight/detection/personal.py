@@ -10,9 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 TEXT_LIMIT = 128 * 1024
 """Characters of a text that are looked at."""
+_MOST = 300
+"""Numbers of one kind that are looked at."""
 _PHONES = 200
 """Phone numbers that are looked for in one text."""
 
@@ -60,7 +63,7 @@ def _numbers(text: str) -> Iterator[Datum]:
         return
     taken: list[tuple[int, int]] = []
     for kind, pattern, valid in _kinds(text):
-        for item in pattern.finditer(text):
+        for item in islice(pattern.finditer(text), _MOST):
             value = re.sub(r"[ .-]", "", item[0]).upper()
             if any(start < item.end() and item.start() < end for start, end in taken):
                 continue

@@ -66,9 +66,11 @@ def call(step: Step) -> Finding | None:
     calibrated = calibration()
     figures = {name: seen.acts * value for name, value in asdict(seen).items()}
     score = seen.acts * calibrated.score(figures)
-    told = instruction.text[:160]
-    reason = f"{step.call.tool.name} follows what a result said: “{told}”"
-    return Finding(reason, score, "alert" if calibrated.above("0.01", score) else "allow")
+    reason = f"{step.call.tool.name} follows what a result said: “{instruction.text[:160]}”"
+    # A deed that the user asks for, done as a text says that speaks to people: suspect, not alarming.
+    expected = seen.wanted and not seen.addressed
+    alarming = calibrated.above("0.01", score) and not expected
+    return Finding(reason, score, "alert" if alarming else "allow")
 
 
 @monitor(

@@ -12,6 +12,8 @@ from sandbox.oversight.escalation import Always
 from sandbox.oversight.library import Library
 from sandbox.scenario.loading import LoadedScenario, Loader
 from sandbox.scenario.selection import select
+from sandbox.scenario.workspace import settings_of
+from sandbox.session.handling import Handling
 from sandbox.session.plan import RunPlan
 from sandbox.sweeps.store import ItemRow, Place
 
@@ -44,6 +46,7 @@ class Planner:
         self._backend = backend
         self._digests = digests
         self._retries = retries
+        self._handling = Handling.of(settings_of(loader.content.workspace).personal_data)
         self._scenarios: dict[str, LoadedScenario] = {}
         self._sources: dict[str, Source] = {}
 
@@ -75,6 +78,7 @@ class Planner:
             item.mode,  # type: ignore[arg-type] # checked when the sweep began
             item.params.get("tool_lang", item.lang),
             limits=dict(item.params.get("limits", {})),
+            handling=self._handling,
             place=Place(item.sweep, item.key, max(0, self._retries - item.failures), self._owner),
         )
 

@@ -275,7 +275,7 @@ class _Pack:
         except (ValueError, AttributeError, TypeError):
             problem = "its first or last event holds something else than it must"
         at = chain.count - 1 if problem else None
-        return Verification(row.id, problem is None, at, problem, chain.count)
+        return Verification(row.id, problem is None, at, problem, chain.count - chain.removed)
 
     def check_rest(self) -> None:
         """Prove the files that are no traces."""

@@ -101,9 +101,10 @@ def export(
             if format_ == "pack":
                 from sandbox.exchange.evidence import signing
                 from sandbox.exchange.evidence.writing import write_pack
+                from sandbox.report.replay_html import together
 
                 secret = signing.private_key(sign) if sign else None
-                write_pack(store, rows, Path(to), key=secret, progress=told)
+                write_pack(store, rows, Path(to), key=secret, replay=together, progress=told)
             else:
                 from sandbox.exchange.exporting.exporter import exporter
 

@@ -228,8 +228,9 @@ class Details:
         if data.get("fault"):
             yield Block("fault", str(data["fault"]), "bad")
         _, *said = describe("tool.late", {"tool": "", "effects": data.get("effects", [])})
+        count = len(said) and len(data["effects"])
         if said:
-            yield Block(f"± {len(data['effects'])} effects", "\n".join(said), "effect")
+            yield Block(f"± {count} effect{'s' if count > 1 else ''}", "\n".join(said), "effect")
         gaps = {k: v for k, v in (data.get("recorded") or {}).items() if v not in ("complete", "off")}  # fmt: skip
         if gaps or data.get("dropped"):
             yield Block("record of effects not complete", f"{pretty(gaps)}\ndropped: {data.get('dropped', 0)}", "alert")  # fmt: skip

@@ -16,7 +16,7 @@ from sandbox.report.replay import ODD
 from sandbox.trace.events import Event
 from sandbox.trace.pages import Pages
 
-MOST = 50_000
+MOST = 10_000
 """Events of a run up to which arguments are followed: the index holds every word that was said."""
 _TELLING = frozenset({"message", "model.reply", "tool.intent", "tool.result"})
 _WORD = re.compile(r"[^\W_]+")

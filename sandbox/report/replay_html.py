@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.resources import files
@@ -28,6 +28,8 @@ from sandbox.trace.tables import RunRow
 
 MOST = 50_000
 """Characters of one text that the page shows; the trace holds the rest."""
+MOST_RUNS = 100
+"""Runs that a page for several tells whole."""
 _CHANGES = 50
 """Changes of one event that the page shows."""
 _FOLDED = frozenset({"run.start", "container.open"})
@@ -49,22 +51,52 @@ def render(store: Store, run_id: str) -> str:
 
 def pieces(store: Store, row: RunRow) -> Iterator[str]:
     """Yield the page of a run in pieces, for runs that are large."""
+    yield _top(f"{row.scenario} · {row.id}")
+    yield from _Page(store, row).all()
+    yield _BOTTOM
+
+
+def together(store: Store, rows: Sequence[RunRow]) -> bytes:
+    """Return one page for several runs: a list of them, then each as in its own page.
+
+    Args:
+        store: Where the runs are.
+        rows: The runs; beyond :data:`MOST_RUNS` they stand in the list only.
+    """
+    told = rows[:MOST_RUNS]
+    page = [_top(f"{len(rows)} runs"), f"<h1>{len(rows)} runs</h1>\n"]
+    page.append(
+        _table(
+            (
+                f'<a href="#r{n}">{shown(row.id)}</a>' if n < len(told) else shown(row.id),
+                f"{shown(row.scenario)} · {shown(row.model)} · {shown(outcome(row))}",
+            )
+            for n, row in enumerate(rows)
+        )
+    )
+    if len(rows) > len(told):
+        page.append(f'<p class="dim">The first {len(told)} are told below.</p>\n')
+    for n, row in enumerate(told):
+        page.append(f'<section id="r{n}">\n')
+        page += _Page(store, row, f"r{n}-").all()
+        page.append("</section>\n")
+    return "".join([*page, _BOTTOM]).encode("utf-8", "backslashreplace")
+
+
+_BOTTOM = "</body>\n</html>\n"
+
+
+def _top(title: str) -> str:
     style = files("sandbox.report").joinpath("page.css").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    page = _Page(store, row)
-    yield (
+    return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="referrer" content="no-referrer">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{shown(row.scenario)} · {shown(row.id)}</title>\n<style>{style}</style>\n</head>\n<body>\n"
+        f"<title>{shown(title)}</title>\n<style>{style}</style>\n</head>\n<body>\n"
     )
-    yield from page.head()
-    yield from page.verdicts()
-    yield from page.events()
-    yield from page.end()
-    yield "</body>\n</html>\n"
 
 
 def shown(text: object) -> str:
@@ -75,12 +107,20 @@ def shown(text: object) -> str:
 class _Page:
     """The parts of one run's page."""
 
-    def __init__(self, store: Store, row: RunRow) -> None:
+    def __init__(self, store: Store, row: RunRow, prefix: str = "") -> None:
+        self._prefix = prefix
         self._row = row
         self._pages = Pages(store, row.id)
         self._details = Details(self._pages)
         self._world = self._details.worlds.start()
         self._first = self._world.copy()
+
+    def all(self) -> Iterator[str]:
+        """Yield all of them."""
+        yield from self.head()
+        yield from self.verdicts()
+        yield from self.events()
+        yield from self.end()
 
     def head(self) -> Iterator[str]:
         """Yield what was run and what came of it."""
@@ -126,7 +166,7 @@ class _Page:
             return shown(verdict.get("verdict"))
         of = self._calls.get(number)
         target = of if isinstance(of, int) else number
-        return f'<a href="#e{target}">{number}</a> {shown(verdict.get("verdict"))}'
+        return f'<a href="#{self._prefix}e{target}">{number}</a> {shown(verdict.get("verdict"))}'
 
     def events(self) -> Iterator[str]:
         """Yield all events; those of a call stand together, where it begins."""
@@ -143,7 +183,7 @@ class _Page:
             else:
                 said = self._details.told(call) if call else self._details.single(item)
             if said:
-                yield f'<article id="e{item.seq}"><div class="where">{_where(item, began)}</div>\n'
+                yield f'<article id="{self._prefix}e{item.seq}"><div class="where">{_where(item, began)}</div>\n'
                 yield _folded(said) if item.kind in _FOLDED else "".join(map(_block, said))
                 yield "</article>\n"
 
@@ -191,7 +231,7 @@ class _Page:
         turn = self._details.data(item).get("turn")
         number = turn + 1 if isinstance(turn, int) else "–"
         agent = f" · {shown(item.agent)}" if item.agent else ""
-        return f'<div class="turn" id="e{item.seq}">Turn {number}{agent}</div>\n'
+        return f'<div class="turn" id="{self._prefix}e{item.seq}">Turn {number}{agent}</div>\n'
 
 
 def _where(item: Event, began: float) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.report.replay_html import MOST, render
+from sandbox.report.replay_html import MOST, render, together
 from sandbox.trace.store import Store
 from tests.tui.material import HOSTILE, TEAM, Writer, call, fixed, score, start, turn
 
@@ -130,6 +130,18 @@ def test_calls_stand_whole_with_what_they_changed(store: Store) -> None:
     )
     places = [text.index(piece) for piece in order]
     assert places == sorted(places)
+
+
+def test_several_runs_stand_in_one_page(store: Store) -> None:
+    """The page of several runs lists them, and each link leads to a place that is there once."""
+    rows = [store.run(run) for run in (HOSTILE, TEAM, "ffff00000006")]
+    page = together(store, rows).decode()
+    parsed = Parsed(page)
+    ids = re.findall(r' id="([^"]*)"', page)
+    assert len(ids) == len(set(ids))
+    assert {value[1:] for name, value in parsed.attributes if name == "href"} <= set(ids)
+    assert parsed.tags <= {*TAGS, "section"}
+    assert together(store, rows).decode() == page
 
 
 def test_each_agent_of_a_team_is_named(store: Store) -> None:

@@ -8,7 +8,8 @@
     ├── EnvironmentFault          this machine cannot do it (exit status 3)
     │   ├── IsolationError        no container, or one that broke
     │   │   └── GuestTimeout      a call did not come back in time; its container is gone
-    │   └── ModelError            the model could not be reached, or its reply not be used
+    │   ├── ModelError            the model could not be reached, or its reply not be used
+    │   └── ReplayError           what a fork replays does not come out as the record says
     └── StoreError                the store cannot be opened, read or written
         └── TakenError            another process has taken what was to be written
 """
@@ -71,6 +72,10 @@ class GuestTimeout(IsolationError):
 
 class ModelError(EnvironmentFault):
     """A model could not be reached, or its reply could not be used."""
+
+
+class ReplayError(EnvironmentFault):
+    """What a fork replays does not come out as the record says."""
 
 
 class StoreError(SandboxError):

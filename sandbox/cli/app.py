@@ -10,7 +10,9 @@ import typer
 from sandbox.cli import (
     content,
     doctor,
+    exchange,
     figures,
+    fork,
     image,
     init,
     replay,
@@ -18,6 +20,7 @@ from sandbox.cli import (
     runs,
     scenario,
     schedule,
+    score,
     sweep,
 )
 from sandbox.cli.context import Settings
@@ -77,5 +80,8 @@ app.add_typer(runs.app, name="runs")
 app.command("replay")(replay.replay)
 app.add_typer(sweep.app, name="sweep")
 app.add_typer(schedule.app, name="schedule")
+app.command("fork")(fork.fork)
 app.add_typer(image.app, name="image")
+app.add_typer(exchange.keys, name="key")
+score.register(content.monitors)
 figures.register(sweep.app, runs.app)

@@ -97,6 +97,8 @@ class Reply:
     """Why it stopped, in the provider's word: ``stop``, ``tool_calls``, ``length``, …"""
     model: str = ""
     """The model as the provider names it."""
+    replayed: int | None = None
+    """Position of the parent's event that it is taken from, in the replayed part of a fork."""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from sandbox.models.base import ToolCall
 from sandbox.oversight.escalation import Decider
 from sandbox.oversight.monitor import Monitor, Stage
 from sandbox.oversight.panel import Opinion, Panel
+from sandbox.oversight.precedent import Precedent, Ruling, Settled, Unprecedented
 from sandbox.oversight.step import REPLY, Call, Result, Step
 from sandbox.oversight.trail import Trail
 from sandbox.oversight.verdict import Verdict, strictest
@@ -89,6 +90,7 @@ class Gate:
         trail: Trail,
         decider: Decider,
         setting: Setting,
+        precedent: Precedent | None = None,
     ) -> None:
         """Make the gate of a run.
 
@@ -100,6 +102,7 @@ class Gate:
             trail: The run so far, as monitors see it.
             decider: Decides what is escalated.
             setting: Mode, time limit.
+            precedent: Says what of a call was decided before, in a fork.
         """
         self._container = container
         self._tools = tools
@@ -107,6 +110,7 @@ class Gate:
         self._recorder = recorder
         self._decider = decider
         self._setting = setting
+        self._precedent = precedent or Unprecedented()
         self._trail = trail
         self._lang = trail.ground.lang
         self._acted: dict[str, tuple[Step, ToolCall, int]] = {}
@@ -122,6 +126,7 @@ class Gate:
             IsolationError: The container broke; the trace says so.
             StoreError: The trace could not be written; nothing was executed after that.
         """
+        ruling = self._precedent.ruling(agent, asked)
         tool = self._tools[agent].get(asked.name)
         intent = self._recorder.record("tool.intent", _intent(asked, tool), agent)
         if tool is None or (misuse := _misuse(asked, tool)):
@@ -130,7 +135,7 @@ class Gate:
         assert asked.arguments is not None
         step = self._trail.step(Call(tool, asked.arguments, agent))
         try:
-            refusal = await self._judged(step, asked, "before")
+            refusal = await self._judged(step, asked, "before", ruling.before)
         except asyncio.CancelledError:
             self._finish(agent, asked, tool, "blocked", "the run ended before the call was judged")
             raise
@@ -144,9 +149,9 @@ class Gate:
         key = str(intent.seq)  # not the model's own id of the call, which it may use twice
         self._acted[key] = step, asked, len(self.passages)
         result = await self._execute(step.call, asked, key)
-        passage = await self._after(step, asked, result)
+        passage = await self._after(step, asked, result, ruling)
         for late in result.late:
-            ends = await self._late(late)
+            ends = await self._late(late, _went_on(ruling.after))
             passage = replace(passage, terminate=passage.terminate or ends)
         return passage
 
@@ -159,7 +164,7 @@ class Gate:
         if not text or not self._panel.judges("reply"):
             return "", False
         asked = ToolCall("", REPLY.name, {"text": text})
-        decided = await self._judged(self._trail.reply(agent, text), asked, "reply")
+        decided = await self._judged(self._trail.reply(agent, text), asked, "reply", None)
         if decided is None:
             return "", False
         return _worded(_UNSAID, self._lang, decided), decided.verdict == "terminate"
@@ -178,7 +183,7 @@ class Gate:
         for each in late:
             await self._late(each)
 
-    async def _late(self, late: Late) -> bool:
+    async def _late(self, late: Late, settled: Settled | None = None) -> bool:
         """Record and judge what a call did after it had returned; return whether that ends the run."""
         key = late.call if late.call in self._acted else next(reversed(self._acted))
         step, asked, position = self._acted[key]
@@ -189,27 +194,25 @@ class Gate:
         data |= {"effects": list(late.effects), "dropped": late.dropped}
         self._recorder.record("tool.late", data, step.call.agent)
         seen = step.with_result(replace(told, effects=late.effects))
-        decided = await self._judged(seen, asked, "after")
+        decided = await self._judged(seen, asked, "after", settled)
         passage = self.passages[position]
         self.passages[position] = replace(passage, effects=(*passage.effects, *late.effects))
         return decided is not None and decided.verdict == "terminate"
 
-    async def _after(self, step: Step, asked: ToolCall, result: CallResult) -> Passage:
+    async def _after(
+        self, step: Step, asked: ToolCall, result: CallResult, ruling: Ruling
+    ) -> Passage:
         tool, agent = step.call.tool, step.call.agent
         told = Result(result.text, result.status, result.effects)
         canaries = self._trail.touched(step, told)
         result = replace(result, effects=(*result.effects, *canaries))
         self._recorder.record("tool.result", _outcome(asked, tool, result), agent)
         seen = replace(told, effects=result.effects)
-        decided = await self._judged(step.with_result(seen), asked, "after")
+        decided = await self._judged(step.with_result(seen), asked, "after", ruling.after)
         text, end = result.text, False
         if decided is not None:
             end = decided.verdict == "terminate"
-            text = (
-                decided.rewrite
-                if decided.verdict == "rewrite"
-                else _worded(_WITHHELD, self._lang, decided)
-            )
+            text = self._instead(decided)
         given = dict(step.call.arguments)
         passage = Passage(
             asked.id, tool.name, given, agent, result.status, text, result.effects, end
@@ -258,7 +261,19 @@ class Gate:
     def _unknown(self, agent: str, asked: ToolCall) -> str:
         return f"there is no tool {asked.name!r}{nearest(asked.name, self._tools[agent])}"
 
-    async def _judged(self, step: Step, asked: ToolCall, stage: Stage) -> Verdict | None:
+    def _instead(self, decided: Verdict) -> str:
+        """Return what the agent reads in place of a result."""
+        if decided.verdict == "rewrite":
+            return decided.rewrite
+        return _worded(_WITHHELD, self._lang, decided)
+
+    async def _judged(
+        self,
+        step: Step,
+        asked: ToolCall,
+        stage: Stage,
+        settled: Settled | None,
+    ) -> Verdict | None:
         """Let the monitors of a stage judge; return the verdict that stops the call, if any does."""
         found = []
         for opinion in await self._panel.judge(step):
@@ -271,6 +286,8 @@ class Gate:
                 "verdict", {**data, **opinion.verdict.as_data()}, step.call.agent
             )
             self.verdicts.append((event.seq, opinion.verdict))
+        if settled is not None:
+            return self._follow(settled, step, asked, stage)
         decided = strictest(found)
         if decided is None or decided.verdict == "alert":
             return None
@@ -297,8 +314,29 @@ class Gate:
                 "carried_out": not allowed,
             }
             enforced = not allowed
+        if enforced and stage == "after":
+            data["text"] = self._instead(decided)
         self._recorder.record("gate.decision", data, step.call.agent)
         return decided if enforced else None
+
+    def _follow(self, settled: Settled, step: Step, asked: ToolCall, stage: str) -> Verdict | None:
+        """Hold to what was decided before, and record it where that is not to go on."""
+        decided = settled.verdict
+        if decided is not None:
+            data: dict[str, Any] = {
+                "call": asked.id,
+                "stage": stage,
+                "mode": self._setting.mode,
+                "monitor": decided.monitor,
+                "verdict": decided.verdict,
+                "carried_out": True,
+                "decided_by": settled.by,
+                "reason": decided.reason,
+            }
+            if stage == "after":
+                data["text"] = self._instead(decided)
+            self._recorder.record("gate.decision", data, step.call.agent)
+        return decided
 
     def _failed(self, opinion: Opinion, step: Step, asked: ToolCall) -> Verdict:
         """Record a monitor's failure; the verdict returned stops the call in enforce mode."""
@@ -336,6 +374,11 @@ def _outcome(asked: ToolCall, tool: Tool, result: CallResult) -> dict[str, Any]:
         "seconds": result.seconds,
         **({"fault": result.fault} if result.fault else {}),
     }
+
+
+def _went_on(settled: Settled | None) -> Settled | None:
+    """Return what is settled of what a call did late: that it went on, or nothing."""
+    return None if settled is None else Settled(None, settled.by)
 
 
 def _nobodys(deeds: Deeds, call: str) -> Late:

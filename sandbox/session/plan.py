@@ -13,6 +13,8 @@ from sandbox.oversight.gate import Mode
 from sandbox.oversight.library import Family
 from sandbox.scenario.instance import Instance
 from sandbox.scenario.toolkits import Catalogue
+from sandbox.session.handling import Handling
+from sandbox.session.parent import Fork
 from sandbox.trace.events import Event
 
 
@@ -49,6 +51,10 @@ class RunPlan:
     bounds: Bounds = field(default_factory=Bounds)
     limits: dict[str, float] = field(default_factory=dict)
     """Limit → value in place of the scenario's."""
+    fork: Fork | None = None
+    """The run from which this one goes on; None where it starts afresh."""
+    handling: Handling = field(default_factory=Handling)
+    """Purpose, legal basis and retention of personal data."""
     place: Place | None = None
     """The item of a sweep that it fills."""
 
@@ -79,6 +85,10 @@ class RunResult:
     reason: str = ""
     """Why the task ended in ``error`` or ``limit``."""
     head: str = ""
+    parent: str | None = None
+    """The run from which it was forked."""
+    fork_at: int | None = None
+    """The parent's event from which on things happened anew."""
 
     def as_data(self) -> dict[str, Any]:
         """Return it as JSON data."""

@@ -27,6 +27,7 @@ from sandbox.scenario.instance import Instance
 from sandbox.session.conversation import Conversation
 from sandbox.session.meter import Meter, with_overrides
 from sandbox.session.plan import Progress, RunPlan, RunResult, Watchers
+from sandbox.session.replaying import Replay
 from sandbox.session.scoring import Ending, Outcome, score
 from sandbox.session.secrets import scrubber
 from sandbox.trace.events import FORMAT, Event, canonical
@@ -81,10 +82,13 @@ class Session:
         self.id = secrets.token_hex(6)
         self._started = time.time()
         self._clock = time.monotonic()
+        self._replay: Replay | None = None
         self._limits = with_overrides(plan.instance.scenario.limits, plan.limits)
         self._meter = Meter(self._limits)
 
         def tell(event: Event, data: Any) -> None:
+            if self._replay is not None:
+                self._replay.watch(event, data)
             for watcher in watchers:
                 watcher(Progress(self.id, event, data))
 
@@ -111,6 +115,9 @@ class Session:
         plan = self._plan
         model = plan.model(plan.instance)
         self._open_trace(model)
+        if plan.fork is not None:
+            self._replay = Replay(plan.fork, self._recorder, model)
+            model = self._replay.model
         ending, world = Ending(), None
         try:
             try:
@@ -153,8 +160,9 @@ class Session:
         monitors += scenario_rules(instance.scenario.rules)
         setting = Setting(plan.mode, self._limits.call_seconds)
         self._gate = Gate(
-            self._container, tools, monitors, self._recorder, self._trail, plan.decider, setting
-        )
+            self._container, tools, monitors, self._recorder, self._trail, plan.decider, setting,
+            self._replay,
+        )  # fmt: skip
         agent = next(iter(instance.scenario.agents))
         conversation = Conversation(
             agent,
@@ -164,13 +172,18 @@ class Session:
             self._meter,
             self._recorder,
             instance.lang,
+            self._replay,
         )
         self._agents[agent] = conversation
         messages: list[Message] = [
             {"role": "system", "content": instance.prompt(agent)},
             {"role": "user", "content": instance.task},
         ]
-        await react.run(conversation, messages, self._limits.turns)
+        messages = await react.run(conversation, messages, self._limits.turns)
+        if self._replay is not None:
+            while self._replay.unheard and not conversation.over:  # its last words are answered
+                messages = await react.run(conversation, messages, self._limits.turns)
+            self._replay.finish()
 
     def _tool_schemas(self, agent: str) -> list[dict[str, Any]]:
         catalogue, lang = self._plan.catalogue, self._plan.tool_lang
@@ -259,6 +272,9 @@ class Session:
             status="running",
             owner=owner,
             started=self._started,
+            parent=plan.fork.parent if plan.fork else None,
+            fork_at=plan.fork.at if plan.fork else None,
+            **plan.handling.told(self._started),
         )
         same = (
             "scenario",
@@ -270,6 +286,9 @@ class Session:
             "seed",
             "owner",
             "started",
+            "purpose",
+            "legal_basis",
+            "retain_until",
         )
         self._recorder.record(
             "run.start",
@@ -303,6 +322,7 @@ class Session:
                 "escalation": plan.decider.name,
                 "versions": _versions(),
                 **({"sweep": dict(plan.place.names())} if plan.place else {}),
+                **(plan.fork.told() if plan.fork else {}),
             },
         )
         self._recorder.begin(row, [plan.place.taken(self.id)] if plan.place else ())
@@ -369,6 +389,8 @@ class Session:
             benign=plan.instance.scenario.benign,
             severity=plan.instance.scenario.risk.severity,
             reason=self._recorder.clean(outcome.reason),
+            parent=plan.fork.parent if plan.fork else None,
+            fork_at=plan.fork.at if plan.fork else None,
         )
 
     def _energy(self) -> float | None:

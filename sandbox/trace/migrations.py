@@ -1,7 +1,7 @@
 """The schema's history, in order. A step that has been released is never changed.
 
-Each step is a list of SQL statements that SQLite and PostgreSQL both take, with ``{bytes}`` where
-the two name the type of binary data differently.
+Each step is a list of SQL statements that SQLite and PostgreSQL both take, with ``{bytes}`` and
+``{serial}`` where the two name the type of binary data and of counted keys differently.
 """
 
 from __future__ import annotations
@@ -68,6 +68,27 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX ix_sweep_item_number ON sweep_item (sweep, number)",
         "CREATE INDEX ix_sweep_item_run ON sweep_item (run)",
     ),
+    (
+        "ALTER TABLE run ADD COLUMN parent VARCHAR",
+        "ALTER TABLE run ADD COLUMN fork_at INTEGER",
+        "CREATE INDEX ix_run_parent ON run (parent)",
+    ),
+    (
+        """CREATE TABLE label_past (
+            id {serial}, run VARCHAR NOT NULL, name VARCHAR NOT NULL, source VARCHAR NOT NULL,
+            "by" VARCHAR NOT NULL, value VARCHAR NOT NULL, at DOUBLE PRECISION NOT NULL,
+            note TEXT NOT NULL, replaced DOUBLE PRECISION NOT NULL)""",
+        "CREATE INDEX ix_label_past_run ON label_past (run)",
+    ),
+    (
+        "ALTER TABLE run ADD COLUMN purpose VARCHAR",
+        "ALTER TABLE run ADD COLUMN legal_basis VARCHAR",
+        "ALTER TABLE run ADD COLUMN retain_until DOUBLE PRECISION",
+        "CREATE INDEX ix_run_retain_until ON run (retain_until)",
+        """CREATE TABLE removal (
+            id {serial}, at DOUBLE PRECISION NOT NULL, "by" VARCHAR NOT NULL,
+            texts INTEGER NOT NULL, bytes BIGINT NOT NULL)""",
+    ),
 )
 
 _LOCK = 0x5A4DB0C5
@@ -94,10 +115,13 @@ def migrate(connection: Connection) -> None:
                 "(version INTEGER PRIMARY KEY, at DOUBLE PRECISION NOT NULL)"
             )
         )
-    kind = "BLOB" if connection.dialect.name == "sqlite" else "BYTEA"
+    sqlite = connection.dialect.name == "sqlite"
+    kind = "BLOB" if sqlite else "BYTEA"
+    serial = "INTEGER PRIMARY KEY" if sqlite else "SERIAL PRIMARY KEY"
     for number, statements in enumerate(STEPS[done:], start=done + 1):
         for statement in statements:
-            connection.execute(text(statement.replace("{bytes}", kind)))
+            made = statement.replace("{bytes}", kind).replace("{serial}", serial)
+            connection.execute(text(made))
         connection.execute(
             text("INSERT INTO migration (version, at) VALUES (:version, :at)"),
             {"version": number, "at": time.time()},

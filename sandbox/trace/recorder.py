@@ -46,6 +46,8 @@ class Recorder:
         self._listeners = listeners
         self._waiting: list[Event] = []
         self._blobs: dict[str, Blob] = {}
+        self._first: dict[str, bytes] = {}
+        self._begun = after is not None
         self.count = after.seq + 1 if after else 0
         """Number of events so far."""
         self.head = after.hash if after else GENESIS
@@ -87,6 +89,12 @@ class Recorder:
             StoreError: They could not be stored; there is no such run then.
         """
         self.flush(begun=row, also=also)
+        self._begun = True
+        # From here on nobody removes texts: a run is going. Some may have gone just before.
+        if self._store.texts_removed():
+            gone = self._store.without(self._first)
+            self._store.append([], [Blob.of(self._first[sha256], sha256) for sha256 in gone])
+        self._first.clear()
 
     def flush(
         self,
@@ -110,6 +118,8 @@ class Recorder:
             self._blobs.clear()
 
     def _keep(self, raw: bytes, sha256: str) -> None:
+        if not self._begun:
+            self._first[sha256] = raw
         if sha256 not in self._blobs and not self._store.holds_blob(sha256):
             self._blobs[sha256] = Blob.of(raw, sha256)
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 
-from sqlalchemy import Connection, Engine, insert
+from sqlalchemy import Connection, Engine, func, insert
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlmodel import Session, col, select, update
@@ -23,7 +23,7 @@ from sandbox.errors import InputError, StoreError, TakenError, nearest
 from sandbox.trace import blobs, engines, migrations
 from sandbox.trace.blobs import Blob
 from sandbox.trace.events import Event
-from sandbox.trace.tables import BlobRow, EventRow, RunRow
+from sandbox.trace.tables import BlobRow, EventRow, RemovalRow, RunRow
 
 BUSY_SECONDS = 30
 """How long a writer waits for another process before it gives up."""
@@ -61,6 +61,7 @@ class Store:
             raise _failure("cannot open the store", url, error) from error
         self._insert_event = _Prepared(insert(EventRow), self._engine)
         self._seen: dict[str, None] = {}
+        self._removals: int | None = None
 
     def _check(self, *, read_only: bool) -> None:
         """Look at the schema's version; a store that is up to date is opened without a write lock."""
@@ -154,6 +155,7 @@ class Store:
         Raises:
             StoreError: They could not be stored, or one of them is there already; none is stored.
         """
+        self.texts_removed()
         statements: list[tuple[Any, list[dict[str, Any]]]] = []
         if rows:
             statements.append((insert(RunRow), [row.model_dump() for row in rows]))
@@ -184,6 +186,24 @@ class Store:
         """
         with self._reading(), self._engine.connect() as connection:
             return list(connection.execute(query, dict(values or {})))
+
+    def texts_removed(self) -> bool:
+        """Return whether texts were removed since this was last asked.
+
+        Then what this process has stored need not be there any more, and it is not taken to be.
+        """
+        last = self.select(select(func.max(RemovalRow.id)))[0][0] or 0
+        before, self._removals = self._removals, last
+        if before is None or before == last:
+            return False
+        self._seen.clear()
+        return True
+
+    def without(self, names: Iterable[str]) -> set[str]:
+        """Return those of some texts that are not in the store, given their hashes."""
+        wanted = set(names)
+        there = self.select(select(BlobRow.sha256).where(col(BlobRow.sha256).in_(wanted)))
+        return wanted - {row[0] for row in there}
 
     def holds_blob(self, sha256: str) -> bool:
         """Return whether this process has already stored a text, so that it need not pack it."""

@@ -1,7 +1,7 @@
 """Weights of figures, fitted on labelled runs: logistic regression, also where only the run has a label.
 
 - Logistic regression with an L2 penalty, by L-BFGS-B (R. H. Byrd and others, SIAM J. Sci. Comput. 16
-  (1995)), on request with weights that are not below zero: a monitor's score may raise suspicion only.
+  (1995)).
 - Of a run that was harmful it is not known which call was: the one that scores highest stands for it,
   and the fit is repeated (mi-SVM's heuristic: S. Andrews and others, NIPS 15 (2002)). Of a run without
   harm the two highest calls count.
@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 
 
 def logistic(
-    figures: Floats, positive: NDArray[np.bool_], *, penalty: float = PENALTY, rising: bool = False
+    figures: Floats, positive: NDArray[np.bool_], *, penalty: float = PENALTY
 ) -> tuple[Floats, float]:
     """Return weights and intercept of a logistic regression.
 
@@ -35,7 +35,6 @@ def logistic(
         figures: Rows × figures.
         positive: One for each row.
         penalty: Of the squares of the weights; the intercept is free.
-        rising: Whether weights below zero are excluded.
     """
     count = figures.shape[1]
     sign = np.where(positive, 1.0, -1.0)
@@ -46,8 +45,7 @@ def logistic(
         slope = np.append(figures.T @ pull + 2 * penalty * at[:-1], pull.sum())
         return float(np.logaddexp(0.0, -margin).sum() + penalty * at[:-1] @ at[:-1]), slope
 
-    bounds = [(0.0 if rising else None, None)] * count + [(None, None)]
-    found = minimize(loss, np.zeros(count + 1), jac=True, method="L-BFGS-B", bounds=bounds)
+    found = minimize(loss, np.zeros(count + 1), jac=True, method="L-BFGS-B")
     return np.asarray(found.x[:-1]), float(found.x[-1])
 
 

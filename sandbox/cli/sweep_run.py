@@ -270,7 +270,7 @@ def _retain(store: Store, row: SweepRow, spec: SweepFile) -> None:
     keep = spec.baseline.sweep if spec.baseline else None
     purged = retain(store, row, spec.retention.nights, keep=keep)
     if purged.runs:
-        note(f"{purged.runs} runs of earlier nights were deleted, as the file says")
+        note(f"{purged.runs} runs of earlier nights were purged, as the file says")
 
 
 def _on_cluster(

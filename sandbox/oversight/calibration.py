@@ -1,6 +1,8 @@
 """Weights and thresholds that were fitted on labelled runs, stored with what they were fitted on.
 
-A score is the logistic of a weighted sum of figures. Thresholds are named by the share of runs without
+A score is the logistic of a weighted sum of figures, or their noisy or: the chance that at least one of
+independent causes, each believed as far as its weight says, is at work (J. Pearl, Probabilistic
+Reasoning in Intelligent Systems, 1988, 4.3.2). Thresholds are named by the share of runs without
 harm that lie above them: a monitor that alerts at ``0.01`` alerts on one such run in a hundred.
 """
 
@@ -11,9 +13,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sandbox.errors import InputError
+
+Rule = Literal["logistic", "noisy-or"]
 
 
 @dataclass(frozen=True)
@@ -25,11 +29,17 @@ class Calibration:
     intercept: float
     thresholds: Mapping[str, float]
     """False-positive rate, as a text → the score above which that share of the negatives lies."""
+    rule: Rule = "logistic"
     data: Mapping[str, Any] = field(default_factory=dict)
     """What it was fitted on: number of runs by label and family, source of labels, digest of heads."""
 
     def score(self, figures: Mapping[str, float]) -> float:
         """Return the score of figures, from 0 to 1."""
+        if self.rule == "noisy-or":
+            left = 1.0
+            for name, weight in self.weights.items():
+                left *= 1.0 - weight * figures.get(name, 0.0)
+            return 1.0 - left
         total = self.intercept + sum(
             weight * figures.get(name, 0.0) for name, weight in self.weights.items()
         )
@@ -43,6 +53,7 @@ class Calibration:
         """Return it as the text of a file."""
         told = {
             "schema": 1,
+            "rule": self.rule,
             "weights": dict(self.weights),
             "intercept": self.intercept,
             "thresholds": dict(self.thresholds),
@@ -61,6 +72,7 @@ def load(path: Path) -> Calibration:
         raw = json.loads(path.read_text())
         weights = {str(name): float(value) for name, value in raw["weights"].items()}
         thresholds = {str(rate): float(value) for rate, value in raw["thresholds"].items()}
-        return Calibration(weights, float(raw["intercept"]), thresholds, raw.get("data", {}))
+        rule: Rule = "noisy-or" if raw.get("rule") == "noisy-or" else "logistic"
+        return Calibration(weights, float(raw["intercept"]), thresholds, rule, raw.get("data", {}))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: no calibration: {type(error).__name__}: {error}") from error

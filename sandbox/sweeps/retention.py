@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from sandbox.isolation.owner import Owner
 from sandbox.sweeps.store import Sweeps
 from sandbox.sweeps.tables import SweepRow
-from sandbox.trace.purge import Purged, purge
+from sandbox.trace import purging
 from sandbox.trace.store import Store
 
 
-def retain(store: Store, sweep: SweepRow, nights: int, *, keep: str | None = None) -> Purged:
-    """Delete the sweeps of a name but the newest, with their runs.
+@dataclass(frozen=True)
+class Removed:
+    """How much is gone."""
+
+    runs: int
+    """A tombstone stays of each; see :mod:`sandbox.trace.tombstones`."""
+    texts: int
+    """0 where a run was going: they go another time."""
+
+
+def retain(store: Store, sweep: SweepRow, nights: int, *, keep: str | None = None) -> Removed:
+    """Remove the sweeps of a name but the newest, with the runs that filled them.
 
     Only for who has the claim on the name.
 
@@ -20,15 +33,20 @@ def retain(store: Store, sweep: SweepRow, nights: int, *, keep: str | None = Non
         keep: Id, a beginning of it, or name of a sweep that is kept too: a baseline.
 
     Raises:
-        StoreError: They could not be deleted.
+        StoreError: They could not be removed; those before are gone.
     """
-    sweeps = Sweeps(store)
+    sweeps, by, runs = Sweeps(store), Owner.current().label, 0
     named = [row for row in sweeps.list(name=sweep.name) if row.created <= sweep.created]
-    runs = texts = 0
     for old in named[nights:]:
         if keep and (old.id.startswith(keep) or old.name == keep):
             continue
-        purged = purge(store, [item.run for item in sweeps.items(old.id) if item.run])
+        reason = f"the sweep {sweep.name} keeps {nights} nights"
+        for item in sweeps.items(old.id):
+            row = store.run(item.run) if item.run else None
+            if row is not None and purging.removable(row):
+                purging.purge(store, [row], reason=reason, by=by)
+                runs += 1
         sweeps.delete(old.id)
-        runs, texts = runs + purged.runs, texts + purged.blobs
-    return Purged(runs, texts)
+    found = purging.remove_texts(store, by) if runs else None
+    store.forget_blobs()
+    return Removed(runs, len(found.names) if found else 0)

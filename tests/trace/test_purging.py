@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,13 @@ from sandbox.trace.verify import result_digest, verify
 
 PRIVATE = "Nobody's account FR7630006000011234567890189. "
 SHARED = "All runs of a scenario hold this text. " * 50
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """An empty SQLite store: these tests look into its file, and change it behind its back."""
+    with Store(str(tmp_path / "runs.db")) as opened:
+        yield opened
 
 
 def recorded(store: Store, run: str, *texts: str, **handling: Any) -> RunRow:

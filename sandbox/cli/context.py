@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +33,10 @@ class Settings:
     store_url: str | None
     workspace_folder: Path | None
     debug: bool
+    judge_models: tuple[str, ...] = ()
+    """Models in place of the judges' own."""
+    judge_cache: Path | None = None
+    """File of the judges' answers."""
 
     @classmethod
     def of(cls, context: typer.Context) -> Settings:
@@ -68,9 +73,15 @@ class Settings:
     @cached_property
     def library(self) -> Library:
         """The workspace's monitors."""
+        from sandbox.oversight.judges.bench import Bench
         from sandbox.oversight.library import Library
 
-        return Library(self.content, self.loader.catalogue)
+        bench = Bench.of(self.judge_models, self.judge_cache)
+        return Library(self.content, self.loader.catalogue, bench)
+
+    def judged_by(self, models: Sequence[str], cache: Path | None) -> Settings:
+        """Return the same settings with other models for the judges, and a file for their answers."""
+        return replace(self, judge_models=tuple(models), judge_cache=cache)
 
     def open_store(self, *, reading: bool = False) -> Store:
         """Open the store.

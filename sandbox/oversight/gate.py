@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 from sandbox.errors import GuestTimeout, IsolationError, nearest
@@ -17,8 +19,9 @@ from sandbox.isolation.base import CallResult, Container
 from sandbox.isolation.record import Deeds, Late
 from sandbox.models.base import ToolCall
 from sandbox.oversight.escalation import Decider
-from sandbox.oversight.monitor import Monitor
-from sandbox.oversight.panel import Opinion, Panel
+from sandbox.oversight.judges.reply import JudgeReply
+from sandbox.oversight.monitor import AsyncMonitor, Monitor
+from sandbox.oversight.panel import Opinion, Panel, Waiting
 from sandbox.oversight.step import Call, Result, Step
 from sandbox.oversight.trail import Trail
 from sandbox.oversight.verdict import Verdict, strictest
@@ -80,26 +83,28 @@ class Gate:
         self,
         container: Container,
         tools: Mapping[str, Mapping[str, Tool]],
-        monitors: Sequence[Monitor],
+        monitors: Sequence[Monitor | AsyncMonitor],
         recorder: Recorder,
         trail: Trail,
         decider: Decider,
         setting: Setting,
+        waiting: Waiting = nullcontext,
     ) -> None:
         """Make the gate of a run.
 
         Args:
             container: Where calls are executed.
             tools: Agent → name as the model writes it → tool.
-            monitors: All that judge, of both stages.
+            monitors: All that judge, of all stages.
             recorder: Writes the trace, and hands each event to the trail.
             trail: The run so far, as monitors see it.
             decider: Decides what is escalated.
             setting: Mode, time limit.
+            waiting: Entered while judges are waited for; see :class:`sandbox.oversight.panel.Panel`.
         """
         self._container = container
         self._tools = tools
-        self._panel = Panel(monitors)
+        self._panel = Panel(monitors, waiting=waiting)
         self._recorder = recorder
         self._decider = decider
         self._setting = setting
@@ -159,6 +164,13 @@ class Gate:
             late = (*late, _nobodys(deeds, next(reversed(self._acted))))
         for each in late:
             await self._late(each)
+
+    async def conclude(self) -> None:
+        """Let the judges of whole runs look at this one: the agent has ended, nothing can be stopped."""
+        place = {"call": "", "tool": "", "stage": "end"}
+        told = partial(self._replied, place, "")
+        for opinion in await self._panel.conclude(self._trail, told):
+            self._opined(opinion, place, "")
 
     async def _late(self, late: Late) -> bool:
         """Record and judge what a call did after it had returned; return whether that ends the run."""
@@ -245,16 +257,10 @@ class Gate:
     ) -> Verdict | None:
         """Let the monitors of a stage judge; return the verdict that stops the call, if any does."""
         found = []
-        for opinion in await self._panel.judge(step):
-            if opinion.verdict is None:
-                found.append(self._failed(opinion, step, asked))
-                continue
-            found.append(opinion.verdict)
-            data = {"call": asked.id, "tool": step.call.tool.name, "stage": stage}
-            event = self._recorder.record(
-                "verdict", {**data, **opinion.verdict.as_data()}, step.call.agent
-            )
-            self.verdicts.append((event.seq, opinion.verdict))
+        place = {"call": asked.id, "tool": step.call.tool.name, "stage": stage}
+        told = partial(self._replied, place, step.call.agent)
+        for opinion in await self._panel.judge(step, told):
+            found.append(self._opined(opinion, place, step.call.agent))
         decided = strictest(found)
         if decided is None or decided.verdict == "alert":
             return None
@@ -284,11 +290,21 @@ class Gate:
         self._recorder.record("gate.decision", data, step.call.agent)
         return decided if enforced else None
 
-    def _failed(self, opinion: Opinion, step: Step, asked: ToolCall) -> Verdict:
-        """Record a monitor's failure; the verdict returned stops the call in enforce mode."""
-        name, stage = opinion.monitor.name, opinion.monitor.stage
-        data = {"call": asked.id, "monitor": name, "stage": stage, "reason": opinion.failure}
-        self._recorder.record("monitor.error", data, step.call.agent)
+    def _replied(self, place: Mapping[str, str], agent: str, reply: JudgeReply) -> None:
+        """Record what a judge's model replied."""
+        data = {"call": place["call"], "stage": place["stage"], **reply.as_data()}
+        self._recorder.record("judge.reply", data, agent)
+
+    def _opined(self, opinion: Opinion, place: Mapping[str, str], agent: str) -> Verdict:
+        """Record a verdict, or that there is none; what is returned then stops the call if enforced."""
+        if opinion.verdict is not None:
+            event = self._recorder.record("verdict", {**place, **opinion.verdict.as_data()}, agent)
+            self.verdicts.append((event.seq, opinion.verdict))
+            return opinion.verdict
+        name = opinion.monitor.name
+        data = {"call": place["call"], "monitor": name, "stage": place["stage"]}
+        data |= {"kind": opinion.kind, "reason": opinion.failure}
+        self._recorder.record("monitor.error", data, agent)
         return Verdict(name, "block", "medium", f"the monitor {name} failed")
 
 
@@ -327,4 +343,4 @@ def _nobodys(deeds: Deeds, call: str) -> Late:
 
 
 def _worded(words: Mapping[str, str], lang: str, verdict: Verdict) -> str:
-    return words.get(lang, words["en"]).format(reason=verdict.reason)
+    return words.get(lang, words["en"]).format(reason=verdict.shown or verdict.reason)

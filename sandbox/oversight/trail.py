@@ -44,7 +44,9 @@ class Turn:
     """Of a call or a result: ``toolkit.function``."""
     arguments: Mapping[str, Any] = field(default_factory=dict)
     status: str = ""
-    """Of a result: ``ok``, ``error``, ``blocked`` …"""
+    """Of a result: ``ok``, ``error``, ``blocked`` …; ``late`` for what was done after it."""
+    effects: tuple[Mapping[str, Any], ...] = ()
+    """Of a result: what the call really did."""
 
 
 class Trail:
@@ -108,7 +110,13 @@ def _turn(kind: str, agent: str, data: Mapping[str, Any]) -> Turn | None:
         return Turn("call", agent, "", tool=str(data["tool"]), arguments=given)
     if kind == "tool.result":
         status = str(data["status"])
-        return Turn("result", agent, str(data["text"]), tool=str(data["tool"]), status=status)
+        return Turn(
+            "result", agent, str(data["text"]), tool=str(data["tool"]), status=status,
+            effects=tuple(data["effects"]),
+        )  # fmt: skip
+    if kind == "tool.late":
+        told = tuple(data["effects"])
+        return Turn("result", agent, "", tool=str(data["tool"]), status="late", effects=told)
     return None
 
 

@@ -61,6 +61,8 @@ class RunResult:
     reason: str = ""
     """Why the task ended in ``error`` or ``limit``."""
     head: str = ""
+    judges: dict[str, Any] = field(default_factory=dict)
+    """What judges used, beside what the agent did; empty where none was asked."""
 
     def as_data(self) -> dict[str, Any]:
         """Return it as JSON data."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sandbox.cli import exchange
 from sandbox.cli.context import Settings
 from sandbox.cli.output import Json, console, print_json, table
 
@@ -19,7 +20,8 @@ _FIRST = 8
 _WIDE = 100
 """Columns of a terminal from which a list shows everything."""
 
-app = typer.Typer(help="Stored runs: list, show, verify.", no_args_is_help=True)
+app = typer.Typer(help="Stored runs: list, show, verify, import.", no_args_is_help=True)
+app.command("import")(exchange.import_)
 
 
 @app.command("list")
@@ -86,7 +88,8 @@ def show(
     result = row.result or {}
     lines = {
         "status": row.status,
-        "outcome": f"{row.task} / {row.safety}" if row.task else "–",
+        "outcome": f"{row.task} / {row.safety or 'not judged'}" if row.task else "–",
+        "imported from": row.origin,
         "reason": result.get("reason", ""),
         "started": _time(row.started),
         "seconds": result.get("seconds", "–"),
@@ -129,11 +132,11 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Prove that stored runs are untouched: chain, texts, outcome."""
-    from sandbox.trace.verify import verify as check
+    from sandbox.trace.verify import verify_all
 
     with Settings.of(context).open_store(reading=True) as store:
         rows = [store.run(name) for name in runs] if runs else store.runs()
-        found = [check(store, row) for row in rows]
+        found = list(verify_all(store, rows))
     ok = all(item.ok for item in found)
     if as_json:
         shown = [{k: getattr(item, k) for k in ("id", "ok", "event", "problem")} for item in found]
@@ -160,6 +163,7 @@ def _data(row: RunRow) -> dict[str, Any]:
     return {
         **base,
         **(row.result or {}),
+        "origin": row.origin,
         "status": row.status,
         "started": row.started,
         "ended": row.ended,

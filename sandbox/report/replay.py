@@ -36,7 +36,7 @@ def tell(store: Store, row: RunRow, *, full: bool = False) -> Iterator[Text]:
         f"{row.scenario}  {row.model}  {row.mode}  {row.isolation}  {row.lang}  seed {row.seed}",
         "bold",
     )
-    outcome = f"{row.task} / {row.safety}" if row.task else row.status
+    outcome = f"{row.task} / {row.safety or 'not judged'}" if row.task else row.status
     yield Text(f"run {row.id}  {_time(row.started)}  {outcome}")
     for item in store.events(row.id):
         yield from _event(item, store.content(item), full)

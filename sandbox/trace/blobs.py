@@ -39,9 +39,17 @@ def unpack(packed: bytes, size: int) -> str:
     Raises:
         ValueError: The bytes are no blob of this size.
     """
+    return unpacked(packed, size).decode("utf-8", "surrogatepass")
+
+
+def unpacked(packed: bytes, size: int) -> bytes:
+    """Return the text of a blob as UTF-8.
+
+    Raises:
+        ValueError: The bytes are no blob of this size.
+    """
     try:
-        raw = zstandard.ZstdDecompressor().decompress(packed, max_output_size=max(size, 1))
-        return raw.decode("utf-8", "surrogatepass")
+        return zstandard.ZstdDecompressor().decompress(packed, max_output_size=max(size, 1))
     except zstandard.ZstdError as error:
         raise ValueError(f"cannot be decompressed: {error}") from error
 

@@ -33,6 +33,17 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX ix_run_started ON run (started)",
         "CREATE INDEX ix_run_safety ON run (safety)",
     ),
+    (
+        """CREATE TABLE label (
+            run VARCHAR NOT NULL, name VARCHAR NOT NULL, source VARCHAR NOT NULL,
+            "by" VARCHAR NOT NULL, value VARCHAR NOT NULL, at DOUBLE PRECISION NOT NULL,
+            note TEXT NOT NULL, PRIMARY KEY (run, name, source, "by"))""",
+        "CREATE INDEX ix_label_name ON label (name, source)",
+    ),
+    (
+        "ALTER TABLE run ADD COLUMN origin VARCHAR NOT NULL DEFAULT ''",
+        "CREATE INDEX ix_run_origin ON run (origin)",
+    ),
 )
 
 

@@ -87,6 +87,11 @@ class Store:
         self._connection.close()
         self._engine.dispose()
 
+    @property
+    def engine(self) -> Engine:
+        """The connections to the database, for :mod:`sandbox.trace.scanning`."""
+        return self._engine
+
     def begin_run(self, row: RunRow) -> None:
         """Enter a new run."""
         self._write("enter a run in", [(insert(RunRow), [row.model_dump()])])
@@ -121,10 +126,52 @@ class Store:
             running = col(RunRow.id) == events[-1].run, col(RunRow.status) == "running"
             statements.append((update(RunRow).where(*running).values(**ended), []))
         self._write("append to", statements, events)
+        self._see(fresh)
+
+    def _see(self, fresh: Sequence[Blob]) -> None:
         for blob in fresh:
             self._seen[blob.sha256] = None
         while len(self._seen) > _SEEN_LIMIT:
             del self._seen[next(iter(self._seen))]
+
+    def enter(
+        self, rows: Sequence[RunRow], events: Sequence[Event], packed: Sequence[Blob]
+    ) -> None:
+        """Store whole runs, all or nothing: rows that are complete, their events, their texts.
+
+        Raises:
+            StoreError: They could not be stored, or one of them is there already; none is stored.
+        """
+        statements: list[tuple[Any, list[dict[str, Any]]]] = []
+        if rows:
+            statements.append((insert(RunRow), [row.model_dump() for row in rows]))
+        fresh = [blob for blob in packed if blob.sha256 not in self._seen]
+        if fresh:
+            statements.append((self._insert_blobs, [_fields(blob) for blob in fresh]))
+        if statements:
+            self._write("enter runs in", statements, events)
+            self._see(fresh)
+
+    def change(self, what: str, statements: Sequence[tuple[Any, list[dict[str, Any]]]]) -> None:
+        """Execute statements with their rows of parameters, all or nothing.
+
+        Args:
+            what: What is done to the store, for the error: ``cannot {what} the store``.
+            statements: SQLAlchemy statements.
+
+        Raises:
+            StoreError: One of them failed; none has an effect.
+        """
+        self._write(what, list(statements))
+
+    def select(self, query: Any, values: Mapping[str, Any] | None = None) -> list[Any]:
+        """Return the rows of a query as tuples.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        with self._reading(), self._engine.connect() as connection:
+            return list(connection.execute(query, dict(values or {})))
 
     def holds_blob(self, sha256: str) -> bool:
         """Return whether this process has already stored a text, so that it need not pack it."""

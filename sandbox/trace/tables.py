@@ -35,6 +35,8 @@ class RunRow(SQLModel, table=True):
     """Number of events."""
     head: str = ""
     """Hash of the last event."""
+    origin: str = Field(default="", index=True)
+    """The format that the run was imported from; empty for a run of our own."""
 
 
 class EventRow(SQLModel, table=True):
@@ -65,6 +67,20 @@ class BlobRow(SQLModel, table=True):
     """The text compressed with zstandard."""
     packed_sha256: str
     """Of the compressed bytes: a flipped bit that decompresses alike is found too."""
+
+
+class LabelRow(SQLModel, table=True):
+    """What somebody says of a run; see :class:`sandbox.trace.labels.Label`. No part of the evidence."""
+
+    __tablename__ = "label"
+
+    run: str = Field(primary_key=True)
+    name: str = Field(primary_key=True)
+    source: str = Field(primary_key=True)
+    by: str = Field(primary_key=True)
+    value: str
+    at: float
+    note: str = Field(default="", sa_column=Column(Text, nullable=False))
 
 
 class MigrationRow(SQLModel, table=True):

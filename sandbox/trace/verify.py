@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from sandbox.trace import blobs, events
 from sandbox.trace.events import GENESIS, Event
+from sandbox.trace.scanning import Scanner, scanning
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
 
@@ -32,69 +35,121 @@ class Verification:
 
 def verify(store: Store, row: RunRow) -> Verification:
     """Check one run: every event's hash, the chain, every blob, the row against the events."""
-    previous, expected = GENESIS, 0
-    first = last = score = None
+    return next(verify_all(store, [row]))
+
+
+def verify_all(store: Store, rows: Iterable[RunRow]) -> Iterator[Verification]:
+    """Check runs one after the other; a text that many of them name is unpacked once."""
     checked: set[str] = set()
-    for item in store.events(row.id):
-        problem = _event_problem(item, expected, previous) or _blob_problem(store, item, checked)
+    with scanning(store) as scanner:
+        for row in rows:
+            yield _verified(store, scanner, row, checked)
+
+
+def _verified(store: Store, scanner: Scanner, row: RunRow, checked: set[str]) -> Verification:
+    chain = Chain(scanner.blob, checked)
+    for item in scanner.events(row.id):
+        problem = chain.problem(item)
         if problem:
-            return Verification(row.id, False, item.seq, problem, expected)
-        previous, expected = item.hash, expected + 1
-        first, last = first or item, item
-        score = item if item.kind == "run.score" else score
+            return Verification(row.id, False, item.seq, problem, chain.count)
+    last = chain.last
     if row.status == "running" and last and last.kind in _ENDS.values():
         row = store.run(row.id)  # it may have ended since the row was read
-    problem = _row_problem(row, first, last, score, expected)
-    at = None if problem is None else (last.seq if last else 0)
-    return Verification(row.id, problem is None, at, problem, expected)
-
-
-def _event_problem(item: Event, expected: int, previous: str) -> str | None:
-    if item.seq != expected:
-        return f"event {expected} is missing"
-    if item.previous != previous:
-        return "it does not follow the event before it"
     try:
-        found = events.digest(
-            item.run, item.seq, item.at, item.kind, item.agent, item.data, item.previous
-        )
-        json.loads(item.data)
-    except (ValueError, TypeError, AttributeError):
-        return "its content is not what an event can hold"
-    return None if found == item.hash else "its content does not match its hash"
+        problem = _row_problem(row, chain)
+    except (ValueError, AttributeError):  # an event that was made to hold no JSON object
+        problem = "its content is not what an event can hold"
+    at = None if problem is None else (last.seq if last else 0)
+    return Verification(row.id, problem is None, at, problem, chain.count)
 
 
-def _blob_problem(store: Store, item: Event, checked: set[str]) -> str | None:
-    if '"$blob"' not in item.data:
-        return None
-    for sha256 in blobs.references(json.loads(item.data)):
-        if sha256 in checked:
-            continue
-        row = store.blob(sha256)
-        if row is None:
-            return f"its text {sha256[:12]}… is missing"
-        if not isinstance(row.packed, bytes) or not isinstance(row.size, int):
-            return f"its text {sha256[:12]}… was changed"  # SQLite's columns take any type
-        if hashlib.sha256(row.packed).hexdigest() != row.packed_sha256:
-            return f"its text {sha256[:12]}… was changed"
+class Chain:
+    """Follows the events of one run, in order, and says at the first one that is wrong what is."""
+
+    def __init__(self, blob: Callable[[str], Any], checked: set[str]) -> None:
+        """Begin before the first event.
+
+        Args:
+            blob: Returns the row of a large text by its hash, or None.
+            checked: Hashes of the texts that were found sound; grows.
+        """
+        self._blob = blob
+        self._checked = checked
+        self._head = GENESIS
+        self.count = 0
+        """Events that were found sound."""
+        self.first: Event | None = None
+        self.last: Event | None = None
+        self.score: Event | None = None
+
+    def problem(self, item: Event) -> str | None:
+        """Return what is wrong with the next event, or None."""
+        problem = self._chained(item)
+        if problem is None and '"$blob"' in item.data:
+            problem = self._texts(item)
+        if problem is None:
+            self._head, self.last = item.hash, item
+            self.count += 1
+            if self.first is None:
+                self.first = item
+            if item.kind == "run.score":
+                self.score = item
+        return problem
+
+    def _chained(self, item: Event) -> str | None:
+        if item.seq != self.count:
+            return f"event {self.count} is missing"
+        if item.previous != self._head:
+            return "it does not follow the event before it"
         try:
-            raw = blobs.unpack(row.packed, row.size).encode("utf-8", "surrogatepass")
-        except ValueError as error:
-            return f"its text {sha256[:12]}… {error}"
-        if len(raw) != row.size or hashlib.sha256(raw).hexdigest() != sha256:
-            return f"its text {sha256[:12]}… was changed"
-        checked.add(sha256)
+            found = events.digest(
+                item.run, item.seq, item.at, item.kind, item.agent, item.data, item.previous
+            )
+        except (ValueError, TypeError, AttributeError):
+            return "its content is not what an event can hold"
+        if found != item.hash:
+            return "its content does not match its hash"
+        if item.data[:1] + item.data[-1:] != "{}":
+            return "its content is not what an event can hold"
+        return None
+
+    def _texts(self, item: Event) -> str | None:
+        try:
+            names = blobs.references(json.loads(item.data))
+        except (ValueError, RecursionError):
+            return "its content is not what an event can hold"
+        for sha256 in names:
+            if sha256 not in self._checked:
+                problem = _blob_problem(self._blob(sha256), sha256)
+                if problem:
+                    return f"its text {str(sha256)[:12]}… {problem}"
+                self._checked.add(sha256)
+        return None
+
+
+def _blob_problem(row: Any, sha256: str) -> str | None:
+    if row is None:
+        return "is missing"
+    if not isinstance(row.packed, bytes) or not isinstance(row.size, int):
+        return "was changed"  # SQLite's columns take any type
+    if hashlib.sha256(row.packed).hexdigest() != row.packed_sha256:
+        return "was changed"
+    try:
+        raw = blobs.unpacked(row.packed, row.size)
+    except ValueError as error:
+        return str(error)
+    if len(raw) != row.size or hashlib.sha256(raw).hexdigest() != sha256:
+        return "was changed"
     return None
 
 
-def _row_problem(
-    row: RunRow, first: Event | None, last: Event | None, score: Event | None, count: int
-) -> str | None:
+def _row_problem(row: RunRow, chain: Chain) -> str | None:
     """Return how the run's row disagrees with its events: nothing in it is taken on trust."""
+    first, last = chain.first, chain.last
     if first is None or last is None:
         return None if row.status != "finished" else "the run has no events"
     start = first.content()
-    told = {key: start.get(key) for key in _TOLD}
+    told = {key: start.get(key) for key in _TOLD} | {"origin": start.get("origin", "")}
     for key, value in told.items():
         if getattr(row, key) != value:
             return f"the run's row says {key} {getattr(row, key)!r}, its first event {value!r}"
@@ -106,12 +161,12 @@ def _row_problem(
         return "the run's row says that it is running, and how it ended" if ended else None
     if last.kind != _ENDS.get(row.status):
         return f"the run is {row.status}, but its last event is {last.kind}: events are missing"
-    if row.head != last.hash or row.events != count or row.ended != last.at:
+    if row.head != last.hash or row.events != chain.count or row.ended != last.at:
         return "the run's row names another last event"
     if row.status == "interrupted":
         blank = unset[1:] == (None,) * 3
         return None if blank else "the run was interrupted, but its row has an outcome"
-    return _outcome_problem(row, last, score)
+    return _outcome_problem(row, last, chain.score)
 
 
 def _outcome_problem(row: RunRow, last: Event, score: Event | None) -> str | None:

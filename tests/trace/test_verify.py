@@ -13,8 +13,9 @@ import pytest
 from sandbox.isolation.base import Backend
 from sandbox.oversight.library import Library
 from sandbox.scenario.loading import Loader
+from sandbox.trace.events import digest
 from sandbox.trace.store import Store
-from sandbox.trace.verify import Verification, verify
+from sandbox.trace.verify import Verification, verify, verify_all
 from tests.running import Runner
 
 FIRST = 0
@@ -308,3 +309,28 @@ def test_a_renamed_run(
     assert not checked(copy, "f00").ok
     database.execute("UPDATE event SET run = 'f00' WHERE run = ?", (run,))
     assert (checked(copy, "f00").ok, checked(copy, "f00").event) == (False, 0)
+
+
+def test_an_event_without_an_object_is_found(
+    database: sqlite3.Connection, copy: Path, finished: tuple[Path, list[str]]
+) -> None:
+    """A chain that was made anew around data that is no JSON object is not taken for a trace."""
+    run = finished[1][FIRST]
+    last, at, kind, agent, previous = database.execute(
+        "SELECT seq, at, kind, agent, previous FROM event WHERE run = ? ORDER BY seq DESC", (run,)
+    ).fetchone()
+    for data in ("{}}", "[]", "{{}"):
+        made = digest(run, last, at, kind, agent, data, previous)
+        database.execute(
+            "UPDATE event SET data = ?, hash = ? WHERE run = ? AND seq = ?", (data, made, run, last)
+        )
+        database.execute("UPDATE run SET head = ? WHERE id = ?", (made, run))
+        found = checked(copy, run)
+        assert (found.ok, found.event) == (False, last)
+
+
+def test_many_runs_are_verified_at_once(finished: tuple[Path, list[str]]) -> None:
+    """All at once says the same as one by one."""
+    with Store(str(finished[0])) as store:
+        rows = store.runs()
+        assert list(verify_all(store, rows)) == [verify(store, row) for row in rows]

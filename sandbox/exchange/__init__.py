@@ -1,0 +1,1 @@
+"""Exchange: traces from and for other programs, and evidence that proves itself without the store."""

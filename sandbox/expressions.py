@@ -15,8 +15,8 @@ from sandbox.errors import InputError, nearest
 
 Functions = Mapping[str, Callable[..., Any]]
 
-_BOUND = re.compile(r"\.(?:all|exists|exists_one|filter|map)\(\s*([A-Za-z_]\w*)\s*,")
-_STANDARD = frozenset(
+BOUND = re.compile(r"\.(?:all|exists|exists_one|filter|map)\(\s*([A-Za-z_]\w*)\s*,")
+STANDARD = frozenset(
     [
         "size",
         "has",
@@ -126,11 +126,11 @@ def parse(source: str, variables: frozenset[str], functions: frozenset[str]) -> 
         program = cel.compile(source)
     except ValueError as error:
         raise ExpressionError(_syntax(str(error))) from error
-    bound = set(_BOUND.findall(source))
+    bound = set(BOUND.findall(source))
     used = set(program.variables()) - bound
     _check("variable", used, variables)
     called = {name for name in program.functions() if name.isidentifier()}
-    _check("function", called - _STANDARD, functions)
+    _check("function", called - STANDARD, functions)
     return Expression(source, frozenset(used), program)
 
 

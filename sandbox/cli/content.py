@@ -11,12 +11,15 @@ from sandbox.cli.output import Json, console, print_json, table
 from sandbox.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sandbox.oversight.examples import Checked
     from sandbox.oversight.judges.judge import Judge
     from sandbox.oversight.library import Family
     from sandbox.scenario.toolkits import Tool, Toolkit
 
 tools = typer.Typer(help="Tools: list, show.", no_args_is_help=True)
-monitors = typer.Typer(help="Monitors: list, show.", no_args_is_help=True)
+monitors = typer.Typer(help="Monitors: list, show, check.", no_args_is_help=True)
 
 
 @tools.command("list")
@@ -116,6 +119,60 @@ def show_monitor(
                 if value
             ],
         )
+
+
+@monitors.command("check")
+def check_monitors(
+    context: typer.Context,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Families or monitors; all if left out.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Try the examples in the monitors' own files: those that must fire, and those that must not."""
+    from sandbox.oversight.examples import tried
+
+    settings = Settings.of(context)
+    checked = tried(settings.library, settings.loader.catalogue, names)
+    if as_json:
+        print_json(
+            {
+                "ok": all(item.ok for item in checked),
+                "monitors": [item.as_data() for item in checked],
+            }
+        )
+    else:
+        _print_checked(checked)
+    if not all(item.ok for item in checked):
+        raise typer.Exit(1)
+
+
+def _print_checked(checked: Sequence[Checked]) -> None:
+    from rich.text import Text
+
+    from sandbox.report.plain import plain
+
+    marks = {True: Text("ok", "green"), False: Text("wrong", "red bold")}
+    rows = [
+        (
+            item.monitor,
+            str(item.number("fires") or "–"),
+            str(item.number("passes") or "–"),
+            marks[item.ok],
+        )
+        for item in checked
+    ]
+    table(("monitor", "fire", "pass", ""), rows)
+    for item in checked:
+        for trial in item.trials:
+            if not trial.ok:
+                at = f"{trial.example.file}:{trial.example.line}: {item.monitor}: "
+                console().print(Text(at, "red").append(plain(trial.problem), ""))
+    count = sum(len(item.trials) for item in checked)
+    without = sum(not (item.number("fires") and item.number("passes")) for item in checked)
+    told = "all as they should" if all(item.ok for item in checked) else "not all as they should"
+    more = f"; {without} monitors lack some that fire or some that pass" if without else ""
+    console().print(f"{count} examples: {told}{more}", style="bold")
 
 
 def _family(family: Family) -> list[dict[str, Any]]:

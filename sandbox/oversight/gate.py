@@ -7,8 +7,8 @@ Intent and verdicts are in the store before anything acts. Monitors judge before
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
@@ -104,7 +104,8 @@ class Gate:
         """
         self._container = container
         self._tools = tools
-        self._panel = Panel(monitors, waiting=waiting)
+        self._panel = Panel(monitors, waiting=self._patience)
+        self._waiting = waiting
         self._recorder = recorder
         self._decider = decider
         self._setting = setting
@@ -289,6 +290,13 @@ class Gate:
             enforced = not allowed
         self._recorder.record("gate.decision", data, step.call.agent)
         return decided if enforced else None
+
+    @contextmanager
+    def _patience(self) -> Iterator[None]:
+        """Wait for judges with the question on record: they may take long, and the process may die."""
+        self._recorder.flush()
+        with self._waiting():
+            yield
 
     def _replied(self, place: Mapping[str, str], agent: str, reply: JudgeReply) -> None:
         """Record what a judge's model replied."""

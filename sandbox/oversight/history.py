@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from sandbox.oversight.order import Order
 
 if TYPE_CHECKING:
     from sandbox.oversight.step import Call
@@ -16,15 +19,28 @@ class History:
         self._identical: Counter[str] = Counter()
         self._tools: Counter[str] = Counter()
         self._totals: Counter[tuple[str, str, str]] = Counter()
+        self.order = Order()
+        """In which order they came."""
         self.calls = 0
         """Calls before this one."""
+
+        self.functions: dict[str, Callable[..., Any]] = {
+            "count": self.count,
+            "total": self.total,
+            "before": self.order.before,
+            "since": self.order.since,
+            "within": self.order.within,
+        }
+        """What conditions ask of it by name."""
 
     def add(self, call: Call) -> None:
         """Take a call that was let through into the index."""
         self.calls += 1
+        self.order.add(call)
         self._identical[call.identity] += 1
         self._tools[call.tool.name] += 1
         self._tools[call.tool.toolkit] += 1
+        self._tools.update(call.tool.labels)
         to = "\0".join(map(_plain, call.recipients))
         for name, value in call.arguments.items():
             if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -36,7 +52,7 @@ class History:
         return self._identical[call.identity]
 
     def count(self, tool: str) -> int:
-        """Return how many calls of a tool or toolkit there were."""
+        """Return how many calls of a tool, toolkit or tools with a label there were."""
         return self._tools[tool]
 
     def total(self, tool: str, argument: str) -> float:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from sandbox.errors import InputError, Problem, ScenarioError, nearest
 from sandbox.oversight.judges import loading as judges
@@ -16,12 +16,13 @@ from sandbox.oversight.judges.bench import Bench
 from sandbox.oversight.judges.judge import Judge
 from sandbox.oversight.monitor import Marked, Monitor, PythonMonitor
 from sandbox.oversight.rules import RuleMonitor
-from sandbox.scenario import located
+from sandbox.scenario import located, macros
 from sandbox.scenario.checks import rule_problems
 from sandbox.scenario.content import Content
-from sandbox.scenario.schema import Rule, Strict
+from sandbox.scenario.schema import Given, Rule, Strict
 from sandbox.scenario.text import Text, in_language
 from sandbox.scenario.toolkits import Catalogue
+from sandbox.scenario.validation import validated
 
 SCENARIO_FAMILY = "scenario"
 """Family name of the rules that a scenario brings itself."""
@@ -34,6 +35,10 @@ class RuleFile(Strict):
     """Version of the format."""
     title: Text
     """One line for people."""
+    macros: dict[str, str] = Field(default_factory=dict)
+    """Name, or name(parameter, …) → the expression that conditions use by that name."""
+    examples: Given = Field(default_factory=Given)
+    """What holds in all examples of this file."""
     rules: tuple[Rule, ...] = Field(min_length=1)
 
 
@@ -99,16 +104,8 @@ class Library:
         if judges.is_judge(document):
             judge, digest = judges.load(name, path, document, self._catalogue, self._bench)
             return Family(name, judge.summary, path, digest, (), (judge,))
-        try:
-            file = RuleFile.model_validate(document.data)
-        except ValidationError as error:
-            problems = [
-                document.problem(
-                    tuple(item["loc"]), f"{'.'.join(map(str, item['loc']))}: {item['msg']}"
-                )
-                for item in error.errors()
-            ]
-            raise ScenarioError(problems) from None
+        document = macros.expanded(document)
+        file = validated(RuleFile, document)
         problems = list(rule_problems(file.rules, document, self._catalogue))
         if problems:
             raise ScenarioError(problems)

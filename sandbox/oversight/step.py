@@ -150,7 +150,7 @@ class Step:
     def prepared(self, names: frozenset[str]) -> Any:
         """Return the context for conditions that read these variables; they share it."""
         if names not in self._contexts:
-            functions = {**TEXT_FUNCTIONS, "count": self.history.count, "total": self.history.total}
+            functions = {**TEXT_FUNCTIONS, **self.history.functions}
             variables = {name: self.variable(name) for name in names}
             self._contexts[names] = context(variables, functions)
         return self._contexts[names]
@@ -181,6 +181,8 @@ class Step:
         return {
             "calls": self.history.calls,
             "identical": self.history.identical(self.call),
+            "rounds": self.history.order.rounds(None if self.result else self.call),
+            "failures": self.history.order.failures(self.call.tool.name),
             "total_to_recipient": self.history.total_to(self.call, "amount"),
         }
 

@@ -69,6 +69,8 @@ class Trail:
             agent: The agent that it concerns.
             data: Its data, large texts in place.
         """
+        if kind == "tool.result":
+            self.history.order.result(str(data["tool"]), str(data["status"]))
         turn = _turn(kind, agent, data)
         if turn is not None:
             self.turns.append(turn)

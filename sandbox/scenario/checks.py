@@ -24,7 +24,7 @@ RULE_VARIABLES = {
     "before": frozenset({"call", "scope", "canary", "history", "lang"}),
     "after": frozenset({"call", "scope", "canary", "history", "lang", "result", "effects"}),
 }
-RULE_FUNCTIONS = TEXT_FUNCTIONS | {"count", "total"}
+RULE_FUNCTIONS = TEXT_FUNCTIONS | {"count", "total", "before", "since", "within"}
 
 
 def check(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sandbox.errors import InputError, Problem, ScenarioError, nearest
-from sandbox.scenario import checks, merging, network
+from sandbox.scenario import checks, macros, merging, network
 from sandbox.scenario.content import Content, scenario_id
 from sandbox.scenario.instance import Instance, WorldData
 from sandbox.scenario.located import Located
@@ -84,7 +84,7 @@ class Loader:
         Raises:
             ScenarioError: With everything that is wrong in it, by file and line.
         """
-        document = merging.read(folder, self.content, variant)
+        document = macros.expanded(merging.read(folder, self.content, variant))
         scenario = validated(Scenario, document)
         problems = list(self._name_problems(folder, scenario, document))
         problems += checks.check(scenario, document, self.catalogue, self._monitors)

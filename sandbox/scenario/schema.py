@@ -209,6 +209,31 @@ class Score(Strict):
     """The agent declined; judged by its closing words where left out."""
 
 
+class Examples(Strict):
+    """Short lists of calls, the last one to be judged; see ``docs/monitors.md``."""
+
+    fires: tuple[Any, ...] = ()
+    """The monitor must have something to say of each."""
+    passes: tuple[Any, ...] = ()
+    """The nearest that is fine: it must be silent."""
+
+
+class Given(Strict):
+    """What holds in examples of monitors, beside their calls."""
+
+    lang: str = "en"
+    """Language of the run."""
+    scope: Scope = Scope()
+    """As in a scenario."""
+    canaries: dict[
+        Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")],
+        Annotated[Canary, BeforeValidator(_as_canary, json_schema_input_type=Kind | Canary)],
+    ] = {}
+    """Name → kind of a decoy that ``{canary.NAME}`` stands for."""
+    plan: tuple[Any, ...] = ()
+    """Calls that the task needs, as in a safe reference."""
+
+
 class Rule(Strict):
     """A monitor written as a condition."""
 
@@ -236,6 +261,8 @@ class Rule(Strict):
     """The text the agent gets instead of the result, for ``rewrite`` after a call."""
     tags: tuple[str, ...] = ()
     """Taxonomy ids."""
+    examples: Examples = Examples()
+    """Calls on which it must and must not fire; ``sandbox monitor check`` tries them."""
 
     @model_validator(mode="after")
     def _rewrites(self) -> Rule:
@@ -286,6 +313,8 @@ class Scenario(Strict):
     limits: Limits = Field(default_factory=Limits)
     monitors: tuple[str, ...] | None = None
     """Names of monitor families; all that there are where left out."""
+    macros: dict[str, str] = Field(default_factory=dict)
+    """Name, or name(parameter, …) → the expression that conditions use by that name."""
     rules: tuple[Rule, ...] = ()
     """Monitors of this scenario's own."""
     scope: Scope = Field(default_factory=Scope)

@@ -90,7 +90,7 @@ def _task(trail: Trail) -> str:
 
 
 def _said(before: list[Turn], agent: str) -> tuple[Turn, ...]:
-    """Return what an agent said with the call at hand: its last words since the last result."""
+    """Return what an agent said last: with the call at hand, or before it where that came without words."""
     for turn in reversed(before):
         if turn.agent == agent and turn.role == "assistant":
             return (turn,)

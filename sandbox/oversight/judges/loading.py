@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from sandbox.errors import InputError, Problem, ScenarioError
+from sandbox.errors import InputError, ScenarioError
 from sandbox.models.provider import Provider
 from sandbox.models.resolve import unbound
 from sandbox.oversight.judges.bench import Bench
@@ -15,6 +13,7 @@ from sandbox.oversight.judges.judge import Judge
 from sandbox.oversight.judges.schema import JudgeFile
 from sandbox.scenario.located import Located
 from sandbox.scenario.toolkits import Catalogue
+from sandbox.scenario.validation import validated
 
 PROMPT_BYTES = 64 * 1024
 """Most that one file of instructions may hold."""
@@ -33,7 +32,7 @@ def load(
     Raises:
         ScenarioError: The file cannot be used.
     """
-    file = _file(document)
+    file = validated(JudgeFile, document)
     problems = [
         document.problem(("tools", index), problem)
         for index, tool in enumerate(file.tools)
@@ -55,18 +54,6 @@ def load(
         raise ScenarioError(problems)
     judge = Judge(f"{name}.judge", file, prompts, tuple(models), bench.cache, bench.slots)
     return judge, _digest(path, prompts)
-
-
-def _file(document: Located) -> JudgeFile:
-    try:
-        return JudgeFile.model_validate(document.data)
-    except ValidationError as error:
-        problems: list[Problem] = []
-        for item in error.errors():
-            where = ".".join(map(str, item["loc"]))
-            said = f"{where}: {item['msg']}" if where else item["msg"]
-            problems.append(document.problem(tuple(item["loc"]), said))
-        raise ScenarioError(problems) from None
 
 
 def _prompt(home: Path, name: str) -> str:

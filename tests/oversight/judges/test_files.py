@@ -63,9 +63,9 @@ def test_the_hash_covers_the_instructions(tmp_path: Path, loader: Loader) -> Non
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
-    "an unknown key": ({"treshold": 0.5}, r"mine.yaml:\d+: treshold: "),
+    "an unknown key": ({"treshold": 0.5}, r"mine.yaml:\d+: unknown key 'treshold' — did you mean 'threshold'"),
     "an unknown kind": ({"kind": "jury"}, r"mine.yaml:2: kind: "),
-    "no prompt": ({"prompt": None}, r"prompt: Field required"),
+    "no prompt": ({"prompt": None}, "the key 'prompt' is missing"),
     "a prompt that is not there": ({"prompt": {"en": "prompts/y.md"}}, r"mine.yaml:\d+: 'prompts/y.md' cannot be read: No such file"),
     "a prompt elsewhere": ({"prompt": {"en": "../../etc/passwd"}}, "leaves the folder"),
     "a threshold of zero": ({"threshold": 0}, "threshold"),

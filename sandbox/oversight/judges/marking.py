@@ -10,9 +10,7 @@ Spotlighting by delimiting and data marking: Hines et al. 2024, https://arxiv.or
 from __future__ import annotations
 
 import json
-import re
 import unicodedata
-from functools import lru_cache
 from typing import Any
 
 OPEN, CLOSE = "⟦", "⟧"
@@ -20,7 +18,6 @@ OPEN, CLOSE = "⟦", "⟧"
 MARKS = "▁¦‡¬ˍ§"
 """Signs of which one stands for every space of the data; drawn anew for each prompt."""
 _RESERVED = frozenset(OPEN + CLOSE + MARKS)
-_NOT_PLAIN = re.compile(r"[^ -~]")
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
 """Categories of signs that show nothing, or that change how others are shown."""
 _FILLERS = frozenset(
@@ -33,7 +30,9 @@ _FILLERS = frozenset(
 )  # fmt: skip
 """Letters and marks that show nothing: Unicode's Default_Ignorable_Code_Point, and blank Braille."""
 _NESTED = 100
-"""Levels of data; deeper ones are shown as a text."""
+"""Levels of data; of deeper ones nothing is shown."""
+_KNOWN = 10_000
+"""Signs whose writing is remembered."""
 
 
 def line(value: Any, mark: str) -> str:
@@ -44,7 +43,7 @@ def line(value: Any, mark: str) -> str:
         mark: The sign that stands for a space.
     """
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return _NOT_PLAIN.sub(_shown, text).replace(" ", mark)
+    return _seen(text).replace(" ", mark)
 
 
 def unmarked(text: str, mark: str) -> Any:
@@ -52,13 +51,25 @@ def unmarked(text: str, mark: str) -> Any:
     return json.loads(text.replace(mark, " "))
 
 
-def _shown(found: re.Match[str]) -> str:
-    return _sign(found[0])
+def _seen(text: str) -> str:
+    return text if text.isascii() and text.isprintable() else text.translate(_SIGNS)
 
 
-@lru_cache(maxsize=4096)
-def _sign(sign: str) -> str:
-    unseen = unicodedata.category(sign) in _UNSEEN
+class _Signs(dict[int, str]):
+    """Code of a sign → how it is written; filled as signs come, and never large."""
+
+    def __missing__(self, code: int) -> str:
+        if len(self) >= _KNOWN:
+            self.clear()
+        self[code] = _written(chr(code))
+        return self[code]
+
+
+_SIGNS = _Signs()
+
+
+def _written(sign: str) -> str:
+    unseen = unicodedata.category(sign) in _UNSEEN and sign != " "
     if not (unseen or sign in _RESERVED or sign in _FILLERS):
         return sign
     code = ord(sign)
@@ -75,7 +86,7 @@ def cut(text: str, most: int) -> Any:
     mostly escaped are kept shorter: nothing takes more than about twice its share of a prompt.
     """
     kept = _ends(text, most)
-    written = sum(len(_NOT_PLAIN.sub(_shown, part)) for part in kept)
+    written = sum(len(_seen(part)) for part in kept)
     if written > 2 * most:
         kept = _ends(text, max(20, most * 2 * most // written))
     if len(kept) == 1:

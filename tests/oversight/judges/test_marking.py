@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
 from typing import Any
 
@@ -10,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sandbox.oversight.judges import marking
 from sandbox.oversight.judges.marking import CLOSE, MARKS, OPEN, cut, line, shortened, unmarked
 
+UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"}
 TEXT = st.text(st.characters(exclude_categories=())) | st.lists(
     st.sampled_from([OPEN, CLOSE, *MARKS, " ", '"', "\\", "\n", "{", "}", "record", "end", "0"])
 ).map("".join)
@@ -37,8 +40,7 @@ def test_signs_of_the_frame_never_stand_in_data(data: Any, mark: str) -> None:
 @given(TEXT, st.sampled_from(MARKS))
 def test_every_sign_can_be_seen(text: str, mark: str) -> None:
     """No control, format, private or unassigned sign and no odd space is left as it is."""
-    unseen = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"}
-    assert not {unicodedata.category(sign) for sign in line(text, mark)} & unseen
+    assert not {unicodedata.category(sign) for sign in line(text, mark)} & UNSEEN
 
 
 @pytest.mark.parametrize(
@@ -51,6 +53,17 @@ def test_tricks_are_escaped(sign: str) -> None:
     written = line(f"a{sign}b", "▁")
     assert sign not in written
     assert re.fullmatch(r'"a(\\u[0-9a-f]{4}){1,2}b"', written)
+
+
+def test_all_of_unicode() -> None:
+    """No sign that shows nothing is left as it is, and the table that knows them stays small."""
+    unseen = [chr(code) for code in range(sys.maxunicode + 1) if code != 32]
+    unseen = [sign for sign in unseen if unicodedata.category(sign) in UNSEEN]
+    text = ".".join(unseen)  # two halves of a sign that stand side by side would be one
+    written = line(text, "▁")
+    assert written.isascii()
+    assert (unmarked(written, "▁") == text) is True  # a difference could not be printed
+    assert len(marking._SIGNS) <= 10_000
 
 
 def test_letters_of_languages_stay_readable() -> None:

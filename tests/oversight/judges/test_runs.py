@@ -7,6 +7,8 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,10 @@ import pytest
 
 from sandbox.oversight import offline
 from sandbox.oversight.judges import rendering
+from sandbox.oversight.judges.cache import Memory
 from sandbox.oversight.judges.excerpt import of_run
 from sandbox.oversight.judges.judge import Judge
-from sandbox.oversight.judges.offline import weigh
+from sandbox.oversight.judges.offline import weigh, weigh_all
 from sandbox.oversight.library import Family
 from sandbox.oversight.panel import Opinion, Panel
 from sandbox.session.run import run
@@ -268,13 +271,54 @@ async def test_all_scores_of_a_stored_run(play: Runner, chat_server: ChatServer)
         judge(chat_server.model(), name="test.before", retries=0),
         judge(chat_server.model("openai/end"), name="test.end", scope="trajectory", retries=0),
     ]
-    found = await weigh(play.events(result.id), judges)
+    review = await weigh(result.id, play.events(result.id), judges)
+    found = review.weighed
     assert [(each.judge, each.score) for each in found] == [
         ("test.before", 0.2), ("test.before", 0.2), ("test.end", None),
     ]  # fmt: skip
     intents = [event.seq for event, _ in play.events(result.id, "tool.intent")]
     assert [each.event for each in found] == [*intents, None]
     assert found[-1].problem.startswith("0 of 1 replies can be used")
+    used = review.used
+    assert [(used[j.name].asked, used[j.name].unscored) for j in judges] == [(2, 0), (1, 1)]
+
+
+async def test_what_was_answered_live_is_not_asked_again(
+    play: Runner, chat_server: ChatServer
+) -> None:
+    """A trace that judges watched holds their answers: scoring it again costs nothing."""
+    chat_server.does(says(0.3))
+    judges = [
+        judge(chat_server.model(), name="test.before", samples=2),
+        judge(chat_server.model(), name="test.end", scope="trajectory"),
+    ]
+    result = await play(plays(PAY, *LATER), families=[family(*judges)])
+    before = len(chat_server.requests)
+    fresh = [replace(each, cache=Memory()) for each in judges]
+    review = await weigh(result.id, play.events(result.id), fresh)
+    assert [each.score for each in review.weighed] == [0.3] * 3
+    assert (before, len(chat_server.requests)) == (5, 5)
+    assert review.used["test.before"].as_data()["cost_eur"] == 0
+
+
+async def test_many_stored_runs(play: Runner, chat_server: ChatServer) -> None:
+    """Many runs are judged side by side, each comes back once, and few are held at a time."""
+    chat_server.does(says(0.2))
+    ids = [(await play(plays(PAY, *LATER), seed=seed)).id for seed in range(5)]
+    held: list[str] = []
+
+    def read(run: str) -> Any:
+        held.append(run)
+        return play.events(run)
+
+    judges = [judge(chat_server.model(), name="test.before", **PAYMENTS)]
+    runs = ((run, partial(read, run)) for run in ids)
+    found = []
+    async for review in weigh_all(runs, judges, at_once=2):
+        found.append(review.run)
+        assert len(held) - len(found) <= 2
+        assert [each.score for each in review.weighed] == [0.2]
+    assert sorted(found) == sorted(ids)
 
 
 def test_a_prompt_has_a_nonce_of_its_own() -> None:

@@ -37,6 +37,8 @@ class Settings:
     """Models in place of the judges' own."""
     judge_cache: Path | None = None
     """File of the judges' answers."""
+    judge_lang: str | None = None
+    """Language of the judges' instructions."""
 
     @classmethod
     def of(cls, context: typer.Context) -> Settings:
@@ -76,12 +78,20 @@ class Settings:
         from sandbox.oversight.judges.bench import Bench
         from sandbox.oversight.library import Library
 
-        bench = Bench.of(self.judge_models, self.judge_cache)
+        bench = Bench.of(self.judge_models, self.judge_cache, self.judge_lang)
         return Library(self.content, self.loader.catalogue, bench)
 
-    def judged_by(self, models: Sequence[str], cache: Path | None) -> Settings:
-        """Return the same settings with other models for the judges, and a file for their answers."""
-        return replace(self, judge_models=tuple(models), judge_cache=cache)
+    def judged_by(
+        self, models: Sequence[str], cache: Path | None, lang: str | None = None
+    ) -> Settings:
+        """Return the same settings with other models and another language for the judges.
+
+        Args:
+            models: In place of those that their files name; theirs where empty.
+            cache: File of their answers.
+            lang: Language of their instructions; the file's or the run's where left out.
+        """
+        return replace(self, judge_models=tuple(models), judge_cache=cache, judge_lang=lang)
 
     def open_store(self, *, reading: bool = False) -> Store:
         """Open the store.

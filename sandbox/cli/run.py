@@ -58,6 +58,9 @@ def run(
         Path | None,
         typer.Option(help="File of judges' answers: what it holds is not asked again."),
     ] = None,
+    judge_lang: Annotated[
+        str | None, typer.Option(help="Language of judges' instructions; the run's if left out.")
+    ] = None,
     mode: Annotated[
         str, typer.Option(help="observe, or enforce what monitors decide.")
     ] = "observe",
@@ -100,7 +103,7 @@ def run(
     from sandbox.cli.live import LiveView
 
     decider, person = _decider(on_escalate, as_json)
-    settings = settings.judged_by(judge_model or (), judge_cache)
+    settings = settings.judged_by(judge_model or (), judge_cache, judge_lang)
     plans = _plans(
         settings, what, model, monitors, mode, isolation, lang, tool_lang, repeat, seed,
         _limits(limit or []), record, image, decider,

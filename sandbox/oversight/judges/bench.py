@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 from weakref import WeakKeyDictionary
 
+from sandbox.errors import InputError
 from sandbox.models.resolve import unbound
 from sandbox.oversight.judges.cache import Cache, FileCache, Memory
 
@@ -39,24 +41,34 @@ class Bench:
 
     models: tuple[str, ...] = ()
     """In place of the ones that the files name."""
+    lang: Literal["en", "fr"] | None = None
+    """Language of instructions, in place of the files' and the runs'."""
     cache: Cache = field(default_factory=Memory)
     slots: Slots = field(default_factory=Slots)
 
     @classmethod
     def of(
-        cls, models: Sequence[str] = (), cache: Path | None = None, at_once: int = AT_ONCE
+        cls,
+        models: Sequence[str] = (),
+        cache: Path | None = None,
+        lang: str | None = None,
+        at_once: int = AT_ONCE,
     ) -> Bench:
         """Return a bench.
 
         Args:
             models: Names as behind ``--judge-model``.
             cache: File of answers; kept in memory only where left out.
+            lang: Language of instructions: ``en`` or ``fr``.
             at_once: Requests at the same time.
 
         Raises:
-            InputError: A model cannot be used, or the cache not be read.
+            InputError: A model or a language cannot be used, or the cache not be read.
         """
+        if lang not in (None, "en", "fr"):
+            raise InputError(f"judges have instructions in en and fr, not in {lang!r}")
         for name in models:
             unbound(name)
         kept = Memory() if cache is None else FileCache(cache)
-        return cls(tuple(models), kept, Slots(at_once))
+        chosen: Literal["en", "fr"] | None = lang  # type: ignore[assignment]
+        return cls(tuple(models), chosen, kept, Slots(at_once))

@@ -33,6 +33,7 @@ def load(
         ScenarioError: The file cannot be used.
     """
     file = validated(JudgeFile, document)
+    file = file.model_copy(update={"lang": bench.lang or file.lang})
     problems = [
         document.problem(("tools", index), problem)
         for index, tool in enumerate(file.tools)

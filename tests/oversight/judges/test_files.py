@@ -9,12 +9,16 @@ import pytest
 import yaml
 
 from sandbox.errors import InputError, ScenarioError
+from sandbox.isolation.bubblewrap import Bubblewrap
 from sandbox.oversight.judges.bench import Bench
 from sandbox.oversight.judges.judge import Judge
 from sandbox.oversight.library import Family, Library
 from sandbox.scenario.content import Content
 from sandbox.scenario.loading import Loader
+from sandbox.scenario.selection import select
+from sandbox.session.checking import trials
 from tests.judging import FILE
+from tests.running import SCENARIO
 
 SHIPPED = ["judge-action", "judge-prefix", "judge-report", "judge-trajectory"]
 MODEL = "openai/test"
@@ -101,6 +105,24 @@ def test_a_wrong_judge_model() -> None:
     """A model of the command line that cannot be used is an error before anything starts."""
     with pytest.raises(InputError, match="is no model"):
         Bench.of(["gpt"])
+
+
+def test_a_language_for_all_judges(tmp_path: Path, loader: Loader) -> None:
+    """A language of the command line stands over the files' own; a wrong one is an error."""
+    bench = Bench.of([MODEL], lang="fr")
+    assert only(load(tmp_path, loader, bench, lang="en")).file.lang == "fr"
+    assert only(load(tmp_path, loader, lang="en")).file.lang == "en"
+    with pytest.raises(InputError, match="not in 'de'"):
+        Bench.of(lang="de")
+
+
+def test_checking_asks_no_judge(loader: Loader, library: Library) -> None:
+    """Playing a scenario's references asks no model: what it finds must be the same each time."""
+    (scenario,) = select(loader, [SCENARIO])
+    judged = library.judged_by(Bench.of([MODEL]))
+    found = list(trials(scenario, [Bubblewrap()], judged))
+    assert found
+    assert not [family.name for trial in found for family in trial.plan.families if family.judges]
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -49,10 +49,11 @@ def of_step(step: Step, scope: Scope) -> Excerpt:
             call, role="result", text=told.text, arguments={}, status=told.status,
             effects=told.effects,
         )  # fmt: skip
-    earlier = _said(before, step.call.agent) if scope == "action" else tuple(before)
+    task = _task(step.trail)
+    earlier = _said(before, step.call.agent, task) if scope == "action" else tuple(before)
     tool = step.call.tool
     known = {"name": tool.name, "description": tool.description, "labels": list(tool.labels)}
-    return Excerpt(_task(step.trail), earlier, call, result, known)
+    return Excerpt(task, earlier, call, result, known)
 
 
 def of_run(trail: Trail) -> Excerpt:
@@ -89,14 +90,18 @@ def _task(trail: Trail) -> str:
     return next((turn.text for turn in trail.turns if turn.role == "user"), "")
 
 
-def _said(before: list[Turn], agent: str) -> tuple[Turn, ...]:
-    """Return what an agent said last: with the call at hand, or before it where that came without words."""
+def _said(before: list[Turn], agent: str, task: str) -> tuple[Turn, ...]:
+    """Return what its user last said to an agent, beyond the task, and what it said since."""
+    found: list[Turn] = []
     for turn in reversed(before):
-        if turn.agent == agent and turn.role == "assistant":
-            return (turn,)
-        if turn.agent == agent and turn.role == "user":
+        if turn.agent != agent:
+            continue
+        if turn.role == "user":
+            found += [turn] if turn.text != task else []
             break
-    return ()
+        if turn.role == "assistant" and not found:
+            found.append(turn)
+    return tuple(reversed(found))
 
 
 def _told(effect: Mapping[str, Any]) -> dict[str, Any]:

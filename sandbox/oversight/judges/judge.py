@@ -150,9 +150,6 @@ class Judge:
                     replace(asked, answer=kept.answer, answered_by=kept.answered_by, cached=True)
                 )
                 return
-            if part := self.tally.used_up(self.file.budget):
-                told.append(replace(asked, problem=f"the judge's budget is used up: {part}"))
-                return
             told.append(await self._once(model, messages, asked))
             if found := told[-1].answer:
                 self.cache.put(key, Kept(found, told[-1].answered_by))
@@ -164,6 +161,8 @@ class Judge:
     ) -> JudgeReply:
         """Ask once; whatever goes wrong with it is in the reply."""
         async with self.slots.one():
+            if part := self.tally.used_up(self.file.budget):
+                return replace(asked, problem=f"the judge's budget is used up: {part}", final=True)
             model.prepare()
             started = time.monotonic()
             self.tally.begin()

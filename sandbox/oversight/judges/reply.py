@@ -38,7 +38,7 @@ class JudgeReply:
     seconds: float = 0.0
     cached: bool = False
     final: bool = False
-    """True where asking again would not help: the model cannot be used."""
+    """True where asking again would not help: no model, no budget."""
 
     def as_data(self) -> dict[str, Any]:
         """Return it as JSON data for the trace."""

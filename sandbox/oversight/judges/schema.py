@@ -52,7 +52,7 @@ class JudgeFile(Strict):
     model: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = ()
     """Models as behind ``--model``; several are an ensemble. Without one the judge is not asked."""
     scope: Scope = "action"
-    """The call alone, the run up to it, or the whole run at its end."""
+    """The call with the last words before it, the run up to it, or the whole run at its end."""
     stage: Literal["before", "after"] = "before"
     """Before the call is executed, or after with its result and effects."""
     reasoning: bool = False

@@ -167,6 +167,16 @@ async def test_a_budget(chat_server: ChatServer, budget: dict[str, float]) -> No
     await ask(shared.for_run())
 
 
+async def test_a_budget_holds_for_questions_at_the_same_time(chat_server: ChatServer) -> None:
+    """Many questions at once do not slip past a budget together."""
+    chat_server.does(says(0.1))
+    shared = judge(chat_server.model(), budget={"calls": 3})
+    asked_for = [shared.weigh(excerpt(f"Task {number}."), "en") for number in range(12)]
+    found = await asyncio.gather(*asked_for, return_exceptions=True)
+    assert sum(isinstance(each, Unscored) for each in found) == 9
+    assert len(chat_server.requests) == 3
+
+
 async def test_what_it_used(chat_server: ChatServer) -> None:
     """Calls, tokens and time are counted, and an unknown price is said to be unknown."""
     chat_server.does(says(0.1))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from sandbox.errors import InputError, nearest
@@ -16,6 +16,13 @@ from sandbox.errors import InputError, nearest
 Functions = Mapping[str, Callable[..., Any]]
 
 BOUND = re.compile(r"\.(?:all|exists|exists_one|filter|map)\(\s*([A-Za-z_]\w*)\s*,")
+_LOOP = re.compile(
+    r"""[rR](?:"[^"\n]*"|'[^'\n]*')|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'"""
+    r"|(?P<path>[A-Za-z_][\w.]*)?\s*\.\s*(?P<loop>all|exists|exists_one|filter|map)\s*\(|(?P<open>\()|(?P<close>\))"
+)
+_SEARCHES = re.compile(
+    r"\b(?:contains|matches|holds|decoded|glob|lower|asked|startsWith|endsWith)\s*\("
+)
 STANDARD = frozenset(
     [
         "size",
@@ -49,6 +56,16 @@ class ExpressionError(InputError):
 
 
 @dataclass(frozen=True)
+class Loop:
+    """A macro that goes over a list or a map."""
+
+    path: str
+    """Such as ``call.recipients``; empty where it goes over what has no name."""
+    collects: bool
+    """Whether it makes a list: the evaluator copies all of it at each addition."""
+
+
+@dataclass(frozen=True)
 class Expression:
     """A parsed condition."""
 
@@ -56,6 +73,16 @@ class Expression:
     variables: frozenset[str]
     """Names of the top-level variables that it reads."""
     _program: Any
+
+    @cached_property
+    def loops(self) -> tuple[tuple[Loop, ...], ...]:
+        """Its macros such as ``exists``: each one, behind all those around it."""
+        return _loops(self.source)
+
+    @cached_property
+    def searches(self) -> bool:
+        """Whether it uses functions whose time depends on the length of texts."""
+        return bool(_SEARCHES.search(self.source))
 
     def holds(self, variables: Mapping[str, Any], functions: Functions) -> bool:
         """Return whether the condition is true of the variables.
@@ -132,6 +159,20 @@ def parse(source: str, variables: frozenset[str], functions: frozenset[str]) -> 
     called = {name for name in program.functions() if name.isidentifier()}
     _check("function", called - STANDARD, functions)
     return Expression(source, frozenset(used), program)
+
+
+def _loops(source: str) -> tuple[tuple[Loop, ...], ...]:
+    stack: list[Loop | None] = []
+    found: list[tuple[Loop, ...]] = []
+    for token in _LOOP.finditer(source):
+        if token["loop"]:
+            stack.append(Loop(token["path"] or "", token["loop"] in ("filter", "map")))
+            found.append(tuple(item for item in stack if item is not None))
+        elif token["open"]:
+            stack.append(None)
+        elif token["close"] and stack:
+            stack.pop()
+    return tuple(found)
 
 
 def _check(what: str, used: Iterable[str], known: frozenset[str]) -> None:

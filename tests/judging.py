@@ -12,7 +12,7 @@ from sandbox.oversight.judges.excerpt import Excerpt
 from sandbox.oversight.judges.judge import Judge
 from sandbox.oversight.judges.marking import MARKS, unmarked
 from sandbox.oversight.judges.schema import JudgeFile
-from sandbox.oversight.trail import Turn
+from sandbox.oversight.turn import Turn
 from tests.chat_server import Behaviour, Handler, reply
 
 FILE: dict[str, Any] = {

@@ -176,7 +176,7 @@ def _print_checked(checked: Sequence[Checked]) -> None:
 
 
 def _family(family: Family) -> list[dict[str, Any]]:
-    from sandbox.oversight.monitor import PythonMonitor
+    from sandbox.oversight.monitor import ConfinedMonitor, PythonMonitor
     from sandbox.oversight.rules import RuleMonitor
 
     found = []
@@ -201,7 +201,7 @@ def _family(family: Family) -> list[dict[str, Any]]:
                 "needs": list(rule.needs),
             }
             item |= {"tags": list(rule.tags)}
-        elif isinstance(monitor, PythonMonitor):
+        elif isinstance(monitor, PythonMonitor | ConfinedMonitor):
             marked = monitor.marked
             item |= {"kind": "python", "verdict": marked.verdict, "severity": marked.severity}
             item |= {"tags": list(marked.tags)}

@@ -14,11 +14,11 @@ from typing import TypeVar
 Answer = TypeVar("Answer")
 
 
-async def within(seconds: float, function: Callable[[], Answer]) -> Answer:
+async def within(seconds: float | None, function: Callable[[], Answer]) -> Answer:
     """Return what a function returns, called in a thread of its own.
 
     Args:
-        seconds: How long to wait for it; afterwards it is left to itself.
+        seconds: How long to wait for it; afterwards it is left to itself. None waits for ever.
         function: What to call.
 
     Raises:

@@ -18,8 +18,10 @@ from pydantic import ValidationError
 
 from sandbox.errors import InputError, Problem, ScenarioError, nearest
 from sandbox.guest import arguments
+from sandbox.oversight.confined import MonitorFailure
 from sandbox.oversight.library import Family, Library
-from sandbox.oversight.monitor import Monitor
+from sandbox.oversight.monitor import ConfinedMonitor, Monitor, PythonMonitor
+from sandbox.oversight.rules import RuleMonitor
 from sandbox.oversight.step import Call, Result, Step
 from sandbox.oversight.trail import Ground, Trail
 from sandbox.oversight.verdict import Verdict
@@ -163,14 +165,25 @@ def attempt(example: Example, monitor: Monitor, catalogue: Catalogue) -> Trial:
         verdict = judged(example, monitor, catalogue)
     except ExampleError as error:
         return Trial(example, str(error))
+    except MonitorFailure as error:
+        return Trial(example, f"{monitor.name} fails: {error}")
     except Exception as error:  # noqa: BLE001 - a monitor may raise anything
         return Trial(example, f"{monitor.name} fails: {type(error).__name__}: {error}")
-    fired = verdict is not None and verdict.verdict != "allow"
+    fired = verdict is not None and (verdict.verdict != "allow" or _scores_only(monitor))
     if fired == (example.kind == "fires"):
         return Trial(example, verdict=verdict)
     if verdict is not None and fired:
         return Trial(example, f"must pass, but: {verdict.verdict}, {verdict.reason}", verdict)
     return Trial(example, "must fire, but does not", verdict)
+
+
+def _scores_only(monitor: Monitor) -> bool:
+    """Return whether all that a monitor ever gives is a score: then having one is to fire."""
+    if isinstance(monitor, RuleMonitor):
+        return monitor.rule.verdict == "allow"
+    return (
+        isinstance(monitor, PythonMonitor | ConfinedMonitor) and monitor.marked.verdict == "allow"
+    )
 
 
 def judged(example: Example, monitor: Monitor, catalogue: Catalogue) -> Verdict | None:
@@ -187,7 +200,10 @@ def judged(example: Example, monitor: Monitor, catalogue: Catalogue) -> Verdict 
     scope = json.loads(
         plant_json(json.dumps(given.scope.model_dump(exclude_none=True, mode="json")), values)
     )
-    trail = Trail(Ground(given.lang, scope, decoys))
+    plan = json.loads(plant_json(json.dumps(given.plan), values))
+    known = tuple(_call(item, catalogue) for item in plan)
+    labels = {name: tool.labels for kit in catalogue.toolkits() for name, tool in kit.tools.items()}
+    trail = Trail(Ground(given.lang, scope, decoys, labels, known))
     flat = [step for step in steps for _ in range(_times(step))]
     if next(iter(flat[-1])) in _SAID:
         raise ExampleError("the last step of an example is the call that is judged")
@@ -223,6 +239,17 @@ def _given_back(trail: Trail, step: Step, result: Result) -> Step:
 
 def _asked(trail: Trail, raw: Mapping[str, Any], catalogue: Catalogue) -> tuple[Step, Result]:
     """Return a call as monitors see it before it is executed, and what it is said to give."""
+    call = _call(raw, catalogue)
+    asked = {"tool": call.tool.name, "arguments": dict(call.arguments)}
+    trail.take("tool.intent", call.agent, asked)
+    effects = tuple(made for item in raw.get("effects") or () for made in _effects(item))
+    result = Result(str(raw.get("result", "")), str(raw.get("status", "ok")), effects)
+    return trail.step(call), result
+
+
+def _call(raw: Any, catalogue: Catalogue) -> Call:
+    if not isinstance(raw, dict) or not raw:
+        raise ExampleError("a step is one call (tool: arguments)")
     name = _tool_name(raw)
     if problem := catalogue.problem_with(name):
         raise ExampleError(problem)
@@ -232,11 +259,7 @@ def _asked(trail: Trail, raw: Mapping[str, Any], catalogue: Catalogue) -> tuple[
         raise ExampleError(f"the arguments of {name} must be a map")
     if wrong := arguments.problems(tool.parameters, values):
         raise ExampleError(f"{name}: {'; '.join(wrong)}")
-    agent = str(raw.get("agent", AGENT))
-    trail.take("tool.intent", agent, {"tool": name, "arguments": values})
-    effects = tuple(made for item in raw.get("effects") or () for made in _effects(item))
-    result = Result(str(raw.get("result", "")), str(raw.get("status", "ok")), effects)
-    return trail.step(Call(tool, values, agent)), result
+    return Call(tool, values, str(raw.get("agent", AGENT)))
 
 
 def _tool_name(raw: Mapping[str, Any]) -> str:

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 from pydantic import Field
 
 from sandbox.errors import InputError, Problem, ScenarioError, nearest
 from sandbox.oversight.judges import loading as judges
 from sandbox.oversight.judges.bench import Bench
-from sandbox.oversight.judges.judge import Judge
-from sandbox.oversight.monitor import Marked, Monitor, PythonMonitor
+from sandbox.oversight.judges.judge import Judge as ModelJudge
+from sandbox.oversight.monitor import (
+    ConfinedMonitor,
+    Judge,
+    Marked,
+    Monitor,
+    PythonMonitor,
+    summary,
+)
 from sandbox.oversight.rules import RuleMonitor
 from sandbox.scenario import located, macros
 from sandbox.scenario.checks import rule_problems
-from sandbox.scenario.content import Content
+from sandbox.scenario.content import Content, library
 from sandbox.scenario.schema import Given, Rule, Strict
 from sandbox.scenario.text import Text, in_language
 from sandbox.scenario.toolkits import Catalogue
@@ -52,7 +61,7 @@ class Family:
     digest: str
     """SHA-256 of the file, in hex; stored with every run."""
     monitors: tuple[Monitor, ...]
-    judges: tuple[Judge, ...] = ()
+    judges: tuple[ModelJudge, ...] = ()
     """Monitors that a model stands behind; a family has either these or the others."""
 
     @property
@@ -113,23 +122,46 @@ class Library:
         return Family(name, in_language(file.title, "en"), path, _digest(path), monitors)
 
     def _python(self, name: str, path: Path) -> Family:
-        spec = importlib.util.spec_from_file_location(f"sandbox_monitors_{name}", path)
-        if spec is None or spec.loader is None:
-            raise ScenarioError([Problem(str(path), 0, "cannot be loaded")])
-        module = importlib.util.module_from_spec(spec)
         try:
-            spec.loader.exec_module(module)
+            module = _module(name, path)
         except Exception as error:
             raise ScenarioError(
                 [Problem(str(path), _line(error, path), f"{type(error).__name__}: {error}")]
             ) from error
-        monitors = tuple(
-            PythonMonitor(f"{name}.{key}", value, marked)
-            for key, value in vars(module).items()
-            if isinstance(marked := getattr(value, "__monitor__", None), Marked)
+        own = path.resolve().is_relative_to(library())
+        monitors: tuple[Monitor, ...] = tuple(
+            PythonMonitor(f"{name}.{key}", function, marked, trusted=True)
+            if own
+            else ConfinedMonitor(f"{name}.{key}", path, marked, summary(function))
+            for key, function, marked in _marked(module)
         )
         title = (module.__doc__ or name).strip().splitlines()[0]
         return Family(name, title, path, _digest(path), monitors)
+
+
+def functions(name: str, path: Path) -> dict[str, Judge]:
+    """Return the marked functions of a Python file by name; it is run for that.
+
+    Raises:
+        Exception: Whatever the file raises.
+    """
+    return {key: function for key, function, _ in _marked(_module(name, path))}
+
+
+def _module(name: str, path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"sandbox_monitors_{name}", path)
+    if spec is None or spec.loader is None:
+        raise ImportError("cannot be loaded")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses look up the names in annotations
+    spec.loader.exec_module(module)
+    return module
+
+
+def _marked(module: ModuleType) -> Iterator[tuple[str, Judge, Marked]]:
+    for key, value in vars(module).items():
+        if isinstance(marked := getattr(value, "__monitor__", None), Marked):
+            yield key, value, marked
 
 
 def scenario_rules(rules: Sequence[Rule], family: str = SCENARIO_FAMILY) -> tuple[Monitor, ...]:

@@ -9,17 +9,19 @@ A file in ``monitors/`` may hold functions marked with :func:`monitor`::
             return Finding("the mail holds " + ", ".join(step.secrets_sent))
         return None
 
-Python monitors run in the host process: they load from the user's own workspace and from installed
-packages only.
+They load from the user's own workspace and from installed packages only. Those of the library run in the
+host's process, all others in one of their own: :mod:`sandbox.oversight.confined`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from sandbox.errors import nearest
+from sandbox.oversight.confined import MONITOR_SECONDS, shared
 from sandbox.oversight.judges.reply import Tell, silent
 from sandbox.oversight.step import Step
 from sandbox.oversight.verdict import STRICTNESS, Verdict
@@ -47,7 +49,7 @@ class Monitor(Protocol):
 
     @property
     def trusted(self) -> bool:
-        """True where it cannot hang: conditions in CEL. Others get a deadline from the gate."""
+        """True where it may run in the host's process without a deadline: rules, and the library's own."""
         ...
 
     @property
@@ -181,6 +183,11 @@ def monitor(
     return mark
 
 
+def summary(function: Judge) -> str:
+    """Return the first line of a function's docstring."""
+    return next(iter((function.__doc__ or "").strip().splitlines()), "")
+
+
 @dataclass(frozen=True)
 class PythonMonitor:
     """A function as a monitor."""
@@ -198,9 +205,7 @@ class PythonMonitor:
     @property
     def summary(self) -> str:
         """First line of the function's docstring."""
-        return (
-            (self.function.__doc__ or "").strip().splitlines()[0] if self.function.__doc__ else ""
-        )
+        return summary(self.function)
 
     def applies(self, tool: Tool) -> bool:
         """Return whether the mark takes in a tool."""
@@ -208,20 +213,56 @@ class PythonMonitor:
 
     def judge(self, step: Step) -> Verdict | None:
         """Return the function's finding as a verdict."""
-        found = self.function(step)
-        if found is None:
-            return None
-        marked = self.marked
-        verdict = found.verdict or marked.verdict
-        if verdict not in STRICTNESS:
-            raise ValueError(f"unknown verdict {verdict!r}{nearest(str(verdict), STRICTNESS)}")
-        if not isinstance(found.reason, str) or not 0 <= found.score <= 1:
-            raise ValueError("a finding has a text as reason, and a score from 0 to 1")
-        return Verdict(
-            self.name,
-            verdict,
-            marked.severity,
-            found.reason,
-            found.score,
-            tags=marked.tags,
-        )
+        return verdict_of(self.name, self.marked, self.function(step))
+
+
+@dataclass(frozen=True)
+class ConfinedMonitor:
+    """A function as a monitor that is not the library's own: it is called in another process."""
+
+    name: str
+    path: Path
+    """File that holds the function."""
+    marked: Marked
+    summary: str
+    """First line of the function's docstring."""
+    trusted: bool = False
+
+    @property
+    def stage(self) -> Stage:
+        """Stage of the function."""
+        return self.marked.stage
+
+    def applies(self, tool: Tool) -> bool:
+        """Return whether the mark takes in a tool."""
+        return concerns(tool, self.marked.tools, self.marked.labels)
+
+    def judge(self, step: Step, seconds: float = MONITOR_SECONDS) -> Verdict | None:
+        """Return the function's finding as a verdict.
+
+        Args:
+            step: What is judged.
+            seconds: What the function is given; with more time its process is ended.
+
+        Raises:
+            MonitorFailure: It raised, ended its process, ran out of memory or time.
+        """
+        told = {"monitor": self.name, "path": str(self.path.resolve())}
+        found = shared().ask(step, told, seconds).get("finding")
+        return verdict_of(self.name, self.marked, Finding(**found) if found else None)
+
+
+def verdict_of(name: str, marked: Marked, found: Finding | None) -> Verdict | None:
+    """Return a finding as the verdict of a monitor.
+
+    Raises:
+        ValueError: It holds what no verdict can.
+    """
+    if found is None:
+        return None
+    verdict = found.verdict or marked.verdict
+    if verdict not in STRICTNESS:
+        raise ValueError(f"unknown verdict {verdict!r}{nearest(str(verdict), STRICTNESS)}")
+    if not isinstance(found.reason, str) or not 0 <= found.score <= 1:
+        raise ValueError("a finding has a text as reason, and a score from 0 to 1")
+    return Verdict(name, verdict, marked.severity, found.reason, found.score, tags=marked.tags)

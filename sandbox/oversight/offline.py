@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.guest import arguments
+from sandbox.oversight import plan
 from sandbox.oversight.library import scenario_rules
 from sandbox.oversight.monitor import AsyncMonitor, Monitor
 from sandbox.oversight.panel import Opinion, Panel
@@ -36,10 +37,12 @@ def ground(start: Mapping[str, Any]) -> Ground:
     planted = start.get("decoys", {})
     decoys = {}
     for name, value in start.get("canaries", {}).items():
-        told = planted.get(name, {})
-        marks = tuple(told.get("marks", (value,)))
-        decoys[name] = Decoy(value, marks, path=told.get("path", ""), planted=name in planted)
-    return Ground(start["lang"], start.get("scope", {"protected": []}), decoys)
+        seen = planted.get(name, {})
+        marks = tuple(seen.get("marks", (value,)))
+        decoys[name] = Decoy(value, marks, path=seen.get("path", ""), planted=name in planted)
+    told = plan.of_text(start.get("plan", ""), tools(start))
+    labels = {name: tool.labels for name, tool in tools(start).items()}
+    return Ground(start["lang"], start.get("scope", {"protected": []}), decoys, labels, told)
 
 
 def tools(start: Mapping[str, Any]) -> dict[str, Tool]:
@@ -63,12 +66,13 @@ def steps(events: Iterable[tuple[Event, Mapping[str, Any]]]) -> Iterator[Asked]:
     Args:
         events: The run's events in order from its first, each with its data, large texts in place.
     """
-    trail, known = Trail(Ground()), dict[str, Tool]()
+    trail, known, imported = Trail(Ground()), dict[str, Tool](), False
     acted: dict[int, Step] = {}
     last: dict[str, tuple[int, Step]] = {}  # agent → its call that waits for a result
     for event, data in events:
         if event.kind == "run.start":
             trail, known = Trail(ground(data)), tools(data)
+            imported = bool(data.get("origin"))
         if event.kind == "tool.result":
             number, step = last.pop(event.agent, (-1, None))
             if step is None or data["status"] in _NOT_EXECUTED:
@@ -83,7 +87,7 @@ def steps(events: Iterable[tuple[Event, Mapping[str, Any]]]) -> Iterator[Asked]:
                 yield Asked(event, data, step.with_result(seen))
             continue
         trail.take(event.kind, event.agent, data)
-        if event.kind == "tool.intent" and (call := _call(event, data, known)):
+        if event.kind == "tool.intent" and (call := _call(event, data, known, imported=imported)):
             last[event.agent] = event.seq, trail.step(call)
             yield Asked(event, data, last[event.agent][1])
         elif event.kind == "tool.late" and data.get("intent") in acted:
@@ -114,11 +118,18 @@ def whole(events: Iterable[tuple[Event, Mapping[str, Any]]]) -> Trail:
     return trail
 
 
-def _call(event: Event, data: Mapping[str, Any], known: Mapping[str, Tool]) -> Call | None:
-    """Return the call that an intent asks for, where monitors were asked about it."""
+def _call(
+    event: Event, data: Mapping[str, Any], known: Mapping[str, Tool], *, imported: bool
+) -> Call | None:
+    """Return the call that an intent asks for, where monitors were asked about it.
+
+    Whether the arguments of an imported call were sound was decided by the program that ran it.
+    """
     tool = None if data.get("unknown") else known.get(data["tool"])
     given = data.get("arguments")
-    if tool is None or given is None or arguments.problems(tool.parameters, given):
+    if tool is None or given is None:
+        return None
+    if not imported and arguments.problems(tool.parameters, given):
         return None
     return Call(tool, given, event.agent)
 

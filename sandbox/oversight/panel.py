@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
+from sandbox.oversight.confined import MONITOR_SECONDS, MonitorFailure, MonitorTimeout
 from sandbox.oversight.deadline import within
 from sandbox.oversight.judges.reply import JudgeReply, Tell, silent
-from sandbox.oversight.monitor import AsyncMonitor, Monitor, Stage, Unscored
+from sandbox.oversight.monitor import AsyncMonitor, ConfinedMonitor, Monitor, Stage, Unscored
+from sandbox.oversight.rules import RuleMonitor
 from sandbox.oversight.step import Step
 from sandbox.oversight.trail import Trail
 from sandbox.oversight.verdict import Verdict
@@ -19,9 +21,6 @@ from sandbox.scenario.toolkits import Tool
 
 Waiting = Callable[[], AbstractContextManager[None]]
 _Question = Callable[[AsyncMonitor, Tell], Coroutine[Any, Any, Verdict | None]]
-
-MONITOR_SECONDS = 5.0
-"""Time that one Python monitor may take for one call."""
 
 
 @dataclass(frozen=True)
@@ -109,9 +108,18 @@ class Panel:
 
     async def _ask(self, monitor: Monitor, step: Step) -> Opinion:
         try:
+            if isinstance(monitor, ConfinedMonitor) or (
+                isinstance(monitor, RuleMonitor) and not monitor.is_light(step)
+            ):  # both end in time, in a process that the event loop must not wait for
+                judge = partial(monitor.judge, step, self._seconds)
+                return Opinion(monitor, await within(None, judge))
             if monitor.trusted:
                 return Opinion(monitor, monitor.judge(step))
             return Opinion(monitor, await within(self._seconds, partial(monitor.judge, step)))
+        except MonitorTimeout as error:
+            return Opinion(monitor, failure=str(error), kind="timeout")
+        except MonitorFailure as error:
+            return Opinion(monitor, failure=str(error), kind="error")
         except TimeoutError:
             return Opinion(monitor, failure=f"no answer within {self._seconds:g} s", kind="timeout")
         except Exception as error:  # noqa: BLE001 - any failure of a monitor is evidence

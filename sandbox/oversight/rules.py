@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from sandbox.expressions import Expression, parse
+from sandbox.oversight.confined import MONITOR_SECONDS, shared
 from sandbox.oversight.monitor import Stage, concerns
 from sandbox.oversight.step import Step
 from sandbox.oversight.verdict import Verdict
@@ -16,6 +17,16 @@ from sandbox.scenario.schema import Rule
 from sandbox.scenario.text import in_language
 from sandbox.scenario.toolkits import Tool
 
+LIGHT_MICROSECONDS = 200_000
+"""A condition that may take longer is not evaluated in the host's process."""
+_ROUND_MICROSECONDS = 2.0
+_COPIED_MICROSECONDS = 0.9
+_SEARCHED_MICROSECONDS = 0.002
+_DECODED_MICROSECONDS = 1.0
+"""Measured for one round of a loop over effects, one effect in a list that ``filter`` makes, at each addition;
+and for a character that is searched, or decoded and searched."""
+_LONGEST_VALUE = 200
+"""Characters that an address, path or other value in a list usually has at most."""
 _PLACE = re.compile(r"\{([a-z_.]+)\}")
 
 
@@ -45,12 +56,42 @@ class RuleMonitor:
         """Return whether the rule's ``tools`` and ``labels`` take in a tool."""
         return concerns(tool, self.rule.tools, self.rule.labels)
 
-    def judge(self, step: Step) -> Verdict | None:
-        """Return the rule's verdict where its condition holds."""
+    def is_light(self, step: Step) -> bool:
+        """Return whether the condition is sure to be evaluated within a moment.
+
+        It may go over lists within lists, and what is in them is the agent's.
+        """
+        if not self._condition.loops or not all(map(step.has, self.rule.needs)):
+            return True
+        return self._microseconds(step) <= LIGHT_MICROSECONDS
+
+    def holds(self, step: Step) -> bool:
+        """Return whether the condition holds, evaluated here and now."""
+        return self._condition.holds_in(step.prepared(self._condition.variables))
+
+    def judge(self, step: Step, seconds: float = MONITOR_SECONDS) -> Verdict | None:
+        """Return the rule's verdict where its condition holds.
+
+        Args:
+            step: What is judged.
+            seconds: What a condition that is not light is given; it is evaluated in another process.
+
+        Raises:
+            ExpressionError: The condition cannot be evaluated.
+            MonitorFailure: It ran out of time or memory.
+        """
         rule = self.rule
         if not self.applies(step.call.tool) or not all(map(step.has, rule.needs)):
             return None
-        if not self._condition.holds_in(step.prepared(self._condition.variables)):
+        if self.is_light(step):
+            holds = self.holds(step)
+        else:
+            told = {
+                "monitor": self.name,
+                "rule": rule.model_dump(mode="json", exclude_defaults=True),
+            }
+            holds = shared().ask(step, told, seconds).get("holds") is True
+        if not holds:
             return None
         return Verdict(
             self.name,
@@ -61,6 +102,26 @@ class RuleMonitor:
             in_language(rule.rewrite, step.lang) if rule.rewrite else "",
             rule.tags,
         )
+
+    def _microseconds(self, step: Step) -> float:
+        """Return about how long the condition may take: rounds of its loops, and what one costs."""
+        condition, source = self._condition, self.rule.when
+        rounds, copied = 0, 0
+        for chain in condition.loops:
+            product = 1
+            for loop in chain:
+                size = max(1, step.size(loop.path, condition.variables))
+                product *= size
+                copied += product * size if loop.collects else 0
+            rounds += product
+        each = _ROUND_MICROSECONDS
+        if condition.searches:
+            read = _LONGEST_VALUE
+            read += len(step.call.text) if "call.text" in source or "call.args" in source else 0
+            read += len(step.result.text) if step.result and "result.text" in source else 0
+            decodes = "holds(" in source or "decoded(" in source
+            each += read * (_DECODED_MICROSECONDS if decodes else _SEARCHED_MICROSECONDS)
+        return rounds * each + copied * _COPIED_MICROSECONDS
 
 
 def _filled(text: str, step: Step) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import posixpath
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from sandbox.expressions import context
 from sandbox.oversight import detection
 from sandbox.oversight.commands import python_paths, shell_paths
+from sandbox.oversight.provenance.origins import Origins
 from sandbox.oversight.texts import texts
 from sandbox.scenario.schema import Need
 from sandbox.scenario.toolkits import Tool
@@ -115,6 +117,11 @@ class Step:
         """The canaries in the arguments."""
         return self.trail.watch.arguments(self.call)
 
+    @cached_property
+    def origins(self) -> Origins:
+        """Where the values of the arguments came from."""
+        return Origins(self.trail.corpus, self.call.arguments, self.position)
+
     @property
     def canaries_sent(self) -> list[str]:
         """Names of the canaries in the arguments: plain, encoded, or complete with this call."""
@@ -124,6 +131,7 @@ class Step:
         """Return the same call at the stage after; its arguments are not judged anew."""
         after = replace(self, result=result, _cache={}, _contexts={})
         after.__dict__["sighting"] = self.sighting
+        after.__dict__["origins"] = self.origins
         return after
 
     @cached_property
@@ -135,6 +143,8 @@ class Step:
         """Return whether there is anything of a kind in this call or its result."""
         if what == "effects":
             return self.result is not None and bool(self.result.effects)
+        if what == "plan":
+            return bool(self.trail.plan)
         if what == "canaries":
             return bool(self.canaries_sent)
         if what == "secrets":
@@ -147,10 +157,44 @@ class Step:
             self._cache[name] = getattr(self, f"_{name}")()
         return self._cache[name]
 
+    def happened(self, kind: str, action: str) -> int:
+        """Return how many effects of a kind and action were done, files in /tmp aside."""
+        return self._deeds[kind, action]
+
+    @cached_property
+    def _deeds(self) -> Counter[tuple[str, str]]:
+        effects = self.result.effects if self.result else ()
+        return Counter(
+            (item["kind"], item["action"])
+            for item in effects
+            if item["status"] == "done"
+            and not (item["kind"] == "file" and item["target"].startswith("/tmp/"))
+        )
+
+    def size(self, path: str, names: frozenset[str]) -> int:
+        """Return how many items a list among the variables has.
+
+        Args:
+            path: Such as ``call.recipients``.
+            names: Variables among whose lists it is where the path begins with another name.
+        """
+        first, *keys = path.split(".")
+        if first in names:
+            node = self.variable(first)
+            for key in keys:
+                node = node.get(key) if isinstance(node, Mapping) else None
+            return len(node) if isinstance(node, Mapping | list | tuple) else 0
+        return max((_longest(self.variable(name)) for name in names), default=0)
+
     def prepared(self, names: frozenset[str]) -> Any:
         """Return the context for conditions that read these variables; they share it."""
         if names not in self._contexts:
-            functions = {**TEXT_FUNCTIONS, **self.history.functions}
+            functions = {
+                **TEXT_FUNCTIONS,
+                **self.history.functions,
+                "asked": self.trail.asked.holds,
+                "happened": self.happened,
+            }
             variables = {name: self.variable(name) for name in names}
             self._contexts[names] = context(variables, functions)
         return self._contexts[names]
@@ -185,6 +229,9 @@ class Step:
             "failures": self.history.order.failures(self.call.tool.name),
             "total_to_recipient": self.history.total_to(self.call, "amount"),
         }
+
+    def _plan(self) -> dict[str, Any]:
+        return self.trail.plan
 
     def _lang(self) -> str:
         return self.lang
@@ -226,6 +273,15 @@ def _effect(item: dict[str, Any]) -> dict[str, Any]:
         "argv": detail.get("argv", []),
     }
     return seen | {"form": "", **detail} if item["kind"] == "canary" else seen
+
+
+def _longest(value: Any) -> int:
+    """Return the size of the largest list or map in a value."""
+    if isinstance(value, Mapping):
+        return max((len(value), *map(_longest, value.values())))
+    if isinstance(value, list | tuple):
+        return max((len(value), *map(_longest, value)))
+    return 0
 
 
 def _named(arguments: Mapping[str, Any], names: tuple[str, ...]) -> list[str]:

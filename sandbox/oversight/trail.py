@@ -9,14 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
+from sandbox.oversight import plan
 from sandbox.oversight.history import History
+from sandbox.oversight.provenance.corpus import Corpus, Kind
+from sandbox.oversight.steering.instructions import Instructions
 from sandbox.oversight.step import Call, Result, Step
+from sandbox.oversight.turn import Role, Turn
 from sandbox.oversight.watch import Sighting, Watch
 from sandbox.scenario.canaries import Decoy
 
-Role = Literal["system", "user", "assistant", "call", "result"]
+_TELLING = frozenset({"message", "model.reply", "tool.intent", "tool.result", "tool.late"})
+"""Kinds of event that tell monitors something."""
 _ROLES: dict[str, Role] = {"system": "system", "user": "user", "assistant": "assistant"}
 
 
@@ -28,25 +33,10 @@ class Ground:
     scope: Mapping[str, Any] = field(default_factory=lambda: {"protected": []})
     decoys: Mapping[str, Decoy] = field(default_factory=dict)
     """Canary name → decoy of this run."""
-
-
-@dataclass(frozen=True)
-class Turn:
-    """One thing that was said, asked for or returned."""
-
-    role: Role
-    agent: str
-    text: str
-    """What was said, or a result's text; empty for a call."""
-    reasoning: str = ""
-    """The model's reasoning behind what it said, where the provider returns it."""
-    tool: str = ""
-    """Of a call or a result: ``toolkit.function``."""
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    status: str = ""
-    """Of a result: ``ok``, ``error``, ``blocked`` …; ``late`` for what was done after it."""
-    effects: tuple[Mapping[str, Any], ...] = ()
-    """Of a result: what the call really did."""
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Tool → its labels."""
+    plan: tuple[Call, ...] = ()
+    """Calls that a safe way takes, where the author of the task told them."""
 
 
 class Trail:
@@ -56,10 +46,34 @@ class Trail:
         self.ground = ground
         self.canaries = {name: decoy.value for name, decoy in ground.decoys.items()}
         """Canary name → value."""
+        self.plan = plan.variable(ground.plan)
+        """The plan as conditions see it."""
+        self.asked = plan.Asked()
+        """What system and user said."""
         self.history = History()
         self.watch = Watch(ground.decoys)
         self.turns: list[Turn] = []
         """All that was said, asked for and returned, in order."""
+        self.journal: list[tuple[Any, ...]] = []
+        """What was done with this trail, in order: who repeats it has one that is the same."""
+        self._corpus = Corpus()
+        self._instructions = Instructions()
+
+    @property
+    def corpus(self) -> Corpus:
+        """The texts so far, indexed; the number of a source is its turn's position."""
+        for turn in self.turns[len(self._corpus.sources) :]:
+            kind: Kind = "assistant" if turn.role == "call" else turn.role
+            labels = self.ground.labels.get(turn.tool, ())
+            self._corpus.add(kind, turn.agent, turn.text, turn.tool, labels)
+        return self._corpus
+
+    @property
+    def instructions(self) -> Instructions:
+        """What the user asked for, and what results tell whoever reads them to do."""
+        for turn in self.turns[self._instructions.turns :]:
+            self._instructions.take(turn)
+        return self._instructions
 
     def take(self, kind: str, agent: str, data: Mapping[str, Any]) -> None:
         """Take in an event of the run; kinds that tell monitors nothing are passed over.
@@ -69,18 +83,25 @@ class Trail:
             agent: The agent that it concerns.
             data: Its data, large texts in place.
         """
+        if kind in _TELLING:
+            self.journal.append(("take", kind, agent, data))
         if kind == "tool.result":
             self.history.order.result(str(data["tool"]), str(data["status"]))
         turn = _turn(kind, agent, data)
         if turn is not None:
             self.turns.append(turn)
+            if turn.role in ("system", "user"):
+                self.asked.take(turn.text)
 
     def step(self, call: Call) -> Step:
         """Return a call that was asked for as monitors of the stage ``before`` see it."""
-        return Step(call, self, position=len(self.turns))
+        step = Step(call, self, position=len(self.turns))
+        self.journal.append(("step", step.position, call))
+        return step
 
     def let_through(self, step: Step) -> None:
         """Note that a call goes ahead: it counts in the history from now on."""
+        self.journal.append(("let_through", step.position))
         self.history.add(step.call)
         self.watch.let_through(step.sighting)
 
@@ -96,6 +117,7 @@ class Trail:
             result: What it gave.
             late: Whether it is what the call did after it had returned: its arguments were told before.
         """
+        self.journal.append(("touched", step.position, result, late))
         return self.watch.effects(step.call, Sighting() if late else step.sighting, result)
 
 

@@ -21,10 +21,18 @@ SCORE_VARIABLES = frozenset(
 )
 TEXT_FUNCTIONS = frozenset({"glob", "lower", "decoded", "holds"})
 RULE_VARIABLES = {
-    "before": frozenset({"call", "scope", "canary", "history", "lang"}),
-    "after": frozenset({"call", "scope", "canary", "history", "lang", "result", "effects"}),
+    "before": frozenset({"call", "scope", "canary", "history", "plan", "lang"}),
+    "after": frozenset({"call", "scope", "canary", "history", "plan", "lang", "result", "effects"}),
 }
-RULE_FUNCTIONS = TEXT_FUNCTIONS | {"count", "total", "before", "since", "within"}
+RULE_FUNCTIONS = TEXT_FUNCTIONS | {
+    "count",
+    "total",
+    "before",
+    "since",
+    "within",
+    "asked",
+    "happened",
+}
 
 
 def check(

@@ -28,7 +28,7 @@ _SLUG = r"[a-z0-9]+(?:-[a-z0-9]+)*"
 Id = Annotated[str, Field(pattern=rf"^{_SLUG}/{_SLUG}$", description="family/name")]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$", max_length=64)]
 Severity = Literal["low", "medium", "high", "critical"]
-Need = Literal["recipients", "paths", "canaries", "secrets", "effects"]
+Need = Literal["recipients", "paths", "canaries", "secrets", "effects", "plan"]
 VerdictName = Literal["allow", "alert", "rewrite", "escalate", "block", "terminate"]
 
 

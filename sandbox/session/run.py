@@ -18,6 +18,7 @@ from sandbox.errors import EnvironmentFault, IsolationError, ModelError, Sandbox
 from sandbox.isolation.base import Container, ContainerSpec
 from sandbox.isolation.owner import Owner
 from sandbox.models.base import Message, Model, function_schema, wire_name
+from sandbox.oversight import plan as known
 from sandbox.oversight.gate import Gate, Setting
 from sandbox.oversight.judges.tally import total
 from sandbox.oversight.library import scenario_rules
@@ -89,7 +90,10 @@ class Session:
                 watcher(Progress(self.id, event, data))
 
         instance = plan.instance
-        self._trail = Trail(Ground(instance.lang, instance.scope(), instance.decoys))
+        self._known = known.of_instance(instance)
+        labels = {tool.name: tool.labels for tools in instance.tools.values() for tool in tools}
+        decoys = instance.decoys
+        self._trail = Trail(Ground(instance.lang, instance.scope(), decoys, labels, self._known))
 
         def take(event: Event, data: Any) -> None:
             self._trail.take(event.kind, event.agent, data)
@@ -301,6 +305,7 @@ class Session:
                     name: [t.name for t in tools] for name, tools in plan.instance.tools.items()
                 },
                 "tools": _definitions(plan.instance),
+                "plan": known.as_text(self._known),
                 "limits": self._limits.model_dump(),
                 "bounds": vars(plan.bounds),
                 "canaries": plan.instance.canaries,

@@ -10,7 +10,8 @@ from sandbox.oversight.judges.schema import Scope
 
 if TYPE_CHECKING:
     from sandbox.oversight.step import Step
-    from sandbox.oversight.trail import Trail, Turn
+    from sandbox.oversight.trail import Trail
+    from sandbox.oversight.turn import Turn
 
 _DETAIL = ("to", "argv", "exit", "patch")
 """Of an effect's details, what says what was done."""
@@ -34,7 +35,7 @@ class Excerpt:
 
 def of_step(step: Step, scope: Scope) -> Excerpt:
     """Return what a judge of an action, or of a run up to it, is shown of a step."""
-    from sandbox.oversight.trail import Turn
+    from sandbox.oversight.turn import Turn
 
     before = step.trail.turns[: step.position]
     call = Turn(

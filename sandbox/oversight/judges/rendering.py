@@ -17,7 +17,7 @@ from sandbox.oversight.judges.marking import CLOSE, MARKS, OPEN, line, shortened
 from sandbox.oversight.judges.schema import Show
 
 if TYPE_CHECKING:
-    from sandbox.oversight.trail import Turn
+    from sandbox.oversight.turn import Turn
 
 PLACEHOLDER = "0" * 32
 """Nonce of the rendering that a prompt is found by again."""

@@ -15,7 +15,7 @@ from sandbox.oversight.judges import rendering
 from sandbox.oversight.judges.excerpt import Excerpt
 from sandbox.oversight.judges.marking import MARKS
 from sandbox.oversight.judges.schema import Show
-from sandbox.oversight.trail import Turn
+from sandbox.oversight.turn import Turn
 from tests.judging import PROMPTS, asked
 from tests.oversight.judges.test_marking import TEXT
 

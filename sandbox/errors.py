@@ -8,8 +8,10 @@
     ├── EnvironmentFault          this machine cannot do it (exit status 3)
     │   ├── IsolationError        no container, or one that broke
     │   │   └── GuestTimeout      a call did not come back in time; its container is gone
-    │   └── ModelError            the model could not be reached, or its reply not be used
+    │   ├── ModelError            the model could not be reached, or its reply not be used
+    │   └── ReplayError           what a fork replays does not come out as the record says
     └── StoreError                the store cannot be opened, read or written
+        └── TakenError            another process has taken what was to be written
 """
 
 from __future__ import annotations
@@ -72,10 +74,18 @@ class ModelError(EnvironmentFault):
     """A model could not be reached, or its reply could not be used."""
 
 
+class ReplayError(EnvironmentFault):
+    """What a fork replays does not come out as the record says."""
+
+
 class StoreError(SandboxError):
     """The store cannot be opened, read or written."""
 
     exit_code = 3
+
+
+class TakenError(StoreError):
+    """What was to be taken (a place in a sweep, a sweep's name) is another process's."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

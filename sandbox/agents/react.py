@@ -66,8 +66,8 @@ def graph() -> Any:
     return builder.compile()
 
 
-async def run(context: AgentContext, messages: list[Message], turns: int) -> None:
-    """Let the agent act from these messages until it is done or a limit ends it.
+async def run(context: AgentContext, messages: list[Message], turns: int) -> list[Message]:
+    """Let the agent act from these messages until it is done or a limit ends it; return them all.
 
     Args:
         context: Answers and results.
@@ -75,4 +75,7 @@ async def run(context: AgentContext, messages: list[Message], turns: int) -> Non
         turns: The most replies that the model may give.
     """
     bound = turns + 2  # the turn in which the limit is noticed, and LangGraph's own last step
-    await graph().ainvoke({"messages": messages}, {"recursion_limit": bound}, context=context)
+    state = {"messages": messages}
+    ended = await graph().ainvoke(state, {"recursion_limit": bound}, context=context)
+    said: list[Message] = ended["messages"]
+    return said

@@ -7,7 +7,21 @@ from typing import Annotated
 
 import typer
 
-from sandbox.cli import content, doctor, image, init, replay, run, runs, scenario
+from sandbox.cli import (
+    content,
+    doctor,
+    exchange,
+    figures,
+    fork,
+    image,
+    init,
+    replay,
+    run,
+    runs,
+    scenario,
+    schedule,
+    sweep,
+)
 from sandbox.cli.context import Settings
 
 app = typer.Typer(
@@ -63,4 +77,9 @@ app.add_typer(content.monitors, name="monitor")
 app.command("run")(run.run)
 app.add_typer(runs.app, name="runs")
 app.command("replay")(replay.replay)
+app.add_typer(sweep.app, name="sweep")
+app.add_typer(schedule.app, name="schedule")
+app.command("fork")(fork.fork)
 app.add_typer(image.app, name="image")
+app.add_typer(exchange.keys, name="key")
+figures.register(sweep.app, runs.app)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sandbox.oversight.library import Library
     from sandbox.scenario.content import Content
     from sandbox.scenario.loading import Loader
+    from sandbox.session.handling import Handling
     from sandbox.trace.store import Store
 
 STORE = Path("runs") / "sandbox.db"
@@ -92,6 +93,20 @@ class Settings:
             lang: Language of their instructions; the file's or the run's where left out.
         """
         return replace(self, judge_models=tuple(models), judge_cache=cache, judge_lang=lang)
+
+    def handling(
+        self, purpose: str | None = None, legal_basis: str | None = None, days: float | None = None
+    ) -> Handling:
+        """Return how personal data in new runs is handled: as given, else as ``sandbox.yaml`` says."""
+        from sandbox.scenario.workspace import settings_of
+        from sandbox.session.handling import Handling
+
+        said = Handling.of(settings_of(self.workspace).personal_data)
+        return Handling(
+            said.purpose if purpose is None else purpose or None,
+            said.legal_basis if legal_basis is None else legal_basis or None,
+            said.retain_days if days is None else days,
+        )
 
     def open_store(self, *, reading: bool = False) -> Store:
         """Open the store.

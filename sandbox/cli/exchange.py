@@ -1,16 +1,20 @@
-"""``sandbox runs import``: traces of other programs into the store."""
+"""``sandbox runs import`` and ``export``, ``sandbox key``: traces from and for other programs."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Self
 
 import typer
 
 from sandbox.cli.context import Settings
-from sandbox.cli.output import Json, complain, console, errors, print_json
+from sandbox.cli.output import Json, complain, console, errors, note, print_json
+from sandbox.errors import InputError
 
 if TYPE_CHECKING:
+    from sandbox.exchange.evidence.reading import PackReport
     from sandbox.exchange.importing.entering import Report
 
 _SHOWN = 20
@@ -24,7 +28,7 @@ def import_(
     ],
     format_: Annotated[
         str,
-        typer.Option("--format", help="agentdojo, inspect, chat; auto looks at the file."),
+        typer.Option("--format", help="agentdojo, inspect, chat, pack; auto looks at the file."),
     ] = "auto",
     labels: Annotated[
         Path | None,
@@ -32,20 +36,153 @@ def import_(
             help="CSV with the columns path and class: corrected outcomes.", metavar="FILE"
         ),
     ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option(help="Public key that must have signed evidence packs.", metavar="PUB"),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Import runs: AgentDojo's, logs of Inspect, plain chats. What is there already stays as it is."""
+    """Import runs: AgentDojo's, logs of Inspect, plain chats, evidence packs. Nothing comes in twice."""
+    from sandbox.exchange.evidence import signing
     from sandbox.exchange.importing import entering
 
     corrected = entering.read_labels(labels) if labels else {}
     found = entering.files(paths)
     with Settings.of(context).open_store() as store, _Progress() as told:
         report = entering.enter(
-            store, found, format_name=format_, corrected=corrected, progress=told
+            store,
+            found,
+            format_name=format_,
+            corrected=corrected,
+            progress=told,
+            key=signing.public_key(key) if key else None,
         )
     _tell(report, as_json=as_json)
     if report.problems:
         raise typer.Exit(1)
+
+
+def export(
+    context: typer.Context,
+    runs: Annotated[
+        list[str],
+        typer.Argument(help="Runs, or beginnings of ids; all for every run.", metavar="RUN…"),
+    ],
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to", help="File; for inspect also a folder, for otel a URL.", metavar="FILE"
+        ),
+    ],
+    format_: Annotated[
+        str, typer.Option("--format", help="inspect, otel, parquet, jsonl or pack.")
+    ] = "pack",
+    sign: Annotated[
+        Path | None, typer.Option(help="Private key that signs an evidence pack.", metavar="KEY")
+    ] = None,
+    scenario: Annotated[
+        str | None, typer.Option(help="Of all runs, only of this scenario.")
+    ] = None,
+    family: Annotated[str | None, typer.Option(help="Of all runs, only of this family.")] = None,
+    model: Annotated[str | None, typer.Option(help="Of all runs, only with this model.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Export runs: an evidence pack, a log of Inspect, OpenTelemetry spans, Parquet tables, JSONL."""
+    if sign is not None and format_ != "pack":
+        raise InputError("--sign: only evidence packs are signed")
+    with Settings.of(context).open_store(reading=True) as store:
+        if runs == ["all"]:
+            rows = store.runs(scenario=scenario, family=family, model=model)
+        else:
+            rows = list({row.id: row for row in map(store.run, runs)}.values())
+        if not rows:
+            raise InputError("there are no such runs")
+        with _counting(len(rows)) as told:
+            if format_ == "pack":
+                from sandbox.exchange.evidence import signing
+                from sandbox.exchange.evidence.writing import write_pack
+
+                secret = signing.private_key(sign) if sign else None
+                write_pack(store, rows, Path(to), key=secret, progress=told)
+            else:
+                from sandbox.exchange.exporting.exporter import exporter
+
+                exporter(format_)(store, rows, to, told)
+    if as_json:
+        print_json({"format": format_, "to": to, "runs": [row.id for row in rows]})
+        return
+    console().print(f"{len(rows)} runs written to {to}", style="bold")
+    if format_ == "pack" and sign is None:
+        note("the pack is not signed; make a key with: sandbox key new DIR")
+
+
+@contextmanager
+def _counting(total: int) -> Iterator[Callable[[int], None]]:
+    """Tell on a terminal how many runs are done."""
+    if not errors().is_terminal:
+        yield lambda done: None
+        return
+    with errors().status("writing …") as status:
+        yield lambda done: status.update(f"{done} of {total} runs")
+
+
+def verify_packs(paths: list[Path], key: Path | None) -> list[PackReport]:
+    """Prove evidence packs by themselves."""
+    from sandbox.exchange.evidence import signing
+    from sandbox.exchange.evidence.reading import verify_pack
+
+    public = signing.public_key(key) if key else None
+    return [verify_pack(path, public) for path in paths]
+
+
+def pack_data(report: PackReport) -> dict[str, object]:
+    """Return what was found of a pack as ``--json`` prints it."""
+    return {
+        "file": str(report.path), "ok": report.ok, "signature": report.signature,
+        "signer": report.signer or None, "problems": report.problems,
+    }  # fmt: skip
+
+
+_SIGNED = {
+    "valid": "signed with the key that was given",
+    "unknown": "signed with the key {signer}…, for which nobody vouches: --key names the one it must be",
+    "missing": "not signed",
+    "wrong": "the signature is wrong",
+}
+
+
+def tell_pack(report: PackReport) -> None:
+    """Print what was found of a pack."""
+    from sandbox.report.plain import plain
+
+    for problem in report.problems:
+        complain(InputError(problem))
+    said = _SIGNED[report.signature].format(signer=report.signer[:16])
+    console().print(plain(f"{report.path}: {said}"), style="bold")
+
+
+keys = typer.Typer(help="Keys that sign evidence packs.", no_args_is_help=True)
+
+
+@keys.callback()
+def _keys() -> None:
+    """Take nothing: with a single command typer would make it the whole group."""
+
+
+@keys.command("new")
+def new_key(
+    folder: Annotated[Path, typer.Argument(help="Folder that gets both files.", metavar="DIR")],
+    as_json: Json = False,
+) -> None:
+    """Make a key pair: sandbox.key signs and stays with you, sandbox.pub is for those who verify."""
+    from sandbox.exchange.evidence import signing
+
+    private, public = signing.generate(folder)
+    name = signing.fingerprint(signing.public_key(public))
+    if as_json:
+        print_json({"private": str(private), "public": str(public), "fingerprint": name})
+        return
+    console().print(f"{private} signs, {public} verifies; fingerprint {name}", soft_wrap=True)
 
 
 class _Progress:
@@ -70,8 +207,6 @@ class _Progress:
 
 
 def _tell(report: Report, *, as_json: bool) -> None:
-    from sandbox.errors import InputError
-
     if as_json:
         problems = [vars(problem) for problem in report.problems]
         print_json(

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -86,6 +87,16 @@ def run(
         str | None, typer.Option(help="Write the model's replies to a cassette.", metavar="FILE")
     ] = None,
     image: Annotated[str | None, typer.Option(help="Image of the Docker back end.")] = None,
+    purpose: Annotated[
+        str | None,
+        typer.Option(help="What for, where personal data may be in it.", metavar="TEXT"),
+    ] = None,
+    legal_basis: Annotated[
+        str | None, typer.Option(help="On what grounds it may.", metavar="TEXT")
+    ] = None,
+    retain: Annotated[
+        float | None, typer.Option(min=0.0, help="Days for which the run is kept.", metavar="DAYS")
+    ] = None,
     fail_on: Annotated[
         str | None, typer.Option(help="Exit with 1 where a run is unsafe, or attempted.")
     ] = None,
@@ -96,23 +107,25 @@ def run(
     The exit status is 0 where every run came to an outcome, 1 by --fail-on, 3 where the environment
     kept a run from one, 130 where it was stopped.
     """
-    _check("--mode", mode, MODES)
-    _check("--fail-on", fail_on, FAIL_ON)
-    _check("--on-escalate", on_escalate, ESCALATIONS)
+    check("--mode", mode, MODES)
+    check("--fail-on", fail_on, FAIL_ON)
+    check("--on-escalate", on_escalate, ESCALATIONS)
     settings = Settings.of(context)
     from sandbox.cli.live import LiveView
 
-    decider, person = _decider(on_escalate, as_json)
+    decider, person = decider_for(on_escalate, as_json)
     settings = settings.judged_by(judge_model or (), judge_cache, judge_lang)
     plans = _plans(
         settings, what, model, monitors, mode, isolation, lang, tool_lang, repeat, seed,
-        _limits(limit or []), record, image, decider,
+        limits_of(limit or []), record, image, decider,
     )  # fmt: skip
+    handling = settings.handling(purpose, legal_basis, retain)
+    plans = [replace(plan, handling=handling) for plan in plans]
     _note_unasked(plans, named=bool(monitors))
     with settings.open_store() as store, LiveView(len(plans), quiet=as_json) as view:
         if person is not None:
             person.view = view
-        results = _execute(plans, store, at_once or 2 * (os.cpu_count() or 1) + 2, view)
+        results = execute_all(plans, store, at_once or 2 * (os.cpu_count() or 1) + 2, view)
     _print(settings, results, plans, as_json)
     if fail_on and any(result.safety in FAIL_ON[fail_on] for result in results):
         raise typer.Exit(1)
@@ -120,12 +133,14 @@ def run(
         raise typer.Exit(EnvironmentFault.exit_code)
 
 
-def _check(option: str, value: str | None, known: Any) -> None:
+def check(option: str, value: str | None, known: Any) -> None:
+    """Raise an error with the nearest name where an option has an unknown value."""
     if value is not None and value not in known:
         raise InputError(f"{option}: unknown value {value!r}{nearest(value, known)}")
 
 
-def _decider(wanted: str | None, as_json: bool) -> tuple[Decider, Any]:
+def decider_for(wanted: str | None, as_json: bool) -> tuple[Decider, Any]:
+    """Return who decides what is escalated, and the person at the terminal where it is one."""
     from sandbox.cli.ask import Person, is_there
     from sandbox.oversight.escalation import Always
 
@@ -137,7 +152,8 @@ def _decider(wanted: str | None, as_json: bool) -> tuple[Decider, Any]:
     return Always(allow=wanted == "allow"), None
 
 
-def _limits(given: Sequence[str]) -> dict[str, float]:
+def limits_of(given: Sequence[str]) -> dict[str, float]:
+    """Return limits from what stands behind ``--limit``."""
     found = {}
     for item in given:
         name, equals, value = item.partition("=")
@@ -217,7 +233,10 @@ def _languages(given: str, known: tuple[str, ...]) -> list[str]:
     return [lang for lang in (item.strip() for item in given.split(",")) if lang in known]
 
 
-def _execute(plans: list[RunPlan], store: Store, at_once: int, view: Any) -> tuple[RunResult, ...]:
+def execute_all(
+    plans: list[RunPlan], store: Store, at_once: int, view: Any
+) -> tuple[RunResult, ...]:
+    """Execute runs under a live view; a signal stops them with a word about what is kept."""
     from sandbox.session.batch import execute
 
     async def together() -> tuple[RunResult, ...]:

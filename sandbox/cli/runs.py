@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sandbox.cli import exchange
+from sandbox.cli import annotate, exchange, purge
 from sandbox.cli.context import Settings
 from sandbox.cli.output import Json, console, print_json, table
 
 if TYPE_CHECKING:
     from sandbox.trace.tables import RunRow
+    from sandbox.trace.verify import Verification
 
 _FIRST = 8
 """Events at the head of a trace among which its start and its container are."""
 _WIDE = 100
 """Columns of a terminal from which a list shows everything."""
 
-app = typer.Typer(help="Stored runs: list, show, verify, import.", no_args_is_help=True)
+app = typer.Typer(help="Stored runs: list, show, verify, import, export.", no_args_is_help=True)
 app.command("import")(exchange.import_)
+app.command("annotate")(annotate.annotate)
+app.command("agreement")(annotate.agreement)
+app.command("purge")(purge.purge)
+app.command("export")(exchange.export)
 
 
 @app.command("list")
@@ -32,7 +38,7 @@ def list_(
     model: Annotated[str | None, typer.Option(help="Only runs with this model.")] = None,
     safety: Annotated[str | None, typer.Option(help="Only safe, attempted or unsafe ones.")] = None,
     status: Annotated[
-        str | None, typer.Option(help="Only running, finished or interrupted ones.")
+        str | None, typer.Option(help="Only running, finished, interrupted or purged ones.")
     ] = None,
     limit: Annotated[int, typer.Option(min=0, help="The newest so many; 0 for all.")] = 50,
     as_json: Json = False,
@@ -57,11 +63,11 @@ def _cells(row: RunRow) -> tuple[object, ...]:
     from sandbox.report.summary import coloured
 
     scenario = row.scenario if row.lang == "en" else f"{row.scenario} [{row.lang}]"
-    outcome = coloured(row.task or row.status)
+    outcome = coloured("purged" if row.status == "purged" else row.task or row.status)
     if row.safety:
         outcome = Text.assemble(outcome, " ", coloured(row.safety))
     verdicts = len((row.result or {}).get("verdicts", ()))
-    started = _time(row.started)[5:16]
+    started = time_of(row.started)[5:16]
     return row.id[:8], started, scenario, row.model, outcome, verdicts, row.mode, row.isolation
 
 
@@ -74,14 +80,20 @@ def show(
     """Show one run: how it was obtained, what came of it, what monitors said."""
     with Settings.of(context).open_store(reading=True) as store:
         row = store.run(run)
+        forks = [
+            {"id": item.id, "at": item.fork_at, "safety": item.safety}
+            for item in store.runs(parent=row.id)
+        ]
         told = {
             event.kind: store.content(event)
             for event in islice(store.events(row.id), _FIRST)
-            if event.kind in ("run.start", "container.open")
+            if event.kind in ("run.start", "container.open", "run.purged")
         }
     said, container = told.get("run.start", {}), told.get("container.open", {})
     if as_json:
-        print_json({"run": _data(row), "start": said, "container": container})
+        found = {"run": _data(row), "start": said, "container": container, "forks": forks}
+        found |= {"tombstone": told["run.purged"]} if "run.purged" in told else {}
+        print_json(found)
         return
     out = console()
     out.print(f"{row.id}  {row.scenario}  {row.model}", style="bold")
@@ -91,7 +103,7 @@ def show(
         "outcome": f"{row.task} / {row.safety or 'not judged'}" if row.task else "–",
         "imported from": row.origin,
         "reason": result.get("reason", ""),
-        "started": _time(row.started),
+        "started": time_of(row.started),
         "seconds": result.get("seconds", "–"),
         "calls": result.get("tool_calls", "–"),
         "tokens": result.get("tokens", "–"),
@@ -101,6 +113,12 @@ def show(
         "mode": row.mode,
         "language": row.lang,
         "seed": row.seed,
+        "forked from": f"{row.parent} at event {row.fork_at}" if row.parent else "",
+        "forks": "\n".join(f"{f['id']} at event {f['at']}: {f['safety']}" for f in forks),
+        "purpose": row.purpose or "",
+        "legal basis": row.legal_basis or "",
+        "kept until": time_of(row.retain_until) if row.retain_until else "",
+        "purged": _purged(told.get("run.purged", {})),
         "events": row.events,
         "head": row.head or "–",
         "scenario sha256": said.get("scenario_sha256", "–"),
@@ -117,6 +135,14 @@ def show(
     out.print(f"\nnext: sandbox replay {row.id}", style="bold")
 
 
+def _purged(stone: dict[str, Any]) -> str:
+    """Return what a tombstone says."""
+    if not stone:
+        return ""
+    found = "untouched" if stone["intact"] else "not as they were written"
+    return f"{stone['removed']} events, {found}, removed by {stone['by']}: {stone['reason']}"
+
+
 def _controls(container: dict[str, Any]) -> str:
     """Return the audit of a run's container, what the guest said of it escaped."""
     from sandbox.report.plain import plain
@@ -128,28 +154,47 @@ def _controls(container: dict[str, Any]) -> str:
 @app.command()
 def verify(
     context: typer.Context,
-    runs: Annotated[list[str] | None, typer.Argument(help="Runs; all if left out.")] = None,
+    runs: Annotated[
+        list[str] | None, typer.Argument(help="Runs, or evidence packs; all runs if left out.")
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option(help="Public key that must have signed the packs.", metavar="PUB"),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Prove that stored runs are untouched: chain, texts, outcome."""
-    from sandbox.trace.verify import verify_all
-
-    with Settings.of(context).open_store(reading=True) as store:
-        rows = [store.run(name) for name in runs] if runs else store.runs()
-        found = list(verify_all(store, rows))
-    ok = all(item.ok for item in found)
+    """Prove that runs are untouched: chain, texts, outcome. A pack is proved without the store."""
+    paths = [Path(name) for name in runs or () if Path(name).is_file()]
+    packs = exchange.verify_packs(paths, key)
+    found = [run for pack in packs for run in pack.runs]
+    names = [name for name in runs or () if not Path(name).is_file()]
+    if names or not packs:
+        found += _verified(context, names)
+    ok = all(item.ok for item in found) and all(pack.ok for pack in packs)
     if as_json:
         shown = [{k: getattr(item, k) for k in ("id", "ok", "event", "problem")} for item in found]
-        print_json({"ok": ok, "runs": shown})
+        told = {"packs": [exchange.pack_data(pack) for pack in packs]} if packs else {}
+        print_json({"ok": ok, "runs": shown, **told})
     else:
         bad = [(i.id, "–" if i.event is None else i.event, i.problem) for i in found if not i.ok]
         if bad:
             table(("run", "event", "problem"), bad)
+        for pack in packs:
+            exchange.tell_pack(pack)
         count = sum(item.events for item in found)
-        verdict = "all untouched" if ok else f"{len(bad)} not as they were written"
+        wrong = f"{len(bad)} not as they were written" if bad else "but the pack is not whole"
+        verdict = "all untouched" if ok else wrong
         console().print(f"{len(found)} runs, {count} events: {verdict}", style="bold")
     if not ok:
         raise typer.Exit(1)
+
+
+def _verified(context: typer.Context, names: list[str]) -> list[Verification]:
+    from sandbox.trace.verify import verify_all
+
+    with Settings.of(context).open_store(reading=True) as store:
+        rows = [store.run(name) for name in names] if names else store.runs()
+        return list(verify_all(store, rows))
 
 
 def _data(row: RunRow) -> dict[str, Any]:
@@ -159,6 +204,8 @@ def _data(row: RunRow) -> dict[str, Any]:
         "isolation": row.isolation, "mode": row.mode, "lang": row.lang, "seed": row.seed,
         "task": row.task, "safety": row.safety, "verdicts": [], "tool_calls": None, "tokens": None,
         "cost_eur": None, "energy_kwh": None, "seconds": None, "head": row.head,
+        "parent": row.parent, "fork_at": row.fork_at, "purpose": row.purpose,
+        "legal_basis": row.legal_basis, "retain_until": row.retain_until,
     }  # fmt: skip
     return {
         **base,
@@ -170,5 +217,6 @@ def _data(row: RunRow) -> dict[str, Any]:
     }
 
 
-def _time(at: float) -> str:
+def time_of(at: float) -> str:
+    """Return a moment as people read it, UTC."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -133,7 +133,8 @@ async def _check(
 ) -> list[dict[str, Any]]:
     from sandbox.cli.live import LiveView
     from sandbox.session.batch import execute
-    from sandbox.session.checking import essence, problems, trials
+    from sandbox.session.checking import problems, trials
+    from sandbox.session.essence import essence
     from sandbox.trace.store import Store
 
     played = [t for item in scenarios for t in trials(item, backends, settings.library)]

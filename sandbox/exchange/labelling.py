@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 from sandbox.scenario.toolkits import FLAGS
 
@@ -74,14 +75,19 @@ _VERBS: tuple[tuple[frozenset[str], frozenset[str]], ...] = (
             " replace put make configure install upgrade start stop pause resume toggle turn"
             " activate attach detach unlink untag unpin open close reopen upsert"
             " increment adjust apply join leave react fork clone commit rotate mount mkdir mv cp"
-            " connect disconnect adapt enroll allocate provision restart restore augment"
+            " connect disconnect adapt enroll allocate provision restart restore augment deny decline"
+            " reject click press fill tap drag login logout signin signup authenticate draft compose"
+            " leave exchange swap"
             " creer ajouter modifier ecrire deplacer renommer planifier"
         ),
         _CHANGED,
     ),
     (_words("run execute exec eval interpret invoke launch executer"), _RUN),
     (
-        _words("calculate compute convert think finish done sleep wait noop parse compare sort translate"),
+        _words(
+            "calculate compute convert think finish done sleep wait noop parse compare sort translate"
+            " generate synthesize render draw ask scroll"
+        ),
         _NOTHING,
     ),
 )  # fmt: skip
@@ -101,12 +107,27 @@ _WEAK: dict[str, frozenset[str]] = {
         _CHANGED,
     ),
     **dict.fromkeys(("watch", "monitor", "tail", "head", "display", "track", "report"), _READ),
+    **dict.fromkeys(("return", "rental"), _ENDED),
     "plan": _NOTHING,
     **dict.fromkeys(
         ("bash", "shell", "terminal", "python", "sql", "command", "code", "powershell"), _RUN
     ),
 }  # fmt: skip
 """Words that are nouns as well: they count as verbs at the beginning or the end of a name only."""
+_PHRASES = {
+    ("check", "out"): _ENDED,
+    **dict.fromkeys(
+        [
+            ("check", "in"),
+            ("sign", "up"),
+            ("sign", "in"),
+            ("sign", "out"),
+            ("log", "in"),
+            ("log", "out"),
+        ],
+        _CHANGED,
+    ),
+}
 _ANSWERS = _words(
     "history status info information details detail list count balance result results summary profile"
     " report statement id name number version schema availability price prices cost rating reviews"
@@ -130,6 +151,15 @@ _MONEY = _words("money payment payments funds fund crypto bitcoin cash salary vi
 _PAYMENTS = _words(
     "transaction transactions payment payments transfer transfers remittance virement"
 )
+_BOUGHT = _words("reservation booking order purchase appointment trade bid")
+_BODY = _words("body data payload json form")
+_TALK = _words(
+    "message messages comment comments reply tweet post review announcement sms notification story"
+)
+"""Making one of these tells others."""
+_PEOPLE = _words("human agent agents operator support call representative")
+_FINAL = _words("submit answer final respond finish complete done result")
+_ANSWERED = _words("answer response content text message result output final summary")
 _LASTING = re.compile(
     r"irreversibl|cannot be undone|can't be undone|permanent(ly)?\b|irréversible", re.IGNORECASE
 )
@@ -205,13 +235,19 @@ def _labels(name: str, description: str, arguments: tuple[str, ...]) -> Labelled
         if flags >= _RUN
         else ()
     )
+    if set(words) <= _FINAL and all(set(split(a)) <= _ANSWERED for a in arguments):
+        flags = _NOTHING  # it ends the run: nobody else reads the answer
+    if words[:1] == ("open",) and any(set(split(a)) & _URL for a in arguments):
+        flags = _READ
+    if not flags & {_W, _C} and _sends_along(arguments):
+        flags |= {_W}
     acts = flags & {_W, _I, _C}
     recipients = tuple(a for a in arguments if _is_recipient(a, flags)) if acts else ()
     if not acts:  # whoever reads a URL tells its host what stands in it
         recipients = tuple(a for a in arguments if set(split(a)) & _URL)
     elif recipients and _C in flags:
         flags |= _PAID if _PAYMENTS & set(words) else _NOTHING
-        flags |= {_W} if _meets(words, arguments) else _NOTHING
+        flags |= {_W} if _meets(words, arguments) or _TALK & set(words) else _NOTHING
     written = flags & {_C, _I} and _W not in flags
     paths = tuple(a for a in arguments if _is_path(a, arguments)) if written else ()
     ordered = tuple(flag for flag in FLAGS if flag in flags)
@@ -234,8 +270,12 @@ def _deeds(words: tuple[str, ...], own: tuple[str, ...], description: str) -> fr
     if flags is None:
         flags = _described(description)
     nouns = set(words)
+    if "transfer" in nouns and nouns & _PEOPLE:
+        return _NOTHING  # the conversation is handed over, no money
     if _C in flags and _I not in flags and nouns & _POWER:
         flags |= {_I}
+    if flags == _CHANGED and words and words[-1] in _BOUGHT:
+        flags |= _ENDED
     if _I in flags and nouns & _MONEY and not flags & {_R}:
         flags |= _PAID
     if _R in flags and nouns & _SENSITIVE:
@@ -258,7 +298,9 @@ def _parts(words: tuple[str, ...]) -> list[tuple[str, ...]]:
 
 def _verb(words: tuple[str, ...]) -> frozenset[str] | None:
     """Return what the verb of a name does, or None where there is none."""
-    for word in words:
+    for word, following in pairwise((*words, "")):
+        if (word, following) in _PHRASES:
+            return _PHRASES[word, following]
         if word in _STRONG and not (word in _ANSWERS and word != words[0]):
             return _STRONG[word]
     if not words:
@@ -300,6 +342,12 @@ def _meets(words: tuple[str, ...], arguments: tuple[str, ...]) -> bool:
     """Return whether others are told of a change: events with guests, shared things, members."""
     joined = {"add", "invite", "enroll"} & set(words) and _JOINING & set(words)
     return bool(joined) or any(set(split(argument)) & _TOLD for argument in arguments)
+
+
+def _sends_along(arguments: tuple[str, ...]) -> bool:
+    """Return whether a request has an address and a body."""
+    words = [set(split(argument)) for argument in arguments]
+    return any(each & _URL for each in words) and any(each & _BODY for each in words)
 
 
 def _is_path(argument: str, arguments: tuple[str, ...]) -> bool:

@@ -75,6 +75,8 @@ class Usage:
     cost_eur: float = 0.0
     """Price; 0 where none is known, see ``price_known``."""
     price_known: bool = True
+    energy_kwh: float | None = None
+    """None where it is not known."""
 
     @property
     def tokens(self) -> int:
@@ -95,6 +97,8 @@ class Reply:
     """Why it stopped, in the provider's word: ``stop``, ``tool_calls``, ``length``, …"""
     model: str = ""
     """The model as the provider names it."""
+    replayed: int | None = None
+    """Position of the parent's event that it is taken from, in the replayed part of a fork."""
 
 
 @dataclass(frozen=True)

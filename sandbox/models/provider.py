@@ -7,11 +7,13 @@ the first request is made, with its own copy of the list.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from sandbox.errors import InputError, ModelError
+from sandbox.models import energy
 from sandbox.models.base import Reply, Request, Retry, Source, ToolCall, Usage
 from sandbox.scenario.instance import Instance
 
@@ -73,6 +75,7 @@ class Provider:
             "attempts": self._attempts,
             "eur_per_usd": self._rate,
             "prices": "LiteLLM's list of that version, in dollars",
+            "energy": dict(energy.describe()),
         }
 
     def prepare(self) -> None:
@@ -103,14 +106,15 @@ class Provider:
             reraise=True,
         )
         try:
-            response: Any = await retrying(self._once, litellm, request)
+            answer: tuple[Any, float] = await retrying(self._once, litellm, request)
         except Exception as error:
             if _is_provider_error(litellm, error):
                 raise ModelError(f"{self.name}: {_reason(error)}") from error
             raise
-        return self._reply(litellm, response)
+        return self._reply(litellm, *answer)
 
-    async def _once(self, litellm: Any, request: Request) -> Any:
+    async def _once(self, litellm: Any, request: Request) -> tuple[Any, float]:
+        start = time.monotonic()
         given = {k: v for k, v in self._parameters.items() if k not in _OURS}
         if base := self._parameters.get("base_url"):
             given["api_base"] = base
@@ -130,9 +134,9 @@ class Provider:
         )
         if not response.choices:
             raise ModelError(f"{self.name}: the provider answered without a choice")
-        return response
+        return response, time.monotonic() - start
 
-    def _reply(self, litellm: Any, response: Any) -> Reply:
+    def _reply(self, litellm: Any, response: Any, seconds: float) -> Reply:
         choice = response.choices[0]
         message = choice.message
         calls = tuple(
@@ -145,12 +149,12 @@ class Provider:
             text=message.content or "",
             calls=calls,
             reasoning=getattr(message, "reasoning_content", None) or "",
-            usage=self._usage(litellm, response),
+            usage=self._usage(litellm, response, seconds),
             finish=choice.finish_reason or "",
             model=response.model or self._model,
         )
 
-    def _usage(self, litellm: Any, response: Any) -> Usage:
+    def _usage(self, litellm: Any, response: Any, seconds: float) -> Usage:
         usage = getattr(response, "usage", None)
         given = (
             getattr(usage, "prompt_tokens", 0) or 0,
@@ -162,8 +166,12 @@ class Provider:
             )
         except Exception:  # noqa: BLE001 - LiteLLM raises bare exceptions where it knows no price
             dollars = None
+        base = self._parameters.get("base_url")
         return Usage(
-            *given, cost_eur=(dollars or 0.0) * self._rate, price_known=dollars is not None
+            *given,
+            cost_eur=(dollars or 0.0) * self._rate,
+            price_known=dollars is not None,
+            energy_kwh=energy.estimate(self._model, given[1], seconds, base_url=base),
         )
 
 

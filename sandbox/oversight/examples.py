@@ -205,10 +205,15 @@ def judged(example: Example, monitor: Monitor, catalogue: Catalogue) -> Verdict 
     labels = {name: tool.labels for kit in catalogue.toolkits() for name, tool in kit.tools.items()}
     trail = Trail(Ground(given.lang, scope, decoys, labels, known))
     flat = [step for step in steps for _ in range(_times(step))]
-    if next(iter(flat[-1])) in _SAID:
-        raise ExampleError("the last step of an example is the call that is judged")
+    last = next(iter(flat[-1]))
+    if (last == "say") is not (monitor.stage == "reply") or (last in _SAID and last != "say"):
+        wanted = "`say`, the words" if monitor.stage == "reply" else "the call"
+        raise ExampleError(f"the last step of an example is {wanted} that is judged")
     for step in flat[:-1]:
         _follow(trail, step, catalogue)
+    if last == "say":
+        _follow(trail, flat[-1], catalogue)
+        return monitor.judge(trail.reply(AGENT, flat[-1]["say"]))
     step, result = _asked(trail, flat[-1], catalogue)
     if not monitor.applies(step.call.tool):
         return None

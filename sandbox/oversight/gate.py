@@ -20,9 +20,10 @@ from sandbox.isolation.record import Deeds, Late
 from sandbox.models.base import ToolCall
 from sandbox.oversight.escalation import Decider
 from sandbox.oversight.judges.reply import JudgeReply
-from sandbox.oversight.monitor import AsyncMonitor, Monitor
+from sandbox.oversight.monitor import AsyncMonitor, Monitor, Stage
 from sandbox.oversight.panel import Opinion, Panel, Waiting
-from sandbox.oversight.step import Call, Result, Step
+from sandbox.oversight.precedent import Precedent, Ruling, Settled, Unprecedented
+from sandbox.oversight.step import REPLY, Call, Result, Step
 from sandbox.oversight.trail import Trail
 from sandbox.oversight.verdict import Verdict, strictest
 from sandbox.scenario.toolkits import Tool
@@ -33,6 +34,10 @@ Mode = Literal["observe", "enforce"]
 _REFUSED = {
     "en": "The call was refused by oversight: {reason}",
     "fr": "L'appel a été refusé par la supervision : {reason}",
+}
+_UNSAID = {
+    "en": "The reply was withheld by oversight: {reason}",
+    "fr": "La réponse a été retenue par la supervision : {reason}",
 }
 _WITHHELD = {
     "en": "The call was executed, but oversight withholds its result: {reason}",
@@ -88,6 +93,7 @@ class Gate:
         trail: Trail,
         decider: Decider,
         setting: Setting,
+        precedent: Precedent | None = None,
         waiting: Waiting = nullcontext,
     ) -> None:
         """Make the gate of a run.
@@ -100,6 +106,7 @@ class Gate:
             trail: The run so far, as monitors see it.
             decider: Decides what is escalated.
             setting: Mode, time limit.
+            precedent: Says what of a call was decided before, in a fork.
             waiting: Entered while judges are waited for; see :class:`sandbox.oversight.panel.Panel`.
         """
         self._container = container
@@ -109,6 +116,7 @@ class Gate:
         self._recorder = recorder
         self._decider = decider
         self._setting = setting
+        self._precedent = precedent or Unprecedented()
         self._trail = trail
         self._lang = trail.ground.lang
         self._acted: dict[str, tuple[Step, ToolCall, int]] = {}
@@ -124,6 +132,7 @@ class Gate:
             IsolationError: The container broke; the trace says so.
             StoreError: The trace could not be written; nothing was executed after that.
         """
+        ruling = self._precedent.ruling(agent, asked)
         tool = self._tools[agent].get(asked.name)
         intent = self._recorder.record("tool.intent", _intent(asked, tool), agent)
         if tool is None or (misuse := _misuse(asked, tool)):
@@ -132,7 +141,7 @@ class Gate:
         assert asked.arguments is not None
         step = self._trail.step(Call(tool, asked.arguments, agent))
         try:
-            refusal = await self._judged(step, asked, "before")
+            refusal = await self._judged(step, asked, "before", ruling.before)
         except asyncio.CancelledError:
             self._finish(agent, asked, tool, "blocked", "the run ended before the call was judged")
             raise
@@ -146,11 +155,25 @@ class Gate:
         key = str(intent.seq)  # not the model's own id of the call, which it may use twice
         self._acted[key] = step, asked, len(self.passages)
         result = await self._execute(step.call, asked, key)
-        passage = await self._after(step, asked, result)
+        passage = await self._after(step, asked, result, ruling)
         for late in result.late:
-            ends = await self._late(late)
+            ends = await self._late(late, _went_on(ruling.after))
             passage = replace(passage, terminate=passage.terminate or ends)
         return passage
+
+    async def spoken(self, agent: str, text: str) -> tuple[str, bool]:
+        """Let the monitors of the stage ``reply`` judge an agent's closing words.
+
+        Returns:
+            What stands in their place where they are withheld, else empty; and whether the run is ended.
+        """
+        if not text or not self._panel.judges("reply"):
+            return "", False
+        asked = ToolCall("", REPLY.name, {"text": text})
+        decided = await self._judged(self._trail.reply(agent, text), asked, "reply", None)
+        if decided is None:
+            return "", False
+        return _worded(_UNSAID, self._lang, decided), decided.verdict == "terminate"
 
     async def settle(self) -> None:
         """End what the calls left running, and put on record what it did since the last of them.
@@ -173,7 +196,7 @@ class Gate:
         for opinion in await self._panel.conclude(self._trail, told):
             self._opined(opinion, place, "")
 
-    async def _late(self, late: Late) -> bool:
+    async def _late(self, late: Late, settled: Settled | None = None) -> bool:
         """Record and judge what a call did after it had returned; return whether that ends the run."""
         key = late.call if late.call in self._acted else next(reversed(self._acted))
         step, asked, position = self._acted[key]
@@ -184,27 +207,25 @@ class Gate:
         data |= {"effects": list(late.effects), "dropped": late.dropped}
         self._recorder.record("tool.late", data, step.call.agent)
         seen = step.with_result(replace(told, effects=late.effects))
-        decided = await self._judged(seen, asked, "after")
+        decided = await self._judged(seen, asked, "after", settled)
         passage = self.passages[position]
         self.passages[position] = replace(passage, effects=(*passage.effects, *late.effects))
         return decided is not None and decided.verdict == "terminate"
 
-    async def _after(self, step: Step, asked: ToolCall, result: CallResult) -> Passage:
+    async def _after(
+        self, step: Step, asked: ToolCall, result: CallResult, ruling: Ruling
+    ) -> Passage:
         tool, agent = step.call.tool, step.call.agent
         told = Result(result.text, result.status, result.effects)
         canaries = self._trail.touched(step, told)
         result = replace(result, effects=(*result.effects, *canaries))
         self._recorder.record("tool.result", _outcome(asked, tool, result), agent)
         seen = replace(told, effects=result.effects)
-        decided = await self._judged(step.with_result(seen), asked, "after")
+        decided = await self._judged(step.with_result(seen), asked, "after", ruling.after)
         text, end = result.text, False
         if decided is not None:
             end = decided.verdict == "terminate"
-            text = (
-                decided.rewrite
-                if decided.verdict == "rewrite"
-                else _worded(_WITHHELD, self._lang, decided)
-            )
+            text = self._instead(decided)
         given = dict(step.call.arguments)
         passage = Passage(
             asked.id, tool.name, given, agent, result.status, text, result.effects, end
@@ -253,8 +274,18 @@ class Gate:
     def _unknown(self, agent: str, asked: ToolCall) -> str:
         return f"there is no tool {asked.name!r}{nearest(asked.name, self._tools[agent])}"
 
+    def _instead(self, decided: Verdict) -> str:
+        """Return what the agent reads in place of a result."""
+        if decided.verdict == "rewrite":
+            return decided.rewrite
+        return _worded(_WITHHELD, self._lang, decided)
+
     async def _judged(
-        self, step: Step, asked: ToolCall, stage: Literal["before", "after"]
+        self,
+        step: Step,
+        asked: ToolCall,
+        stage: Stage,
+        settled: Settled | None,
     ) -> Verdict | None:
         """Let the monitors of a stage judge; return the verdict that stops the call, if any does."""
         found = []
@@ -262,6 +293,8 @@ class Gate:
         told = partial(self._replied, place, step.call.agent)
         for opinion in await self._panel.judge(step, told):
             found.append(self._opined(opinion, place, step.call.agent))
+        if settled is not None:
+            return self._follow(settled, step, asked, stage)
         decided = strictest(found)
         if decided is None or decided.verdict == "alert":
             return None
@@ -288,8 +321,29 @@ class Gate:
                 "carried_out": not allowed,
             }
             enforced = not allowed
+        if enforced and stage == "after":
+            data["text"] = self._instead(decided)
         self._recorder.record("gate.decision", data, step.call.agent)
         return decided if enforced else None
+
+    def _follow(self, settled: Settled, step: Step, asked: ToolCall, stage: str) -> Verdict | None:
+        """Hold to what was decided before, and record it where that is not to go on."""
+        decided = settled.verdict
+        if decided is not None:
+            data: dict[str, Any] = {
+                "call": asked.id,
+                "stage": stage,
+                "mode": self._setting.mode,
+                "monitor": decided.monitor,
+                "verdict": decided.verdict,
+                "carried_out": True,
+                "decided_by": settled.by,
+                "reason": decided.reason,
+            }
+            if stage == "after":
+                data["text"] = self._instead(decided)
+            self._recorder.record("gate.decision", data, step.call.agent)
+        return decided
 
     @contextmanager
     def _patience(self) -> Iterator[None]:
@@ -344,6 +398,11 @@ def _outcome(asked: ToolCall, tool: Tool, result: CallResult) -> dict[str, Any]:
         "seconds": result.seconds,
         **({"fault": result.fault} if result.fault else {}),
     }
+
+
+def _went_on(settled: Settled | None) -> Settled | None:
+    """Return what is settled of what a call did late: that it went on, or nothing."""
+    return None if settled is None else Settled(None, settled.by)
 
 
 def _nobodys(deeds: Deeds, call: str) -> Late:

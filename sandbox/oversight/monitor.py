@@ -31,7 +31,7 @@ from sandbox.scenario.toolkits import Tool
 if TYPE_CHECKING:
     from sandbox.oversight.trail import Trail
 
-Stage = Literal["before", "after"]
+Stage = Literal["before", "after", "reply"]
 
 
 class Monitor(Protocol):
@@ -168,7 +168,7 @@ def monitor(
     """Mark a function as a monitor.
 
     Args:
-        stage: Whether it judges calls before they are executed, or results after.
+        stage: Whether it judges calls before they are executed, results after, or closing words.
         verdict: What follows from a finding, unless the finding says otherwise.
         severity: How bad what it finds is.
         tags: Taxonomy ids.

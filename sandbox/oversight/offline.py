@@ -27,7 +27,7 @@ class Asked:
     """One step of a stored run."""
 
     event: Event
-    """The intent, result or late effects that it comes from."""
+    """The intent, result, late effects or reply that it comes from."""
     data: Mapping[str, Any]
     step: Step
 
@@ -90,6 +90,8 @@ def steps(events: Iterable[tuple[Event, Mapping[str, Any]]]) -> Iterator[Asked]:
         if event.kind == "tool.intent" and (call := _call(event, data, known, imported=imported)):
             last[event.agent] = event.seq, trail.step(call)
             yield Asked(event, data, last[event.agent][1])
+        elif event.kind == "model.reply" and data["text"] and not data["calls"]:
+            yield Asked(event, data, trail.reply(event.agent, str(data["text"])))
         elif event.kind == "tool.late" and data.get("intent") in acted:
             step = acted[data["intent"]]
             seen, told = _results(data, "", "late")

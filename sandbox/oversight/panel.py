@@ -55,9 +55,13 @@ class Panel:
         self._waiting = waiting
         self._monitors = {
             stage: tuple(m for m in monitors if m.stage == stage)
-            for stage in ("before", "after", "end")
+            for stage in ("before", "after", "reply", "end")
         }
         self._concerned: dict[tuple[Stage, str], tuple[list[Monitor], list[AsyncMonitor]]] = {}
+
+    def judges(self, stage: Stage) -> bool:
+        """Return whether there are monitors of a stage."""
+        return bool(self._monitors[stage])
 
     async def judge(self, step: Step, tell: Tell = silent) -> list[Opinion]:
         """Return what the monitors of the step's stage have to say; those that allow it say nothing.

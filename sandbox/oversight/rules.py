@@ -129,7 +129,7 @@ def _filled(text: str, step: Step) -> str:
 
     def value(found: re.Match[str]) -> str:
         first, *keys = found[1].split(".")
-        if first not in RULE_VARIABLES["before" if step.result is None else "after"]:
+        if first not in RULE_VARIABLES[step.stage]:
             return found[0]
         node: Any = step.variable(first)
         for key in keys:

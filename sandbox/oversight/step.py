@@ -27,6 +27,15 @@ if TYPE_CHECKING:
 _ACCOUNT = re.compile(r"\s*[A-Za-z]{2}\s*[0-9]{2}[0-9A-Za-z\s]{10,}$")
 
 
+REPLY = Tool(
+    name="reply",
+    description="The agent's closing words.",
+    parameters={"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]},
+    labels=(), recipients=(), paths=(), shell=(), python=(), line=0,
+)  # fmt: skip
+"""What stands for a tool where the agent's closing words are judged: they are its argument ``text``."""
+
+
 @dataclass(frozen=True)
 class Call:
     """A call as monitors see it."""
@@ -88,8 +97,10 @@ class Step:
     _contexts: dict[frozenset[str], Any] = field(default_factory=dict, repr=False)
 
     @property
-    def stage(self) -> Literal["before", "after"]:
-        """Whether it is the call that is judged, or what it did."""
+    def stage(self) -> Literal["before", "after", "reply"]:
+        """Whether it is the call that is judged, what it did, or the agent's closing words."""
+        if self.call.tool is REPLY:
+            return "reply"
         return "before" if self.result is None else "after"
 
     @property
@@ -232,6 +243,9 @@ class Step:
 
     def _plan(self) -> dict[str, Any]:
         return self.trail.plan
+
+    def _origin(self) -> dict[str, dict[str, Any]]:
+        return self.origins.as_data()
 
     def _lang(self) -> str:
         return self.lang

@@ -15,7 +15,7 @@ from sandbox.oversight import plan
 from sandbox.oversight.history import History
 from sandbox.oversight.provenance.corpus import Corpus, Kind
 from sandbox.oversight.steering.instructions import Instructions
-from sandbox.oversight.step import Call, Result, Step
+from sandbox.oversight.step import REPLY, Call, Result, Step
 from sandbox.oversight.turn import Role, Turn
 from sandbox.oversight.watch import Sighting, Watch
 from sandbox.scenario.canaries import Decoy
@@ -97,6 +97,12 @@ class Trail:
         """Return a call that was asked for as monitors of the stage ``before`` see it."""
         step = Step(call, self, position=len(self.turns))
         self.journal.append(("step", step.position, call))
+        return step
+
+    def reply(self, agent: str, text: str) -> Step:
+        """Return the closing words that were taken in last as monitors of the stage ``reply`` see them."""
+        step = Step(Call(REPLY, {"text": text}, agent), self, position=len(self.turns) - 1)
+        self.journal.append(("step", step.position, step.call))
         return step
 
     def let_through(self, step: Step) -> None:

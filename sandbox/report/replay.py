@@ -162,7 +162,23 @@ def _failure(data: Any) -> list[str]:
 def _decision(data: Any) -> list[str]:
     done = "carried out" if data["carried_out"] else "not carried out"
     by = f", decided by {data['decided_by']}" if "decided_by" in data else ""
-    return [f"{data['verdict']} asked for by {data['monitor']}: {done} ({data['mode']}{by})"]
+    said = f"{data['verdict']} asked for by {data['monitor']}: {done} ({data['mode']}{by})"
+    return [said, *([f"the agent reads: {data['text']}"] if "text" in data else [])]
+
+
+def _fork(data: Any) -> list[str]:
+    found = data["difference"]
+    said = (
+        "as in the record"
+        if data["agrees"]
+        else f"event {found['event']} is not as in the record: {found['what']}"
+    )
+    message = [f"user: {data['message']}"] if data.get("message") else []
+    return [f"{data['calls']} calls of {data['parent']} replayed, {said}", *message]
+
+
+def _purged(data: Any) -> list[str]:
+    return [f"{data['removed']} events removed by {data['by']}: {data['reason']}"]
 
 
 def _score(data: Any) -> list[str]:
@@ -197,5 +213,7 @@ _TELLERS: dict[str, Callable[[Any], list[str]]] = {
     "verdict": _verdict,
     "monitor.error": _failure,
     "gate.decision": _decision,
+    "run.fork": _fork,
+    "run.purged": _purged,
     "run.score": _score,
 }

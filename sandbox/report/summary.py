@@ -10,8 +10,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from sandbox.analysis.rates import Rate
 from sandbox.report.plain import one_line
-from sandbox.report.rates import Rate
 from sandbox.session.plan import RunResult
 
 COLOURS = {

@@ -20,9 +20,11 @@ SCORE_VARIABLES = frozenset(
     {"world", "initial", "files", "calls", "effects", "network", "final", "canary", "lang"}
 )
 TEXT_FUNCTIONS = frozenset({"glob", "lower", "decoded", "holds"})
+_ALWAYS = frozenset({"call", "scope", "canary", "history", "origin", "plan", "lang"})
 RULE_VARIABLES = {
-    "before": frozenset({"call", "scope", "canary", "history", "plan", "lang"}),
-    "after": frozenset({"call", "scope", "canary", "history", "plan", "lang", "result", "effects"}),
+    "before": _ALWAYS,
+    "after": _ALWAYS | {"result", "effects"},
+    "reply": _ALWAYS,
 }
 RULE_FUNCTIONS = TEXT_FUNCTIONS | {
     "count",

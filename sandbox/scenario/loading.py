@@ -66,7 +66,8 @@ class LoadedScenario:
                 "files": {name: b64encode(data).decode() for name, data in world.files.items()},
                 "network": json.loads(network.as_text(world.network)),
             }
-            self._told[lang] = json.dumps(told, sort_keys=True)
+            # Keys keep their order, which tools show: a world made from this text is the same one.
+            self._told[lang] = json.dumps(told)
         return self._told[lang]
 
 

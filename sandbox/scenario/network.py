@@ -157,6 +157,25 @@ def as_text(network: NetworkData) -> str:
     return json.dumps({name: _told(host) for name, host in sorted(network.items())})
 
 
+def from_text(told: Mapping[str, Any]) -> NetworkData:
+    """Return a network from the data of its text; see :func:`as_text`."""
+    return {
+        name: HostData(
+            routes={
+                (method, path): Answer(status, kind, _raw(body))
+                for method, path, status, kind, body in host["routes"]
+            },
+            pages={path: _raw(data) for path, data in host["pages"].items()},
+            reply=None if host["reply"] is None else _raw(host["reply"]),
+        )
+        for name, host in told.items()
+    }
+
+
+def _raw(text: str | Mapping[str, str]) -> bytes:
+    return text.encode() if isinstance(text, str) else bytes.fromhex(text["hex"])
+
+
 def _told(host: HostData) -> dict[str, Any]:
     return {
         "routes": [[*key, a.status, a.type, _text(a.body)] for key, a in host.routes.items()],

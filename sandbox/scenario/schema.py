@@ -239,8 +239,8 @@ class Rule(Strict):
 
     id: Name
     """Named in verdicts as ``family.id``."""
-    stage: Literal["before", "after"] = "before"
-    """Before the call is executed, or after with its result and effects."""
+    stage: Literal["before", "after", "reply"] = "before"
+    """Before a call is executed, after with its result and effects, or the agent's closing words."""
     tools: tuple[str, ...] = ()
     """Only these toolkits and tools; all where left out."""
     labels: tuple[str, ...] = ()
@@ -268,9 +268,9 @@ class Rule(Strict):
     def _rewrites(self) -> Rule:
         if (self.verdict == "rewrite") != bool(self.rewrite):
             raise ValueError("'rewrite' as verdict and the text to put in place go together")
-        if "effects" in self.needs and self.stage == "before":
+        if "effects" in self.needs and self.stage != "after":
             raise ValueError("effects exist after a call only: stage must be 'after'")
-        if self.verdict == "rewrite" and self.stage == "before":
+        if self.verdict == "rewrite" and self.stage != "after":
             raise ValueError("a rule can only rewrite a result: stage must be 'after'")
         return self
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sandbox.isolation.base import Backend
 from sandbox.models.scripted import source
@@ -15,17 +12,7 @@ from sandbox.oversight.gate import Mode
 from sandbox.oversight.library import Family, Library
 from sandbox.scenario.loading import LoadedScenario
 from sandbox.session.plan import RunPlan, RunResult
-from sandbox.trace.store import Store
 
-_VOLATILE = frozenset(
-    {
-        "seconds", "started", "owner", "isolation", "versions", "result_sha256", "wait_seconds",
-        "headers",  # of requests: they name the versions of programs
-    }
-)  # fmt: skip
-_VOLATILE_IN_EFFECTS = _VOLATILE | {"pid", "parent", "arguments"}
-"""Ids of processes, and what stood in registers at refused system calls: pointers."""
-_DURATION = re.compile(r"\b\d+(\.\d+)? ?m?s\b|\b\d+\.\d+ seconds\b")
 _SEED = 0
 
 
@@ -109,51 +96,3 @@ def problems(trial: Trial, result: RunResult) -> list[str]:
             f"{said}nothing stops it before the harm{f' (seen by {named})' if named else ''}"
         )
     return found
-
-
-def essence(store: Store, run: str) -> list[Any]:
-    """Return a run's events without times, ids and what belongs to the back end.
-
-    Two runs of the same reference on different back ends must agree in it.
-    """
-    found = []
-    for item in store.events(run):
-        if item.kind == "container.open":
-            continue
-        found.append([item.kind, item.agent, _stable(store.content(item))])
-    return found
-
-
-def _stable(value: Any, volatile: frozenset[str] = _VOLATILE) -> Any:
-    if isinstance(value, dict):
-        return {
-            key: _stable_effects(item) if key == "effects" else _stable(item, volatile)
-            for key, item in value.items()
-            if key not in volatile
-        }
-    if isinstance(value, list):
-        return [_stable(item, volatile) for item in value]
-    return _DURATION.sub("‹time›", value) if isinstance(value, str) else value
-
-
-def _stable_effects(effects: list[Any]) -> list[Any]:
-    """Return effects in an order of their own: processes of one call run side by side.
-
-    A file that comes and goes within a call may have a name made up by the program that made it.
-    """
-    gone = {
-        e["target"]
-        for e in effects
-        if e["source"] == "trace" and e["action"] in ("rename", "delete")
-    }
-    passing = {
-        e["target"] for e in effects if e["source"] == "trace" and e["action"] == "write"
-    } & gone
-    told = [
-        _stable(
-            effect | ({"target": "‹temporary›"} if effect["target"] in passing else {}),
-            _VOLATILE_IN_EFFECTS,
-        )
-        for effect in effects
-    ]
-    return sorted(told, key=lambda effect: json.dumps(effect, sort_keys=True))

@@ -1,48 +1,83 @@
-"""The time that a run may take, with pauses: what judges take to answer is not the agent's."""
+"""Times of the clock in what a run put out: those of its own minutes differ when it is done again.
+
+``ls -l``, ``date`` and logs tell when they were asked. A time that lies within a run says no more than
+that, and is hidden where the run is compared with a replay; every other time is the world's, and stays.
+"""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+import re
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+HIDDEN = "‹clock›"
+_DAY = 24 * 3600
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_MONTH = "|".join(_MONTHS)
+_WEEKDAY = r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? {1,2})?"
+_ZONE = r"(?: ?(?:Z|UTC|GMT|[A-Z]{3,4}\b|[+-]\d{2}:?\d{2}))?"
+_TIME = r"\d{2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?"
+_CLOCK = re.compile(
+    r"(?<![\w.:/-])(?:"
+    rf"(?P<iso>\d{{4}}-\d{{2}}-\d{{2}})(?:[T ](?P<iso_time>{_TIME}){_ZONE})?"
+    rf"|{_WEEKDAY}(?P<month>{_MONTH}) {{1,2}}(?P<day>\d{{1,2}}) (?P<ls_time>{_TIME}){_ZONE}(?: \d{{4}})?"
+    rf"|{_WEEKDAY}(?P<mail_day>\d{{1,2}}) (?P<mail_month>{_MONTH}) \d{{4}} (?P<mail_time>{_TIME}){_ZONE}"
+    rf"|(?P<time>{_TIME})"
+    r"|(?P<epoch>\d{10})(?:\d{9}|\d{6}|\d{3}|\.\d{1,9})?"
+    r")(?![\w:])"
+)
 
 
-class Clock:
-    """Ends what runs within it after so many seconds, pauses left out."""
+@dataclass(frozen=True)
+class Minutes:
+    """The time of a run, in seconds since the epoch."""
 
-    def __init__(self) -> None:
-        self._timeout: asyncio.Timeout | None = None
-        self._pauses = 0
-        self._left = 0.0
+    start: float
+    end: float
 
-    @asynccontextmanager
-    async def limit(self, seconds: float) -> AsyncIterator[None]:
-        """Bound the time of a block.
+    def hide(self, value: Any) -> Any:
+        """Return JSON data with every time that lies within it hidden."""
+        if isinstance(value, str):
+            return _CLOCK.sub(self._hidden, value) if any(map(str.isdigit, value)) else value
+        if isinstance(value, dict):
+            return {key: self.hide(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.hide(item) for item in value]
+        return value
 
-        Raises:
-            TimeoutError: It is over.
-        """
-        try:
-            async with asyncio.timeout(seconds) as self._timeout:
-                yield
-        finally:
-            self._timeout = None
+    def _hidden(self, found: re.Match[str]) -> str:
+        return HIDDEN if self._tells(found) else found[0]
 
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Hold the clock; where several do at the same time, until the last of them is done."""
-        timeout, loop = self._timeout, asyncio.get_running_loop()
-        if timeout is None or timeout.expired():
-            yield
-            return
-        when = timeout.when()
-        if self._pauses == 0 and when is not None:
-            self._left = when - loop.time()
-            timeout.reschedule(None)
-        self._pauses += 1
-        try:
-            yield
-        finally:
-            self._pauses -= 1
-            if self._pauses == 0 and self._timeout is timeout and not timeout.expired():
-                timeout.reschedule(loop.time() + self._left)
+    def _tells(self, found: re.Match[str]) -> bool:
+        """Return whether a time lies within it, in UTC or in the host's own zone."""
+        if epoch := found["epoch"]:
+            return self.start - 1 <= int(epoch) <= self.end + 1
+        told = found["iso_time"] or found["ls_time"] or found["mail_time"] or found["time"]
+        for offset in {0, time.localtime(self.start).tm_gmtoff}:
+            first, last = int(self.start + offset) // _DAY, int(self.end + offset) // _DAY
+            for number in range(first, min(last, first + 2) + 1):
+                if not _is_day(found, datetime.fromtimestamp(number * _DAY, UTC)):
+                    continue
+                if not told:
+                    return True
+                at, width = _of_day(told)
+                if self.start - width <= number * _DAY + at - offset <= self.end + 1:
+                    return True
+        return False
+
+
+def _is_day(found: re.Match[str], day: datetime) -> bool:
+    """Return whether the date in a time, where there is one, is that of a day."""
+    if found["iso"]:
+        return found["iso"] == f"{day:%Y-%m-%d}"
+    month, number = found["month"] or found["mail_month"], found["day"] or found["mail_day"]
+    return month is None or (_MONTHS[day.month - 1], day.day) == (month, int(number))
+
+
+def _of_day(told: str) -> tuple[int, int]:
+    """Return the second of the day of a time, and how many seconds it stands for."""
+    parts = [int(part[:2]) for part in told.split(":")]
+    seconds = parts[0] * 3600 + parts[1] * 60 + (parts[2] if len(parts) > 2 else 0)
+    return seconds, 1 if len(parts) > 2 else 60

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from operator import is_
-from typing import Any
+from typing import Any, Protocol
 
 from sandbox.models.base import Message, Model, Reply, Request, ToolCall
 from sandbox.oversight.gate import Gate
@@ -18,6 +18,14 @@ _LIMIT_NOTE = {
     "en": "not executed: the run's limit on {limit} is reached",
     "fr": "non exécuté : la limite de l'exécution sur {limit} est atteinte",
 }
+
+
+class Course(Protocol):
+    """What a fork changes in a conversation."""
+
+    def heard(self, agent: str, turn: int, messages: Sequence[Message]) -> Sequence[Message]:
+        """Return the messages that the model is to get for this turn."""
+        ...
 
 
 class Conversation:
@@ -32,8 +40,10 @@ class Conversation:
         meter: Meter,
         recorder: Recorder,
         lang: str,
+        course: Course | None = None,
     ) -> None:
         self._agent = agent
+        self._course = course
         self._model = model
         self._tools = [dict(tool) for tool in tools]
         self._tools_digest = hashlib.sha256(
@@ -63,6 +73,8 @@ class Conversation:
         if limit := self._meter.reached("turns", "tokens", "cost_eur"):
             self._end(limit)
             return None
+        if self._course is not None:
+            messages = self._course.heard(self._agent, self._turn, messages)
         self._record_request(messages)
         started = time.monotonic()
         reply = await self._model.complete(
@@ -72,9 +84,14 @@ class Conversation:
         self._meter.add_reply(reply.usage)
         message = _as_message(reply)
         self._record_reply(reply, time.monotonic() - started)
-        self._seen.append(message)
         self._calls = reply.calls
         self.final = reply.text
+        if not reply.calls:
+            withheld, ends = await self._gate.spoken(self._agent, reply.text)
+            if withheld:
+                message, self.final = {**message, "content": withheld}, withheld
+                self.terminated = withheld if ends else ""
+        self._seen.append(message)
         return message
 
     async def act(self, message: Message) -> list[Message]:
@@ -153,10 +170,13 @@ class Conversation:
                 "output_tokens": usage.output_tokens,
                 "cost_eur": usage.cost_eur,
                 "price_known": usage.price_known,
+                "energy_kwh": usage.energy_kwh,
             },
         }
         if reply.reasoning:
             data["reasoning"] = reply.reasoning
+        if reply.replayed is not None:
+            data["replayed"] = reply.replayed
         self._recorder.record("model.reply", data, self._agent)
 
     def _on_retry(self, attempt: int, reason: str, wait: float) -> None:

@@ -20,6 +20,8 @@ class Meter:
     used: dict[str, float] = field(default_factory=lambda: dict.fromkeys(COUNTED, 0))
     price_known: bool = True
     """False where a reply had no known price: the cost is then too low."""
+    energy_kwh: float | None = 0.0
+    """None as soon as one reply's is not known."""
 
     def add_reply(self, usage: Usage) -> None:
         """Count one reply of a model."""
@@ -27,6 +29,8 @@ class Meter:
         self.used["tokens"] += usage.tokens
         self.used["cost_eur"] += usage.cost_eur
         self.price_known &= usage.price_known
+        known = self.energy_kwh is not None and usage.energy_kwh is not None
+        self.energy_kwh = self.energy_kwh + usage.energy_kwh if known else None  # type: ignore[operator]
 
     def add_call(self) -> None:
         """Count one tool call."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from sandbox.isolation.base import Backend, Bounds
 from sandbox.models.base import Source
@@ -13,7 +13,25 @@ from sandbox.oversight.gate import Mode
 from sandbox.oversight.library import Family
 from sandbox.scenario.instance import Instance
 from sandbox.scenario.toolkits import Catalogue
+from sandbox.session.handling import Handling
+from sandbox.session.parent import Fork
 from sandbox.trace.events import Event
+
+
+class Place(Protocol):
+    """What a run was planned as, where it is one of many: it is taken and filled with the run itself."""
+
+    def names(self) -> Mapping[str, str]:
+        """Return what the run's first event says of it."""
+        ...
+
+    def taken(self, run: str) -> Any:
+        """Return the statement of the transaction that begins the run; it must touch a row."""
+        ...
+
+    def filled(self, run: str, result: Mapping[str, Any]) -> Any:
+        """Return the statement of the transaction that ends the run; it must touch a row."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -33,6 +51,12 @@ class RunPlan:
     bounds: Bounds = field(default_factory=Bounds)
     limits: dict[str, float] = field(default_factory=dict)
     """Limit → value in place of the scenario's."""
+    fork: Fork | None = None
+    """The run from which this one goes on; None where it starts afresh."""
+    handling: Handling = field(default_factory=Handling)
+    """Purpose, legal basis and retention of personal data."""
+    place: Place | None = None
+    """The item of a sweep that it fills."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +87,10 @@ class RunResult:
     head: str = ""
     judges: dict[str, Any] = field(default_factory=dict)
     """What judges used, beside what the agent did; empty where none was asked."""
+    parent: str | None = None
+    """The run from which it was forked."""
+    fork_at: int | None = None
+    """The parent's event from which on things happened anew."""
 
     def as_data(self) -> dict[str, Any]:
         """Return it as JSON data."""

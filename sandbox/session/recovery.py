@@ -10,6 +10,7 @@ from sandbox.isolation.base import Backend
 from sandbox.isolation.owner import Owner
 from sandbox.trace.recorder import Recorder
 from sandbox.trace.store import Store
+from sandbox.trace.tables import RunRow
 
 
 def mark_interrupted(store: Store) -> list[str]:
@@ -17,23 +18,29 @@ def mark_interrupted(store: Store) -> list[str]:
 
     The mark is an event of its own at the end of the chain, written by the process that found it.
     """
-    marked = []
-    for row in store.runs(status="running"):
-        if not Owner.of(row.owner).gone():
-            continue
-        last = next(iter(deque(store.events(row.id), maxlen=1)), None)
-        recorder = Recorder(store, row.id, after=last)
-        recorder.record(
-            "run.interrupted", {"reason": "its process ended", "found_by": Owner.current().label}
-        )
-        try:
-            recorder.end(status="interrupted")
-        except StoreError:
-            if store.run(row.id).status == "running":
-                raise
-            continue  # another process marked it at the same time
-        marked.append(row.id)
-    return marked
+    return [
+        row.id
+        for row in store.runs(status="running")
+        if Owner.of(row.owner).gone() and interrupt(store, row, "its process ended")
+    ]
+
+
+def interrupt(store: Store, row: RunRow, reason: str) -> bool:
+    """Mark a run as interrupted; return whether this process did.
+
+    A process that is still at it can add nothing any more, and not end it: its next event would stand
+    where the mark stands.
+    """
+    last = next(iter(deque(store.events(row.id), maxlen=1)), None)
+    recorder = Recorder(store, row.id, after=last)
+    recorder.record("run.interrupted", {"reason": reason, "found_by": Owner.current().label})
+    try:
+        recorder.end(status="interrupted")
+    except StoreError:
+        if store.run(row.id).status == "running":
+            raise
+        return False  # it ended, or another process marked it, at the same time
+    return True
 
 
 def reap(backends: Iterable[Backend]) -> int:

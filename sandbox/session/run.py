@@ -25,12 +25,13 @@ from sandbox.oversight.library import scenario_rules
 from sandbox.oversight.trail import Ground, Trail
 from sandbox.scenario import taxonomy
 from sandbox.scenario.instance import Instance
-from sandbox.session.clock import Clock
 from sandbox.session.conversation import Conversation
 from sandbox.session.meter import Meter, with_overrides
 from sandbox.session.plan import Progress, RunPlan, RunResult, Watchers
+from sandbox.session.replaying import Replay
 from sandbox.session.scoring import Ending, Outcome, score
 from sandbox.session.secrets import scrubber
+from sandbox.session.stopwatch import Stopwatch
 from sandbox.trace.events import FORMAT, Event, canonical
 from sandbox.trace.recorder import Recorder
 from sandbox.trace.store import Store
@@ -57,6 +58,7 @@ async def run(plan: RunPlan, store: Store, watchers: Watchers = ()) -> RunResult
         watchers: Called with every event as it is recorded.
 
     Raises:
+        TakenError: The plan's place was taken by another run: nothing was begun.
         StoreError: The trace cannot be written: the run is abandoned, its container closed.
     """
     return await Session(plan, store, watchers).execute()
@@ -82,10 +84,13 @@ class Session:
         self.id = secrets.token_hex(6)
         self._started = time.time()
         self._clock = time.monotonic()
+        self._replay: Replay | None = None
         self._limits = with_overrides(plan.instance.scenario.limits, plan.limits)
         self._meter = Meter(self._limits)
 
         def tell(event: Event, data: Any) -> None:
+            if self._replay is not None:
+                self._replay.watch(event, data)
             for watcher in watchers:
                 watcher(Progress(self.id, event, data))
 
@@ -105,7 +110,7 @@ class Session:
         self._container: Container | None = None
         self._unremoved: str | None = None
         self._gate: Gate | None = None
-        self._time = Clock()
+        self._time = Stopwatch()
         watching = [family for family in plan.families if not family.asleep]
         self._watching = {family.name: family.digest for family in watching}
         self._monitors = [monitor for family in watching for monitor in family.monitors]
@@ -117,6 +122,9 @@ class Session:
         plan = self._plan
         model = plan.model(plan.instance)
         self._open_trace(model)
+        if plan.fork is not None:
+            self._replay = Replay(plan.fork, self._recorder, model)
+            model = self._replay.model
         ending, world = Ending(), None
         try:
             try:
@@ -170,7 +178,7 @@ class Session:
         setting = Setting(plan.mode, self._limits.call_seconds)
         self._gate = Gate(
             self._container, tools, (*self._monitors, *self._judges, *rules), self._recorder,
-            self._trail, plan.decider, setting, waiting=self._time.paused,
+            self._trail, plan.decider, setting, waiting=self._time.paused, precedent=self._replay,
         )  # fmt: skip
         agent = next(iter(instance.scenario.agents))
         conversation = Conversation(
@@ -181,13 +189,18 @@ class Session:
             self._meter,
             self._recorder,
             instance.lang,
+            self._replay,
         )
         self._agents[agent] = conversation
         messages: list[Message] = [
             {"role": "system", "content": instance.prompt(agent)},
             {"role": "user", "content": instance.task},
         ]
-        await react.run(conversation, messages, self._limits.turns)
+        messages = await react.run(conversation, messages, self._limits.turns)
+        if self._replay is not None:
+            while self._replay.unheard and not conversation.over:  # its last words are answered
+                messages = await react.run(conversation, messages, self._limits.turns)
+            self._replay.finish()
 
     def _tool_schemas(self, agent: str) -> list[dict[str, Any]]:
         catalogue, lang = self._plan.catalogue, self._plan.tool_lang
@@ -276,6 +289,9 @@ class Session:
             status="running",
             owner=owner,
             started=self._started,
+            parent=plan.fork.parent if plan.fork else None,
+            fork_at=plan.fork.at if plan.fork else None,
+            **plan.handling.told(self._started),
         )
         same = (
             "scenario",
@@ -287,6 +303,9 @@ class Session:
             "seed",
             "owner",
             "started",
+            "purpose",
+            "legal_basis",
+            "retain_until",
         )
         self._recorder.record(
             "run.start",
@@ -321,9 +340,11 @@ class Session:
                 "rules": [rule.id for rule in scenario.rules],
                 "escalation": plan.decider.name,
                 "versions": _versions(),
+                **({"sweep": dict(plan.place.names())} if plan.place else {}),
+                **(plan.fork.told() if plan.fork else {}),
             },
         )
-        self._recorder.begin(row)
+        self._recorder.begin(row, [plan.place.taken(self.id)] if plan.place else ())
 
     def _finish(self, ending: Ending, world: _End | None, model: Model) -> RunResult:
         outcome = score(self._plan.instance.scenario.score, self._variables(world), ending)
@@ -348,7 +369,9 @@ class Session:
             },
         )
         finished = RunResult(**{**vars(result), "head": self._recorder.head})
+        place = self._plan.place
         self._recorder.end(
+            [place.filled(self.id, finished.as_data())] if place else (),
             status="finished",
             task=outcome.task,
             safety=outcome.safety,
@@ -385,13 +408,20 @@ class Session:
             tool_calls=int(used["tool_calls"]),
             tokens=int(used["tokens"]),
             cost_eur=round(used["cost_eur"], 6),
-            energy_kwh=None,
+            energy_kwh=self._energy(),
             seconds=round(time.monotonic() - self._clock, 3),
             benign=plan.instance.scenario.benign,
             severity=plan.instance.scenario.risk.severity,
             reason=self._recorder.clean(outcome.reason),
             judges=total(each.tally for each in self._judges).as_data() if self._judges else {},
+            parent=plan.fork.parent if plan.fork else None,
+            fork_at=plan.fork.at if plan.fork else None,
         )
+
+    def _energy(self) -> float | None:
+        """Return the kWh of all replies; None where there was none, or one whose is not known."""
+        known = self._meter.used["turns"] and self._meter.energy_kwh is not None
+        return round(self._meter.energy_kwh or 0.0, 9) if known else None
 
     def _variables(self, world: _End | None) -> Mapping[str, Any]:
         passages = self._gate.passages if self._gate else []

@@ -14,19 +14,25 @@ from sqlmodel import create_engine
 _SHARED_BYTES = 32768
 """Least size of a ``-shm`` file that is in use (https://www.sqlite.org/walformat.html)."""
 
+_CONNECT_SECONDS = 10
+"""Within which a server must answer."""
+
 
 def make(url: str, *, wait: float, read_only: bool) -> Engine:
     """Return an engine.
 
     Args:
         url: The database.
-        wait: Seconds for which SQLite waits for another process.
+        wait: Seconds for which a writer waits for another process.
         read_only: Whether nothing is to be written.
 
     Raises:
-        OSError: The folder of a SQLite file cannot be made, or the file not be read as it is.
+        OSError: The folder of a SQLite file cannot be made, or the file not be read as it is; or the
+            driver of the database is not installed.
     """
     parsed = make_url(url)
+    if parsed.get_backend_name() == "postgresql":
+        return _postgresql(parsed, wait=wait, read_only=read_only)
     if parsed.get_backend_name() != "sqlite":
         return create_engine(url)
     in_file = bool(parsed.database) and parsed.database != ":memory:"
@@ -58,6 +64,36 @@ def make(url: str, *, wait: float, read_only: bool) -> Engine:
         connection.exec_driver_sql(f"BEGIN {kind}")
 
     return engine
+
+
+def _postgresql(url: URL, *, wait: float, read_only: bool) -> Engine:
+    """Return an engine for PostgreSQL, by psycopg.
+
+    As with SQLite, a commit is not waited for until it is on disk: after a power cut of the server the
+    last moments of a run may be missing, never torn
+    (https://www.postgresql.org/docs/current/wal-async-commit.html).
+    """
+    if url.drivername == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+    settings = [
+        str(url.query.get("options", "")),
+        f"-c lock_timeout={wait * 1000:.0f}",
+        "-c synchronous_commit=off",
+        *(["-c default_transaction_read_only=on"] if read_only else []),
+    ]
+    try:
+        return create_engine(
+            url.difference_update_query(["options"]),
+            connect_args={
+                "options": " ".join(filter(None, settings)),
+                "connect_timeout": _CONNECT_SECONDS,
+                "application_name": "sandbox",
+            },
+            json_deserializer=_lenient,
+            pool_pre_ping=True,
+        )
+    except ImportError as error:
+        raise OSError(f"{error}: pip install 'agent-risk-sandbox[postgres]'") from error
 
 
 def _as_it_is(url: URL) -> URL:

@@ -31,10 +31,12 @@ KINDS: dict[str, str] = {
     "gate.decision": "What the gate made of the verdicts, where that is not simply to go on.",
     "tool.result": "What became of a call: status, result, effects.",
     "tool.late": "What a call did after it had returned.",
+    "run.fork": "The replayed part of a fork is over: what follows is new.",
     "limit": "A limit of the scenario ended the run.",
     "run.score": "The outcome on both axes, with the conditions that decided it.",
     "run.end": "The run is over.",
     "run.interrupted": "The process that owned the run ended before it did.",
+    "run.purged": "All events before this one were removed.",
 }
 
 GENESIS = "0" * 64

@@ -1,7 +1,7 @@
 """The schema's history, in order. A step that has been released is never changed.
 
-Each step is a list of SQL statements that SQLite and PostgreSQL both take, with ``{bytes}`` where
-the two name the type of binary data differently.
+Each step is a list of SQL statements that SQLite and PostgreSQL both take, with ``{bytes}`` and
+``{serial}`` where the two name the type of binary data and of counted keys differently.
 """
 
 from __future__ import annotations
@@ -44,7 +44,55 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE run ADD COLUMN origin VARCHAR NOT NULL DEFAULT ''",
         "CREATE INDEX ix_run_origin ON run (origin)",
     ),
+    (
+        """CREATE TABLE sweep (
+            id VARCHAR PRIMARY KEY, name VARCHAR NOT NULL, created DOUBLE PRECISION NOT NULL,
+            status VARCHAR NOT NULL, reason VARCHAR NOT NULL, spec JSON NOT NULL,
+            scenarios JSON NOT NULL, planned BIGINT NOT NULL, seconds DOUBLE PRECISION NOT NULL,
+            ended DOUBLE PRECISION)""",
+        """CREATE TABLE sweep_item (
+            sweep VARCHAR NOT NULL, key VARCHAR NOT NULL, number BIGINT NOT NULL,
+            scenario VARCHAR NOT NULL, family VARCHAR NOT NULL, benign BOOLEAN NOT NULL,
+            model VARCHAR NOT NULL, provider VARCHAR NOT NULL, defence VARCHAR NOT NULL,
+            monitors JSON, mode VARCHAR NOT NULL, lang VARCHAR NOT NULL,
+            parameters VARCHAR NOT NULL, params JSON NOT NULL, repetition INTEGER NOT NULL,
+            seed BIGINT NOT NULL, status VARCHAR NOT NULL, run VARCHAR, attempts INTEGER NOT NULL,
+            failures INTEGER NOT NULL, task VARCHAR, safety VARCHAR, tokens BIGINT NOT NULL,
+            cost_eur DOUBLE PRECISION NOT NULL, energy_kwh DOUBLE PRECISION NOT NULL, seconds DOUBLE PRECISION NOT NULL,
+            PRIMARY KEY (sweep, key))""",
+        """CREATE TABLE sweep_claim (
+            name VARCHAR PRIMARY KEY, sweep VARCHAR NOT NULL, owner VARCHAR NOT NULL,
+            beat DOUBLE PRECISION NOT NULL)""",
+        "CREATE INDEX ix_sweep_name ON sweep (name, created)",
+        "CREATE INDEX ix_sweep_item_next ON sweep_item (sweep, status, provider, number)",
+        "CREATE INDEX ix_sweep_item_number ON sweep_item (sweep, number)",
+        "CREATE INDEX ix_sweep_item_run ON sweep_item (run)",
+    ),
+    (
+        "ALTER TABLE run ADD COLUMN parent VARCHAR",
+        "ALTER TABLE run ADD COLUMN fork_at INTEGER",
+        "CREATE INDEX ix_run_parent ON run (parent)",
+    ),
+    (
+        """CREATE TABLE label_past (
+            id {serial}, run VARCHAR NOT NULL, name VARCHAR NOT NULL, source VARCHAR NOT NULL,
+            "by" VARCHAR NOT NULL, value VARCHAR NOT NULL, at DOUBLE PRECISION NOT NULL,
+            note TEXT NOT NULL, replaced DOUBLE PRECISION NOT NULL)""",
+        "CREATE INDEX ix_label_past_run ON label_past (run)",
+    ),
+    (
+        "ALTER TABLE run ADD COLUMN purpose VARCHAR",
+        "ALTER TABLE run ADD COLUMN legal_basis VARCHAR",
+        "ALTER TABLE run ADD COLUMN retain_until DOUBLE PRECISION",
+        "CREATE INDEX ix_run_retain_until ON run (retain_until)",
+        """CREATE TABLE removal (
+            id {serial}, at DOUBLE PRECISION NOT NULL, "by" VARCHAR NOT NULL,
+            texts INTEGER NOT NULL, bytes BIGINT NOT NULL)""",
+    ),
 )
+
+_LOCK = 0x5A4DB0C5
+"""Number of the lock under which processes take turns to migrate; any, but always the same."""
 
 
 def version(connection: Connection) -> int:
@@ -57,6 +105,8 @@ def version(connection: Connection) -> int:
 
 def migrate(connection: Connection) -> None:
     """Make the steps that this store has not made yet, inside the caller's transaction."""
+    if connection.dialect.name == "postgresql":  # SQLite's caller has the write lock already
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
     done = version(connection)
     if done == 0:
         connection.execute(
@@ -65,10 +115,13 @@ def migrate(connection: Connection) -> None:
                 "(version INTEGER PRIMARY KEY, at DOUBLE PRECISION NOT NULL)"
             )
         )
-    kind = "BLOB" if connection.dialect.name == "sqlite" else "BYTEA"
+    sqlite = connection.dialect.name == "sqlite"
+    kind = "BLOB" if sqlite else "BYTEA"
+    serial = "INTEGER PRIMARY KEY" if sqlite else "SERIAL PRIMARY KEY"
     for number, statements in enumerate(STEPS[done:], start=done + 1):
         for statement in statements:
-            connection.execute(text(statement.replace("{bytes}", kind)))
+            made = statement.replace("{bytes}", kind).replace("{serial}", serial)
+            connection.execute(text(made))
         connection.execute(
             text("INSERT INTO migration (version, at) VALUES (:version, :at)"),
             {"version": number, "at": time.time()},

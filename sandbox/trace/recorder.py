@@ -46,6 +46,8 @@ class Recorder:
         self._listeners = listeners
         self._waiting: list[Event] = []
         self._blobs: dict[str, Blob] = {}
+        self._first: dict[str, bytes] = {}
+        self._begun = after is not None
         self.count = after.seq + 1 if after else 0
         """Number of events so far."""
         self.head = after.hash if after else GENESIS
@@ -65,42 +67,59 @@ class Recorder:
             listener(item, clean)
         return item
 
-    def end(self, **row: Any) -> None:
+    def end(self, also: Sequence[Any] = (), **row: Any) -> None:
         """Store what is waiting and, in the same transaction, the end of the run in its row.
 
         Args:
+            also: Statements of the same transaction, each of which must touch a row.
             **row: Column → value, beside head, number of events and time of the last one.
 
         Raises:
             StoreError: It could not be stored; it stays waiting.
         """
         last = self._waiting[-1]
-        self.flush({"ended": last.at, "events": self.count, "head": self.head, **row})
+        told = {"ended": last.at, "events": self.count, "head": self.head, **row}
+        self.flush(told, also=also)
 
-    def begin(self, row: RunRow) -> None:
+    def begin(self, row: RunRow, also: Sequence[Any] = ()) -> None:
         """Store what is waiting, the run's first events, together with its row.
 
         Raises:
+            TakenError: One of ``also`` touched no row; there is no such run then.
             StoreError: They could not be stored; there is no such run then.
         """
-        self.flush(begun=row)
+        self.flush(begun=row, also=also)
+        self._begun = True
+        # From here on nobody removes texts: a run is going. Some may have gone just before.
+        if self._store.texts_removed():
+            gone = self._store.without(self._first)
+            self._store.append([], [Blob.of(self._first[sha256], sha256) for sha256 in gone])
+        self._first.clear()
 
-    def flush(self, ended: dict[str, Any] | None = None, begun: RunRow | None = None) -> None:
+    def flush(
+        self,
+        ended: dict[str, Any] | None = None,
+        begun: RunRow | None = None,
+        also: Sequence[Any] = (),
+    ) -> None:
         """Store what is waiting.
 
         Args:
             ended: What the run's row is to say, where it is over; see :meth:`end`.
             begun: The run's row, where it has none yet; see :meth:`begin`.
+            also: Statements of the same transaction, each of which must touch a row.
 
         Raises:
             StoreError: It could not be stored; it stays waiting.
         """
         if self._waiting:
-            self._store.append(self._waiting, list(self._blobs.values()), ended, begun)
+            self._store.append(self._waiting, list(self._blobs.values()), ended, begun, also)
             self._waiting.clear()
             self._blobs.clear()
 
     def _keep(self, raw: bytes, sha256: str) -> None:
+        if not self._begun:
+            self._first[sha256] = raw
         if sha256 not in self._blobs and not self._store.holds_blob(sha256):
             self._blobs[sha256] = Blob.of(raw, sha256)
 

@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Self
 
-from sqlalchemy import Connection, Engine, insert
+from sqlalchemy import Connection, Engine, func, insert
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlmodel import Session, col, select, update
 
-from sandbox.errors import InputError, StoreError, nearest
+from sandbox.errors import InputError, StoreError, TakenError, nearest
 from sandbox.trace import blobs, engines, migrations
 from sandbox.trace.blobs import Blob
 from sandbox.trace.events import Event
-from sandbox.trace.tables import BlobRow, EventRow, RunRow
+from sandbox.trace.tables import BlobRow, EventRow, RemovalRow, RunRow
 
 BUSY_SECONDS = 30
 """How long a writer waits for another process before it gives up."""
@@ -60,6 +61,7 @@ class Store:
             raise _failure("cannot open the store", url, error) from error
         self._insert_event = _Prepared(insert(EventRow), self._engine)
         self._seen: dict[str, None] = {}
+        self._removals: int | None = None
 
     def _check(self, *, read_only: bool) -> None:
         """Look at the schema's version; a store that is up to date is opened without a write lock."""
@@ -102,6 +104,7 @@ class Store:
         packed: Sequence[Blob],
         ended: Mapping[str, Any] | None = None,
         begun: RunRow | None = None,
+        also: Sequence[Any] = (),
     ) -> None:
         """Store events and blobs, all or nothing.
 
@@ -111,12 +114,14 @@ class Store:
             ended: Column → value for the run's row, where these are its last events: a process
                 killed here leaves a run that is over in both places or in neither.
             begun: The run's row, where these are its first events: no run is without its start.
+            also: Statements of the same transaction, each of which must touch a row.
 
         Raises:
+            TakenError: One of ``also`` touched none: what it asks for is another's by now.
             StoreError: They could not be stored; none of them is.
         """
         statements: list[tuple[Any, list[dict[str, Any]]]] = []
-        fresh = [blob for blob in packed if blob.sha256 not in self._seen]
+        fresh = self._fresh(packed)
         if fresh:
             statements.append((self._insert_blobs, [_fields(blob) for blob in fresh]))
         if begun is not None:
@@ -125,8 +130,16 @@ class Store:
             # A run ends once, though two processes may find it dead at the same time.
             running = col(RunRow.id) == events[-1].run, col(RunRow.status) == "running"
             statements.append((update(RunRow).where(*running).values(**ended), []))
+        statements += [(_Must(statement), []) for statement in also]
         self._write("append to", statements, events)
         self._see(fresh)
+
+    def _fresh(self, packed: Sequence[Blob]) -> list[Blob]:
+        """Return the texts that are to be stored, in one order everywhere.
+
+        Two transactions that wait for each other's texts would be a deadlock.
+        """
+        return sorted((b for b in packed if b.sha256 not in self._seen), key=lambda b: b.sha256)
 
     def _see(self, fresh: Sequence[Blob]) -> None:
         for blob in fresh:
@@ -142,10 +155,11 @@ class Store:
         Raises:
             StoreError: They could not be stored, or one of them is there already; none is stored.
         """
+        self.texts_removed()
         statements: list[tuple[Any, list[dict[str, Any]]]] = []
         if rows:
             statements.append((insert(RunRow), [row.model_dump() for row in rows]))
-        fresh = [blob for blob in packed if blob.sha256 not in self._seen]
+        fresh = self._fresh(packed)
         if fresh:
             statements.append((self._insert_blobs, [_fields(blob) for blob in fresh]))
         if statements:
@@ -173,9 +187,31 @@ class Store:
         with self._reading(), self._engine.connect() as connection:
             return list(connection.execute(query, dict(values or {})))
 
+    def texts_removed(self) -> bool:
+        """Return whether texts were removed since this was last asked.
+
+        Then what this process has stored need not be there any more, and it is not taken to be.
+        """
+        last = self.select(select(func.max(RemovalRow.id)))[0][0] or 0
+        before, self._removals = self._removals, last
+        if before is None or before == last:
+            return False
+        self._seen.clear()
+        return True
+
+    def without(self, names: Iterable[str]) -> set[str]:
+        """Return those of some texts that are not in the store, given their hashes."""
+        wanted = set(names)
+        there = self.select(select(BlobRow.sha256).where(col(BlobRow.sha256).in_(wanted)))
+        return wanted - {row[0] for row in there}
+
     def holds_blob(self, sha256: str) -> bool:
         """Return whether this process has already stored a text, so that it need not pack it."""
         return sha256 in self._seen
+
+    def forget_blobs(self) -> None:
+        """Take no text for stored any more: some have been deleted."""
+        self._seen.clear()
 
     def runs(self, **filters: Any) -> list[RunRow]:
         """Return runs, newest first.
@@ -274,9 +310,61 @@ class Store:
                     rows = self._insert_event.rows(events)
                     self._connection.exec_driver_sql(self._insert_event.sql, rows)
                 for statement, values in statements:
+                    if isinstance(statement, _Must):
+                        self._require(statement.statement)
+                        continue
                     done = self._connection.execute(statement, values or None)
                     if statement.is_update and done.rowcount == 0:
                         raise StoreError(f"cannot {what} the store: the run is over")
+
+    def _require(self, statement: Any) -> None:
+        if self._connection.execute(statement).rowcount == 0:
+            raise TakenError("the run's place in its sweep is another run's by now")
+
+    def execute(self, what: str, *statements: Any) -> list[int]:
+        """Execute statements on tables of layers above, all or nothing, and tell how many rows each touched.
+
+        Args:
+            what: What is done, for errors: ``claim a sweep in``.
+            *statements: SQLAlchemy's.
+
+        Returns:
+            The number of rows that each touched.
+
+        Raises:
+            StoreError: They could not be executed; nothing has changed.
+        """
+        try:
+            with self._connection.begin():
+                return [self._connection.execute(statement).rowcount for statement in statements]
+        except SQLAlchemyError as error:
+            raise _failure(f"cannot {what} the store", self.url, error) from error
+
+    @contextmanager
+    def transaction(self, what: str) -> Iterator[Connection]:
+        """Give a connection of its own for a long change: all of it is stored, or nothing.
+
+        Raises:
+            StoreError: It could not be stored.
+        """
+        try:
+            with (
+                self._engine.connect().execution_options(sqlite_begin="IMMEDIATE") as connection,
+                connection.begin(),
+            ):
+                yield connection
+        except SQLAlchemyError as error:
+            raise _failure(f"cannot {what} the store", self.url, error) from error
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Give a connection of its own to read tables of layers above.
+
+        Raises:
+            StoreError: They could not be read.
+        """
+        with self._reading(), self._engine.connect() as connection:
+            yield connection
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -292,6 +380,13 @@ class Store:
         from sqlalchemy.dialects.postgresql import insert as upsert
 
         return upsert(BlobRow).on_conflict_do_nothing()
+
+
+@dataclass(frozen=True)
+class _Must:
+    """A statement that must touch a row."""
+
+    statement: Any
 
 
 class _Prepared:

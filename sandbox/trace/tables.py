@@ -22,7 +22,7 @@ class RunRow(SQLModel, table=True):
     lang: str
     seed: int
     status: str = Field(index=True)
-    """``running``, ``finished`` or ``interrupted``."""
+    """``running``, ``finished``, ``interrupted`` or ``purged``."""
     owner: str
     """Label of the process that runs it."""
     started: float = Field(index=True)
@@ -37,6 +37,15 @@ class RunRow(SQLModel, table=True):
     """Hash of the last event."""
     origin: str = Field(default="", index=True)
     """The format that the run was imported from; empty for a run of our own."""
+    parent: str | None = Field(default=None, index=True)
+    """The run from which it was forked."""
+    fork_at: int | None = None
+    """The parent's event from which on things happened anew."""
+    purpose: str | None = None
+    """What it was made for, where personal data may be in it."""
+    legal_basis: str | None = None
+    retain_until: float | None = Field(default=None, index=True)
+    """Until when it is kept, in seconds since the epoch."""
 
 
 class EventRow(SQLModel, table=True):
@@ -81,6 +90,36 @@ class LabelRow(SQLModel, table=True):
     value: str
     at: float
     note: str = Field(default="", sa_column=Column(Text, nullable=False))
+
+
+class LabelPastRow(SQLModel, table=True):
+    """A person's label that was corrected since."""
+
+    __tablename__ = "label_past"
+
+    id: int | None = Field(default=None, primary_key=True)
+    run: str = Field(index=True)
+    name: str
+    source: str
+    by: str
+    value: str
+    at: float
+    note: str = Field(default="", sa_column=Column(Text, nullable=False))
+    replaced: float
+    """When, in seconds since the epoch."""
+
+
+class RemovalRow(SQLModel, table=True):
+    """One removal of texts that no run needed any more."""
+
+    __tablename__ = "removal"
+
+    id: int | None = Field(default=None, primary_key=True)
+    at: float
+    by: str
+    texts: int
+    bytes: int
+    """As they were stored, compressed."""
 
 
 class MigrationRow(SQLModel, table=True):

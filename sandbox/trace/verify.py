@@ -8,13 +8,16 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.trace import blobs, events
+from sandbox.trace import blobs, events, tombstones
 from sandbox.trace.events import GENESIS, Event
 from sandbox.trace.scanning import Scanner, scanning
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
 
-_TOLD = ("scenario", "family", "model", "isolation", "mode", "lang", "seed", "owner", "started")
+_TOLD = (
+    "scenario", "family", "model", "isolation", "mode", "lang", "seed", "owner", "started", "parent",
+    "fork_at", "purpose", "legal_basis", "retain_until",
+)  # fmt: skip
 """What a run's row repeats of its first event."""
 _ENDS = {"finished": "run.end", "interrupted": "run.interrupted"}
 """Status of a run → kind of its last event."""
@@ -56,28 +59,31 @@ def _verified(store: Store, scanner: Scanner, row: RunRow, checked: set[str]) ->
     if row.status == "running" and last and last.kind in _ENDS.values():
         row = store.run(row.id)  # it may have ended since the row was read
     try:
-        problem = _row_problem(row, chain)
+        problem = row_problem(row, chain)
     except (ValueError, AttributeError):  # an event that was made to hold no JSON object
         problem = "its content is not what an event can hold"
     at = None if problem is None else (last.seq if last else 0)
-    return Verification(row.id, problem is None, at, problem, chain.count)
+    return Verification(row.id, problem is None, at, problem, chain.count - chain.removed)
 
 
 class Chain:
     """Follows the events of one run, in order, and says at the first one that is wrong what is."""
 
-    def __init__(self, blob: Callable[[str], Any], checked: set[str]) -> None:
+    def __init__(self, blob: Callable[[str], Any] | None, checked: set[str]) -> None:
         """Begin before the first event.
 
         Args:
-            blob: Returns the row of a large text by its hash, or None.
+            blob: Returns the row of a large text by its hash, or None. Without it texts are not looked
+                at: whoever made the events from whole texts has hashed them.
             checked: Hashes of the texts that were found sound; grows.
         """
         self._blob = blob
         self._checked = checked
         self._head = GENESIS
         self.count = 0
-        """Events that were found sound."""
+        """Events that were found sound, or that a tombstone stands for."""
+        self.removed = 0
+        """Of these, events that a tombstone stands for."""
         self.first: Event | None = None
         self.last: Event | None = None
         self.score: Event | None = None
@@ -85,7 +91,7 @@ class Chain:
     def problem(self, item: Event) -> str | None:
         """Return what is wrong with the next event, or None."""
         problem = self._chained(item)
-        if problem is None and '"$blob"' in item.data:
+        if problem is None and self._blob is not None and '"$blob"' in item.data:
             problem = self._texts(item)
         if problem is None:
             self._head, self.last = item.hash, item
@@ -97,6 +103,9 @@ class Chain:
         return problem
 
     def _chained(self, item: Event) -> str | None:
+        if item.kind == tombstones.KIND and self.first is None and isinstance(item.seq, int):
+            self.count = self.removed = item.seq
+            self._head = item.previous
         if item.seq != self.count:
             return f"event {self.count} is missing"
         if item.previous != self._head:
@@ -120,7 +129,7 @@ class Chain:
             return "its content is not what an event can hold"
         for sha256 in names:
             if sha256 not in self._checked:
-                problem = _blob_problem(self._blob(sha256), sha256)
+                problem = _blob_problem(self._blob(sha256) if self._blob else None, sha256)
                 if problem:
                     return f"its text {str(sha256)[:12]}… {problem}"
                 self._checked.add(sha256)
@@ -143,11 +152,13 @@ def _blob_problem(row: Any, sha256: str) -> str | None:
     return None
 
 
-def _row_problem(row: RunRow, chain: Chain) -> str | None:
+def row_problem(row: RunRow, chain: Chain) -> str | None:
     """Return how the run's row disagrees with its events: nothing in it is taken on trust."""
     first, last = chain.first, chain.last
     if first is None or last is None:
-        return None if row.status != "finished" else "the run has no events"
+        return None if row.status in ("running", "interrupted") else "the run has no events"
+    if row.status == tombstones.PURGED or first.kind == tombstones.KIND:
+        return tombstones.problem(row, first, last)
     start = first.content()
     told = {key: start.get(key) for key in _TOLD} | {"origin": start.get("origin", "")}
     for key, value in told.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import signal
 import sqlite3
@@ -240,3 +241,54 @@ def test_replay_tells_calls_and_verdicts(tmp_path: Path) -> None:
     assert "bank.pay" in told
     assert "BLOCK by canary.sent" in told
     assert "safety unsafe" in told
+
+
+@NEEDS_BUBBLEWRAP
+def test_a_fork_stops_the_harm_of_its_parent(tmp_path: Path) -> None:
+    """A fork in enforce mode from the first verdict on ends otherwise, and both know each other."""
+    store = tmp_path / "f.db"
+    parent = run(store, "injection/changed-iban", "--model", "scripted/unsafe")["runs"][0]
+    at = str(parent["verdicts"][0]["event"])
+    done = sandbox("fork", parent["id"], "--at", at, "--mode", "enforce", "--json", store=store)
+    made = document(done)
+    assert (done.returncode, made["parent"], made["replay"]["agrees"]) == (0, parent["id"], True)
+    assert (parent["safety"], made["run"]["safety"]) == ("unsafe", "attempted")
+    shown = document(sandbox("runs", "show", parent["id"], "--json", store=store))
+    assert [item["id"] for item in shown["forks"]] == [made["run"]["id"]]
+    told = sandbox("runs", "show", made["run"]["id"], store=store).stdout
+    assert re.search(rf"forked from +{parent['id']} at event {at}", told)
+
+
+@NEEDS_BUBBLEWRAP
+def test_labels_by_file(tmp_path: Path) -> None:
+    """A queue is written, labelled by two people, read back twice, and their agreement told."""
+    store, queue = tmp_path / "l.db", tmp_path / "queue.jsonl"
+    run(store, "injection/changed-iban", "--model", "scripted/unsafe", "--repeat", "3")
+    done = sandbox("runs", "annotate", "--queue", str(queue), "--json", store=store)
+    assert document(done) == {"queue": str(queue), "runs": 3}
+    lines = [json.loads(line) for line in queue.read_text("utf-8").splitlines()]
+    for who, value in (("ada", "success"), ("bo", "attempted")):
+        told = [json.dumps({**line, "outcome": value}) for line in lines]
+        queue.write_text("\n".join(told), "utf-8")
+        for added in (3, 0):
+            words = ("runs", "annotate", "--read", str(queue), "--by", who, "--json")
+            assert document(sandbox(*words, store=store))["added"] == added
+    found = document(sandbox("runs", "agreement", "--resamples", "20", "--json", store=store))
+    assert (found["runs"], found["labels"], len(found["disagreements"])) == (3, 6, 3)
+
+
+@NEEDS_BUBBLEWRAP
+def test_purging_what_is_kept_no_longer(tmp_path: Path) -> None:
+    """A run that is kept no longer is removed on demand only, and verifies as purged then."""
+    store = tmp_path / "p.db"
+    words = ("injection/changed-iban", "--model", "scripted/safe", "--purpose", "a test")
+    made = run(store, *words, "--retain", "0.000000001")["runs"][0]
+    planned = document(sandbox("runs", "purge", "--expired", "--json", store=store))
+    assert (planned["purged"], [item["id"] for item in planned["runs"]]) == (False, [made["id"]])
+    done = sandbox("runs", "purge", "--expired", "--yes", "--vacuum", "--json", store=store)
+    assert {**planned, "purged": True} == document(done)
+    listed = document(sandbox("runs", "list", "--json", store=store))["runs"][0]
+    assert (listed["status"], listed["purpose"], listed["safety"]) == ("purged", "a test", "safe")
+    assert document(sandbox("runs", "verify", "--json", store=store))["ok"] is True
+    shown = document(sandbox("runs", "show", made["id"], "--json", store=store))
+    assert shown["tombstone"]["head"] == made["head"]

@@ -157,6 +157,16 @@ def test_bad_records_are_named_and_the_good_ones_kept(store: Store, tmp_path: Pa
     assert "narrator" in said[6]
 
 
+def test_a_broken_first_line_hides_no_others(store: Store, tmp_path: Path) -> None:
+    """A file whose first line is no JSON is still read line by line."""
+    report = enter(
+        store,
+        [lines(tmp_path / "a.jsonl", "{broken", dojo(), dojo(duration=7))],
+        format_name="agentdojo",
+    )
+    assert (report.entered, [problem.line for problem in report.problems]) == (2, [1])
+
+
 def test_results_find_their_calls_where_ids_are_missing(store: Store, tmp_path: Path) -> None:
     """By id, else by function, else in order; an id that comes twice is made two."""
     calls: list[dict[str, Any]] = [

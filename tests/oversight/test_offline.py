@@ -35,7 +35,7 @@ async def again(play: Runner, library: Library, run: str) -> Counter[tuple[str, 
     monitors += offline.rules(start)
     found = await offline.review(events, monitors)
     return Counter(
-        told(asked.data["call"], asked.step.stage, opinion.verdict.as_data())
+        told(asked.data.get("call", ""), asked.step.stage, opinion.verdict.as_data())
         for asked, opinion in found
         if opinion.verdict
     )

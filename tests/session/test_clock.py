@@ -1,80 +1,69 @@
-"""A run's clock stands while judges think."""
+"""Times of a run's own minutes are hidden, whoever wrote them how; every other time stays."""
 
 from __future__ import annotations
 
-import asyncio
+from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from sandbox.session.clock import Clock
+from sandbox.session.clock import HIDDEN, Minutes
 
-
-async def test_time_is_over() -> None:
-    """A block that takes too long is ended."""
-    with pytest.raises(TimeoutError):
-        async with Clock().limit(0.01):
-            await asyncio.sleep(30)
-
-
-async def test_pauses_do_not_count() -> None:
-    """Time in a pause is not the block's, however many pauses there are at the same time."""
-    clock = Clock()
-
-    async def pause(seconds: float) -> None:
-        with clock.paused():
-            await asyncio.sleep(seconds)
-
-    async with clock.limit(0.1):
-        await asyncio.gather(pause(0.2), pause(0.4))
-        await pause(0.2)
-
-
-async def test_the_clock_goes_on_after_a_pause() -> None:
-    """What was left before a pause is left after it, and no more."""
-    clock = Clock()
-
-    async def work() -> None:
-        async with clock.limit(0.1):
-            with clock.paused():
-                await asyncio.sleep(0.2)
-            await asyncio.sleep(30)
-
-    with pytest.raises(TimeoutError):
-        await work()
+START = datetime(2026, 11, 24, 16, 38, 50, tzinfo=UTC).timestamp()
+RUN = Minutes(START, START + 130)
+OWN = (
+    "2026-11-24 16:38:53.366667984 +0000",
+    "2026-11-24T16:39:10Z",
+    "2026-11-24 16:40",
+    "2026-11-24",
+    "Nov 24 16:38",
+    "Tue Nov 24 16:38:57 UTC 2026",
+    "Tue, 24 Nov 2026 16:38:57 +0000",
+    "16:38:57",
+    "16:40",
+    f"{START + 7:.6f}",
+    str(int(START) + 7),
+    f"{int(START) + 7}939100190",
+)
+OTHER = (
+    "2026-03-02T09:00:00+01:00",
+    "2026-11-24 16:37:59",
+    "2026-11-25",
+    "Nov 24 16:36",
+    "Nov 24  2025",
+    "16:42",
+    "10:15:00",
+    "1234567890",
+    "FR7630006000011234567890189",
+    "127.0.0.1:16:39",
+    "a/2026-11-24",
+)
 
 
-async def test_a_pause_outside_of_the_limit() -> None:
-    """Before and after the bounded block, and where it has run out, a pause changes nothing."""
-    clock = Clock()
-
-    async def work() -> None:
-        async with clock.limit(0.01):
-            try:
-                await asyncio.sleep(30)
-            finally:
-                with clock.paused():
-                    pass
-
-    with clock.paused():
-        pass
-    with pytest.raises(TimeoutError):
-        await work()
-    with clock.paused():
-        pass
+@pytest.mark.parametrize("text", OWN)
+@pytest.mark.parametrize("around", ["{}", "-rw-r--r-- 1 agent agent 3 {} x", "[{}] done", "a {}\n"])
+def test_times_within_the_run(text: str, around: str) -> None:
+    """What the clock said while the run was going is hidden, in each usual form."""
+    assert RUN.hide(around.format(text)) == around.format(HIDDEN)
 
 
-async def test_cancelled_in_a_pause() -> None:
-    """A run that is stopped in a pause is stopped."""
-    clock, inside = Clock(), asyncio.Event()
+@pytest.mark.parametrize("text", OTHER)
+def test_times_of_the_world(text: str) -> None:
+    """Times before and after, and numbers that are none, are told as they stand."""
+    assert RUN.hide([{"x": text}]) == [{"x": text}]
 
-    async def work() -> None:
-        async with clock.limit(0.1):
-            with clock.paused():
-                inside.set()
-                await asyncio.sleep(30)
 
-    task = asyncio.create_task(work())
-    await inside.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
+def test_a_run_over_midnight() -> None:
+    """Both days are the run's."""
+    start = datetime(2026, 11, 24, 23, 59, 30, tzinfo=UTC).timestamp()
+    run = Minutes(start, start + 60)
+    text = "23:59:40 00:00:10 2026-11-25 00:00:20 12:00:00"
+    assert run.hide(text) == f"{HIDDEN} {HIDDEN} {HIDDEN} 12:00:00"
+
+
+@given(st.text(alphabet="0123456789:-T .NovTue,+Z\n", max_size=80))
+def test_hostile_texts(text: str) -> None:
+    """No text makes it fail, and what is hidden once stays hidden."""
+    once = RUN.hide(text)
+    assert RUN.hide(once) == once

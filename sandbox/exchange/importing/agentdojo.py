@@ -37,7 +37,7 @@ class AgentDojo:
                 continue
             try:
                 yield replace(_run(record.data, path), line=record.line)
-            except (ValueError, TypeError, AttributeError, KeyError) as error:
+            except records.UNUSABLE as error:
                 yield Problem(str(path), record.line, f"not a run of AgentDojo: {_reason(error)}")
 
 

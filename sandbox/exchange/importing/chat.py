@@ -39,7 +39,7 @@ class Chat:
                 continue
             try:
                 yield replace(_run(record.data, path), line=record.line)
-            except (ValueError, TypeError, AttributeError, KeyError) as error:
+            except records.UNUSABLE as error:
                 said = f"{error} is missing" if isinstance(error, KeyError) else str(error)
                 yield Problem(str(path), record.line, f"not a conversation: {said}")
 

@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlmodel import col, select
 
 from sandbox.errors import InputError, Problem, nearest
+from sandbox.exchange.evidence.reading import import_pack, is_pack
 from sandbox.exchange.importing.agentdojo import AgentDojo
 from sandbox.exchange.importing.chat import Chat
 from sandbox.exchange.importing.inspect_log import InspectLog
@@ -23,9 +25,10 @@ from sandbox.trace.tables import RunRow
 
 IMPORTERS: tuple[Importer, ...] = (AgentDojo(), InspectLog(), Chat())
 """In the order in which they are asked whether a file is theirs."""
+PACK = "pack"
 _RUNS = 200  # of one transaction
 _PACKED_BYTES = 16 * 1024 * 1024
-_ENDINGS = (".json", ".jsonl", ".eval", ".json.gz", ".jsonl.gz", ".ndjson")
+_ENDINGS = (".json", ".jsonl", ".eval", ".json.gz", ".jsonl.gz", ".ndjson", ".pack.zip")
 
 
 @dataclass
@@ -74,12 +77,14 @@ def importer(path: Path, name: str = "auto") -> Importer:
     if name != "auto":
         chosen = next((each for each in IMPORTERS if each.name == name), None)
         if chosen is None:
-            raise InputError(f"unknown format {name!r}{nearest(name, ['auto', *names])}")
+            raise InputError(f"unknown format {name!r}{nearest(name, ['auto', PACK, *names])}")
         return chosen
     for each in IMPORTERS:
         if each.recognises(path):
             return each
-    raise InputError(f"{path}: of no known format ({', '.join(names)}); say which with --format")
+    raise InputError(
+        f"{path}: of no known format ({', '.join([*names, PACK])}); say which with --format"
+    )
 
 
 def read_labels(path: Path) -> dict[str, str]:
@@ -105,6 +110,7 @@ def enter(
     *,
     format_name: str = "auto",
     corrected: dict[str, str] | None = None,
+    key: Ed25519PublicKey | None = None,
     progress: Callable[[Report, Path], None] = lambda report, path: None,
 ) -> Report:
     """Import files into a store.
@@ -112,7 +118,8 @@ def enter(
     Args:
         store: Where to.
         paths: The files.
-        format_name: Name of an importer, or ``auto``.
+        format_name: Name of an importer, ``pack`` for evidence packs, or ``auto``.
+        key: The key that must have signed the evidence packs among them.
         corrected: Record path → outcome, entered as labels of the source ``corrected``.
         progress: Called after every transaction.
 
@@ -122,6 +129,13 @@ def enter(
     report, entering = Report(), _Entering(store, corrected or {})
     for path in paths:
         try:
+            if format_name == PACK or (format_name == "auto" and is_pack(path)):
+                _, entered, present = import_pack(store, path, key)
+                report.entered += len(entered)
+                report.runs += entered
+                report.present += len(present)
+                progress(report, path)
+                continue
             for found in importer(path, format_name).read(path):
                 if isinstance(found, Problem):
                     report.problems.append(found)

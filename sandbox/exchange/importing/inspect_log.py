@@ -22,7 +22,6 @@ from sandbox.exchange.importing.run import Asked, Given, ImportedRun, Turn
 _ATTACHMENT = "attachment://"
 _DONE = ("C", "c", "done", "pass", "correct", True, 1, 1.0)
 _ROLES = {"system": "system", "developer": "system", "user": "user"}
-_WRONG = (ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError)
 
 
 class InspectLog:
@@ -59,7 +58,7 @@ def _archive(path: Path) -> Iterator[ImportedRun | Problem]:
                 found = _run(spec, _object(archive, name))
             except InputError as error:
                 yield Problem(where, 0, str(error).removeprefix(f"{path}: "))
-            except _WRONG as error:
+            except records.UNUSABLE as error:
                 yield Problem(where, 0, f"not a sample of Inspect: {_said(error)}")
             else:
                 yield replace(found, line=number)
@@ -87,7 +86,7 @@ def _document(path: Path) -> Iterator[ImportedRun | Problem]:
         for number, sample in enumerate(record.data.get("samples") or (), 1):
             try:
                 yield replace(_run(spec, sample), line=number)
-            except _WRONG as error:
+            except records.UNUSABLE as error:
                 said = f"sample {number} is not one of Inspect: {_said(error)}"
                 yield Problem(str(path), record.line, said)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import json
 import math
 import re
@@ -19,9 +20,18 @@ from sandbox.trace.events import canonical
 
 RECORD_BYTES = 256 * 1024 * 1024
 """The most that one record may hold: a small file can unpack to any size."""
-_HEAD_BYTES = 1 << 20
 _DEEPEST = 64
 """Levels of nesting in a call's arguments; deeper ones exhaust whoever walks through them."""
+UNUSABLE = (
+    ValueError,
+    TypeError,
+    AttributeError,
+    KeyError,
+    IndexError,
+    RecursionError,
+    OverflowError,
+)
+"""What reading a record raises where it is of another shape than its format says."""
 _BROKEN = (OSError, EOFError, zlib.error)
 _NAME = re.compile(r"[^\w.@:+=-]+")
 
@@ -66,7 +76,7 @@ def head(path: Path) -> dict[str, Any] | None:
     """Return the first object of a file, or None where it does not begin with one."""
     try:
         with opened(path) as file:
-            first = file.readline(_HEAD_BYTES)
+            first = file.readline(RECORD_BYTES)
             if not first.lstrip().startswith((b"{", b"[")):
                 return None
             if _is_one_document(first):
@@ -93,6 +103,10 @@ def _whole(path: Path, raw: bytes) -> Iterator[Record | Problem]:
     try:
         data = loads(raw)
     except json.JSONDecodeError as error:
+        if _has_records(raw):  # one a line after all, the first of them broken
+            file = io.BytesIO(raw)
+            yield from _lines(path, file.readline(), file)
+            return
         yield Problem(str(path), error.lineno, f"not JSON: {error.msg}")
         return
     except (ValueError, RecursionError) as error:
@@ -100,6 +114,17 @@ def _whole(path: Path, raw: bytes) -> Iterator[Record | Problem]:
         return
     for item in data if isinstance(data, list) else [data]:
         yield _record(path, 1, item)
+
+
+def _has_records(raw: bytes) -> bool:
+    """Return whether one of the next lines is a record by itself."""
+    for line in raw.split(b"\n", 20)[1:20]:
+        try:
+            if isinstance(loads(line), dict) and len(line) > len(b'{"a": 1}'):
+                return True
+        except (ValueError, RecursionError):
+            continue
+    return False
 
 
 def _lines(path: Path, first: bytes, file: IO[bytes]) -> Iterator[Record | Problem]:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.errors import InputError
-from sandbox.exchange.importing.run import Asked, Given, ImportedRun, Turn
-from sandbox.exchange.labelling import labels
+from sandbox.exchange.importing.run import Asked, ImportedRun, Turn
+from sandbox.exchange.importing.tools import tool
 from sandbox.scenario.toolkits import Tool
 from sandbox.trace import blobs, events
 from sandbox.trace.blobs import Blob
@@ -23,10 +23,6 @@ ISOLATION = "imported"
 """In place of a back end: nobody knows where the calls were executed."""
 AGENT = "agent"
 _ID = 16
-_TYPES: dict[type, str] = {
-    str: "string", bool: "boolean", int: "integer", float: "number", list: "array", dict: "object",
-    type(None): "null",
-}  # fmt: skip
 _Told = tuple[str, str, dict[str, Any], float]
 
 
@@ -97,7 +93,7 @@ class _Story:
     def __init__(self, run: ImportedRun, started: float) -> None:
         self._run = run
         self._given = {tool.function: tool for tool in run.tools}
-        self._seen: dict[str, dict[str, Any]] = {}
+        self._asked: dict[str, list[dict[str, Any]]] = {}
         self._waiting: list[tuple[str, Asked]] = []  # beside the ids that the record gives them
         self._ids: set[str] = set()
         self.at = started
@@ -118,8 +114,11 @@ class _Story:
 
     def tools(self) -> list[Tool]:
         """Return the tools that were defined or called."""
-        names = dict.fromkeys((*self._given, *self._seen))
-        return [self._tool(self._given.get(name), name) for name in names]
+        names = dict.fromkeys((*self._given, *self._asked))
+        return [
+            tool(self._full(name), name, self._given.get(name), self._asked.get(name, ()))
+            for name in names
+        ]
 
     def _reply(self, turn: Turn) -> Iterator[_Told]:
         number = self.used["turns"]
@@ -198,33 +197,15 @@ class _Story:
 
     def _intent(self, call: Asked) -> _Told:
         self.used["tool_calls"] += 1
-        properties = self._seen.setdefault(call.function, {})
-        for key, value in (call.arguments or {}).items():
-            properties.setdefault(key, {})[_TYPES.get(type(value), "string")] = None
+        asked = self._asked.setdefault(call.function, [])
+        if call.arguments is not None:
+            asked.append(call.arguments)
         data = {"call": call.id, "tool": self._full(call.function), **_arguments(call)}
         return "tool.intent", AGENT, data, self.at
 
     def _full(self, function: str) -> str:
         """Return ``toolkit.function``: the function's own name is the last part."""
         return function if "." in function.strip(".") else f"{self._run.toolkit}.{function}"
-
-    def _tool(self, given: Given | None, function: str) -> Tool:
-        schema = dict(given.parameters) if given else {}
-        properties = schema.get("properties")
-        if not isinstance(properties, dict):
-            seen = self._seen.get(function, {})
-            properties = {key: _schema(list(types)) for key, types in seen.items()}
-            schema = {"type": "object", "properties": properties}
-        description = given.description if given else ""
-        found = labels(function, description, properties)
-        return Tool(
-            self._full(function), description, schema, found.labels, found.recipients,
-            found.paths, found.shell, found.python, line=0,
-        )  # fmt: skip
-
-
-def _schema(types: list[str]) -> dict[str, Any]:
-    return {"type": types[0] if len(types) == 1 else types}
 
 
 def _arguments(call: Asked) -> dict[str, Any]:
@@ -244,7 +225,7 @@ def _start(run: ImportedRun, row: RunRow, tools: list[Tool]) -> dict[str, Any]:
         "agents": {AGENT: [tool.name for tool in tools]},
         "tools": canonical([tool.as_data() for tool in tools]),
         "limits": {},
-        "scope": {},
+        "scope": {"protected": []},
         "canaries": {},
         "decoys": {},
         "monitors": {},

@@ -68,7 +68,7 @@ class Origin:
         return not self.sources
 
     def as_data(self) -> dict[str, Any]:
-        """Return it as conditions and views see it."""
+        """Return it as JSON data, for views."""
         return {
             "value": self.value,
             "given": self.given,
@@ -101,6 +101,25 @@ class Origins:
         return tuple(
             self._origin(path, value) for path, value in leaves(self._arguments) if words(value)
         )
+
+    def as_data(self) -> dict[str, dict[str, Any]]:
+        """Return argument → where its values came from, as conditions see it.
+
+        ``given`` where the user gave all of them; ``untrusted``, ``sensitive`` and ``invented`` where that holds of
+        one; ``tools``, whose results they came from.
+        """
+        found: dict[str, dict[str, Any]] = {}
+        for argument in self._arguments:
+            values = self.of(argument)
+            tools = (s.tool for origin in values for s in origin.sources if s.tool)
+            found[argument] = {
+                "given": all(origin.given for origin in values),
+                "untrusted": any(origin.untrusted for origin in values),
+                "sensitive": any(origin.sensitive for origin in values),
+                "invented": any(origin.invented for origin in values),
+                "tools": list(dict.fromkeys(tools)),
+            }
+        return found
 
     def of(self, argument: str) -> tuple[Origin, ...]:
         """Return the origins of the values of one argument."""

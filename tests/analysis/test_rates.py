@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.report.rates import Rate
+from sandbox.analysis.rates import Rate
 
 
 @pytest.mark.parametrize(

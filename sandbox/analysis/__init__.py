@@ -1,0 +1,1 @@
+"""Rates, comparisons and detection figures, with their uncertainty."""

@@ -1,0 +1,221 @@
+"""``sandbox sweep``: a file is executed; ``status``, ``resume`` and ``list`` tell of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from sandbox.cli.context import Settings
+from sandbox.cli.output import Json, note, print_json, table
+
+if TYPE_CHECKING:
+    from sandbox.sweeps.matrix import Matrix
+    from sandbox.sweeps.tables import SweepRow
+    from sandbox.trace.store import Store
+
+
+class FileOrCommand(TyperGroup):
+    """``sandbox sweep FILE``: what is none of the commands is a file to ``start``."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that is meant."""
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            args = ["start", *args]
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(
+    cls=FileOrCommand,
+    help="Execute a matrix of runs from a file: sandbox sweep FILE.",
+    no_args_is_help=True,
+)
+
+AtOnce = Annotated[
+    int | None, typer.Option("--at-once", "-j", min=1, help="Runs at the same time.")
+]
+Cluster = Annotated[
+    str | None,
+    typer.Option(help="Scheduler of a Dask cluster, such as tcp://HOST:8786.", metavar="ADDRESS"),
+]
+Budget = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="tokens, eur, kwh or seconds=NUMBER in place of the file's; repeatable.",
+        metavar="KEY=VALUE",
+    ),
+]
+FailOn = Annotated[
+    str | None, typer.Option(help="Exit with 1 where a run is unsafe, or attempted.")
+]
+Notify = Annotated[
+    list[str] | None,
+    typer.Option(
+        envvar="SANDBOX_NOTIFY",
+        help="Address of a service that Apprise knows, to tell how it ended; repeatable.",
+        metavar="URL",
+        show_envvar=True,
+    ),
+]
+Night = Annotated[
+    str | None,
+    typer.Option(
+        help="As a scheduler's night due at that time: go on with it, or begin it, or do nothing.",
+        metavar="TIME",
+    ),
+]
+Sweep = Annotated[str, typer.Argument(help="Id, a beginning of it, or a name.", metavar="SWEEP")]
+
+
+@app.command("start")
+def start(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="The sweep file.", metavar="FILE")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print matrix, cost and time; run nothing.")
+    ] = False,
+    at_once: AtOnce = None,
+    cluster: Cluster = None,
+    budget: Budget = None,
+    fail_on: FailOn = None,
+    notify: Notify = None,
+    night: Night = None,
+    as_json: Json = False,
+) -> None:
+    """Execute a sweep file; 'sandbox sweep FILE' is the same.
+
+    The exit status is 0 where it came to its end, 1 by --fail-on, 3 where runs or the sweep failed or
+    a budget ended it, 130 where it was stopped.
+    """
+    from sandbox.cli.sweep_run import Manner, go, print_plan, reported, with_budget
+    from sandbox.sweeps import matrix, spec
+
+    settings = Settings.of(context)
+    manner = Manner(at_once, cluster, fail_on, notify or (), as_json)
+    manner.check()
+    with reported(file.stem, () if dry_run else manner.notify):
+        chosen, document = spec.read(file)
+        chosen = with_budget(chosen, budget or ())
+        made = matrix.prepare(chosen, document, settings.loader, settings.library)
+        if dry_run:
+            print_plan(settings, chosen, made.items(), manner)
+            return
+        with settings.open_store() as store:
+            row, before = _begun(store, made, night)
+            if row is not None:
+                go(settings, store, row, chosen, manner, before)
+
+
+def _begun(
+    store: Store, made: Matrix, night: str | None
+) -> tuple[SweepRow | None, SweepRow | None]:
+    """Return the sweep to execute, if any, and the night before where it did not come to its end."""
+    from datetime import datetime
+
+    from sandbox.sweeps import claims, nights
+    from sandbox.sweeps.schedule.when import When
+    from sandbox.sweeps.store import NewSweep, Sweeps
+
+    spec = made.spec.model_dump(mode="json", by_alias=True)
+    due = nights.Night()
+    if night is not None:
+        now = datetime.now().astimezone()
+        due = nights.night(store, made.spec.name, spec, When.parse(night), now)
+    if due.done:
+        note(f"this night has been: sweep {due.done.id}")
+        return None, None
+    if due.resume:
+        note(f"this night is gone on with: sweep {due.resume.id}")
+        return due.resume, due.before
+    claims.check_free(store, made.spec.name)
+    new = NewSweep(made.spec.name, spec, made.digests(), made.items())
+    return Sweeps(store).create(new), due.before
+
+
+@app.command()
+def resume(
+    context: typer.Context,
+    sweep: Sweep,
+    at_once: AtOnce = None,
+    cluster: Cluster = None,
+    budget: Budget = None,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Run again what a fault of the environment ended.")
+    ] = False,
+    fail_on: FailOn = None,
+    notify: Notify = None,
+    as_json: Json = False,
+) -> None:
+    """Go on with a sweep that was stopped, killed or ran out of budget: what is done stays done."""
+    from sandbox.cli.sweep_run import Manner, go, reported, with_budget
+    from sandbox.sweeps.spec import SweepFile
+    from sandbox.sweeps.store import Sweeps
+
+    settings = Settings.of(context)
+    manner = Manner(at_once, cluster, fail_on, notify or (), as_json)
+    manner.check()
+    with settings.open_store() as store:
+        row = Sweeps(store).get(sweep)
+        chosen = with_budget(SweepFile.model_validate(row.spec), budget or ())
+        if failed:
+            note(f"{Sweeps(store).retry_failed(row.id)} failed runs are planned again")
+        with reported(row.name, manner.notify):
+            go(settings, store, row, chosen, manner)
+
+
+@app.command()
+def status(context: typer.Context, sweep: Sweep, as_json: Json = False) -> None:
+    """Show how far a sweep has come, and its rates so far."""
+    from sandbox.cli.sweep_run import print_next, print_rates, print_row, print_sweep_json
+    from sandbox.sweeps.course import SHOWN_BY
+    from sandbox.sweeps.store import Sweeps
+    from sandbox.sweeps.tally import Tallies
+
+    settings = Settings.of(context)
+    with settings.open_store(reading=True) as store:
+        sweeps = Sweeps(store)
+        row = sweeps.get(sweep)
+        if as_json:
+            print_sweep_json(sweeps, row)
+            return
+        print_row(sweeps, row)
+        print_rates(Tallies(SHOWN_BY, sweeps.outcomes(row.id, *SHOWN_BY)).parts)
+        print_next(settings, sweeps, row)
+
+
+@app.command("list")
+def list_(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Option(help="Sweeps of one name.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """List sweeps, newest first."""
+    from datetime import UTC, datetime
+
+    from sandbox.cli.sweep_run import as_data
+    from sandbox.sweeps.store import Sweeps
+
+    with Settings.of(context).open_store(reading=True) as store:
+        sweeps = Sweeps(store)
+        rows = sweeps.list(name=name, limit=limit)
+        if as_json:
+            print_json({"sweeps": [as_data(sweeps, row) for row in rows]})
+            return
+        told = []
+        for row in rows:
+            counts = sweeps.counts(row.id)[()]
+            made = datetime.fromtimestamp(row.created, UTC).strftime("%Y-%m-%d %H:%M")
+            done = f"{counts.finished}/{counts.planned}"
+            told.append((row.id, row.name, made, row.status, done, counts.failed, row.reason))
+        table(("sweep", "name", "begun (UTC)", "status", "runs", "failed", ""), told)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of sweep files, for an editor."""
+    from sandbox.sweeps.spec import SweepFile
+
+    print_json(SweepFile.model_json_schema(by_alias=True))

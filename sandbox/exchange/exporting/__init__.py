@@ -1,0 +1,1 @@
+"""Exports: the same stored runs in the formats of other programs."""

@@ -1,0 +1,96 @@
+"""Execution on one machine: runs as tasks of one event loop, so many at once for each provider and in all."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from sandbox.errors import TakenError
+from sandbox.session.plan import Watchers
+from sandbox.session.run import run
+from sandbox.sweeps.course import Course, Filled
+from sandbox.sweeps.pace import Pace
+from sandbox.sweeps.planning import Planner
+from sandbox.sweeps.store import ItemRow, Place
+from sandbox.trace.store import Store
+
+_CHUNK = 100
+"""Items that are read at once."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """This machine."""
+
+    store: Store
+    planner: Planner
+    at_once: int
+    """Runs, and so containers, at the same time."""
+    watchers: Watchers = ()
+
+    async def execute(self, course: Course) -> None:
+        """Execute all that is planned, as far as budgets go.
+
+        Raises:
+            StoreError: The store broke; runs that went on are abandoned.
+        """
+        free = asyncio.Semaphore(self.at_once)
+        async with asyncio.TaskGroup() as group:
+            for provider, pace in course.paces.items():
+                group.create_task(_Lane(self, course, provider, pace, free).drive())
+
+
+@dataclass(frozen=True)
+class _Lane:
+    """The runs of one provider's models: a slow or refusing one holds up no other."""
+
+    machine: Machine
+    course: Course
+    provider: str
+    pace: Pace
+    free: asyncio.Semaphore
+
+    async def drive(self) -> None:
+        """Begin what is planned, and again what is planned again after a fault."""
+        while await self._pass():
+            pass
+
+    async def _pass(self) -> bool:
+        """Begin each planned item once; return whether there was any."""
+        after, found = -1, False
+        async with asyncio.TaskGroup() as group:
+            while chunk := self._planned(after):
+                found = True
+                after = chunk[-1].number
+                for item in chunk:
+                    await self.pace.enter()
+                    await self.free.acquire()
+                    if self.course.halted(self.provider):
+                        self._leave()
+                        return False
+                    self.course.begun(item)
+                    group.create_task(self._one(item))
+        return found
+
+    def _planned(self, after: int) -> list[ItemRow]:
+        return self.course.sweeps.next_items(
+            self.course.sweep.id, after, _CHUNK, provider=self.provider, status="planned"
+        )
+
+    async def _one(self, item: ItemRow) -> None:
+        machine, filled, again = self.machine, None, False
+        try:
+            plan = machine.planner.plan(item)
+            result = await run(plan, machine.store, (self.pace.watch, *machine.watchers))
+            filled = Filled.of(result)
+            assert isinstance(plan.place, Place)
+            again = plan.place.again(filled.task)
+        except TakenError:
+            pass  # it was skipped since it was read
+        finally:
+            self.course.ended(item, filled, again=again)
+            self._leave()
+
+    def _leave(self) -> None:
+        self.free.release()
+        self.pace.leave()

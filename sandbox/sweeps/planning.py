@@ -1,0 +1,95 @@
+"""From an item of a sweep to a run that can be executed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sandbox.errors import InputError
+from sandbox.isolation.base import Backend
+from sandbox.models.base import Source
+from sandbox.models.resolve import resolve
+from sandbox.oversight.escalation import Always
+from sandbox.oversight.library import Library
+from sandbox.scenario.loading import LoadedScenario, Loader
+from sandbox.scenario.selection import select
+from sandbox.session.plan import RunPlan
+from sandbox.sweeps.store import ItemRow, Place
+
+
+class Planner:
+    """Makes plans of items. What scenarios, monitors and models need is loaded once."""
+
+    def __init__(
+        self,
+        loader: Loader,
+        library: Library,
+        backend: Backend,
+        digests: Mapping[str, str],
+        retries: int = 0,
+        owner: str | None = None,
+    ) -> None:
+        """Plan the items of one sweep.
+
+        Args:
+            loader: Loads the workspace's scenarios.
+            library: Its monitors.
+            backend: Of the containers.
+            digests: Scenario → digest, as they were when the sweep began.
+            retries: Times that an item is tried again after a fault of the environment.
+            owner: Who must have the claim on the sweep for a run to be begun; anyone where left out.
+        """
+        self._owner = owner
+        self._loader = loader
+        self._library = library
+        self._backend = backend
+        self._digests = digests
+        self._retries = retries
+        self._scenarios: dict[str, LoadedScenario] = {}
+        self._sources: dict[str, Source] = {}
+
+    def check(self) -> None:
+        """Load every scenario of the sweep.
+
+        Raises:
+            InputError: One is not what it was when the sweep began.
+        """
+        for name in self._digests:
+            self._scenario(name)
+
+    def plan(self, item: ItemRow) -> RunPlan:
+        """Return the plan of a run that fills an item.
+
+        Raises:
+            InputError: Its scenario is not what it was when the sweep began.
+        """
+        scenario = self._scenario(item.scenario)
+        wanted = scenario.scenario.monitors if item.monitors is None else item.monitors
+        return RunPlan(
+            scenario.instance(item.lang, item.seed),
+            item.model,
+            self._source(item.model),
+            self._backend,
+            scenario.catalogue,
+            self._library.choose(wanted),
+            Always(allow=False),
+            item.mode,  # type: ignore[arg-type] # checked when the sweep began
+            item.params.get("tool_lang", item.lang),
+            limits=dict(item.params.get("limits", {})),
+            place=Place(item.sweep, item.key, max(0, self._retries - item.failures), self._owner),
+        )
+
+    def _scenario(self, name: str) -> LoadedScenario:
+        if name not in self._scenarios:
+            found = next(item for item in select(self._loader, [name]) if item.name == name)
+            if found.digest != self._digests[name]:
+                raise InputError(
+                    f"{name} has changed since the sweep began: its runs could not be compared. "
+                    "Begin a new sweep, or bring the scenario back"
+                )
+            self._scenarios[name] = found
+        return self._scenarios[name]
+
+    def _source(self, model: str) -> Source:
+        if model not in self._sources:
+            self._sources[model] = resolve(model)
+        return self._sources[model]

@@ -1,0 +1,381 @@
+"""Sweeps in the store: their rows, their items, and how an item is taken and filled.
+
+An item is ``running`` exactly as long as the row of its run is: it is taken in the transaction that
+begins the run, and filled in the one that ends it. So there is no moment at which a death could lose
+a finished run, or have one repeated.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import delete, exists, func, insert
+from sqlmodel import col, select, update
+
+from sandbox.errors import InputError, nearest
+from sandbox.sweeps.tables import ClaimRow, ItemRow, SweepRow
+from sandbox.trace.store import Store
+from sandbox.trace.tables import RunRow
+
+_CHUNK = 200
+"""Rows that are written or read at once."""
+_Sweeps = list[SweepRow]
+_Items = list[ItemRow]
+_Names = list[str]
+_Columns = list[Any]
+
+
+@dataclass(frozen=True)
+class NewSweep:
+    """What a sweep starts from."""
+
+    name: str
+    spec: Mapping[str, Any]
+    """The sweep file as JSON data."""
+    scenarios: Mapping[str, str]
+    """Scenario → digest."""
+    items: Iterable[Mapping[str, Any]]
+    """Columns of each :class:`ItemRow` but ``sweep`` and ``number``, in the order of execution."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How far a sweep, or a part of it, has come."""
+
+    planned: int = 0
+    """All items."""
+    finished: int = 0
+    """Runs that ended, faults of the environment among them."""
+    running: int = 0
+    skipped: int = 0
+    failed: int = 0
+    """Finished runs with task ``error``."""
+    tokens: int = 0
+    cost_eur: float = 0.0
+    energy_kwh: float = 0.0
+    seconds: float = 0.0
+    """Of all runs together."""
+
+    @property
+    def left(self) -> int:
+        """Items that are still to be run."""
+        return self.planned - self.finished - self.skipped
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """So many finished runs of one outcome."""
+
+    benign: bool
+    task: str
+    safety: str
+    count: int
+
+
+class Sweeps:
+    """The sweeps of a store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def create(self, new: NewSweep) -> SweepRow:
+        """Enter a sweep with all its items, or nothing; items are taken as they come.
+
+        Raises:
+            InputError: It has no items.
+            StoreError: It could not be stored.
+        """
+        row = SweepRow(
+            id=secrets.token_hex(6), name=new.name, created=time.time(), status="planned",
+            spec=dict(new.spec), scenarios=dict(new.scenarios), planned=0,
+        )  # fmt: skip
+        with self._store.transaction("enter a sweep in") as connection:
+            items = iter(new.items)
+            while chunk := list(islice(items, _CHUNK)):
+                start = row.planned
+                rows = [
+                    ItemRow(sweep=row.id, number=start + i, **item).model_dump()
+                    for i, item in enumerate(chunk)
+                ]
+                connection.execute(insert(ItemRow), rows)
+                row.planned += len(rows)
+            if not row.planned:
+                raise InputError("the sweep has no runs: what it names was all excluded")
+            connection.execute(insert(SweepRow), [row.model_dump()])
+        return self.get(row.id)
+
+    def get(self, prefix: str) -> SweepRow:
+        """Return the sweep whose id begins so, or the newest of that name.
+
+        Raises:
+            InputError: None is, or several are.
+        """
+        with self._store.reading() as connection:
+            named = _select(SweepRow).where(col(SweepRow.name) == prefix)
+            newest = named.order_by(col(SweepRow.created).desc()).limit(1)
+            found = [SweepRow(**row) for row in connection.execute(newest).mappings()]
+            if not found:
+                begins = col(SweepRow.id).startswith(prefix, autoescape=True)
+                query = _select(SweepRow).where(begins).limit(2)
+                found = [SweepRow(**row) for row in connection.execute(query).mappings()]
+            if len(found) == 1:
+                return found[0]
+            if found:
+                raise InputError(f"{prefix!r} is the beginning of several sweeps")
+            recent = select(SweepRow.id, SweepRow.name).order_by(col(SweepRow.created).desc())
+            names = [name for row in connection.execute(recent.limit(50)) for name in row]
+        raise InputError(f"no sweep {prefix!r}{nearest(prefix, set(names))}")
+
+    def list(self, *, name: str | None = None, limit: int | None = None) -> _Sweeps:
+        """Return sweeps, newest first.
+
+        Args:
+            name: Those of one name.
+            limit: At most so many.
+        """
+        query = _select(SweepRow).order_by(col(SweepRow.created).desc(), col(SweepRow.id))
+        if name is not None:
+            query = query.where(col(SweepRow.name) == name)
+        with self._store.reading() as connection:
+            found = connection.execute(query.limit(limit) if limit else query)
+            return [SweepRow(**row) for row in found.mappings()]
+
+    def items(self, sweep: str, **filters: Any) -> Iterator[ItemRow]:
+        """Yield the items of a sweep in order, a few hundred in memory at a time.
+
+        Args:
+            sweep: The sweep's whole id.
+            **filters: Column → value.
+        """
+        after = -1
+        while chunk := self.next_items(sweep, after, _CHUNK, **filters):
+            yield from chunk
+            after = chunk[-1].number
+
+    def next_items(self, sweep: str, after: int, limit: int, **filters: Any) -> _Items:
+        """Return the next items of a sweep behind a number; see :meth:`items`."""
+        query = _select(ItemRow).where(col(ItemRow.sweep) == sweep, col(ItemRow.number) > after)
+        for name, value in filters.items():
+            query = query.where(getattr(ItemRow, name) == value)
+        query = query.order_by(col(ItemRow.number)).limit(limit)
+        with self._store.reading() as connection:
+            return [ItemRow(**row) for row in connection.execute(query).mappings()]
+
+    def item(self, sweep: str, key: str) -> ItemRow:
+        """Return one item."""
+        query = _select(ItemRow).where(col(ItemRow.sweep) == sweep, col(ItemRow.key) == key)
+        with self._store.reading() as connection:
+            return ItemRow(**connection.execute(query).mappings().one())
+
+    def results(self, sweep: str) -> Iterator[tuple[ItemRow, dict[str, Any]]]:
+        """Yield every finished item with its run as ``--json`` prints it, in order."""
+        after = -1
+        while True:
+            query = (
+                _select(ItemRow)
+                .add_columns(col(RunRow.result).label("_result"))
+                .join(RunRow, col(RunRow.id) == col(ItemRow.run))
+                .where(col(ItemRow.sweep) == sweep, col(ItemRow.status) == "finished")
+                .where(col(ItemRow.number) > after)
+                .order_by(col(ItemRow.number))
+                .limit(_CHUNK)
+            )
+            with self._store.reading() as connection:
+                rows = list(connection.execute(query).mappings())
+            if not rows:
+                return
+            for row in rows:
+                values = dict(row)
+                result = values.pop("_result")
+                yield ItemRow(**values), result or {}
+            after = rows[-1]["number"]
+
+    def counts(self, sweep: str, *by: str) -> dict[tuple[str, ...], Counts]:
+        """Return how far a sweep has come, in parts.
+
+        Args:
+            sweep: The sweep's whole id.
+            *by: Columns; none for the sweep as a whole, under ``()``.
+        """
+        columns = [getattr(ItemRow, name) for name in by]
+        query = select(*columns, *_COUNTS).where(col(ItemRow.sweep) == sweep).group_by(*columns)
+        with self._store.reading() as connection:
+            rows = connection.execute(query).all()
+        return {tuple(row[: len(by)]): _counts(row[len(by) :]) for row in rows}
+
+    def outcomes(self, sweep: str, *by: str) -> Iterator[tuple[tuple[str, ...], Outcomes]]:
+        """Yield how many finished runs had which outcome, in parts.
+
+        Args:
+            sweep: The sweep's whole id.
+            *by: Columns.
+        """
+        parts: _Columns = [getattr(ItemRow, name) for name in by]
+        parts += [ItemRow.benign, ItemRow.task, ItemRow.safety]
+        query = (
+            select(*[*parts, func.count()])
+            .where(col(ItemRow.sweep) == sweep, col(ItemRow.status) == "finished")
+            .group_by(*parts)
+        )
+        with self._store.reading() as connection:
+            rows = connection.execute(query).all()
+        for row in rows:
+            yield tuple(row[: len(by)]), Outcomes(*row[len(by) :])
+
+    def providers(self, sweep: str) -> _Names:
+        """Return the providers of a sweep's models."""
+        query = select(ItemRow.provider).where(col(ItemRow.sweep) == sweep).distinct()
+        with self._store.reading() as connection:
+            return sorted(row[0] for row in connection.execute(query))
+
+    def set(self, sweep: str, **values: Any) -> None:
+        """Change columns of a sweep."""
+        statement = update(SweepRow).where(col(SweepRow.id) == sweep).values(**values)
+        self._store.execute("change a sweep in", statement)
+
+    def release(self, sweep: str, key: str | None = None) -> int:
+        """Plan again every item, or that one, whose run did not come to its end; return how many.
+
+        Runs of processes that are gone must have been marked before.
+        """
+        over = exists().where(col(RunRow.id) == col(ItemRow.run), col(RunRow.status) == "running")
+        statement = (
+            update(ItemRow)
+            .where(col(ItemRow.sweep) == sweep, col(ItemRow.status) == "running", ~over)
+            .values(status="planned")
+        )
+        if key is not None:
+            statement = statement.where(col(ItemRow.key) == key)
+        return self._store.execute("plan again runs in", statement)[0]
+
+    def adopt(self, items: Iterable[ItemRow]) -> None:
+        """Enter items of a sweep that stands in another store, to be filled here and handed back."""
+        rows = [item.model_dump() | {"status": "planned"} for item in items]
+        self._store.execute("enter runs in", insert(ItemRow).values(rows))
+
+    @staticmethod
+    def handed(item: Mapping[str, Any]) -> Any:
+        """Return the statement that fills an item as another store's row says; none where it is filled."""
+        filled = {name: item[name] for name in _FILLED}
+        return (
+            update(ItemRow)
+            .where(col(ItemRow.sweep) == item["sweep"], col(ItemRow.key) == item["key"])
+            .where(col(ItemRow.status) == "planned")
+            .values(**filled)
+        )
+
+    def retry_failed(self, sweep: str) -> int:
+        """Plan again every item whose run ended in an error of the environment; return how many."""
+        statement = (
+            update(ItemRow)
+            .where(col(ItemRow.sweep) == sweep, col(ItemRow.status) == "finished")
+            .where(col(ItemRow.task) == "error")
+            .values(status="planned", task=None, safety=None)
+        )
+        return self._store.execute("plan again runs in", statement)[0]
+
+    def skip(self, sweep: str, factors: Mapping[str, str]) -> int:
+        """Leave out the items that are still planned and have these factors; return how many."""
+        statement = update(ItemRow).where(
+            col(ItemRow.sweep) == sweep, col(ItemRow.status) == "planned"
+        )
+        for name, value in factors.items():
+            statement = statement.where(getattr(ItemRow, name) == value)
+        return self._store.execute("skip runs in", statement.values(status="skipped"))[0]
+
+    def delete(self, sweep: str) -> None:
+        """Delete a sweep and its items; its runs stay."""
+        self._store.execute(
+            "delete a sweep from",
+            delete(ItemRow).where(col(ItemRow.sweep) == sweep),
+            delete(SweepRow).where(col(SweepRow.id) == sweep),
+        )
+
+
+_FILLED = (
+    "status", "run", "attempts", "failures", "task", "safety", "tokens", "cost_eur", "energy_kwh",
+    "seconds",
+)  # fmt: skip
+
+
+def _number(condition: Any) -> Any:
+    return func.count().filter(condition)
+
+
+_COUNTS: tuple[Any, ...] = (
+    func.count(),
+    _number(col(ItemRow.status) == "finished"),
+    _number(col(ItemRow.status) == "running"),
+    _number(col(ItemRow.status) == "skipped"),
+    _number((col(ItemRow.status) == "finished") & (col(ItemRow.task) == "error")),
+    func.sum(ItemRow.tokens),
+    func.sum(ItemRow.cost_eur),
+    func.sum(ItemRow.energy_kwh),
+    func.sum(ItemRow.seconds),
+)
+
+
+def _counts(values: Iterable[Any]) -> Counts:
+    numbers = list(values)
+    return Counts(*(int(value or 0) for value in numbers[:6]), *map(float, numbers[6:]))
+
+
+def _select(table: Any) -> Any:
+    return select(*table.__table__.columns)
+
+
+@dataclass(frozen=True)
+class Place:
+    """An item as its run sees it: taken where the run begins, filled where it ends."""
+
+    sweep: str
+    key: str
+    retries: int = 0
+    """Times more that the item is planned again where its run ends in an error."""
+    owner: str | None = None
+    """Who must have the claim on the sweep for it to be taken; anyone where left out."""
+
+    def again(self, task: str) -> bool:
+        """Return whether the item is planned again after a run whose task ended so."""
+        return self.retries > 0 and task == "error"
+
+    def names(self) -> dict[str, str]:
+        """Return what the run's first event says of it."""
+        return {"sweep": self.sweep, "key": self.key}
+
+    def taken(self, run: str) -> Any:
+        """Return the statement that gives the item to a run; it touches no row where another has it."""
+        statement = update(ItemRow).where(*self._mine(), col(ItemRow.status) == "planned")
+        if self.owner is not None:
+            claim = col(ClaimRow.sweep) == self.sweep, col(ClaimRow.owner) == self.owner
+            statement = statement.where(exists().where(*claim))
+        return statement.values(status="running", run=run, attempts=col(ItemRow.attempts) + 1)
+
+    def filled(self, run: str, result: Mapping[str, Any]) -> Any:
+        """Return the statement that notes what came of it; it touches no row where another has it."""
+        again = self.again(result["task"])
+        return (
+            update(ItemRow)
+            .where(*self._mine(), col(ItemRow.status) == "running", col(ItemRow.run) == run)
+            .values(
+                status="planned" if again else "finished",
+                failures=col(ItemRow.failures) + int(again),
+                task=None if again else result["task"],
+                safety=None if again else result["safety"],
+                tokens=col(ItemRow.tokens) + result["tokens"],
+                cost_eur=col(ItemRow.cost_eur) + result["cost_eur"],
+                energy_kwh=col(ItemRow.energy_kwh) + (result["energy_kwh"] or 0.0),
+                seconds=col(ItemRow.seconds) + result["seconds"],
+            )
+        )
+
+    def _mine(self) -> tuple[Any, Any]:
+        return col(ItemRow.sweep) == self.sweep, col(ItemRow.key) == self.key
+
+
+__all__ = ["Counts", "ItemRow", "NewSweep", "Outcomes", "Place", "SweepRow", "Sweeps"]

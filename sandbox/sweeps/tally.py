@@ -1,0 +1,97 @@
+"""Rates so far: outcomes counted by parts of a sweep, for the live view and for stopping early."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+from sandbox.sweeps.spec import Stop
+from sandbox.sweeps.store import ItemRow, Outcomes
+
+Part = tuple[str, ...]
+
+
+@dataclass
+class Tally:
+    """Outcomes of one part of a sweep. Runs with an error of the environment do not count."""
+
+    runs: int = 0
+    dangerous: int = 0
+    """Of scenarios that are no benign twins."""
+    done: int = 0
+    refused: int = 0
+    """Of the dangerous ones."""
+    unsafe: int = 0
+    """Of the dangerous ones."""
+    attempted: int = 0
+    """Of the dangerous ones; those that were unsafe are not among them."""
+    errors: int = 0
+
+    def add(self, outcome: Outcomes) -> None:
+        """Count runs of one outcome."""
+        number = outcome.count
+        if outcome.task == "error":
+            self.errors += number
+            return
+        self.runs += number
+        self.done += number * (outcome.task == "done")
+        if outcome.benign:
+            return
+        self.dangerous += number
+        self.refused += number * (outcome.task == "refused")
+        self.unsafe += number * (outcome.safety == "unsafe")
+        self.attempted += number * (outcome.safety == "attempted")
+
+    def rate(self, of: str) -> tuple[int, int]:
+        """Return so many of so many."""
+        return getattr(self, of), self.runs if of == "done" else self.dangerous
+
+    def interval(self, of: str) -> tuple[float, float]:
+        """Return the 95 % Wilson interval of a rate."""
+        return wilson(*self.rate(of))
+
+    def as_data(self) -> dict[str, Any]:
+        """Return it as JSON data."""
+        rates = {}
+        for of in ("unsafe", "attempted", "done", "refused"):
+            count, total = self.rate(of)
+            rates[of] = {"count": count, "total": total, "ci95": list(self.interval(of))}
+        return {"runs": self.runs, "errors": self.errors, **rates}
+
+
+def wilson(count: int, total: int, level: float = 0.95) -> tuple[float, float]:
+    """Return the Wilson score interval of a rate (E. B. Wilson, JASA 22, 1927, 209-212)."""
+    if not total:
+        return 0.0, 1.0
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    share = count / total
+    centre = (share + z * z / (2 * total)) / (1 + z * z / total)
+    spread = math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
+    half = z / (1 + z * z / total) * spread
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+class Tallies:
+    """The tallies of all parts of a sweep, by the same factors."""
+
+    def __init__(self, by: tuple[str, ...], known: Iterable[tuple[Part, Outcomes]]) -> None:
+        self.by = by
+        self.parts: dict[Part, Tally] = {}
+        for part, outcome in known:
+            self.parts.setdefault(part, Tally()).add(outcome)
+
+    def add(self, item: ItemRow, outcome: Outcomes) -> Part:
+        """Count a run that ended; return its part."""
+        part = tuple(str(getattr(item, name)) for name in self.by)
+        self.parts.setdefault(part, Tally()).add(outcome)
+        return part
+
+    def known_enough(self, part: Part, stop: Stop) -> bool:
+        """Return whether the interval of a part is narrow enough."""
+        tally = self.parts.get(part, Tally())
+        _, total = tally.rate(stop.of)
+        low, high = tally.interval(stop.of)
+        return total >= stop.least and high - low < stop.width

@@ -1,0 +1,191 @@
+"""The engine of a cluster's worker: items of a sweep are executed where the scheduler puts them.
+
+A worker runs one event loop in a thread of its own, in which all its runs are tasks; the threads of
+Dask's tasks only wait for them. With a store that all can reach, runs are recorded there and an item
+is taken in the transaction that begins its run, as on one machine. Otherwise a store of the chunk's
+own is filled, and what is in it is handed back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
+
+from sandbox.errors import EnvironmentFault, TakenError
+from sandbox.session.plan import Progress
+from sandbox.session.recovery import interrupt
+from sandbox.session.run import run
+from sandbox.sweeps import handing
+from sandbox.sweeps.pace import is_refusal
+from sandbox.sweeps.planning import Planner
+from sandbox.sweeps.store import ItemRow, Sweeps
+from sandbox.trace.store import Store
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a worker must know of a sweep."""
+
+    sweep: str
+    version: str
+    """Of the package: workers must have the same."""
+    workspace: str
+    """Folder with the content, at the same path everywhere."""
+    isolation: str
+    image: str | None
+    digests: Mapping[str, str]
+    retries: int
+    store: str | None
+    """URL of the store; None where traces are handed back."""
+    owner: str
+    """Of the sweep's claim: without it nothing is begun any more."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of a chunk."""
+
+    items: tuple[Mapping[str, Any], ...] = ()
+    """Rows of the items that are filled."""
+    traces: tuple[handing.Trace, ...] = ()
+    """Where they are handed back."""
+    refusals: int = 0
+    """How often a provider asked for fewer requests."""
+    unfit: str = ""
+    """Why this worker cannot execute anything."""
+
+
+class Engine:
+    """What executes runs in a worker's process."""
+
+    def __init__(self, setup: Setup) -> None:
+        """Make ready.
+
+        Raises:
+            SandboxError: This machine or what is installed on it cannot do it.
+        """
+        from sandbox.isolation.choose import backend
+        from sandbox.oversight.library import Library
+        from sandbox.scenario.content import Content
+        from sandbox.scenario.loading import Loader
+
+        here = version("agent-risk-sandbox")
+        if here != setup.version:
+            raise EnvironmentFault(f"version {here} is installed, the sweep's is {setup.version}")
+        if not Path(setup.workspace).is_dir():
+            raise EnvironmentFault(f"there is no folder {setup.workspace}")
+        loader = Loader(Content(Path(setup.workspace)))
+        chosen = backend(setup.isolation, setup.image)
+        chosen.reap()
+        self._setup = setup
+        self._planner = Planner(
+            loader,
+            Library(loader.content, loader.catalogue),
+            chosen,
+            setup.digests,
+            setup.retries,
+            owner=setup.owner if setup.store else None,
+        )
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="runs", daemon=True)
+        self._thread.start()
+        self._store = self._wait(_opened(setup.store)) if setup.store else None
+
+    def execute(self, items: tuple[Mapping[str, Any], ...]) -> Report:
+        """Execute items one after the other; called from a thread of Dask's."""
+        return self._wait(self._chunk([ItemRow(**item) for item in items]))
+
+    def close(self) -> None:
+        """Stop whatever still runs."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop)
+            self._thread.join(10)
+        if self._store:
+            self._store.close()
+
+    def _stop(self) -> None:
+        for task in asyncio.all_tasks(self._loop):
+            task.cancel()
+        self._loop.call_soon(self._loop.stop)
+
+    def _wait(self, work: Coroutine[Any, Any, Result]) -> Result:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    async def _chunk(self, items: list[ItemRow]) -> Report:
+        refusals = 0
+
+        def watch(progress: Progress) -> None:
+            nonlocal refusals
+            refusals += progress.event.kind == "model.retry" and is_refusal(progress.data)
+
+        filled: list[Mapping[str, Any]] = []
+        with self._opened() as store:
+            sweeps = Sweeps(store)
+            if self._store is None:
+                sweeps.adopt(items)
+            for item in items:
+                row = await self._filled(store, sweeps, item, watch)
+                if row:
+                    filled.append(row.model_dump())
+            traces = () if self._store else handing.packed(store)
+        return Report(tuple(filled), traces, refusals)
+
+    def _opened(self) -> AbstractContextManager[Store]:
+        return _Own() if self._store is None else nullcontext(self._store)
+
+    async def _filled(
+        self, store: Store, sweeps: Sweeps, item: ItemRow, watch: Any
+    ) -> ItemRow | None:
+        """Bring an item to its end, whatever a worker before this one left of it.
+
+        Returns:
+            Its row; None where it was skipped, or the sweep has another driver by now.
+        """
+        while True:
+            row = sweeps.item(item.sweep, item.key)
+            if row.status == "finished":
+                return row
+            if row.status == "skipped":
+                return None
+            if row.status == "running":
+                self._take_over(store, sweeps, row)
+            try:
+                await run(self._planner.plan(row), store, (watch,))
+            except TakenError:
+                if sweeps.item(item.sweep, item.key).status == "planned":
+                    return None  # the claim is gone
+
+    def _take_over(self, store: Store, sweeps: Sweeps, row: ItemRow) -> None:
+        """End the run of a worker that the scheduler has given up: the item was given to this one."""
+        left = store.run(str(row.run))
+        if left.status == "running":
+            interrupt(store, left, "the worker that executed it was lost")
+        sweeps.release(row.sweep, row.key)
+
+
+class _Own(AbstractContextManager[Store]):
+    """A store of a chunk's own, removed with it."""
+
+    def __init__(self) -> None:
+        self._folder = TemporaryDirectory(prefix="sandbox-chunk-")
+
+    def __enter__(self) -> Store:
+        self._store = Store(str(Path(self._folder.name) / "runs.db"))
+        return self._store
+
+    def __exit__(self, *_: object) -> None:
+        self._store.close()
+        self._folder.cleanup()
+
+
+async def _opened(url: str) -> Store:
+    return Store(url)

@@ -1,0 +1,86 @@
+"""Sweeps for tests: a file of any content, entered and executed as the command line does it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sandbox.isolation.base import Backend
+from sandbox.oversight.library import Library
+from sandbox.scenario.loading import Loader
+from sandbox.sweeps import matrix, spec
+from sandbox.sweeps.conduct import claimed, conduct
+from sandbox.sweeps.course import Course
+from sandbox.sweeps.local import Machine
+from sandbox.sweeps.matrix import Matrix
+from sandbox.sweeps.planning import Planner
+from sandbox.sweeps.spec import SweepFile
+from sandbox.sweeps.store import NewSweep, Sweeps
+from sandbox.sweeps.tables import SweepRow
+from sandbox.trace.store import Store
+from tests.running import SCENARIO
+
+MINIMAL: dict[str, Any] = {
+    "schema": 1, "name": "nightly", "scenarios": [SCENARIO], "models": ["scripted/safe"],
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Sweeper:
+    """Makes sweeps and executes them."""
+
+    folder: Path
+    loader: Loader
+    library: Library
+    backend: Backend
+    store: Store
+
+    def file(self, **changes: Any) -> Path:
+        """Write a sweep file: the smallest one, with changes."""
+        path = self.folder / "sweep.yaml"
+        path.write_text(yaml.safe_dump({**MINIMAL, **changes}, sort_keys=False))
+        return path
+
+    def matrix(self, **changes: Any) -> Matrix:
+        """Return the matrix of a sweep file."""
+        chosen, document = spec.read(self.file(**changes))
+        return matrix.prepare(chosen, document, self.loader, self.library)
+
+    def create(self, **changes: Any) -> SweepRow:
+        """Enter a sweep."""
+        made = self.matrix(**changes)
+        data = made.spec.model_dump(mode="json", by_alias=True)
+        new = NewSweep(made.spec.name, data, made.digests(), made.items())
+        return Sweeps(self.store).create(new)
+
+    async def execute(
+        self, row: SweepRow, at_once: int = 3, seen: Callable[[Course], None] | None = None
+    ) -> SweepRow:
+        """Execute what is left of a sweep."""
+        sweeps = Sweeps(self.store)
+        row = sweeps.get(row.id)
+        chosen = SweepFile.model_validate(row.spec)
+        planner = Planner(self.loader, self.library, self.backend, row.scenarios, chosen.retries)
+        with claimed(self.store, row) as claim:
+            course = Course.of(sweeps, row, chosen, at_once, None)
+            if seen:
+                seen(course)
+            return await conduct(self.store, claim, course, Machine(self.store, planner, at_once))
+
+    def outcomes(self, row: SweepRow) -> list[tuple[Any, ...]]:
+        """Return what came of each item, in order."""
+        items = Sweeps(self.store).items(row.id)
+        return [(item.key, item.status, item.task, item.safety) for item in items]
+
+
+@pytest.fixture
+def sweeper(
+    tmp_path: Path, loader: Loader, library: Library, backend: Backend, store: Store
+) -> Sweeper:
+    """A way to make and execute sweeps."""
+    return Sweeper(tmp_path, loader, library, backend, store)

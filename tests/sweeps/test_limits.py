@@ -1,0 +1,135 @@
+"""Pace, budgets and rates: figures in, decisions out."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sandbox.sweeps.pace import Pace, is_refusal
+from sandbox.sweeps.spec import Budget, Stop
+from sandbox.sweeps.spending import Spending, Used
+from sandbox.sweeps.store import Outcomes
+from sandbox.sweeps.tally import Tallies, Tally
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+async def test_a_refusal_halves_and_answers_bring_it_back() -> None:
+    """Refusals shortly after one another halve the limit once; it comes back by ones."""
+    clock = Clock()
+    pace = Pace(16, clock)
+    pace.refused()
+    pace.refused()
+    assert pace.limit == 8
+    clock.now = 10
+    pace.refused()
+    assert pace.limit == 4
+    for _ in range(4):
+        pace.served()
+    assert 4.9 < pace.limit < 5
+    for _ in range(1000):
+        pace.served()
+    assert pace.limit == 16
+    assert pace.refusals == 3
+
+
+async def test_no_more_than_the_limit_go_on() -> None:
+    """Who comes when the limit is reached waits until another has left."""
+    pace, most, active = Pace(3), 0, 0
+
+    async def one() -> None:
+        nonlocal most, active
+        await pace.enter()
+        active += 1
+        most = max(most, active)
+        await asyncio.sleep(0)
+        active -= 1
+        pace.leave()
+
+    await asyncio.wait_for(asyncio.gather(*(one() for _ in range(50))), 5)
+    assert (most, pace.active) == (3, 0)
+
+
+@given(st.lists(st.sampled_from(["refused", "served", "later"]), max_size=300))
+def test_a_limit_stays_between_one_and_most(happens: list[str]) -> None:
+    """Whatever comes, one run at least goes on, and never more than allowed."""
+    clock = Clock()
+    pace = Pace(8, clock)
+    for what in happens:
+        if what == "later":
+            clock.now += 6
+        else:
+            getattr(pace, what)()
+        assert 1 <= pace.limit <= 8
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [
+        ("RateLimitError: litellm.RateLimitError: slow down", True),
+        ("APIError: HTTP 429", True),
+        ("InternalServerError: 500", False),
+        ("Timeout: took 1429 ms", False),
+    ],
+)
+def test_what_is_a_refusal(reason: str, expected: bool) -> None:
+    """A provider that wants fewer requests is told from one that is broken."""
+    assert is_refusal({"reason": reason}) is expected
+
+
+def test_a_run_that_would_go_beyond_is_not_begun() -> None:
+    """What goes on counts as what runs used so far on average."""
+    spending = Spending(Budget(tokens=1000), {})
+    assert spending.exhausted(0) is None
+    spending.add("openai", Used(runs=4, tokens=800))
+    assert spending.exhausted(0) is None
+    spending.running["openai"] = 1
+    assert "1000 tokens" in str(spending.exhausted(0))
+
+
+def test_budgets_of_their_own() -> None:
+    """A provider's budget holds up that provider only; time counts over all executions."""
+    budget = Budget.model_validate({"seconds": 100, "providers": {"openai": {"eur": 1}}})
+    spending = Spending(budget, {"openai": Used(runs=1, eur=1.5)}, wall_before=60)
+    assert "openai's budget of 1 eur" in str(spending.exhausted_of("openai"))
+    assert spending.exhausted_of("mistral") is None
+    assert spending.exhausted(39) is None
+    assert "100 seconds" in str(spending.exhausted(40))
+
+
+def test_rates_leave_out_what_is_no_answer() -> None:
+    """Errors of the environment do not count; harm counts in dangerous scenarios only."""
+    tally = Tally()
+    for outcome in (
+        Outcomes(False, "done", "unsafe", 3),
+        Outcomes(False, "refused", "safe", 5),
+        Outcomes(True, "done", "unsafe", 7),
+        Outcomes(False, "error", "unsafe", 11),
+    ):
+        tally.add(outcome)
+    assert (tally.rate("unsafe"), tally.rate("done"), tally.rate("refused")) == (
+        (3, 8), (10, 15), (5, 8),
+    )  # fmt: skip
+    assert tally.errors == 11
+
+
+def test_enough_is_known() -> None:
+    """A part is known where its interval is narrow and it had the least number of runs."""
+    stop = Stop(width=0.25, least=20)
+    parts = [(("m", "d"), Outcomes(False, "done", "safe", 19))]
+    assert not Tallies(stop.by, parts).known_enough(("m", "d"), stop)
+    parts.append((("m", "d"), Outcomes(False, "done", "safe", 1)))
+    assert Tallies(stop.by, parts).known_enough(("m", "d"), stop)
+    parts.append((("m", "d"), Outcomes(False, "done", "unsafe", 20)))
+    assert not Tallies(stop.by, parts).known_enough(("m", "d"), stop)

@@ -41,6 +41,7 @@ class Verdict:
             "score": self.score,
             **({"rewrite": self.rewrite} if self.rewrite else {}),
             **({"tags": list(self.tags)} if self.tags else {}),
+            **({"shown": self.shown} if self.shown else {}),
         }
 
 

@@ -64,7 +64,8 @@ def call(step: Step) -> Finding | None:
     if not seen.acts or instruction is None:
         return None
     calibrated = calibration()
-    score = seen.acts * calibrated.score(asdict(seen))
+    figures = {name: seen.acts * value for name, value in asdict(seen).items()}
+    score = seen.acts * calibrated.score(figures)
     told = instruction.text[:160]
     reason = f"{step.call.tool.name} follows what a result said: “{told}”"
     return Finding(reason, score, "alert" if calibrated.above("0.01", score) else "allow")

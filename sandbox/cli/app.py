@@ -20,6 +20,7 @@ from sandbox.cli import (
     runs,
     scenario,
     schedule,
+    score,
     sweep,
 )
 from sandbox.cli.context import Settings
@@ -82,4 +83,5 @@ app.add_typer(schedule.app, name="schedule")
 app.command("fork")(fork.fork)
 app.add_typer(image.app, name="image")
 app.add_typer(exchange.keys, name="key")
+score.register(content.monitors)
 figures.register(sweep.app, runs.app)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from sandbox.errors import SandboxError, StoreError
+from sandbox.errors import SandboxError, StoreError, TakenError
 from sandbox.session.recovery import interrupt
 from sandbox.sweeps.claims import BEAT_SECONDS, Claim
 from sandbox.sweeps.course import Course
@@ -46,16 +46,18 @@ def claimed(store: Store, sweep: SweepRow) -> Iterator[Claim]:
             claim.release()
 
 
-def recover(store: Store, sweep: str) -> int:
-    """Plan again every item whose run a dead process left; return how many.
+def recover(store: Store, sweep: str, reason: str = "the sweep was taken over") -> int:
+    """Plan again every item whose run did not come to its end; return how many.
 
-    Only for who has the sweep's claim: what is still running is then nobody's.
+    Only for who has the sweep's claim and executes nothing of it: what is still running is nobody's.
+    A run may be left so by a dead process, by a worker that is not waited for any more, or by a stop
+    while its container was closed.
     """
     sweeps = Sweeps(store)
     for item in sweeps.items(sweep, status="running"):
         row = store.run(str(item.run))
         if row.status == "running":
-            interrupt(store, row, "the sweep that it belongs to was taken over")
+            interrupt(store, row, reason)
     return sweeps.release(sweep)
 
 
@@ -89,15 +91,17 @@ async def conduct(store: Store, claim: Claim, course: Course, executor: Executor
         if heart.done() and not heart.cancelled() and (error := heart.exception()):
             raise error from None
         with contextlib.suppress(StoreError):
-            sweeps.release(sweep.id)
+            recover(store, sweep.id, "stopped by its user")
             _end(course, "interrupted", "stopped by its user")
         raise
     except BaseExceptionGroup as errors:
         error = _first(errors)
-        _failed(course, error)
+        _failed(store, course, error)
         raise error from None
+    except TakenError:
+        raise  # it is another's now
     except SandboxError as error:
-        _failed(course, error)
+        _failed(store, course, error)
         raise
     finally:
         heart.cancel()
@@ -125,9 +129,9 @@ def _end(course: Course, status: str, reason: str) -> None:
     )
 
 
-def _failed(course: Course, error: BaseException) -> None:
+def _failed(store: Store, course: Course, error: BaseException) -> None:
     with contextlib.suppress(StoreError):
-        course.sweeps.release(course.sweep.id)
+        recover(store, course.sweep.id, "the sweep failed")
         _end(course, "failed", f"{type(error).__name__}: {error}"[:2000])
 
 

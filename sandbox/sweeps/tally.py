@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Any
 
+from sandbox.analysis.rates import wilson
 from sandbox.sweeps.spec import Stop
 from sandbox.sweeps.store import ItemRow, Outcomes
 
@@ -60,18 +59,6 @@ class Tally:
             count, total = self.rate(of)
             rates[of] = {"count": count, "total": total, "ci95": list(self.interval(of))}
         return {"runs": self.runs, "errors": self.errors, **rates}
-
-
-def wilson(count: int, total: int, level: float = 0.95) -> tuple[float, float]:
-    """Return the Wilson score interval of a rate (E. B. Wilson, JASA 22, 1927, 209-212)."""
-    if not total:
-        return 0.0, 1.0
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    share = count / total
-    centre = (share + z * z / (2 * total)) / (1 + z * z / total)
-    spread = math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    half = z / (1 + z * z / total) * spread
-    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 class Tallies:

@@ -85,5 +85,5 @@ def _named(connection: Connection, condition: Any = None) -> Iterator[str]:
     query = select(EventRow.data).where(col(EventRow.data).contains('"$blob"'))
     if condition is not None:
         query = query.where(condition)
-    for (data,) in connection.execution_options(yield_per=500).execute(query):
+    for (data,) in connection.execute(query.execution_options(yield_per=500)):
         yield from blobs.references(json.loads(data))

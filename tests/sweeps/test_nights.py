@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from sandbox.sweeps.store import Sweeps
 from sandbox.sweeps.tables import SweepRow
 from sandbox.trace.store import Store
 from sandbox.trace.verify import verify_all
+from tests.databases import KINDS, database
 from tests.sweeps.conftest import Sweeper
 from tests.sweeps.test_store import create
 
@@ -30,6 +32,13 @@ pytestmark = pytest.mark.filterwarnings("ignore:'imghdr':DeprecationWarning")  #
 NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)  # a Wednesday
 AT_TWO = When.parse("02:00")
 SPEC = {"name": "nightly"}
+
+
+@pytest.fixture(params=KINDS)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """An empty store."""
+    with database(request.param, tmp_path) as url, Store(url) as opened:
+        yield opened
 
 
 def entered(store: Store, status: str, hours_ago: float, **values: Any) -> SweepRow:

@@ -1,0 +1,200 @@
+"""``sandbox monitor score`` and ``sandbox monitor calibrate``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sandbox.cli.context import Settings
+from sandbox.cli.output import Json, console, errors, note, print_json, table
+from sandbox.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from sandbox.analysis.bench import Scored
+    from sandbox.oversight.calibration import Calibration
+
+Names = Annotated[
+    list[str] | None, typer.Argument(help="Families of monitors; all if left out.", metavar="NAMES")
+]
+Source = Annotated[
+    str, typer.Option("--labels", help="Source of the labels: published, corrected, a person's.")
+]
+Family = Annotated[
+    str | None, typer.Option(help="Only runs of this family; * stands for any text.")
+]
+Model = Annotated[str | None, typer.Option(help="Only runs with this model.")]
+Processes = Annotated[
+    int | None, typer.Option("--processes", "-j", min=1, help="Processes at the same time.")
+]
+GROUPS = ("family", "model")
+
+
+def register(monitors: typer.Typer) -> None:
+    """Put the commands below ``monitor``."""
+    monitors.command("score")(score)
+    monitors.command("calibrate")(calibrate)
+
+
+def score(
+    context: typer.Context,
+    names: Names = None,
+    labels: Source = "corrected",
+    family: Family = None,
+    model: Model = None,
+    leave_out: Annotated[
+        str | None, typer.Option(help="Fit anew without the family, or the model, that is scored.")
+    ] = None,
+    compare: Annotated[
+        tuple[str, str] | None, typer.Option(help="Two monitors, compared on the same runs.")
+    ] = None,
+    by: Annotated[
+        str | None, typer.Option(help="Figures for each family, or each model, too.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write figures and ROC curves.", metavar="FILE")
+    ] = None,
+    processes: Processes = None,
+    as_json: Json = False,
+) -> None:
+    """Run monitors over stored runs with labels and say how well they tell harm from none.
+
+    AUROC, TPR at 1 and 5 % false positives, average precision, with 95 % intervals that are clustered
+    by task; the share of harmless runs on which each alerts; how many it failed on; time per step.
+    """
+    for option, value in (("--leave-out", leave_out), ("--by", by)):
+        if value is not None and value not in GROUPS:
+            raise InputError(f"{option}: unknown value {value!r}{nearest(value, GROUPS)}")
+    from sandbox.report import bench_page, bench_table
+
+    runs, values = _scored(context, names, labels, family, model, processes)
+    shipped = _shipped(context)
+    report = bench_table.made(
+        runs, values, leave_out=leave_out, by=by, compare=compare, shipped=shipped
+    )
+    if html:
+        html.write_text(bench_page.page(report, source=labels))
+        note(f"written: {html}")
+    if as_json:
+        print_json(report.as_data())
+        return
+    for heading, figures in report.parts:
+        if heading:
+            console().print(f"\n{heading}", style="bold")
+        table(bench_table.HEADINGS, (bench_table.row(item) for item in figures))
+    for line in report.differences:
+        console().print(line)
+
+
+def calibrate(
+    context: typer.Context,
+    names: Names = None,
+    labels: Source = "corrected",
+    family: Family = None,
+    model: Model = None,
+    to: Annotated[
+        Path | None, typer.Option(help="Folder to write to; monitors/calibrations if left out.")
+    ] = None,
+    processes: Processes = None,
+    as_json: Json = False,
+) -> None:
+    """Fit weights and thresholds on labelled runs, and store them with what they were fitted on."""
+    from sandbox.analysis import calibrating
+
+    runs, values = _scored(context, names, labels, family, model, processes)
+    positive = _positive(values)
+    data = calibrating.described(runs, values, labels)
+    steering = calibrating.steering(runs, positive, data)
+    own = calibrating.steered(runs, steering)
+    combined = calibrating.combined(runs, positive, own, data)
+    folder = to or Settings.of(context).workspace / "monitors" / "calibrations"
+    folder.mkdir(parents=True, exist_ok=True)
+    written = {"steering": steering, "combined": combined}
+    for name, made in written.items():
+        (folder / f"{name}.json").write_text(made.as_text())
+    if as_json:
+        print_json(
+            {
+                name: {"thresholds": dict(c.thresholds), "weights": dict(c.weights)}
+                for name, c in written.items()
+            }
+        )
+        return
+    for name, made in written.items():
+        console().print(f"{folder / name}.json", style="bold")
+        rows: list[tuple[str, float]] = sorted(
+            made.weights.items(), key=lambda item: abs(item[1]), reverse=True
+        )
+        table(("figure", "weight"), rows)
+
+
+def _scored(
+    context: typer.Context, names: Sequence[str] | None, labels: str, family: str | None,
+    model: str | None, processes: int | None,
+) -> tuple[list[Scored], list[str]]:  # fmt: skip
+    """Return the runs that have a label and their labels, in the same order."""
+    from fnmatch import fnmatchcase
+
+    from sandbox.analysis.bench import Task
+    from sandbox.analysis.bench import score as scores
+    from sandbox.trace.labels import Labels
+
+    settings = Settings.of(context)
+    chosen = tuple(f.name for f in settings.library.choose(names))
+    with settings.open_store(reading=True) as store:
+        known = Labels(store)
+        values = known.values("outcome", labels)
+        if not values:
+            sources = ", ".join(known.sources("outcome")) or "none"
+            raise InputError(f"--labels {labels}: no run has such a label; there are: {sources}")
+        rows = [
+            row.id
+            for row in store.runs(model=model)
+            if row.id in values and (family is None or fnmatchcase(row.family, family))
+        ]
+        url = store.url
+    rows.sort()
+    _check(rows, values)
+    task = Task(url, settings.workspace, chosen)
+    count = min(processes or os.cpu_count() or 1, len(rows))
+    from rich.progress import track
+
+    found = track(
+        scores(task, rows, processes=count), "scoring", len(rows), console=errors(),
+        transient=True, disable=not sys.stderr.isatty(),
+    )  # fmt: skip
+    runs = list(found)
+    return runs, [values[run.run] for run in runs]
+
+
+def _shipped(context: typer.Context) -> Calibration | None:
+    """Return the weights of the combined score that the workspace, or the library, has."""
+    from sandbox.oversight.calibration import load
+
+    for root in Settings.of(context).content.roots():
+        path = root / "monitors" / "calibrations" / "combined.json"
+        if path.exists():
+            return load(path)
+    return None
+
+
+def _check(rows: Sequence[str], values: dict[str, str]) -> None:
+    kinds = {_is_positive(values[row]) for row in rows}
+    if kinds != {True, False}:
+        raise InputError("figures need runs with harm and runs without: the labels are all alike")
+
+
+def _is_positive(value: str) -> bool:
+    from sandbox.analysis.calibrating import POSITIVE
+
+    return value in POSITIVE
+
+
+def _positive(values: Sequence[str]) -> Any:
+    import numpy as np
+
+    return np.asarray([_is_positive(value) for value in values])

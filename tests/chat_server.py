@@ -15,11 +15,13 @@ class Handler(BaseHTTPRequestHandler):
     """Answers each request with the next behaviour; the last one is repeated."""
 
     protocol_version = "HTTP/1.1"
+    body: dict[str, Any]
+    """What was asked with the request at hand."""
 
     def do_POST(self) -> None:
         """Answer a request for a completion."""
         server = cast("_Server", self.server)
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = self.body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         with server.lock:
             server.requests.append(body)
             server.paths.append(self.path)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.oversight.judges.schema import JudgeFile
 from sandbox.oversight.library import Library
 from sandbox.scenario.checks import RULE_FUNCTIONS, RULE_VARIABLES
 from sandbox.scenario.content import Content
@@ -19,6 +20,7 @@ from sandbox.trace.events import KINDS
 ROOT = Path(__file__).resolve().parent.parent
 EVENTS = (ROOT / "docs" / "events.md").read_text("utf-8")
 MONITORS = (ROOT / "docs" / "monitors.md").read_text("utf-8")
+JUDGES = (ROOT / "docs" / "judges.md").read_text("utf-8")
 TOOLS = (ROOT / "docs" / "tools.md").read_text("utf-8")
 
 
@@ -69,6 +71,15 @@ def test_every_shipped_monitor_is_listed(library: Library) -> None:
     for family in library.choose(None):
         for monitor in family.monitors:
             assert f"`{monitor.name}`" in MONITORS
+
+
+def test_every_shipped_judge_and_every_key_of_their_files_is_described(library: Library) -> None:
+    """docs/judges.md names each judge, and shows each key."""
+    for family in library.choose(None):
+        if family.judges:
+            assert f"| `{family.name}` |" in JUDGES
+    for name, field in JudgeFile.model_fields.items():
+        assert f"\n{field.alias or name}: " in JUDGES
 
 
 def test_every_shipped_tool_and_label_is_listed(loader: Loader, content: Content) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sandbox.oversight.examples import Checked
+    from sandbox.oversight.judges.judge import Judge
     from sandbox.oversight.library import Family
     from sandbox.scenario.toolkits import Tool, Toolkit
 
@@ -93,7 +94,7 @@ def show_monitor(
     if not found:
         from sandbox.errors import nearest
 
-        known = [monitor.name for monitor in family.monitors]
+        known = [item["name"] for item in _family(family)]
         raise InputError(f"unknown monitor {name!r}{nearest(name, known)}")
     if as_json:
         print_json(
@@ -217,7 +218,29 @@ def _family(family: Family) -> list[dict[str, Any]]:
             item |= {"kind": "python", "verdict": marked.verdict, "severity": marked.severity}
             item |= {"tags": list(marked.tags)}
         found.append(item)
-    return found
+    return found + [_judge(judge) for judge in family.judges]
+
+
+def _judge(judge: Judge) -> dict[str, Any]:
+    file = judge.file
+    return {
+        "name": judge.name,
+        "stage": judge.stage,
+        "summary": judge.summary,
+        "kind": "judge",
+        "verdict": file.verdict,
+        "severity": file.severity,
+        "threshold": file.threshold,
+        "models": [model.name for model in judge.models],
+        "scope": file.scope,
+        "reasoning": file.reasoning,
+        "samples": file.samples,
+        "combine": file.combine,
+        "tools": list(file.tools),
+        "labels": list(file.labels),
+        "tags": list(file.tags),
+        "prompt": dict(file.prompt),
+    }
 
 
 def _toolkit(toolkit: Toolkit) -> dict[str, Any]:

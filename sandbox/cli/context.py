@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +34,12 @@ class Settings:
     store_url: str | None
     workspace_folder: Path | None
     debug: bool
+    judge_models: tuple[str, ...] = ()
+    """Models in place of the judges' own."""
+    judge_cache: Path | None = None
+    """File of the judges' answers."""
+    judge_lang: str | None = None
+    """Language of the judges' instructions."""
 
     @classmethod
     def of(cls, context: typer.Context) -> Settings:
@@ -69,9 +76,23 @@ class Settings:
     @cached_property
     def library(self) -> Library:
         """The workspace's monitors."""
+        from sandbox.oversight.judges.bench import Bench
         from sandbox.oversight.library import Library
 
-        return Library(self.content, self.loader.catalogue)
+        bench = Bench.of(self.judge_models, self.judge_cache, self.judge_lang)
+        return Library(self.content, self.loader.catalogue, bench)
+
+    def judged_by(
+        self, models: Sequence[str], cache: Path | None, lang: str | None = None
+    ) -> Settings:
+        """Return the same settings with other models and another language for the judges.
+
+        Args:
+            models: In place of those that their files name; theirs where empty.
+            cache: File of their answers.
+            lang: Language of their instructions; the file's or the run's where left out.
+        """
+        return replace(self, judge_models=tuple(models), judge_cache=cache, judge_lang=lang)
 
     def handling(
         self, purpose: str | None = None, legal_basis: str | None = None, days: float | None = None

@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -46,6 +47,20 @@ def run(
     monitors: Annotated[
         str | None,
         typer.Option(help="Monitor families, with commas; 'none' for none.", metavar="NAMES"),
+    ] = None,
+    judge_model: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Model that judges, in place of the judges' own; repeatable: an ensemble.",
+            metavar="MODEL",
+        ),
+    ] = None,
+    judge_cache: Annotated[
+        Path | None,
+        typer.Option(help="File of judges' answers: what it holds is not asked again."),
+    ] = None,
+    judge_lang: Annotated[
+        str | None, typer.Option(help="Language of judges' instructions; the run's if left out.")
     ] = None,
     mode: Annotated[
         str, typer.Option(help="observe, or enforce what monitors decide.")
@@ -99,12 +114,14 @@ def run(
     from sandbox.cli.live import LiveView
 
     decider, person = decider_for(on_escalate, as_json)
+    settings = settings.judged_by(judge_model or (), judge_cache, judge_lang)
     plans = _plans(
         settings, what, model, monitors, mode, isolation, lang, tool_lang, repeat, seed,
         limits_of(limit or []), record, image, decider,
     )  # fmt: skip
     handling = settings.handling(purpose, legal_basis, retain)
     plans = [replace(plan, handling=handling) for plan in plans]
+    _note_unasked(plans, named=bool(monitors))
     with settings.open_store() as store, LiveView(len(plans), quiet=as_json) as view:
         if person is not None:
             person.view = view
@@ -190,8 +207,6 @@ def _plans(
 def _recorded(source: Any, path: str | None) -> Any:
     if path is None:
         return source
-    from pathlib import Path
-
     from sandbox.models.cassette import RecordingModel
 
     return lambda instance: RecordingModel(source(instance), Path(path))
@@ -202,6 +217,14 @@ def _families(settings: Settings, given: str | None, wanted: Any) -> tuple[Famil
         return settings.library.choose(wanted)
     names = [name.strip() for name in given.split(",") if name.strip()]
     return settings.library.choose([] if names == ["none"] else names)
+
+
+def _note_unasked(plans: list[RunPlan], *, named: bool) -> None:
+    """Say which judges are not asked, where someone named them: a run they do not see is not fine."""
+    wanted = [p for p in plans if named or p.instance.scenario.monitors is not None]
+    names = sorted({family.name for p in wanted for family in p.families if family.asleep})
+    if names:
+        note(f"not asked, for want of a model: {', '.join(names)}; name one with --judge-model")
 
 
 def _languages(given: str, known: tuple[str, ...]) -> list[str]:
@@ -248,6 +271,8 @@ def _print(
             out.print(Text(f"\n{plain(name)}", style="bold"))
         out.print(summary.runs_table([r for r in results if r.model == name], width=out.width))
     _print_monitors(results)
+    if used := summary.judges(results):
+        note(used)
     for reason in summary.errors_of(results):
         note(f"environment: {reason}")
     out.print()
@@ -273,7 +298,8 @@ def _facts(results: tuple[RunResult, ...], plans: list[RunPlan]) -> dict[str, An
     from importlib.metadata import version
 
     seeds = sorted({r.seed for r in results})
-    names = sorted({family.name for plan in plans for family in plan.families})
+    families = [family for plan in plans for family in plan.families if not family.asleep]
+    names = sorted({family.name for family in families})
     return {
         "version": version("agent-risk-sandbox"),
         "isolation": results[0].isolation,

@@ -144,7 +144,7 @@ def _scored(
     from sandbox.trace.labels import Labels
 
     settings = Settings.of(context)
-    chosen = tuple(f.name for f in settings.library.choose(names))
+    chosen = tuple(f.name for f in settings.library.choose(names) if not f.judges)
     with settings.open_store(reading=True) as store:
         known = Labels(store)
         values = known.values("outcome", labels)

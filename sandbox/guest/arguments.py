@@ -1,7 +1,8 @@
 """Checking a call's arguments against the tool's schema, inside the guest.
 
 Covers the part of JSON Schema that ``sandbox.scenario.toolkits`` writes from type annotations,
-and nothing more: scalars, lists, objects, enums and unions.
+and nothing more: scalars, lists, objects, enums and unions. Schemas of tools in imported traces are
+anyone's: what is not covered fits.
 """
 
 from __future__ import annotations
@@ -52,7 +53,9 @@ def _fits(schema: Schema, value: Any) -> bool:
     if "enum" in schema:
         return value in schema["enum"]
     kind = schema.get("type")
-    if kind is None:
+    if isinstance(kind, list):
+        return any(_fits({**schema, "type": one}, value) for one in kind)
+    if kind not in _TYPES:
         return True
     if isinstance(value, bool) and kind != "boolean":
         return False

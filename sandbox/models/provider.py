@@ -78,6 +78,10 @@ class Provider:
             "energy": dict(energy.describe()),
         }
 
+    def prepare(self) -> None:
+        """Import LiteLLM, which takes seconds: for callers whose time limits are short."""
+        _litellm()
+
     async def complete(self, request: Request, on_retry: Retry) -> Reply:
         """Return the answer, trying again where the fault may pass."""
         litellm = _litellm()
@@ -192,7 +196,17 @@ def _reason(error: BaseException | None) -> str:
 
 
 def source(name: str, model: str, parameters: Mapping[str, str]) -> Source:
-    """Return the source of a real model.
+    """Return the source of a real model; see :func:`connect`."""
+    bound = connect(name, model, parameters)
+
+    def bind(instance: Instance) -> Provider:
+        return bound
+
+    return bind
+
+
+def connect(name: str, model: str, parameters: Mapping[str, str]) -> Provider:
+    """Return a real model.
 
     Args:
         name: As the user wrote it.
@@ -216,9 +230,4 @@ def source(name: str, model: str, parameters: Mapping[str, str]) -> Source:
             raise InputError(f"{name}: {key} should be a number, not {value!r}") from None
     if "@" in urlsplit(str(given.get("base_url", ""))).netloc:
         raise InputError(f"{model}: no credentials in base_url: set OPENAI_API_KEY instead")
-    bound = Provider(name, model, given)
-
-    def bind(instance: Instance) -> Provider:
-        return bound
-
-    return bind
+    return Provider(name, model, given)

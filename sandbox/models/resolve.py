@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from sandbox.errors import InputError
 from sandbox.models.base import Source
+
+if TYPE_CHECKING:
+    from sandbox.models.provider import Provider
 
 
 def resolve(name: str) -> Source:
@@ -19,14 +23,8 @@ def resolve(name: str) -> Source:
     Raises:
         InputError: The name or a parameter cannot be used.
     """
-    path, _, query = name.partition("?")
-    parameters = dict(parse_qsl(query, keep_blank_values=True))
-    family, slash, rest = path.partition("/")
-    if not (family and slash and rest):
-        raise InputError(
-            f"{name!r} is no model: write provider/model, such as openai/gpt-4o, ollama/llama3.1 "
-            "or scripted/safe"
-        )
+    path, parameters = _parts(name)
+    family, _, rest = path.partition("/")
     if family == "scripted":
         from sandbox.models import scripted
 
@@ -40,3 +38,29 @@ def resolve(name: str) -> Source:
     from sandbox.models import provider
 
     return provider.source(name, path, parameters)
+
+
+def unbound(name: str) -> Provider:
+    """Return a model that belongs to no run: one that a provider serves.
+
+    Raises:
+        InputError: The name or a parameter cannot be used, or it is the model of a scenario.
+    """
+    path, parameters = _parts(name)
+    if path.startswith(("scripted/", "cassette/")):
+        raise InputError(f"{name!r} plays a scenario's agent: name a model of a provider")
+    from sandbox.models import provider
+
+    return provider.connect(name, path, parameters)
+
+
+def _parts(name: str) -> tuple[str, dict[str, str]]:
+    """Return ``family/name`` and the parameters."""
+    path, _, query = name.partition("?")
+    family, slash, rest = path.partition("/")
+    if not (family and slash and rest):
+        raise InputError(
+            f"{name!r} is no model: write provider/model, such as openai/gpt-4o, ollama/llama3.1 "
+            "or scripted/safe"
+        )
+    return path, dict(parse_qsl(query, keep_blank_values=True))

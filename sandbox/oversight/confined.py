@@ -44,6 +44,10 @@ class MonitorFailure(SandboxError):
     """A monitor came to no answer: its error, its end, or the end of its time."""
 
 
+class MonitorTimeout(MonitorFailure):
+    """It did not answer in time."""
+
+
 class _Gone(Exception):
     """The process is not there any more."""
 
@@ -127,7 +131,7 @@ class Confinement:
             return self._receive(seconds)
         except TimeoutError:
             self.close()
-            raise MonitorFailure(f"no answer within {seconds:g} s") from None
+            raise MonitorTimeout(f"no answer within {seconds:g} s") from None
         except MonitorFailure:
             self.close()
             raise

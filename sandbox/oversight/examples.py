@@ -147,6 +147,8 @@ def tried(library: Library, catalogue: Catalogue, names: Sequence[str] | None) -
     found: dict[str, Checked] = {}
     for name in names or library.names():
         family = library.family(name.partition(".")[0])
+        if family.judges:  # what a model answers is no example
+            continue
         chosen = [monitor for monitor in family.monitors if name in (family.name, monitor.name)]
         if not chosen:
             known = [monitor.name for monitor in family.monitors]

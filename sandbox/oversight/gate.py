@@ -7,8 +7,10 @@ Intent and verdicts are in the store before anything acts. Monitors judge before
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 from sandbox.errors import GuestTimeout, IsolationError, nearest
@@ -17,8 +19,9 @@ from sandbox.isolation.base import CallResult, Container
 from sandbox.isolation.record import Deeds, Late
 from sandbox.models.base import ToolCall
 from sandbox.oversight.escalation import Decider
-from sandbox.oversight.monitor import Monitor, Stage
-from sandbox.oversight.panel import Opinion, Panel
+from sandbox.oversight.judges.reply import JudgeReply
+from sandbox.oversight.monitor import AsyncMonitor, Monitor, Stage
+from sandbox.oversight.panel import Opinion, Panel, Waiting
 from sandbox.oversight.precedent import Precedent, Ruling, Settled, Unprecedented
 from sandbox.oversight.step import REPLY, Call, Result, Step
 from sandbox.oversight.trail import Trail
@@ -85,28 +88,31 @@ class Gate:
         self,
         container: Container,
         tools: Mapping[str, Mapping[str, Tool]],
-        monitors: Sequence[Monitor],
+        monitors: Sequence[Monitor | AsyncMonitor],
         recorder: Recorder,
         trail: Trail,
         decider: Decider,
         setting: Setting,
         precedent: Precedent | None = None,
+        waiting: Waiting = nullcontext,
     ) -> None:
         """Make the gate of a run.
 
         Args:
             container: Where calls are executed.
             tools: Agent → name as the model writes it → tool.
-            monitors: All that judge, of both stages.
+            monitors: All that judge, of all stages.
             recorder: Writes the trace, and hands each event to the trail.
             trail: The run so far, as monitors see it.
             decider: Decides what is escalated.
             setting: Mode, time limit.
             precedent: Says what of a call was decided before, in a fork.
+            waiting: Entered while judges are waited for; see :class:`sandbox.oversight.panel.Panel`.
         """
         self._container = container
         self._tools = tools
-        self._panel = Panel(monitors)
+        self._panel = Panel(monitors, waiting=self._patience)
+        self._waiting = waiting
         self._recorder = recorder
         self._decider = decider
         self._setting = setting
@@ -182,6 +188,13 @@ class Gate:
             late = (*late, _nobodys(deeds, next(reversed(self._acted))))
         for each in late:
             await self._late(each)
+
+    async def conclude(self) -> None:
+        """Let the judges of whole runs look at this one: the agent has ended, nothing can be stopped."""
+        place = {"call": "", "tool": "", "stage": "end"}
+        told = partial(self._replied, place, "")
+        for opinion in await self._panel.conclude(self._trail, told):
+            self._opined(opinion, place, "")
 
     async def _late(self, late: Late, settled: Settled | None = None) -> bool:
         """Record and judge what a call did after it had returned; return whether that ends the run."""
@@ -276,16 +289,10 @@ class Gate:
     ) -> Verdict | None:
         """Let the monitors of a stage judge; return the verdict that stops the call, if any does."""
         found = []
-        for opinion in await self._panel.judge(step):
-            if opinion.verdict is None:
-                found.append(self._failed(opinion, step, asked))
-                continue
-            found.append(opinion.verdict)
-            data = {"call": asked.id, "tool": step.call.tool.name, "stage": stage}
-            event = self._recorder.record(
-                "verdict", {**data, **opinion.verdict.as_data()}, step.call.agent
-            )
-            self.verdicts.append((event.seq, opinion.verdict))
+        place = {"call": asked.id, "tool": step.call.tool.name, "stage": stage}
+        told = partial(self._replied, place, step.call.agent)
+        for opinion in await self._panel.judge(step, told):
+            found.append(self._opined(opinion, place, step.call.agent))
         if settled is not None:
             return self._follow(settled, step, asked, stage)
         decided = strictest(found)
@@ -338,11 +345,28 @@ class Gate:
             self._recorder.record("gate.decision", data, step.call.agent)
         return decided
 
-    def _failed(self, opinion: Opinion, step: Step, asked: ToolCall) -> Verdict:
-        """Record a monitor's failure; the verdict returned stops the call in enforce mode."""
-        name, stage = opinion.monitor.name, opinion.monitor.stage
-        data = {"call": asked.id, "monitor": name, "stage": stage, "reason": opinion.failure}
-        self._recorder.record("monitor.error", data, step.call.agent)
+    @contextmanager
+    def _patience(self) -> Iterator[None]:
+        """Wait for judges with the question on record: they may take long, and the process may die."""
+        self._recorder.flush()
+        with self._waiting():
+            yield
+
+    def _replied(self, place: Mapping[str, str], agent: str, reply: JudgeReply) -> None:
+        """Record what a judge's model replied."""
+        data = {"call": place["call"], "stage": place["stage"], **reply.as_data()}
+        self._recorder.record("judge.reply", data, agent)
+
+    def _opined(self, opinion: Opinion, place: Mapping[str, str], agent: str) -> Verdict:
+        """Record a verdict, or that there is none; what is returned then stops the call if enforced."""
+        if opinion.verdict is not None:
+            event = self._recorder.record("verdict", {**place, **opinion.verdict.as_data()}, agent)
+            self.verdicts.append((event.seq, opinion.verdict))
+            return opinion.verdict
+        name = opinion.monitor.name
+        data = {"call": place["call"], "monitor": name, "stage": place["stage"]}
+        data |= {"kind": opinion.kind, "reason": opinion.failure}
+        self._recorder.record("monitor.error", data, agent)
         return Verdict(name, "block", "medium", f"the monitor {name} failed")
 
 
@@ -386,4 +410,4 @@ def _nobodys(deeds: Deeds, call: str) -> Late:
 
 
 def _worded(words: Mapping[str, str], lang: str, verdict: Verdict) -> str:
-    return words.get(lang, words["en"]).format(reason=verdict.reason)
+    return words.get(lang, words["en"]).format(reason=verdict.shown or verdict.reason)

@@ -1,4 +1,4 @@
-"""Finding monitors by name: a family is a file in ``monitors/``, YAML rules or Python."""
+"""Finding monitors by name: a family is a file in ``monitors/``: YAML rules, Python, a judge."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from types import ModuleType
 from pydantic import Field
 
 from sandbox.errors import InputError, Problem, ScenarioError, nearest
+from sandbox.oversight.judges import loading as judges
+from sandbox.oversight.judges.bench import Bench
+from sandbox.oversight.judges.judge import Judge as ModelJudge
 from sandbox.oversight.monitor import (
     ConfinedMonitor,
     Judge,
@@ -58,15 +61,28 @@ class Family:
     digest: str
     """SHA-256 of the file, in hex; stored with every run."""
     monitors: tuple[Monitor, ...]
+    judges: tuple[ModelJudge, ...] = ()
+    """Monitors that a model stands behind; a family has either these or the others."""
+
+    @property
+    def asleep(self) -> bool:
+        """True for a judge that has no model: it is not asked, and no run counts it as watching."""
+        return bool(self.judges) and not any(judge.models for judge in self.judges)
 
 
 class Library:
     """The monitors that one workspace sees."""
 
-    def __init__(self, content: Content, catalogue: Catalogue) -> None:
+    def __init__(self, content: Content, catalogue: Catalogue, bench: Bench | None = None) -> None:
+        self._content = content
         self._files = content.files("monitors", (".yaml", ".py"))
         self._catalogue = catalogue
+        self._bench = bench or Bench()
         self._loaded: dict[str, Family] = {}
+
+    def judged_by(self, bench: Bench) -> Library:
+        """Return the same monitors with other models for the judges among them."""
+        return Library(self._content, self._catalogue, bench)
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all families."""
@@ -93,7 +109,11 @@ class Library:
         return tuple(self.family(name) for name in (self.names() if names is None else names))
 
     def _rules(self, name: str, path: Path) -> Family:
-        document = macros.expanded(located.load(path))
+        document = located.load(path)
+        if judges.is_judge(document):
+            judge, digest = judges.load(name, path, document, self._catalogue, self._bench)
+            return Family(name, judge.summary, path, digest, (), (judge,))
+        document = macros.expanded(document)
         file = validated(RuleFile, document)
         problems = list(rule_problems(file.rules, document, self._catalogue))
         if problems:

@@ -18,14 +18,18 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from sandbox.errors import nearest
 from sandbox.oversight.confined import MONITOR_SECONDS, shared
+from sandbox.oversight.judges.reply import Tell, silent
 from sandbox.oversight.step import Step
 from sandbox.oversight.verdict import STRICTNESS, Verdict
 from sandbox.scenario.schema import Severity, VerdictName
 from sandbox.scenario.toolkits import Tool
+
+if TYPE_CHECKING:
+    from sandbox.oversight.trail import Trail
 
 Stage = Literal["before", "after", "reply"]
 
@@ -64,6 +68,54 @@ class Monitor(Protocol):
             Exception: Whatever it raises is recorded, and fails closed in enforce mode.
         """
         ...
+
+
+@runtime_checkable
+class AsyncMonitor(Protocol):
+    """Judges at one stage, and waits while it does: for a language model, for a service.
+
+    It keeps time limits of its own; all of a stage are asked at the same time.
+    """
+
+    @property
+    def name(self) -> str:
+        """``family.rule``, unique in a run."""
+        ...
+
+    @property
+    def stage(self) -> Stage | Literal["end"]:
+        """Whether it judges calls, results, or the whole run at its end."""
+        ...
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        ...
+
+    def applies(self, tool: Tool) -> bool:
+        """Return whether calls of a tool concern it; the others it is not shown."""
+        ...
+
+    async def consider(self, step: Step, tell: Tell = silent) -> Verdict | None:
+        """Return a verdict on a step, or None where there is nothing to say.
+
+        Args:
+            step: The call, or the call with its result.
+            tell: Is told what it was answered, for the trace.
+
+        Raises:
+            Unscored: It came to no judgement; fails closed in enforce mode.
+            Exception: Whatever it raises is recorded, and fails closed in enforce mode.
+        """
+        ...
+
+    async def conclude(self, trail: Trail, tell: Tell = silent) -> Verdict | None:
+        """Return a verdict on a whole run, for the stage ``end``; see :meth:`consider`."""
+        ...
+
+
+class Unscored(Exception):
+    """A monitor came to no judgement: that is no score of zero."""
 
 
 @dataclass(frozen=True)

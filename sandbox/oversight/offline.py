@@ -10,7 +10,7 @@ from typing import Any
 from sandbox.guest import arguments
 from sandbox.oversight import plan
 from sandbox.oversight.library import scenario_rules
-from sandbox.oversight.monitor import Monitor
+from sandbox.oversight.monitor import AsyncMonitor, Monitor
 from sandbox.oversight.panel import Opinion, Panel
 from sandbox.oversight.step import Call, Result, Step
 from sandbox.oversight.trail import Ground, Trail
@@ -100,7 +100,7 @@ def steps(events: Iterable[tuple[Event, Mapping[str, Any]]]) -> Iterator[Asked]:
 
 
 async def review(
-    events: Iterable[tuple[Event, Mapping[str, Any]]], monitors: Sequence[Monitor]
+    events: Iterable[tuple[Event, Mapping[str, Any]]], monitors: Sequence[Monitor | AsyncMonitor]
 ) -> list[tuple[Asked, Opinion]]:
     """Return all that monitors have to say of a stored run."""
     panel = Panel(monitors)
@@ -108,6 +108,16 @@ async def review(
     for asked in steps(events):
         found += [(asked, opinion) for opinion in await panel.judge(asked.step)]
     return found
+
+
+def whole(events: Iterable[tuple[Event, Mapping[str, Any]]]) -> Trail:
+    """Return a stored run as judges of whole runs see it at its end."""
+    trail = Trail(Ground())
+    for event, data in events:
+        if event.kind == "run.start":
+            trail = Trail(ground(data))
+        trail.take(event.kind, event.agent, data)
+    return trail
 
 
 def _call(

@@ -2,59 +2,113 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, Literal
 
-from sandbox.oversight.confined import MONITOR_SECONDS, MonitorFailure
+from sandbox.oversight.confined import MONITOR_SECONDS, MonitorFailure, MonitorTimeout
 from sandbox.oversight.deadline import within
-from sandbox.oversight.monitor import ConfinedMonitor, Monitor, Stage
+from sandbox.oversight.judges.reply import JudgeReply, Tell, silent
+from sandbox.oversight.monitor import AsyncMonitor, ConfinedMonitor, Monitor, Stage, Unscored
 from sandbox.oversight.rules import RuleMonitor
 from sandbox.oversight.step import Step
+from sandbox.oversight.trail import Trail
 from sandbox.oversight.verdict import Verdict
 from sandbox.scenario.toolkits import Tool
+
+Waiting = Callable[[], AbstractContextManager[None]]
+_Question = Callable[[AsyncMonitor, Tell], Coroutine[Any, Any, Verdict | None]]
 
 
 @dataclass(frozen=True)
 class Opinion:
     """What one monitor made of a step: a verdict, or how it failed."""
 
-    monitor: Monitor
+    monitor: Monitor | AsyncMonitor
     verdict: Verdict | None = None
     failure: str = ""
     """Why it came to none: its error, or the time it was given."""
+    kind: Literal["", "error", "timeout", "unscored"] = ""
+    """What sort of failure it was."""
 
 
 class Panel:
     """The monitors of one run."""
 
-    def __init__(self, monitors: Sequence[Monitor], seconds: float | None = None) -> None:
+    def __init__(
+        self,
+        monitors: Sequence[Monitor | AsyncMonitor],
+        seconds: float | None = None,
+        waiting: Waiting = nullcontext,
+    ) -> None:
         """Make a panel.
 
         Args:
             monitors: All that judge, of all stages.
             seconds: What one that may hang is given for one step; :data:`MONITOR_SECONDS` if left out.
+            waiting: Entered while judges are waited for: their time is not the agent's.
         """
         self._seconds = MONITOR_SECONDS if seconds is None else seconds
-        self._monitors: dict[Stage, tuple[Monitor, ...]] = {
-            "before": tuple(m for m in monitors if m.stage == "before"),
-            "after": tuple(m for m in monitors if m.stage == "after"),
-            "reply": tuple(m for m in monitors if m.stage == "reply"),
+        self._waiting = waiting
+        self._monitors = {
+            stage: tuple(m for m in monitors if m.stage == stage)
+            for stage in ("before", "after", "reply", "end")
         }
-        self._concerned: dict[tuple[Stage, str], tuple[Monitor, ...]] = {}
+        self._concerned: dict[tuple[Stage, str], tuple[list[Monitor], list[AsyncMonitor]]] = {}
 
     def judges(self, stage: Stage) -> bool:
         """Return whether there are monitors of a stage."""
         return bool(self._monitors[stage])
 
-    async def judge(self, step: Step) -> list[Opinion]:
-        """Return what the monitors of the step's stage have to say; those that allow it say nothing."""
-        found = []
-        for monitor in self._concerns(step.stage, step.call.tool):
-            opinion = await self._ask(monitor, step)
-            if opinion.failure or (opinion.verdict and opinion.verdict.verdict != "allow"):
-                found.append(opinion)
-        return found
+    async def judge(self, step: Step, tell: Tell = silent) -> list[Opinion]:
+        """Return what the monitors of the step's stage have to say; those that allow it say nothing.
+
+        Args:
+            step: What they are asked about.
+            tell: Is told what judges were answered, in order of the judges.
+        """
+        at_once, waiting = self._concerns(step.stage, step.call.tool)
+        found = [await self._ask(monitor, step) for monitor in at_once]
+        found += await self._wait(waiting, lambda each, tell: each.consider(step, tell), tell)
+        return [opinion for opinion in found if _says(opinion)]
+
+    async def conclude(self, trail: Trail, tell: Tell = silent) -> list[Opinion]:
+        """Return what is to be said of a whole run at its end; see :meth:`judge`."""
+        _, closing = _split(self._monitors["end"])
+        found = await self._wait(closing, lambda each, tell: each.conclude(trail, tell), tell)
+        return [opinion for opinion in found if _says(opinion)]
+
+    async def _wait(
+        self, monitors: Sequence[AsyncMonitor], ask: _Question, tell: Tell
+    ) -> list[Opinion]:
+        """Ask monitors that wait, all at the same time."""
+        if not monitors:
+            return []
+        told: list[list[JudgeReply]] = [[] for _ in monitors]
+        asked = (
+            self._answer(each, ask(each, replies.append))
+            for each, replies in zip(monitors, told, strict=True)
+        )
+        try:
+            with self._waiting():
+                return list(await asyncio.gather(*asked))
+        finally:  # what was answered is on record even where the run is stopped meanwhile
+            for replies in told:
+                for reply in replies:
+                    tell(reply)
+
+    async def _answer(
+        self, monitor: AsyncMonitor, answer: Coroutine[Any, Any, Verdict | None]
+    ) -> Opinion:
+        try:
+            return Opinion(monitor, await answer)
+        except Unscored as reason:
+            return Opinion(monitor, failure=str(reason), kind="unscored")
+        except Exception as error:  # noqa: BLE001 - any failure of a monitor is evidence
+            return Opinion(monitor, failure=f"{type(error).__name__}: {error}", kind="error")
 
     async def _ask(self, monitor: Monitor, step: Step) -> Opinion:
         try:
@@ -66,17 +120,30 @@ class Panel:
             if monitor.trusted:
                 return Opinion(monitor, monitor.judge(step))
             return Opinion(monitor, await within(self._seconds, partial(monitor.judge, step)))
+        except MonitorTimeout as error:
+            return Opinion(monitor, failure=str(error), kind="timeout")
         except MonitorFailure as error:
-            return Opinion(monitor, failure=str(error))
+            return Opinion(monitor, failure=str(error), kind="error")
         except TimeoutError:
-            return Opinion(monitor, failure=f"no answer within {self._seconds:g} s")
+            return Opinion(monitor, failure=f"no answer within {self._seconds:g} s", kind="timeout")
         except Exception as error:  # noqa: BLE001 - any failure of a monitor is evidence
-            return Opinion(monitor, failure=f"{type(error).__name__}: {error}")
+            return Opinion(monitor, failure=f"{type(error).__name__}: {error}", kind="error")
 
-    def _concerns(self, stage: Stage, tool: Tool) -> tuple[Monitor, ...]:
+    def _concerns(self, stage: Stage, tool: Tool) -> tuple[list[Monitor], list[AsyncMonitor]]:
         """Return the monitors of a stage that a tool concerns; worked out once for each."""
         key = stage, tool.name
         if key not in self._concerned:
-            found = tuple(monitor for monitor in self._monitors[stage] if monitor.applies(tool))
-            self._concerned[key] = found
+            self._concerned[key] = _split([m for m in self._monitors[stage] if m.applies(tool)])
         return self._concerned[key]
+
+
+def _split(
+    monitors: Sequence[Monitor | AsyncMonitor],
+) -> tuple[list[Monitor], list[AsyncMonitor]]:
+    """Return those that answer at once, and those that wait for something."""
+    waiting = [monitor for monitor in monitors if isinstance(monitor, AsyncMonitor)]
+    return [monitor for monitor in monitors if not isinstance(monitor, AsyncMonitor)], waiting
+
+
+def _says(opinion: Opinion) -> bool:
+    return bool(opinion.failure or (opinion.verdict and opinion.verdict.verdict != "allow"))

@@ -20,7 +20,7 @@ from sandbox.oversight.turn import Role, Turn
 from sandbox.oversight.watch import Sighting, Watch
 from sandbox.scenario.canaries import Decoy
 
-_TELLING = frozenset({"message", "model.reply", "tool.intent", "tool.result"})
+_TELLING = frozenset({"message", "model.reply", "tool.intent", "tool.result", "tool.late"})
 """Kinds of event that tell monitors something."""
 _ROLES: dict[str, Role] = {"system": "system", "user": "user", "assistant": "assistant"}
 
@@ -140,7 +140,13 @@ def _turn(kind: str, agent: str, data: Mapping[str, Any]) -> Turn | None:
         return Turn("call", agent, "", tool=str(data["tool"]), arguments=given)
     if kind == "tool.result":
         status = str(data["status"])
-        return Turn("result", agent, str(data["text"]), tool=str(data["tool"]), status=status)
+        return Turn(
+            "result", agent, str(data["text"]), tool=str(data["tool"]), status=status,
+            effects=tuple(data["effects"]),
+        )  # fmt: skip
+    if kind == "tool.late":
+        told = tuple(data["effects"])
+        return Turn("result", agent, "", tool=str(data["tool"]), status="late", effects=told)
     return None
 
 

@@ -23,4 +23,6 @@ class Turn:
     """Of a call or a result: ``toolkit.function``."""
     arguments: Mapping[str, Any] = field(default_factory=dict)
     status: str = ""
-    """Of a result: ``ok``, ``error``, ``blocked`` …"""
+    """Of a result: ``ok``, ``error``, ``blocked`` …; ``late`` for what was done after it."""
+    effects: tuple[Mapping[str, Any], ...] = ()
+    """Of a result: what the call really did."""

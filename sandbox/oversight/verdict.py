@@ -28,6 +28,8 @@ class Verdict:
     """The text that takes the result's place, where the verdict is ``rewrite``."""
     tags: tuple[str, ...] = ()
     """Taxonomy ids."""
+    shown: str = ""
+    """What the agent reads in place of the reason, where that is not for it: a judge's own words."""
 
     def as_data(self) -> dict[str, Any]:
         """Return it as JSON data for the trace."""
@@ -39,6 +41,7 @@ class Verdict:
             "score": self.score,
             **({"rewrite": self.rewrite} if self.rewrite else {}),
             **({"tags": list(self.tags)} if self.tags else {}),
+            **({"shown": self.shown} if self.shown else {}),
         }
 
 

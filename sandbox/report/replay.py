@@ -16,7 +16,7 @@ from sandbox.trace.tables import RunRow
 
 _INDENT = "      "
 _STYLES = {
-    "verdict": "yellow", "gate.decision": "red", "tool.intent": "cyan", "model.reply": "green",
+    "judge.reply": "blue", "verdict": "yellow", "gate.decision": "red", "tool.intent": "cyan", "model.reply": "green",
     "monitor.error": "red", "model.error": "red", "limit": "yellow", "run.score": "bold",
     "run.interrupted": "red",
 }  # fmt: skip
@@ -168,6 +168,20 @@ def _verdict(data: Any) -> list[str]:
     ]
 
 
+def _judge(data: Any) -> list[str]:
+    usage = data["usage"]
+    score = f"unscored: {data['problem']}" if data["score"] is None else f"score {data['score']:g}"
+    known = ", known from before" if data["cached"] else ""
+    spent = f"{usage['input_tokens']}+{usage['output_tokens']} tokens, {data['seconds']:.1f} s"
+    first = f"{data['monitor']} ({data['stage']}): {score}, by {data['model']} ({spent}{known})"
+    return [first, data["reason"] or data["text"]]
+
+
+def _failure(data: Any) -> list[str]:
+    kind = data.get("kind", "error")  # traces of version 0.1 do not say which
+    return [f"{kind.upper()} of {data['monitor']} ({data['stage']}): {data['reason']}"]
+
+
 def _decision(data: Any) -> list[str]:
     done = "carried out" if data["carried_out"] else "not carried out"
     by = f", decided by {data['decided_by']}" if "decided_by" in data else ""
@@ -218,7 +232,9 @@ _TELLERS: dict[str, Callable[[Any], list[str]]] = {
     "tool.intent": _intent,
     "tool.result": _result,
     "tool.late": _late,
+    "judge.reply": _judge,
     "verdict": _verdict,
+    "monitor.error": _failure,
     "gate.decision": _decision,
     "run.fork": _fork,
     "run.purged": _purged,

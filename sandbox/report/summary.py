@@ -140,6 +140,23 @@ def errors_of(results: Sequence[RunResult]) -> list[str]:
     return [f"{count}× {reason}" for reason, count in reasons.items()]
 
 
+def judges(results: Sequence[RunResult]) -> str:
+    """Return what the judges of these runs used, in a line; an empty text where none was asked."""
+    used = [result.judges for result in results if result.judges.get("asked")]
+    if not used:
+        return ""
+
+    def total(name: str) -> Any:
+        return sum(item[name] for item in used)
+
+    price = "" if all(item["price_known"] for item in used) else " at least: a price is not known"
+    cached = f", {total('cached')} known from before" if total("cached") else ""
+    return (
+        f"judges: {total('asked')} questions, {total('unscored')} unscored; {total('calls')} requests"
+        f"{cached}, {total('tokens')} tokens, {total('cost_eur'):.4f} €{price}"
+    )
+
+
 def paper(results: Sequence[RunResult], facts: Mapping[str, Any]) -> str:
     """Return a summary in Markdown to paste into a draft: how it was obtained, then the figures.
 

@@ -9,7 +9,7 @@ from sandbox.isolation.base import Backend
 from sandbox.models.scripted import source
 from sandbox.oversight.escalation import Always
 from sandbox.oversight.gate import Mode
-from sandbox.oversight.library import Library
+from sandbox.oversight.library import Family, Library
 from sandbox.scenario.loading import LoadedScenario
 from sandbox.session.plan import RunPlan, RunResult
 
@@ -59,11 +59,16 @@ def trials(
                         source(name, reference, {}),
                         backend,
                         scenario.catalogue,
-                        library.choose(scenario.scenario.monitors),
+                        _sure(library.choose(scenario.scenario.monitors)),
                         Always(allow=False),
                         mode,
                     )
                     yield Trial(scenario, reference, lang, mode, plan)
+
+
+def _sure(families: Sequence[Family]) -> tuple[Family, ...]:
+    """Return the families that say the same each time: not those that ask a model."""
+    return tuple(family for family in families if not family.judges)
 
 
 def problems(trial: Trial, result: RunResult) -> list[str]:

@@ -199,6 +199,8 @@ class _Reader:
     def _judge(self, item: Event, data: Any) -> None:
         """Take an event that may belong to the last call."""
         call = self._calls[-1]
+        if data.get("stage") == "end":  # of the run as a whole
+            return
         if item.kind == "tool.late":
             call.late = True
         elif item.kind == "tool.result" and call.result is None:
@@ -287,5 +289,5 @@ def _reply(data: Any, seq: int) -> Reply:
 def _verdict(data: Any) -> Verdict:
     return Verdict(
         data["monitor"], data["verdict"], data["severity"], data["reason"], data["score"],
-        data.get("rewrite", ""), tuple(data.get("tags", ())),
+        data.get("rewrite", ""), tuple(data.get("tags", ())), data.get("shown", ""),
     )  # fmt: skip

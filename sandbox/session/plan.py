@@ -85,6 +85,8 @@ class RunResult:
     reason: str = ""
     """Why the task ended in ``error`` or ``limit``."""
     head: str = ""
+    judges: dict[str, Any] = field(default_factory=dict)
+    """What judges used, beside what the agent did; empty where none was asked."""
     parent: str | None = None
     """The run from which it was forked."""
     fork_at: int | None = None

@@ -20,6 +20,7 @@ from sandbox.isolation.owner import Owner
 from sandbox.models.base import Message, Model, function_schema, wire_name
 from sandbox.oversight import plan as known
 from sandbox.oversight.gate import Gate, Setting
+from sandbox.oversight.judges.tally import total
 from sandbox.oversight.library import scenario_rules
 from sandbox.oversight.trail import Ground, Trail
 from sandbox.scenario import taxonomy
@@ -30,6 +31,7 @@ from sandbox.session.plan import Progress, RunPlan, RunResult, Watchers
 from sandbox.session.replaying import Replay
 from sandbox.session.scoring import Ending, Outcome, score
 from sandbox.session.secrets import scrubber
+from sandbox.session.stopwatch import Stopwatch
 from sandbox.trace.events import FORMAT, Event, canonical
 from sandbox.trace.recorder import Recorder
 from sandbox.trace.store import Store
@@ -108,6 +110,11 @@ class Session:
         self._container: Container | None = None
         self._unremoved: str | None = None
         self._gate: Gate | None = None
+        self._time = Stopwatch()
+        watching = [family for family in plan.families if not family.asleep]
+        self._watching = {family.name: family.digest for family in watching}
+        self._monitors = [monitor for family in watching for monitor in family.monitors]
+        self._judges = [judge.for_run() for family in watching for judge in family.judges]
         self._agents: dict[str, Conversation] = {}
 
     async def execute(self) -> RunResult:
@@ -121,7 +128,7 @@ class Session:
         ending, world = Ending(), None
         try:
             try:
-                async with asyncio.timeout(self._limits.seconds):
+                async with self._time.limit(self._limits.seconds):
                     await self._act(model)
             except TimeoutError:
                 used = round(time.monotonic() - self._clock, 3)
@@ -145,7 +152,18 @@ class Session:
             raise
         finally:
             await self._close()
+        await self._conclude(ending)
         return self._finish(ending, world, model)
+
+    async def _conclude(self, ending: Ending) -> None:
+        """Let judges of whole runs look at it, unless the environment broke it off."""
+        if self._gate is None or ending.error:
+            return
+        try:
+            await self._gate.conclude()
+        except asyncio.CancelledError:
+            self._interrupted()
+            raise
 
     async def _act(self, model: Model) -> None:
         plan = self._plan
@@ -156,12 +174,11 @@ class Session:
             agent: {wire_name(tool.name): tool for tool in granted}
             for agent, granted in instance.tools.items()
         }
-        monitors = [monitor for family in plan.families for monitor in family.monitors]
-        monitors += scenario_rules(instance.scenario.rules)
+        rules = scenario_rules(instance.scenario.rules)
         setting = Setting(plan.mode, self._limits.call_seconds)
         self._gate = Gate(
-            self._container, tools, monitors, self._recorder, self._trail, plan.decider, setting,
-            self._replay,
+            self._container, tools, (*self._monitors, *self._judges, *rules), self._recorder,
+            self._trail, plan.decider, setting, waiting=self._time.paused, precedent=self._replay,
         )  # fmt: skip
         agent = next(iter(instance.scenario.agents))
         conversation = Conversation(
@@ -317,7 +334,9 @@ class Session:
                     if decoy.planted
                 },
                 "scope": plan.instance.scope(),
-                "monitors": {family.name: family.digest for family in plan.families},
+                "monitors": self._watching,
+                "judges": {judge.name: judge.describe() for judge in self._judges},
+                "not_asked": [family.name for family in plan.families if family.asleep],
                 "rules": [rule.id for rule in scenario.rules],
                 "escalation": plan.decider.name,
                 "versions": _versions(),
@@ -342,7 +361,12 @@ class Session:
         )
         result = self._result(outcome)
         self._recorder.record(
-            "run.end", {"used": self._meter.used, "result_sha256": result_digest(result.as_data())}
+            "run.end",
+            {
+                "used": self._meter.used,
+                "judges": {judge.name: judge.tally.as_data() for judge in self._judges},
+                "result_sha256": result_digest(result.as_data()),
+            },
         )
         finished = RunResult(**{**vars(result), "head": self._recorder.head})
         place = self._plan.place
@@ -389,6 +413,7 @@ class Session:
             benign=plan.instance.scenario.benign,
             severity=plan.instance.scenario.risk.severity,
             reason=self._recorder.clean(outcome.reason),
+            judges=total(each.tally for each in self._judges).as_data() if self._judges else {},
             parent=plan.fork.parent if plan.fork else None,
             fork_at=plan.fork.at if plan.fork else None,
         )

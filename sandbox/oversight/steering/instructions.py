@@ -47,6 +47,8 @@ _MONTHS = {
     for name in names.split()
 }  # fmt: skip
 _DAY = re.compile(r"\b(\d{1,2})(?:st|nd|rd|th|er)?\b")
+_FIELD = re.compile(r"[\W_]*[^\W_]+['\"]?\s*:")
+"""A field of a record that is named like a deed: ``cc: …``, ``'message': …``."""
 _DIGIT = re.compile(r"\d")
 
 
@@ -161,8 +163,9 @@ def is_instruction(sentence: str) -> bool:
     if len(told) < _SHORTEST:
         return False
     lead = known.lead.match(text)
-    rest = words(text[lead.end() if lead else 0 :][:80])
-    if rest and rest[0] in known.imperatives:
+    rest = text[lead.end() if lead else 0 :][:80]
+    first = words(rest)[:1]
+    if first and first[0] in known.imperatives and not _FIELD.match(rest):
         return True
     demanded = known.demand.search(text)
     return demanded is not None and any(

@@ -7,7 +7,7 @@ from sandbox.oversight.detection.personal import Datum, personal
 from sandbox.oversight.memory import Memory
 from sandbox.oversight.monitor import Finding, monitor
 from sandbox.oversight.step import Step
-from sandbox.oversight.trail import Turn
+from sandbox.oversight.turn import Turn
 
 EXAMPLES = """
 given:

@@ -27,7 +27,9 @@ def wilson(count: float, total: float, level: float = LEVEL) -> tuple[float, flo
     p = count / total
     centre = (p + z * z / (2 * total)) / (1 + z * z / total)
     half = z / (1 + z * z / total) * math.sqrt(p * (1 - p) / total + z * z / (4 * total * total))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    # Exactly so in theory, but for rounding.
+    low = max(0.0, centre - half) if count else 0.0
+    return low, min(1.0, centre + half) if count < total else 1.0
 
 
 def clopper_pearson(count: int, total: int, level: float = LEVEL) -> tuple[float, float]:

@@ -124,15 +124,27 @@ def show_monitor(
 def check_monitors(
     context: typer.Context,
     names: Annotated[
-        list[str] | None, typer.Argument(help="Families or monitors; all if left out.")
+        list[str] | None,
+        typer.Argument(
+            help="Families, monitors, or scenarios for their own rules; all families if left out."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Try the examples in the monitors' own files: those that must fire, and those that must not."""
-    from sandbox.oversight.examples import tried
+    from sandbox.oversight.examples import tried, tried_of
+    from sandbox.scenario.selection import select
 
     settings = Settings.of(context)
-    checked = tried(settings.library, settings.loader.catalogue, names)
+    scenarios = [name for name in names or () if "/" in name]
+    families = [name for name in names or () if "/" not in name]
+    checked = [
+        item
+        for loaded in (select(settings.loader, scenarios) if scenarios else ())
+        for item in tried_of(loaded)
+    ]
+    if families or not scenarios:
+        checked += tried(settings.library, settings.loader.catalogue, families or None)
     if as_json:
         print_json(
             {

@@ -22,7 +22,8 @@ Sweep = Annotated[str, typer.Argument(help="Id, a beginning of it, or a name.", 
 Baseline = Annotated[
     str | None,
     typer.Option(
-        help="What it is compared with: a sweep, or last:N for the N before it of its name."
+        help="What it is compared with: a sweep, or last:N for the N before it of its name; "
+        "where left out, what the sweep's file says."
     ),
 ]
 Lang = Annotated[str, typer.Option(help="Language of the report: en or fr.")]
@@ -63,9 +64,9 @@ def compare(
         raise InputError(f"--fail-on {fail_on}{nearest(fail_on or '', ['worse'])}")
     if second is not None and baseline is not None:
         raise InputError("name two sweeps, or one with --baseline, not both")
-    judged, asked = (second, first) if second is not None else (first, baseline or "last:1")
+    judged, asked = (second, first) if second is not None else (first, baseline)
     with Settings.of(context).open_store(reading=True) as store:
-        row, earlier = _pair(store, judged, asked)
+        row, earlier = _pair(store, judged, asked, otherwise="last:1")
         now, before = _dossiers(store, row, earlier, facts=False)
     found = drift.compare(
         [run for each in before for run in each.runs],
@@ -96,11 +97,7 @@ def report(
 
     _known_lang(lang)
     with Settings.of(context).open_store(reading=True) as store:
-        from sandbox.report.gathering import baseline as earlier_of
-        from sandbox.sweeps.store import Sweeps
-
-        row = Sweeps(store).get(which)
-        earlier = earlier_of(store, row, baseline) if baseline else []
+        row, earlier = _pair(store, which, baseline)
         now, before = _dossiers(store, row, earlier)
         made = document.build(store, now, before)
     _hand_over(made, lang, html, markdown, as_json)
@@ -163,6 +160,12 @@ def runs_report(
     model: Annotated[str | None, typer.Option(help="Only runs with this model.")] = None,
     mode: Annotated[str | None, typer.Option(help="Only observe or enforce.")] = None,
     limit: Annotated[int, typer.Option(min=0, help="The newest so many; 0 for all.")] = 0,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            help="Take outcomes from labels of this source, such as published, corrected, person."
+        ),
+    ] = None,
     lang: Lang = "en",
     html: HtmlFile = None,
     markdown: MarkdownFlag = False,
@@ -176,7 +179,10 @@ def runs_report(
     chosen = {name: value for name, value in filters.items() if value is not None}
     with Settings.of(context).open_store(reading=True) as store:
         rows = store.runs(**filters, limit=limit)
-        made = document.build(store, gathering.of_rows(store, rows, chosen))
+        dossier = gathering.of_rows(store, rows, chosen)
+        if labels is not None:
+            dossier = gathering.relabelled(store, dossier, labels)
+        made = document.build(store, dossier)
     _hand_over(made, lang, html, markdown, as_json)
 
 
@@ -208,12 +214,16 @@ def _known_lang(lang: str) -> None:
     words(lang)
 
 
-def _pair(store: Store, judged: str, asked: str) -> tuple[SweepRow, list[SweepRow]]:
-    from sandbox.report.gathering import baseline
+def _pair(
+    store: Store, judged: str, asked: str | None, otherwise: str | None = None
+) -> tuple[SweepRow, list[SweepRow]]:
+    """Return a sweep and its baseline: as asked for, as its file says, or otherwise."""
+    from sandbox.report.gathering import baseline, declared
     from sandbox.sweeps.store import Sweeps
 
     row = Sweeps(store).get(judged)
-    return row, baseline(store, row, asked)
+    with_what = asked or declared(row) or otherwise
+    return row, baseline(store, row, with_what) if with_what else []
 
 
 def _dossiers(

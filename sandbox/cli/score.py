@@ -16,6 +16,7 @@ from sandbox.errors import InputError, nearest
 
 if TYPE_CHECKING:
     from sandbox.analysis.bench import Scored
+    from sandbox.oversight.calibration import Calibration
 
 Names = Annotated[
     list[str] | None, typer.Argument(help="Families of monitors; all if left out.", metavar="NAMES")

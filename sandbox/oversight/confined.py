@@ -59,6 +59,7 @@ class Confinement:
         self._told: WeakKeyDictionary[Trail, _Told] = WeakKeyDictionary()
         self._forgotten: list[str] = []
         self._number = 0
+        self._program = os.getpid()
 
     def ask(self, step: Step, monitor: Mapping[str, Any], seconds: float) -> dict[str, Any]:
         """Return what a monitor answers.
@@ -95,7 +96,7 @@ class Confinement:
         self._forgotten.clear()
         if channel is not None:
             channel.close()
-        if process is not None:
+        if process is not None and os.getpid() == self._program:  # a fork's end is not its owner's
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -253,9 +254,13 @@ class _Told:
         return told
 
 
-@cache
 def shared() -> Confinement:
-    """Return the process of this program; it is ended with it."""
+    """Return the process of this program; it is ended with it. A fork of the program gets its own."""
+    return _of(os.getpid())
+
+
+@cache
+def _of(program: int) -> Confinement:
     made = Confinement()
     atexit.register(made.close)
     return made

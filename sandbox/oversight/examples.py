@@ -19,14 +19,16 @@ from pydantic import ValidationError
 from sandbox.errors import InputError, Problem, ScenarioError, nearest
 from sandbox.guest import arguments
 from sandbox.oversight.confined import MonitorFailure
-from sandbox.oversight.library import Family, Library
+from sandbox.oversight.library import Family, Library, scenario_rules
 from sandbox.oversight.monitor import ConfinedMonitor, Monitor, PythonMonitor
+from sandbox.oversight.plan import of_instance
 from sandbox.oversight.rules import RuleMonitor
 from sandbox.oversight.step import Call, Result, Step
 from sandbox.oversight.trail import Ground, Trail
 from sandbox.oversight.verdict import Verdict
 from sandbox.scenario import located
 from sandbox.scenario.canaries import Decoy, decoy, plant_json, texts
+from sandbox.scenario.loading import LoadedScenario
 from sandbox.scenario.located import Located
 from sandbox.scenario.schema import Given, is_call
 from sandbox.scenario.toolkits import Catalogue
@@ -110,6 +112,24 @@ class Checked:
         ]
         counts = {kind: self.number(kind) for kind in KINDS}
         return {"name": self.monitor, "ok": self.ok, **counts, "problems": problems}
+
+
+def tried_of(loaded: LoadedScenario) -> list[Checked]:
+    """Try the examples of a scenario's own rules; its scope, canaries and plan hold in them."""
+    scenario, instance = loaded.scenario, loaded.instance(loaded.scenario.languages[0], 0)
+    plan = [{call.tool.name: dict(call.arguments)} for call in of_instance(instance)]
+    given = Given(
+        lang=instance.lang, scope=scenario.scope, canaries=scenario.world.canaries, plan=tuple(plan)
+    )
+    found = []
+    for index, (rule, monitor) in enumerate(
+        zip(scenario.rules, scenario_rules(scenario.rules), strict=True)
+    ):
+        place: tuple[str | int, ...] = ("rules", index, "examples")
+        own = _listed(monitor.name, rule.examples.model_dump(), given, loaded.document, place)
+        trials = tuple(attempt(example, monitor, loaded.catalogue) for example in own)
+        found.append(Checked(f"{loaded.name} {rule.id}", trials))
+    return found
 
 
 def tried(library: Library, catalogue: Catalogue, names: Sequence[str] | None) -> list[Checked]:

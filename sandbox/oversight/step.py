@@ -42,7 +42,11 @@ class Call:
 
     tool: Tool
     arguments: Mapping[str, Any]
+    """Keys in the order of the alphabet, as in a trace: whoever is asked later sees the same order."""
     agent: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "arguments", _ordered(self.arguments))
 
     @cached_property
     def text(self) -> str:
@@ -287,6 +291,12 @@ def _effect(item: dict[str, Any]) -> dict[str, Any]:
         "argv": detail.get("argv", []),
     }
     return seen | {"form": "", **detail} if item["kind"] == "canary" else seen
+
+
+def _ordered(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _ordered(value[key]) for key in sorted(value)}
+    return [_ordered(item) for item in value] if isinstance(value, list) else value
 
 
 def _longest(value: Any) -> int:

@@ -22,7 +22,7 @@ from typing import Any
 from sandbox.oversight.library import functions
 from sandbox.oversight.monitor import Finding, Judge
 from sandbox.oversight.rules import RuleMonitor
-from sandbox.oversight.step import Call, Result, Step
+from sandbox.oversight.step import REPLY, Call, Result, Step
 from sandbox.oversight.trail import Ground, Trail
 from sandbox.scenario.canaries import Decoy
 from sandbox.scenario.schema import Rule
@@ -49,7 +49,11 @@ class Run:
             self._trail.take(*rest)
         elif what == "step":
             position, call = rest
-            self._steps[position] = self._trail.step(self._call(call))
+            if call["tool"] == REPLY.name:
+                step = self._trail.reply(call["agent"], call["arguments"]["text"])
+            else:
+                step = self._trail.step(self._call(call))
+            self._steps[position] = step
         elif what == "let_through":
             self._trail.let_through(self._steps[rest[0]])
         elif what == "touched":

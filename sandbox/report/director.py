@@ -40,6 +40,10 @@ def _ran(document: Document, wording: Wording) -> Iterator[Markup]:
         "what_ran", n=totals["runs"], scenarios=totals["scenarios"],
         dangerous=totals["dangerous_scenarios"], families=totals["families"],
     )  # fmt: skip
+    if totals["labels"]:
+        yield wording.say("labelled", n=totals["labelled"], source=totals["labels"])
+    if totals["unjudged"]:
+        yield wording.say("unjudged", n=totals["unjudged"])
     missing = totals["planned"] - totals["runs"]
     if missing > 0:
         yield wording.say("unfinished", missing=missing, planned=totals["planned"])

@@ -100,6 +100,9 @@ def _totals(dossier: Dossier) -> dict[str, Any]:
     return {
         "runs": len(runs),
         "planned": dossier.planned,
+        "unjudged": sum(r.task != "error" and not r.safety for r in runs),
+        "labelled": dossier.labelled,
+        "labels": dossier.labels,
         "errors": sum(r.task == "error" for r in runs),
         "scenarios": len({r.scenario for r in runs}),
         "dangerous_scenarios": len({r.scenario for r in runs if not r.benign}),

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
 from sandbox.analysis.observed import Observed
-from sandbox.errors import InputError
+from sandbox.errors import InputError, nearest
 from sandbox.sweeps.store import Sweeps
 from sandbox.sweeps.tables import SweepRow
+from sandbox.trace.labels import Labels
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
 
@@ -59,6 +61,10 @@ class Dossier:
     """Of the sweep."""
     filters: Mapping[str, str] = field(default_factory=dict)
     """What was asked for, where it is no sweep."""
+    labels: str = ""
+    """Source of the labels that stand in place of stored outcomes, where some do."""
+    labelled: int = 0
+    """Runs that have such a label."""
 
 
 def of_sweep(store: Store, row: SweepRow, *, facts: bool = True) -> Dossier:
@@ -96,6 +102,49 @@ def of_rows(store: Store, rows: Sequence[RunRow], filters: Mapping[str, str]) ->
     return Dossier("", "", runs, started, ended, len(rows), *facts, filters=filters)
 
 
+_OUTCOMES = {
+    "success": "unsafe", "attempted": "attempted", "resisted": "safe", "benign": "safe",
+    "unclear": "",
+}  # fmt: skip
+
+
+def relabelled(store: Store, dossier: Dossier, source: str) -> Dossier:
+    """Return a set of runs with the outcomes that labels give them; runs without one keep their own.
+
+    Where several people labelled a run most of them decide; where they are divided, or find it
+    unclear, its safety counts as not judged.
+
+    Args:
+        store: Where the labels are.
+        dossier: The runs.
+        source: Whose labels: ``published``, ``corrected``, ``person``.
+
+    Raises:
+        InputError: None of the runs has an outcome label of this source.
+    """
+    found = Labels(store).of_runs(run.id for run in dossier.runs)
+    votes: dict[str, Counter[str]] = defaultdict(Counter)
+    for label in found:
+        if (label.name, label.source) == ("outcome", source) and label.value in _OUTCOMES:
+            votes[label.run][label.value] += 1
+    values = {run: _decided(counted) for run, counted in votes.items()}
+    if not values:
+        sources = {x.source for x in found if x.name == "outcome"}
+        raise InputError(f"no run has an outcome label of {source!r}{nearest(source, sources)}")
+    runs = tuple(
+        replace(run, safety=_OUTCOMES[value], benign=run.benign or value == "benign")
+        if (value := values.get(run.id))
+        else run
+        for run in dossier.runs
+    )
+    return replace(dossier, runs=runs, labels=source, labelled=len(values))
+
+
+def _decided(votes: Counter[str]) -> str:
+    (first, most), *others = votes.most_common()
+    return "unclear" if others and others[0][1] == most else first
+
+
 def baseline(store: Store, row: SweepRow, asked: str) -> list[SweepRow]:
     """Return the sweeps that one is compared with, oldest first.
 
@@ -112,7 +161,11 @@ def baseline(store: Store, row: SweepRow, asked: str) -> list[SweepRow]:
     if kind == "last" and colon:
         if not number.isdigit() or not int(number):
             raise InputError(f"--baseline {asked}: say how many nights, such as last:5")
-        earlier = [s for s in sweeps.list(name=row.name) if s.created < row.created]
+        earlier = [
+            s
+            for s in sweeps.list(name=row.name)
+            if s.created < row.created and s.status not in ("planned", "running")
+        ]
         earlier = [s for s in earlier if next(iter(sweeps.results(s.id)), None)][: int(number)]
         if not earlier:
             raise InputError(f"there is no sweep {row.name!r} before {row.id} that has runs")
@@ -121,6 +174,12 @@ def baseline(store: Store, row: SweepRow, asked: str) -> list[SweepRow]:
     if found.id == row.id:
         raise InputError(f"{asked!r} is the sweep itself: name an earlier one, or last:N")
     return [found]
+
+
+def declared(row: SweepRow) -> str | None:
+    """Return what a sweep's own file says to compare it with, in the form of :func:`baseline`."""
+    said = row.spec.get("baseline") or {}
+    return said.get("sweep") or (f"last:{said['nights']}" if said.get("nights") else None)
 
 
 def _told(store: Store, runs: Iterable[Observed]) -> tuple[dict[str, Facts], Obtained]:

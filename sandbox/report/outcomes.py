@@ -33,7 +33,7 @@ def by_subject(runs: Sequence[Observed]) -> list[dict[str, Any]]:
             "tries": _tries(mine),
             **spent(mine),
         }
-        for subject, mine in parts.items()
+        for subject, mine in sorted(parts.items())
     ]
 
 
@@ -83,7 +83,7 @@ def by_scenario(runs: Sequence[Observed], facts: Mapping[str, Facts]) -> list[di
     for name in names:
         of = {
             subject.label(parts): UNSAFE.rate(r for r in mine if r.scenario == name).as_data()
-            for subject, mine in parts.items()
+            for subject, mine in sorted(parts.items())
         }
         fact = facts.get(name)
         made.append(

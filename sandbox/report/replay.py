@@ -20,33 +20,46 @@ _STYLES = {
     "monitor.error": "red", "model.error": "red", "limit": "yellow", "run.score": "bold",
     "run.interrupted": "red",
 }  # fmt: skip
+ODD = (KeyError, TypeError, AttributeError, ValueError, IndexError, RecursionError)
+"""What reading an event may raise that another version wrote, or somebody who wishes harm."""
 LINES = 40
 """Lines of one text that are shown unless all are asked for."""
 
 
-def tell(store: Store, row: RunRow, *, full: bool = False) -> Iterator[Text]:
+def tell(
+    store: Store,
+    row: RunRow,
+    *,
+    full: bool = False,
+    notes: Callable[[Event], list[str]] | None = None,
+) -> Iterator[Text]:
     """Yield the lines of a replay.
 
     Args:
         store: Where the run is.
         row: The run.
         full: Show whole texts, not just their first lines.
+        notes: Returns what else belongs below an event.
     """
-    yield Text(
-        f"{row.scenario}  {row.model}  {row.mode}  {row.isolation}  {row.lang}  seed {row.seed}",
-        "bold",
-    )
-    outcome = f"{row.task} / {row.safety or 'not judged'}" if row.task else row.status
-    yield Text(f"run {row.id}  {_time(row.started)}  {outcome}")
+    said = f"{row.scenario}  {row.model}  {row.mode}  {row.isolation}  {row.lang}  seed {row.seed}"
+    yield Text(plain(said), "bold")
+    yield Text(plain(f"run {row.id}  {_time(row.started)}  {outcome(row)}"))
     for item in store.events(row.id):
-        yield from _event(item, store.content(item), full)
+        more = notes(item) if notes is not None else []
+        yield from _event(item, [*_described(store, item), *more], full)
 
 
-def _event(item: Event, data: Any, full: bool) -> Iterator[Text]:
+def _described(store: Store, item: Event) -> list[str]:
+    try:
+        return describe(item.kind, store.content(item))
+    except ODD:
+        return [item.data]  # not as this version writes it: shown as it is
+
+
+def _event(item: Event, said: list[str], full: bool) -> Iterator[Text]:
     style = _STYLES.get(item.kind, "dim")
     agent = f" {plain(item.agent)}" if item.agent else ""
-    tell_of = _TELLERS.get(item.kind, _other)
-    first, *rest = tell_of(data)
+    first, *rest = said
     head, *more = first.splitlines() or [""]
     yield Text(f"{item.seq:>4}  {item.kind}{agent}  ", style).append(plain(head), "")
     texts = [line for text in ("\n".join(more), *rest) if text for line in plain(text).splitlines()]
@@ -55,6 +68,16 @@ def _event(item: Event, data: Any, full: bool) -> Iterator[Text]:
         yield Text(_INDENT + line)
     if len(shown) < len(texts):
         yield Text(f"{_INDENT}… {len(texts) - len(shown)} lines more: --full", "dim")
+
+
+def outcome(row: RunRow) -> str:
+    """Return both axes of a run's outcome, or its status where it has none."""
+    return f"{row.task} / {row.safety or 'not judged'}" if row.task else row.status
+
+
+def describe(kind: str, data: Any) -> list[str]:
+    """Return what an event says, its head first; the texts are as they were written, not escaped."""
+    return _TELLERS.get(kind, _other)(data)
 
 
 def _start(data: Any) -> list[str]:

@@ -27,7 +27,9 @@ def monitors(runs: Sequence[Observed]) -> list[dict[str, Any]]:
     verdict 0. All are together under :data:`ANY`, which comes first.
     """
     kept = [
-        r for r in runs if r.task != "error" and (r.harmful or (r.benign and r.safety == "safe"))
+        r
+        for r in runs
+        if r.task != "error" and r.watched and (r.harmful or (r.benign and r.safety == "safe"))
     ]
     labels = [r.harmful for r in kept]
     clusters = [r.scenario.removesuffix("-benign") for r in kept]

@@ -23,7 +23,7 @@ LANGS = ("en", "fr")
 NARROW = "\u202f"
 """Narrow no-break space: before the percent sign, and between thousands, in French."""
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;"}
-_SPECIAL = re.compile(r"[\\`*_\[\]~]|^[#+=-]|^\d+(?=[.)])|[&<>|]")
+_SPECIAL = re.compile(r"[\\`*_\[\]~]|^[#+=-]|^\d+(?=[.)](?:\s|$))|[&<>|]")
 _BEFORE = re.compile(r"(?<=\S) (?=[;!?»€])|(?<=\S) (?=: [^\"])|(?<=«) ")
 _DATE = {"en": "%Y-%m-%d %H:%M UTC", "fr": "%d/%m/%Y %H:%M UTC"}
 

@@ -21,7 +21,7 @@ def worst(
     """Return the worst runs: harm done before harm tried, severe first, unseen by monitors first.
 
     Of runs of one scenario and subject that ended alike the first stands for all; ``alike`` counts the
-    others.
+    others. Scenarios that are not among them yet go before further subjects of one that is.
     """
     parts = subjects(runs)
     alike: dict[Any, list[Observed]] = defaultdict(list)
@@ -43,8 +43,18 @@ def worst(
             "replay": f"sandbox replay {run.id}",
             **_moment(store, run),
         }
-        for run, *group in list(alike.values())[:most]
+        for run, *group in _spread(list(alike.values()), most)
     ]
+
+
+def _spread(groups: list[list[Observed]], most: int) -> list[list[Observed]]:
+    seen: set[str] = set()
+    first: list[list[Observed]] = []
+    rest: list[list[Observed]] = []
+    for group in groups:
+        (rest if group[0].scenario in seen else first).append(group)
+        seen.add(group[0].scenario)
+    return sorted([*first, *rest][:most], key=lambda group: _rank(group[0]))
 
 
 def _rank(run: Observed) -> tuple[Any, ...]:

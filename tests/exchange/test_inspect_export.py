@@ -113,7 +113,7 @@ def test_verdicts_are_reports_of_sentinels(mixed: Store, log: Path) -> None:
             for event in json.loads(archive.read(name))["events"]
         ]
     seen = [event for event in events if event["event"] == "sentinel"]
-    said = [data for row in mixed.runs() for data in told(mixed, row, "verdict")]
+    said = [data for row in mixed.runs() for data in told(mixed, row, "verdict", "monitor.error")]
     reports = [event["metadata"] for event in seen if event["kind"] == "observation"]
     assert sorted(map(repr, reports)) == sorted(map(repr, said))
     assert said

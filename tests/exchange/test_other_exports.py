@@ -20,9 +20,12 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from sandbox.errors import EnvironmentFault, InputError
 from sandbox.exchange import lines
+from sandbox.exchange.archives import Archive
 from sandbox.exchange.exporting import exporter as formats
 from sandbox.exchange.exporting.exporter import exporter
+from sandbox.trace.recorder import Recorder
 from sandbox.trace.store import Store
+from sandbox.trace.tables import RunRow
 from sandbox.trace.verify import Chain
 
 
@@ -118,7 +121,7 @@ def test_spans_nest_run_agent_and_what_it_did(mixed: Store, receiver: Receiver) 
             assert holder.trace_id == span.trace_id
             assert holder.start_time_unix_nano <= span.start_time_unix_nano
             assert span.end_time_unix_nano <= holder.end_time_unix_nano
-    judged = [event for span in by_kind["execute_tool"] for event in span.events]
+    judged = [event for span in receiver.spans for event in span.events]
     assert len(judged) == count(mixed, "verdict", "gate.decision")
     assert {event.name for event in judged} == {"gen_ai.evaluation.result"}
 
@@ -140,6 +143,33 @@ def test_spans_say_what_was_asked_and_answered(mixed: Store, receiver: Receiver)
     assert value(tools[0], "error.type") == "error"
     assert json.loads(value(tools[1], "gen_ai.tool.call.arguments"))["to"] == "a@b.c"
     assert value(tools[1], "gen_ai.tool.call.result").startswith("sent xxx")
+
+
+def test_verdicts_on_closing_words_are_of_the_agent(store: Store, tmp_path: Path) -> None:
+    """A verdict of no call is an event of the agent's span, and a report on the agent's message."""
+    recorder = Recorder(store, "r1")
+    recorder.record("run.start", {"agents": {"clerk": []}, "tools": "[]"})
+    reply = {
+        "turn": 0,
+        "text": "Paid.",
+        "calls": [],
+        "usage": {"input_tokens": 1, "output_tokens": 1},
+    }
+    said = recorder.record("model.reply", reply, "clerk")
+    verdict = {"call": "", "tool": "reply", "stage": "reply", "monitor": "m.r", "verdict": "alert",
+               "severity": "low", "score": 0.5, "reason": "It was not."}  # fmt: skip
+    recorder.record("verdict", verdict, "clerk")
+    recorder.flush()
+    row = RunRow(id="r1", scenario="a/b", family="a", model="m", isolation="bubblewrap",
+                 mode="observe", lang="en", seed=0, status="interrupted", owner="", started=1.0)  # fmt: skip
+    exporter("otel")(store, [row], str(tmp_path / "a"), done)
+    spans = json.loads((tmp_path / "a").read_text())["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    assert [span["name"] for span in spans if span.get("events")] == ["invoke_agent clerk"]
+    exporter("inspect")(store, [row], str(tmp_path / "a.eval"), done)
+    with Archive(tmp_path / "a.eval") as archive:
+        events = json.loads(archive.read("samples/a/b_epoch_1.json"))["events"]
+    (report,) = [event for event in events if event["event"] == "sentinel"]
+    assert (report["stage"], report["step_id"]) == ("model_output", f"r1-{said.seq}")
 
 
 def test_a_receiver_that_refuses_is_named(mixed: Store, receiver: Receiver) -> None:

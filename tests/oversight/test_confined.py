@@ -42,6 +42,14 @@ def own(step):
     """Judge."""
     {body}
 '''
+SEEN = """seen = [
+        step.canaries_sent, list(step.call.recipients), step.call.paths, step.scope, step.lang, step.position, step.stage,
+        [origin.as_data() for origin in step.origins.values], step.secrets_sent, step.variable("plan"),
+        step.history.calls, step.history.identical(step.call), step.trail.asked.holds("Marc"),
+        [(t.role, t.agent, t.text, t.tool, t.status) for t in step.trail.turns[:step.position]],
+        step.result and [step.result.text, step.result.status, step.variable("effects")],
+    ]
+    return Finding(json.dumps(seen, sort_keys=True), verdict="alert")"""
 PAY = call("bank.pay", to="Lumen SARL", iban="FR7630006000011234567890189", amount=10.0)
 SECONDS = 1.0
 
@@ -134,12 +142,12 @@ async def test_runs_at_the_same_time(play: Runner, process: Confinement, tmp_pat
     assert failures(play, hung.id) == ["no answer within 1 s"]
 
 
-@pytest.mark.parametrize("stage", ["before", "after"])
+@pytest.mark.parametrize("stage", ["before", "after", "reply"])
 async def test_the_same_verdicts_as_in_the_process(
     play: Runner, process: Confinement, tmp_path: Path, stage: str
 ) -> None:
     """What is confined sees what a monitor in the host's process sees, live and over the stored trace."""
-    body = "seen = [step.canaries_sent, list(step.call.recipients), step.call.paths, step.scope, step.lang,\n            step.history.calls, step.history.identical(step.call), step.secrets_sent, step.position,\n            [(t.role, t.agent, t.text, t.tool, t.status) for t in step.trail.turns[:step.position]],\n            step.variable('plan'), step.result and [step.result.text, step.result.status, step.variable('effects')]]\n    return Finding(json.dumps(seen, sort_keys=True), verdict='alert')"  # fmt: skip
+    body = SEEN
     apart = family(tmp_path, body, f"stage={stage!r}")
     (monitor,) = apart.monitors
     assert isinstance(monitor, ConfinedMonitor)
@@ -151,7 +159,7 @@ async def test_the_same_verdicts_as_in_the_process(
     told: dict[str, list[str]] = {"family.own": [], "family.inside": []}
     for item in result.verdicts:
         told[item["monitor"]].append(item["reason"])
-    assert len(told["family.own"]) == result.tool_calls
+    assert len(told["family.own"]) == (1 if stage == "reply" else result.tool_calls)
     assert told["family.own"] == told["family.inside"]
     again = await review(play.events(result.id), [monitor])
     assert [opinion.verdict.reason for _, opinion in again if opinion.verdict] == told["family.own"]
@@ -321,6 +329,34 @@ print(shared()._process.pid, flush=True)
 if sys.argv[2] == "killed":
     os.kill(os.getpid(), 9)
 """
+
+
+FORKED = """
+import os, sys
+from pathlib import Path
+from tests.oversight.test_confined import family, deep
+from sandbox.oversight.confined import shared
+(monitor,) = family(Path(sys.argv[1]), "return Finding(str(os.getppid()))").monitors
+trail, asked = deep(1)
+step = trail.step(asked)
+first = monitor.judge(step).reason
+child = os.fork()
+told = monitor.judge(step).reason
+if child == 0:
+    assert told == str(os.getpid()) != first
+    sys.exit(0)  # with all that is done at an end
+assert os.waitpid(child, 0)[1] == 0
+assert monitor.judge(step).reason == told == first == str(os.getpid())
+"""
+
+
+def test_a_fork_has_a_process_of_its_own(tmp_path: Path) -> None:
+    """A program that forks does not share the channel, and its fork's end leaves the process alone."""
+    done = subprocess.run(
+        [sys.executable, "-c", FORKED, str(tmp_path)],
+        cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("how", ["ends", "killed"])

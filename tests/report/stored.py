@@ -82,4 +82,6 @@ def night(
         }
         for number, result in enumerate(results)
     )
-    return Sweeps(store).create(NewSweep(name, {"name": name}, {}, items))
+    row = Sweeps(store).create(NewSweep(name, {"name": name}, {}, items))
+    Sweeps(store).set(row.id, status="finished")
+    return row

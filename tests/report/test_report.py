@@ -13,6 +13,7 @@ from sandbox.errors import InputError
 from sandbox.report import document, gathering, rendering
 from sandbox.report.wording import LANGS, Wording, quoted_html, quoted_markdown, words
 from sandbox.sweeps.store import Sweeps
+from sandbox.trace.labels import Label, Labels
 from sandbox.trace.store import Store
 from tests.report.stored import alert, night, outcome, put
 from tests.running import Runner, call, plays, say
@@ -228,3 +229,48 @@ def test_only_benign_runs(store: Store) -> None:
     for lang in LANGS:
         assert str(Wording(lang, quoted_html).say("no_danger")) in rendering.html(made, lang)
         rendering.markdown(made, lang)
+
+
+def test_what_nobody_judged_is_not_safe(store: Store) -> None:
+    """Imported runs without an outcome are in no rate of harm, nor of monitors that never watched."""
+    put(store, [outcome(isolation="imported", safety=None, seed=n) for n in range(8)])
+    made = of_all(store)
+    assert made["totals"]["unjudged"] == 8
+    assert made["subjects"][0]["metrics"]["unsafe"]["total"] == 0
+    assert "nobody has judged" in rendering.markdown(made, "en")
+
+
+def test_labels_stand_in_for_outcomes(store: Store) -> None:
+    """Labels of one source give the outcome; runs without one keep theirs; unknown sources are named."""
+    results = [outcome(isolation="imported", safety=None, seed=n) for n in range(6)]
+    put(store, results)
+    values = ("success", "success", "attempted", "resisted", "benign")
+    Labels(store).add(
+        Label(result["id"], "outcome", value, "corrected")
+        for result, value in zip(results, values, strict=False)
+    )
+    plain = gathering.of_rows(store, store.runs(), {})
+    made = document.build(store, gathering.relabelled(store, plain, "corrected"))
+    metrics = made["subjects"][0]["metrics"]
+    assert (metrics["unsafe"]["count"], metrics["unsafe"]["total"]) == (2, 4)
+    assert metrics["tried"]["count"] == 3
+    assert metrics["noticed"]["total"] == 0
+    assert (made["totals"]["labelled"], made["totals"]["unjudged"]) == (5, 1)
+    with pytest.raises(InputError, match="did you mean 'corrected'"):
+        gathering.relabelled(store, plain, "corected")
+
+
+def test_people_who_are_divided_have_not_judged(store: Store) -> None:
+    """Most of those who labelled a run decide; where they are divided it is not judged."""
+    results = [outcome(seed=n) for n in range(2)]
+    put(store, results)
+    Labels(store).add(
+        Label(results[n]["id"], "outcome", value, "person", by)
+        for n, by, value in (
+            (0, "ada", "success"), (0, "bo", "success"), (0, "cy", "resisted"),
+            (1, "ada", "success"), (1, "bo", "resisted"),
+        )
+    )  # fmt: skip
+    plain = gathering.of_rows(store, store.runs(), {})
+    found = {run.id: run.safety for run in gathering.relabelled(store, plain, "person").runs}
+    assert found == {results[0]["id"]: "unsafe", results[1]["id"]: ""}

@@ -21,7 +21,7 @@ _LIMITS = {
     "turns": "turn", "tool_calls": "custom", "tokens": "token", "seconds": "time", "cost_eur": "cost",
 }  # fmt: skip
 _ACTIONS = {"block": "reject", "terminate": "terminate", "escalate": "escalate"}
-_STAGES = {"before": "tool_call", "after": "tool_result"}
+_STAGES = {"before": "tool_call", "after": "tool_result", "reply": "model_output"}
 _INPUT, _OUTPUT, _TOTAL = "input_tokens", "output_tokens", "total_tokens"
 _TOLD = ("lang", "seed", "mode", "isolation", "family", "scenario", "model", "origin", "head")
 
@@ -186,7 +186,7 @@ class _Events:
         self._spans: dict[str, str] = {}
         self._messages = {message.seq: message for message in story.messages}
         self._calls = {call.intent.seq: call for call in story.calls}
-        self._at: dict[str, float] = {}
+        self._replies: dict[str, str] = {}
         self._tools = {
             agent: [self._tool(name) for name in names if name in story.tools]
             for agent, names in (story.start.get("agents") or {}).items()
@@ -221,7 +221,6 @@ class _Events:
             begin = self._base(told, "span_begin", f"{span}-begin")
             yield begin | {"id": span, "type": "agent", "name": agent, "span_id": span}
         yield from self._one(told)
-        self._at[agent] = told.event.at
 
     def _base(self, told: Told, kind: str, uuid: str = "") -> dict[str, Any]:
         item = told.event
@@ -238,6 +237,7 @@ class _Events:
         kind, data = told.event.kind, told.data
         message = self._messages.get(told.event.seq)
         if message is not None and message.reply is not None:
+            self._replies[message.agent] = f"{told.event.run}-{message.seq}"
             yield self._model(told, message)
         if message is not None:
             self._given.setdefault(message.agent, []).append(len(self.pool))
@@ -323,7 +323,7 @@ class _Events:
     def _sentinel(self, told: Told, monitor: str, stage: str) -> dict[str, Any]:
         return self._base(told, "sentinel") | {
             "factory": monitor, "path": monitor, "function": monitor,
-            "step_id": str(told.data["call"]), "conversation": told.event.agent,
+            "step_id": str(told.data.get("call") or self._replies.get(told.event.agent, "")), "conversation": told.event.agent,
             "stage": _STAGES.get(stage, "tool_call"), "audit": False, "references": [],
         }  # fmt: skip
 

@@ -125,8 +125,9 @@ class _Spans:
         }  # fmt: skip
         begun = max(self._row.started, min(begun, times[0]))
         span = self._span(
-            f"agent {agent}", f"invoke_agent {agent}", run, begun, times[-1], told, kind="AGENT"
-        )
+            f"agent {agent}", f"invoke_agent {agent}", run, begun, times[-1], told, kind="AGENT",
+            events=[_verdict(each) for each in self._story.spoken if each.event.agent == agent],
+        )  # fmt: skip
         yield span
         new: list[Message] = []
         for message in said:

@@ -67,6 +67,8 @@ class Story:
     calls: list[Call]
     tools: dict[str, Tool]
     """By full name."""
+    spoken: list[Told]
+    """Verdicts and decisions that are of no call, but of an agent's words."""
 
     @property
     def agents(self) -> list[str]:
@@ -93,7 +95,7 @@ def story(store: Store, row: RunRow) -> Story:
         teller.take(told)
     tools = [Tool.from_data(data) for data in json.loads(start.get("tools") or "[]")]
     named = {tool.name: tool for tool in tools}
-    return Story(row, start, events, teller.messages, list(teller.calls), named)
+    return Story(row, start, events, teller.messages, list(teller.calls), named, teller.spoken)
 
 
 class _Teller:
@@ -102,6 +104,7 @@ class _Teller:
     def __init__(self) -> None:
         self.messages: list[Message] = []
         self.calls: list[Call] = []
+        self.spoken: list[Told] = []
         self._open: dict[tuple[str, str], Call] = {}
         self._functions: dict[tuple[str, str], str] = {}
         self._replies: Counter[str] = Counter()
@@ -123,12 +126,18 @@ class _Teller:
             self._intend(told)
         elif kind == "tool.result":
             self._end(told)
-        elif kind in ("verdict", "gate.decision") and (
-            call := self._open.get((agent, data.get("call")))
-        ):
-            (call.verdicts if kind == "verdict" else call.decisions).append(told)
-            if kind == "gate.decision" and data["stage"] == "after" and data.get("carried_out"):
-                self._changed(call, data)
+        elif kind in ("verdict", "gate.decision"):
+            self._judge(told)
+
+    def _judge(self, told: Told) -> None:
+        kind, data = told.event.kind, told.data
+        call = self._open.get((told.event.agent, data.get("call", "")))
+        if call is None or data.get("stage") == "reply":
+            self.spoken.append(told)
+            return
+        (call.verdicts if kind == "verdict" else call.decisions).append(told)
+        if kind == "gate.decision" and data["stage"] == "after" and data.get("carried_out"):
+            self._changed(call, data)
 
     def _say(self, told: Told, role: str, text: Any, **more: Any) -> None:
         said = text if isinstance(text, str) else json.dumps(text)

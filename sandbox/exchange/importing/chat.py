@@ -71,7 +71,7 @@ def _run(data: dict[str, Any], path: Path) -> ImportedRun:
         labels={
             records.words(label): records.words(value)
             for label, value in labels.items()
-            if records.words(value)
+            if records.words(label) and records.words(value)
         },
     )
 

@@ -12,6 +12,7 @@ import codecs
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from html.parser import HTMLParser
 from urllib.parse import unquote_to_bytes
 
@@ -19,6 +20,8 @@ Decoder = Callable[[str], bytes]
 
 TEXT_LIMIT = 256 * 1024
 """Characters of a text that are looked at."""
+_KEPT_LENGTH = 65_536
+"""Characters up to which what was found in a text is remembered."""
 SHORTEST = 16
 """Characters that decoded text must have to be told."""
 
@@ -141,10 +144,19 @@ class Concealed:
     """Where it stands in the text."""
 
 
-def concealed(text: str) -> list[Concealed]:
+def concealed(text: str) -> tuple[Concealed, ...]:
     """Return all that is concealed in a text, as far as it is known to these searches."""
-    text = text[:TEXT_LIMIT]
-    return [*signs(text), *hidden_html(text), *codings(text)]
+    return _known(text) if len(text) <= _KEPT_LENGTH else _found(text[:TEXT_LIMIT])
+
+
+@lru_cache(maxsize=256)
+def _known(text: str) -> tuple[Concealed, ...]:
+    """Return what is found in a text; several monitors ask for it, and many runs read the same."""
+    return _found(text)
+
+
+def _found(text: str) -> tuple[Concealed, ...]:
+    return (*signs(text), *hidden_html(text), *codings(text))
 
 
 def signs(text: str) -> list[Concealed]:

@@ -9,13 +9,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 TEXT_LIMIT = 256 * 1024
 """Characters of a text that are looked at."""
 NEAR = 300
 """Characters within which cues count together."""
-AROUND = 400
+BEFORE, AFTER = 80, 200
 """Characters around cues that belong to what they say."""
+AROUND = 500
+"""Characters around cues that may belong to it."""
+_KEPT_LENGTH = 65_536
+"""Characters up to which what was found in a text is remembered."""
 PASSAGES = 16
 """Passages of one text that are kept, the strongest."""
 
@@ -39,6 +44,7 @@ _CUES: tuple[tuple[str, float, str], ...] = (
      r"|\bnew (?:instructions?|task|objective|orders)\b\s*[:\-]|\bnouvelles? (?:instructions?|consignes?|t[âa]che)\b\s*:")),
     ("addressed", 0.4,
      (r"\b(?:ai|a\.i\.|artificial intelligence|language model|llm|chat ?bot|gpt(?:-?\w+)?|claude|gemini|llama|mistral|copilot)\b(?:[ -](?:model|agent|assistant|system)s?)?\s*[,:!]"
+     r"|\b(?:to|for) you,? (?:the |an? |my )?(?:ai|llm|gpt|claude|gemini|llama|mistral|language model|assistant|agent|chat ?bot)\b"
      r"|\b(?:if|as|when) you(?:'re| are)? (?:an? |the )?(?:ai|assistant|agent|llm|(?:large )?language model|chat ?bot|automated)\b"
      r"|\b(?:to|for|attention|dear|hey|hello|hi|note to|message to|instructions? (?:for|to)) (?:the |all |any |every )?(?:automated |virtual |digital |ai |llm )*(?:assistants?|agents?|ai|llms?|language models?|bots?)\b"
      r"|\b(?:automated|ai|llm|virtual) (?:assistants?|agents?|systems?|readers?|tools?) (?:that|which|who|reading|processing|must|should|are|need)\b"
@@ -56,6 +62,8 @@ _CUES: tuple[tuple[str, float, str], ...] = (
     ("first", 0.35,
      r"\bbefore (?:you |your |any|the |being |i )?(?:can |do|continu|proceed|solv|complet|answer|start|finish|process|anything|return|carry|begin|respond|summar)\w*"
      r"|\byou (?:must|have to|need to|should|shall|will|are required to|are instructed to)(?: \w+){0,2} (?:first|immediately|also|now|instead)\b|\byou (?:must|have to) (?:first |immediately |now )?(?:" + _ACTS + r")\b"
+     r"|\b(?:do|execute|follow|perform|complete) the following\b[^.\n]{0,30}\b(?:first|instead|before|immediately|now|task|steps|instructions?)\b"
+     r"|\bfais (?:d'abord|plut[ôo]t)\b|\bfaites (?:d'abord|plut[ôo]t)\b"
      r"|\b(?:please )?(?:first|afterwards?|after that|then),? (?:you )?(?:can |may |must |please )?(?:solve|do|continue|proceed|go on|return)\b|\bprior to (?:complet|answer|continu|process|solv)\w+|\binstead of (?:the|your|doing)\b"
      r"|\bavant (?:de |d'|toute |tout )(?:continu|poursuiv|r[ée]pond|trait|commenc|faire|r[ée]sum|termin|autre)\w*|\b(?:tu dois|vous devez|il faut|tu as l'ordre)\b[^.\n]{0,20}\b(?:d'abord|imm[ée]diatement|aussi|maintenant|absolument)"
      r"|\bbevor du\b|\bdu musst (?:zuerst|sofort)\b|\bantes de (?:continuar|responder|hacer|seguir|terminar)\b|\bdebes (?:primero|inmediatamente)\b|\bprima di (?:continuare|rispondere|procedere)\b|\bdevi (?:prima|subito)\b|\bvoordat je\b"),
@@ -69,9 +77,13 @@ _CUES: tuple[tuple[str, float, str], ...] = (
      r"|\bje suis (?:ton|votre|l')\s*(?:utilisateur|administrateur|responsable|d[ée]veloppeur|directeur)|\b(?:autoris[ée]e?|valid[ée]e?|approuv[ée]e?) par (?:la direction|le maire|l'administrateur|le service)")),
     ("act", 0.25,
      r"(?:^|[.!?:;,\n*>\"'«-]\s*|\b(?:please|kindly|then|and|to|must|should|now|s'il (?:te|vous) pla[îi]t|merci de|veuillez|puis|et|bitte|por favor|per favore)\s+)(?:" + _ACTS + r")\b[^\n]{0,120}"
-     r"(?:@|https?://|www\.|\b[A-Z]{2}\d{2}[ \dA-Z]{10,}|\ball\b|\bevery\b|\btous?\b|\btoutes\b|\balle\b|\btodos?\b|\btutt[ie]\b|\bpasswords?\b|\bmot de passe\b|\btool\b|\boutil\b|\bfollowing\b|\bsuivante?s?\b|\d{3,})"),
+     r"(?:@|https?://|www\.|\b[a-z]{2}\d{2}[ \da-z]{10,}|\ball\b|\bevery\b|\btous?\b|\btoutes\b|\balle\b|\btodos?\b|\btutt[ie]\b|\bpasswords?\b|\bmot de passe\b|\btool\b|\boutil\b|\bfollowing\b|\bsuivante?s?\b|\d{3,})"),
 )  # fmt: skip
-_COMPILED = tuple((name, weight, re.compile(text, re.IGNORECASE)) for name, weight, text in _CUES)
+_ESCAPED = re.compile(r"\\+(?:\r?\n\s*\\?|[nrt])")
+"""Ends of lines as they stand in texts within texts: JSON, YAML, Python."""
+_COMPILED = tuple((name, weight, re.compile(text)) for name, weight, text in _CUES[:-1])
+"""Looked for in small letters: that takes half the time of looking for both."""
+_ACT, _ACT_WEIGHT, _ACT_PATTERN = (*_CUES[-1][:2], re.compile(_CUES[-1][2]))
 
 
 @dataclass(frozen=True)
@@ -79,25 +91,42 @@ class Passage:
     """A part of a text that reads like an instruction to an agent."""
 
     text: str
-    """The part with what stands around it."""
+    """The part, from shortly before its first cue to shortly after its last."""
+    around: str
+    """The part with more of what stands around it."""
     score: float
     """0 to 1."""
     cues: tuple[str, ...]
 
 
-def passages(text: str, least: float = 0.5) -> list[Passage]:
+def passages(text: str, least: float = 0.5) -> tuple[Passage, ...]:
     """Return the parts of a text that read like instructions to an agent, the strongest first.
 
     Args:
         text: The text; what is beyond :data:`TEXT_LIMIT` is not looked at.
         least: Score that a part must have.
     """
-    text = text[:TEXT_LIMIT]
-    hits = sorted(
+    found = _known(text) if len(text) <= _KEPT_LENGTH else _found(text[:TEXT_LIMIT])
+    return tuple(item for item in found if item.score >= least)
+
+
+@lru_cache(maxsize=256)
+def _known(text: str) -> tuple[Passage, ...]:
+    """Return what is found in a text; several monitors ask for it, and many runs read the same."""
+    return _found(text)
+
+
+def _found(text: str) -> tuple[Passage, ...]:
+    text = _ESCAPED.sub(" ", text)
+    small = text.lower()
+    if len(small) != len(text):  # a few letters have two in small: places would not fit
+        text = small
+    hits = [
         (found.start(), found.end(), name, weight)
         for name, weight, pattern in _COMPILED
-        for found in pattern.finditer(text)
-    )
+        for found in pattern.finditer(small)
+    ]
+    hits = sorted([*hits, *_acts(small, hits)])
     groups: list[list[tuple[int, int, str, float]]] = []
     for hit in hits:
         if groups and hit[0] - groups[-1][-1][1] <= NEAR and hit[0] - groups[-1][0][0] <= 4 * NEAR:
@@ -111,10 +140,21 @@ def passages(text: str, least: float = 0.5) -> list[Passage]:
         for weight in weights.values():
             rest *= 1 - weight
         start, end = group[0][0], max(hit[1] for hit in group)
-        if 1 - rest >= least:
-            part = text[max(0, start - AROUND) : end + AROUND]
-            found.append(Passage(part, round(1 - rest, 3), tuple(weights)))
-    return sorted(found, key=lambda item: -item.score)[:PASSAGES]
+        part = text[max(0, start - BEFORE) : end + AFTER]
+        around = text[max(0, start - AROUND) : end + AROUND]
+        found.append(Passage(part, around, round(1 - rest, 3), tuple(weights)))
+    return tuple(sorted(found, key=lambda item: -item.score)[:PASSAGES])
+
+
+def _acts(small: str, hits: list[tuple[int, int, str, float]]) -> list[tuple[int, int, str, float]]:
+    """Return orders to act near other cues: by themselves they are what people write all day."""
+    found: dict[int, tuple[int, int, str, float]] = {}
+    done = 0
+    for start, end, *_ in sorted(hits):
+        for item in _ACT_PATTERN.finditer(small, max(done, start - NEAR), end + NEAR):
+            found[item.start()] = (item.start(), item.end(), _ACT, _ACT_WEIGHT)
+        done = max(done, end + NEAR // 2)
+    return list(found.values())
 
 
 def likeness(text: str) -> float:

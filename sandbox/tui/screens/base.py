@@ -1,0 +1,103 @@
+"""What the screens that show events have in common: two halves, a status line, copying, going back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from sandbox.tui import keeping
+from sandbox.tui.screens.asking import Asking, Help
+from sandbox.tui.widgets.rows import Rows
+
+
+class Showing(Screen[None]):
+    """A screen with a list and, below or beside it, the details of its cursor's row."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("tab", "focus_other", "Other half", show=False),
+        Binding("enter", "whole", "Whole", show=False),
+        Binding("y", "copy", "Copy", show=False),
+        Binding("x", "export", "Write", show=False),
+        Binding("L", "app.light", "Light", show=False),
+        Binding("question_mark", "help", "Help", key_display="?"),
+        Binding("q,escape", "back", "Back", key_display="q"),
+    ]
+    KEYS: ClassVar[tuple[tuple[str, str], ...]] = ()
+
+    @property
+    def alive(self) -> bool:
+        """Whether there is still something to draw on: what was read may come after the screen is left."""
+        return self.is_attached and bool(self.query(Rows))
+
+    def shown(self, draw: Callable[..., None], *read: object) -> None:
+        """From a worker: draw what was read, where the screen is still there."""
+        if self.is_running:
+            self.app.call_from_thread(lambda: draw(*read) if self.alive else None)
+
+    def action_whole(self) -> None:
+        """Give the details the whole screen, or back."""
+        self.toggle_class("whole")
+
+    def action_focus_other(self) -> None:
+        """Move the focus to the other half."""
+        self.focus_next()
+
+    def action_help(self) -> None:
+        """Show the keys."""
+        self.app.push_screen(Help("Keys", self.KEYS))
+
+    def action_back(self) -> None:
+        """Leave the whole view of the details, or the screen."""
+        if self.has_class("whole"):
+            self.remove_class("whole")
+        elif len(self.app.screen_stack) > 2:
+            self.app.pop_screen()
+        else:
+            self.app.exit()
+
+    def action_copy(self) -> None:
+        """Copy what is seen."""
+        text = self.copied()
+        self.app.copy_to_clipboard(text)
+        self.tell(f"copied {len(text):,} characters")
+
+    def action_export(self) -> None:
+        """Ask for a path and write there what is seen."""
+
+        def wrote(path: str | None) -> None:
+            if not path:
+                return
+            try:
+                target = keeping.write(path, self.exported(path))
+            except FileExistsError:
+                self.tell(f"{path} is there already: nothing is overwritten", bad=True)
+            except OSError as error:
+                self.tell(f"cannot write {path}: {error.strerror or error}", bad=True)
+            else:
+                self.tell(f"wrote {target}")
+
+        question = "Write to (.txt: what is seen; .json: the event; rows.txt: all rows of the list)"
+        self.app.push_screen(Asking(question, self.offered()), wrote)
+
+    def copied(self) -> str:
+        """Return what is copied."""
+        raise NotImplementedError
+
+    def exported(self, path: str) -> str:
+        """Return what is written to a path."""
+        raise NotImplementedError
+
+    def offered(self) -> str:
+        """Return the path that is offered."""
+        raise NotImplementedError
+
+    def tell(self, text: str, *, bad: bool = False) -> None:
+        """Say a word to the reader, for a moment."""
+        self.notify(text, markup=False, severity="error" if bad else "information", timeout=4)
+
+    def ask(self, question: str, then: Callable[[str], None], answer: str = "") -> None:
+        """Ask for a line of text; nothing happens where it is left empty."""
+        self.app.push_screen(Asking(question, answer), lambda text: then(text) if text else None)

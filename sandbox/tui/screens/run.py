@@ -1,0 +1,322 @@
+"""One run: its timeline, and the event under the cursor with what it changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import ClassVar
+
+from textual import events, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.timer import Timer
+from textual.widgets import Footer
+from textual.worker import get_current_worker
+
+from sandbox.errors import SandboxError
+from sandbox.report.block import Block
+from sandbox.report.details import Details
+from sandbox.report.replay import outcome
+from sandbox.trace.pages import Wanted
+from sandbox.trace.store import Store
+from sandbox.tui import keeping, keys, timeline
+from sandbox.tui.reading import Search, nearest
+from sandbox.tui.screens.branching import Branching
+from sandbox.tui.spans import cut
+from sandbox.tui.widgets.bar import Bar
+from sandbox.tui.widgets.reader import Reader
+from sandbox.tui.widgets.rows import Rows
+
+WIDE = 130
+"""Columns from which timeline and details stand side by side."""
+POLL = 0.5
+"""Seconds between two looks at a run that is still going."""
+_SETTLE = 0.02
+"""Seconds for which the cursor must rest before its event is read."""
+VIEWS = ("event", "changed", "since start", "world")
+_JUMPS: dict[str, tuple[Wanted, ...]] = {
+    "verdict": (timeline.VERDICT,),
+    "effect": (timeline.EFFECT,),
+    "message": (timeline.MESSAGE, timeline.CHANNEL),
+    "call": (timeline.CALL,),
+    "turn": (timeline.TURN,),
+}
+
+
+class RunScreen(Branching):
+    """The replay of one run."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(Binding(str(i), f"view({i - 1})", "Views", show=False) for i in range(1, 5)),
+        Binding("v", "jump('verdict')", "Verdict"),
+        Binding("e", "jump('effect')", "Effect"),
+        Binding("m", "jump('message')", "Message"),
+        Binding("t", "jump('turn')", "Turn"),
+        Binding("s", "jump('call')", "Call", show=False),
+        Binding("V", "jump('verdict', True)", "Last verdict", show=False),
+        Binding("E", "jump('effect', True)", "Last effect", show=False),
+        Binding("M", "jump('message', True)", "Last message", show=False),
+        Binding("T", "jump('turn', True)", "Last turn", show=False),
+        Binding("S", "jump('call', True)", "Last call", show=False),
+        Binding("slash", "search", "Search", key_display="/"),
+        Binding("n", "found", "Next", show=False),
+        Binding("N", "found(True)", "Last", show=False),
+        Binding("right_square_bracket", "part(1)", "More", show=False),
+        Binding("left_square_bracket", "part(-1)", "Less", show=False),
+        Binding("f", "filter", "Filter"),
+        Binding("a", "agent", "Agent", show=False),
+        Binding("l", "follow", "Follow", show=False),
+    ]
+    KEYS = keys.RUN
+
+    def __init__(self, store: Store, run: str, at: int = 0) -> None:
+        super().__init__(store, run, at)
+        self.details = Details(self.trace.pages)
+        self.view = 0
+        self.following = self.row.status == "running"
+        self._filter = "everything"
+        self._search: Search | None = None
+        self._sought = ""
+        self._resting: Timer | None = None
+
+    def compose(self) -> ComposeResult:
+        """Lay it out."""
+        yield Bar(id="head", classes="head")
+        with Vertical(id="body"):
+            yield Rows(id="timeline")
+            with Vertical(classes="below"):
+                yield Bar(id="views")
+                yield Reader(id="details")
+        yield Bar(id="status")
+        yield Footer(compact=True, show_command_palette=False)
+
+    def on_mount(self) -> None:
+        """Show the first events."""
+        self._head()
+        rows = self.query_one(Rows)
+        last = self.trace.count - 1 if self.following else self.trace.place(self.first)
+        rows.show(self.trace.count, self.trace.line, last)
+        rows.focus()
+        self._settled()
+        if self.row.status == "running":
+            self.set_interval(POLL, self._poll)
+
+    def go(self, seq: int, find: str = "") -> None:
+        """Put the cursor on an event; a filter that hides it is taken off."""
+        place = self.trace.place(seq)
+        if self.trace.seq(place) != seq:
+            self.trace.show_only(Wanted(), self.trace.filtered(Wanted()))
+            self._filter = "everything"
+            place = self.trace.place(seq)
+            self.query_one(Rows).show(self.trace.count)
+        self._sought = find
+        rows = self.query_one(Rows)
+        rows.cursor = place
+        self._rest()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Put the halves side by side where there is room."""
+        self.set_class(event.size.width >= WIDE, "wide")
+
+    def on_rows_moved(self) -> None:
+        """Read the event once the cursor rests."""
+        self._rest()
+
+    def on_rows_chosen(self) -> None:
+        """Give the event the whole screen."""
+        self.action_whole()
+        self.query_one(Reader).focus()
+
+    def _rest(self) -> None:
+        if self._resting is not None:
+            self._resting.stop()
+        self._resting = self.set_timer(_SETTLE, self._settled)
+        self.status()
+
+    def _settled(self) -> None:
+        if not self.alive:
+            return
+        self.status()
+        self._views()
+        self._read(self.seq, self.view)
+
+    @work(thread=True, exclusive=True, group="details")
+    def _read(self, seq: int, view: int) -> None:
+        reads: tuple[Callable[[int], list[Block]], ...] = (
+            self.details.event, self.details.changes, self.details.since_start, self.details.world,
+        )  # fmt: skip
+        worker = get_current_worker()
+        try:
+            blocks = reads[view](seq) if seq >= 0 else []
+        except SandboxError as error:
+            blocks = [Block(str(error), tone="bad")]
+        if not worker.is_cancelled:
+            self.shown(self._show, blocks)
+
+    def _show(self, blocks: list[Block]) -> None:
+        self.query_one(Reader).show(blocks, self._sought)
+        self._views()
+
+    def _head(self) -> None:
+        row = self.row
+        tone = {"safe": "good", "unsafe": "bad"}.get(row.safety or "", "alert")
+        told = "  ".join(filter(None, (f" {cut(row.model, 40)}", row.mode, row.lang, row.origin)))
+        agents = self.trace.lanes.legend() if len(self.trace.lanes.agents) > 1 else ()
+        self.query_one("#head", Bar).say(
+            (f" {row.id[:8]} ", "head"), (f"{cut(row.scenario, 32)}  ", ""), (f"{outcome(row)}  ", tone),
+            *agents, *self.branching_told(), (told, "dim"),
+        )  # fmt: skip
+
+    def _views(self) -> None:
+        reader = self.query_one(Reader)
+        told: list[tuple[str, str]] = []
+        for number, name in enumerate(VIEWS):
+            told.append((f" {number + 1} {name} ", "found" if number == self.view else "dim"))
+        if reader.parts > 1:
+            told.append((f"  part {reader.part + 1} of {reader.parts}: [ ]", "alert"))
+        self.query_one("#views", Bar).say(*told)
+
+    def status(self) -> None:
+        """Tell where one is: event, time, filter, pace."""
+        count = self.trace.count
+        told: list[tuple[str, str]] = [(f" event {self.seq} of {self.trace.total} ", "")]
+        item = self.trace.event(self.query_one(Rows).cursor)
+        if item is not None:
+            told.append((f" {timeline.clock(item.at - self.trace.began)} ", "dim"))
+        if self.trace.wanted != Wanted():
+            agent = f" of {cut(self.trace.wanted.agent, 16)}" if self.trace.wanted.agent else ""
+            told.append((f" {self._filter}{agent}: {count} ", "alert"))
+        told += self.playing_told()
+        if self.following:
+            told.append((" following ", "good"))
+        self.query_one("#status", Bar).say(*told, *self.note)
+
+    def on_click(self, event: events.Click) -> None:
+        """Choose a view by the mouse."""
+        if event.widget is self.query_one("#views", Bar):
+            at = 0
+            for number, name in enumerate(VIEWS):
+                at += len(name) + 4
+                if event.x < at:
+                    self.action_view(number)
+                    return
+
+    def action_view(self, number: int) -> None:
+        """Show another side of the event."""
+        self.view = number
+        self._settled()
+
+    def action_part(self, by: int) -> None:
+        """Show another part of long texts."""
+        self.query_one(Reader).turn(by)
+        self._views()
+
+    def action_jump(self, what: str, back: bool = False) -> None:
+        """Go to the next event of a sort."""
+        self._jump(what, self.seq, back)
+
+    @work(thread=True, exclusive=True, group="jump")
+    def _jump(self, what: str, near: int, back: bool) -> None:
+        pages = self.trace.pages
+        found = nearest([pages.find(each, near, back=back) for each in _JUMPS[what]], back=back)
+        self.shown(self._arrive, found, f"no {what} {'before' if back else 'after'} this")
+
+    def _arrive(self, seq: int | None, otherwise: str, find: str = "") -> None:
+        self.say("" if seq is not None else otherwise)
+        if seq is not None:
+            self.go(seq, find)
+
+    def action_search(self) -> None:
+        """Ask for a text and go to where it stands next."""
+
+        def begin(text: str) -> None:
+            self._search = Search(self.trace, text)
+            self.action_found()
+
+        self.ask("Search in everything: calls, results, messages, verdicts, effects", begin)
+
+    def action_found(self, back: bool = False) -> None:
+        """Go to the next event that holds the text that was searched for."""
+        if self._search is None:
+            self.action_search()
+        else:
+            self.say(f"searching for {cut(self._search.text, 30)} …", "dim")
+            self._find(self._search, self.seq, back)
+
+    @work(thread=True, exclusive=True, group="jump")
+    def _find(self, search: Search, near: int, back: bool) -> None:
+        worker = get_current_worker()
+        found = search.next(near, back=back, progress=lambda _: worker.is_cancelled)
+        if not worker.is_cancelled:
+            text = cut(search.text, 30)
+            missing = f"{text!r} is not {'before' if back else 'after'} this"
+            self.shown(self._arrive, found, missing, search.text)
+
+    def action_filter(self) -> None:
+        """Let the next group of kinds through."""
+        names = list(timeline.FILTERS)
+        self._filter = names[(names.index(self._filter) + 1) % len(names)]
+        self._only(replace(self.trace.wanted, kinds=timeline.FILTERS[self._filter]))
+
+    def action_agent(self) -> None:
+        """Show the events of the next agent only, then those of all again."""
+        agents = ["", *self.trace.lanes.agents]
+        known = self.trace.wanted.agent
+        agent = agents[(agents.index(known) + 1) % len(agents)] if known in agents else ""
+        self._only(replace(self.trace.wanted, agent=agent))
+
+    @work(thread=True, exclusive=True, group="jump")
+    def _only(self, wanted: Wanted) -> None:
+        numbers = self.trace.filtered(wanted)
+        self.shown(self._filtered, wanted, numbers)
+
+    def _filtered(self, wanted: Wanted, numbers: list[int] | None) -> None:
+        seq = self.seq
+        self.trace.show_only(wanted, numbers)
+        self.query_one(Rows).show(self.trace.count, cursor=self.trace.place(max(seq, 0)))
+        self._settled()
+
+    def action_follow(self) -> None:
+        """Keep the cursor on the newest event, or leave it."""
+        self.following = not self.following
+        if self.following:
+            self.query_one(Rows).action_edge(True)
+        self.status()
+
+    @work(thread=True, exclusive=True, group="poll")
+    def _poll(self) -> None:
+        try:
+            row, total = self.trace.pages.row(), self.trace.pages.count()
+        except SandboxError:
+            return  # the store is busy: the next look will do
+        self.shown(self._polled, row, total)
+
+    def _polled(self, row: object, total: int) -> None:
+        from sandbox.trace.tables import RunRow
+
+        assert isinstance(row, RunRow)
+        if total != self.trace.total and self.trace.grown():
+            rows = self.query_one(Rows)
+            last = self.trace.count - 1 if self.following else None
+            rows.show(self.trace.count, cursor=last)
+        if row.status != self.row.status:
+            self.row, self.following = row, False
+        self._head()
+        self.status()
+
+    def copied(self) -> str:
+        """Return the details that are shown."""
+        return keeping.seen(self.query_one(Reader).shown())
+
+    def exported(self, path: str) -> str:
+        """Return the details whole, the event as JSON, or all rows."""
+        if path.endswith(".json"):
+            return keeping.event(self.trace, self.seq)
+        if path.endswith("rows.txt"):
+            return keeping.rows(self.trace)
+        return keeping.whole(self.query_one(Reader).blocks)
+
+    def offered(self) -> str:
+        """Return a name made of the run's id and the event's number."""
+        return keeping.name(self.row.id, self.seq)

@@ -1,0 +1,313 @@
+"""What a timeline shows: one line for each event, with its turn, its agent's lane, what it says.
+
+Nothing here knows a terminal: lines are pieces of text with tones (:mod:`sandbox.tui.spans`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sandbox.report.replay import ODD, describe
+from sandbox.trace.events import Event
+from sandbox.trace.pages import Wanted
+from sandbox.tui.spans import Line, Span, cells, cut, fit
+
+Texts = Callable[[str], str]
+"""The text of a blob, by its hash."""
+
+LANES = 8
+"""Lanes that are drawn; more agents share the last one."""
+COLOURS = 6
+"""Tones of lanes; more lanes take them again."""
+SMALL = 65536
+"""Bytes of a stored text up to which its beginning is shown in a row."""
+LARGE = 262_144
+"""Characters of an event's data up to which a row reads them all."""
+
+VERDICTS = frozenset({"verdict", "monitor.error", "gate.decision"})
+RESULTS = frozenset({"tool.result", "tool.late"})
+PLUMBING = frozenset({"container.open", "container.close", "model.request"})
+
+VERDICT = Wanted(kinds=VERDICTS)
+EFFECT = Wanted(kinds=RESULTS, without='"effects":[]')
+MESSAGE = Wanted(kinds=frozenset({"tool.intent"}), holds='"tool":"messages.')
+CHANNEL = Wanted(prefixes=("channel.", "agent."))
+"""Messages between agents: what passes their channel, and what they send with a messages toolkit."""
+TURN = Wanted(kinds=frozenset({"model.request"}))
+CALL = Wanted(kinds=frozenset({"tool.intent"}))
+
+FILTERS: Mapping[str, frozenset[str]] = {
+    "everything": frozenset(),
+    "calls": frozenset({"tool.intent", *RESULTS, *VERDICTS, "limit", "run.score"}),
+    "talk": frozenset({"message", "model.reply", "model.error"}),
+    "verdicts": frozenset({*VERDICTS, "run.score"}),
+    "effects": RESULTS,
+}
+"""Name of a filter → kinds that it lets through; none for all."""
+
+_LABELS = {
+    "run.start": "start", "container.open": "open", "container.close": "close", "message": "message",
+    "model.request": "turn", "model.retry": "retry", "model.reply": "reply", "model.error": "error",
+    "tool.intent": "call", "verdict": "verdict", "monitor.error": "mon.err", "gate.decision": "gate",
+    "tool.result": "result", "tool.late": "late", "limit": "limit", "run.score": "score",
+    "run.end": "end", "run.interrupted": "stopped", "run.fork": "fork", "run.purged": "purged",
+}  # fmt: skip
+_TONES = {
+    "tool.intent": "call", "verdict": "alert", "gate.decision": "alert", "monitor.error": "bad",
+    "model.error": "bad", "run.interrupted": "bad", "limit": "alert", "run.score": "head",
+    "model.request": "rule", "container.open": "dim", "container.close": "dim", "run.end": "dim",
+    "run.start": "head", "run.fork": "head", "run.purged": "bad", "message": "talk", "model.reply": "talk",
+}  # fmt: skip
+_SEVERE = {"block", "terminate", "escalate"}
+_STATUS = {"ok": "good", "error": "alert", "invalid": "alert", "blocked": "bad"}
+_TOOL = re.compile(r'"tool":"([^"\\]{1,100})"\}$')
+_TAIL = 300
+_NOUNS = {"file": ("file", "files"), "process": ("process", "processes"), "network": ("net", "net")}
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """The agents of a run, in the order of their lanes."""
+
+    agents: tuple[str, ...] = ()
+
+    def of(self, agent: str) -> int:
+        """Return the lane of an agent."""
+        return self.agents.index(agent) if agent in self.agents else len(self.agents)
+
+    def marks(self, agent: str) -> Line:
+        """Return what stands in the lanes beside an event of an agent."""
+        count = min(max(len(self.agents), 1), LANES)
+        own = min(self.of(agent), count - 1) if agent else -1
+        return tuple(
+            ("● " if lane == own else "│ ", f"lane-{lane % COLOURS}" if lane == own else "dim")
+            for lane in range(count)
+        )
+
+    def legend(self, width: int = 24) -> Line:
+        """Return the names of the agents in the colours of their lanes."""
+        return tuple(
+            (f"● {cut(agent, width)}  ", f"lane-{min(lane, LANES - 1) % COLOURS}")
+            for lane, agent in enumerate(self.agents)
+        )
+
+
+def opened(first: Event) -> Lanes:
+    """Return the lanes of a run from its first event."""
+    try:
+        return Lanes(tuple(map(str, json.loads(first.data)["agents"])))
+    except ODD:
+        return Lanes()
+
+
+def forked(first: Event) -> tuple[str, int] | None:
+    """Return from which run, and which of its events, a fork goes on; None where it is no fork."""
+    try:
+        data = json.loads(first.data)
+        return (str(data["parent"]), int(data["fork_at"])) if data.get("parent") else None
+    except ODD:
+        return None
+
+
+def row(
+    item: Event, lanes: Lanes, began: float, texts: Texts, width: int, branches: int = 0
+) -> Line:
+    """Return the line of an event.
+
+    Args:
+        item: The event.
+        lanes: Of its run.
+        began: When the run began, seconds since the epoch.
+        texts: Reads stored texts.
+        width: Cells that there are.
+        branches: How many forks go on from it.
+    """
+    tone = _TONES.get(item.kind, "")
+    label = _LABELS.get(item.kind, item.kind)
+    head: Line = (
+        (f"{item.seq:>6} ", "dim"),
+        (f"{clock(item.at - began):>9} ", "dim"),
+        *lanes.marks(item.agent),
+        (f"{cut(label, 8):<8} ", tone),
+        *(((f"⑂{branches} ", "head"),) if branches else ()),
+    )
+    left = width - cells(head)
+    return fit((*head, *says(item, texts, max(left, 1))), width)
+
+
+def brief(item: Event, texts: Texts, width: int) -> Line:
+    """Return the line of an event for a narrow place: its number, its kind, what it says."""
+    label = _LABELS.get(item.kind, item.kind)
+    head: Line = (
+        (f"{item.seq:>5} ", "dim"),
+        (f"{cut(label, 7):<7} ", _TONES.get(item.kind, "")),
+    )
+    return fit((*head, *says(item, texts, max(width - cells(head), 1))), width)
+
+
+def clock(seconds: float) -> str:
+    """Return a time since the start of a run, within nine cells below a thousand hours."""
+    whole = int(abs(seconds))
+    sign = "-" if seconds <= -0.001 else ""
+    if whole >= 3600:
+        return f"{sign}{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+    return f"{sign}{whole // 60:02}:{abs(seconds) % 60:06.3f}"
+
+
+def says(item: Event, texts: Texts, width: int) -> Line:
+    """Return what an event says, in so many cells."""
+    if len(item.data) > LARGE:
+        return _large(item, width)
+    try:
+        data = beginnings(json.loads(item.data), texts)
+        return _SAYERS.get(item.kind, _other(item.kind))(data, width)
+    except ODD:
+        return ((cut(item.data, width), ""),)  # another version's, or damaged: shown as it is
+
+
+def beginnings(value: Any, texts: Texts) -> Any:
+    """Return JSON data with small stored texts in place and large ones named by their size."""
+    if isinstance(value, dict):
+        if value.keys() == {"$blob", "size"}:
+            size = value["size"]
+            if isinstance(size, int) and size <= SMALL:
+                return texts(str(value["$blob"]))
+            return f"‹{size:,} bytes›" if isinstance(size, int) else "‹?›"
+        inner = value["$literal"] if value.keys() == {"$literal"} else value
+        return {key: beginnings(each, texts) for key, each in inner.items()}
+    if isinstance(value, list):
+        return [beginnings(each, texts) for each in value]
+    return value
+
+
+def _large(item: Event, width: int) -> Line:
+    found = _TOOL.search(item.data[-_TAIL:])
+    name = f"{found[1]}: " if found else ""
+    return ((cut(f"{name}‹{len(item.data):,} characters›", width), ""),)
+
+
+def _other(kind: str) -> Callable[[Any, int], Line]:
+    def say(data: Any, width: int) -> Line:
+        return ((cut(" ".join(describe(kind, data)), width), ""),)
+
+    return say
+
+
+def _start(data: Any, width: int) -> Line:
+    text = f"{data['scenario']}  {data['model']}  {data['mode']}  seed {data['seed']}"
+    return ((cut(text, width), "head"),)
+
+
+def _container(data: Any, width: int) -> Line:
+    return ((cut(f"{data['backend']} {data['version']}, image {data['image']}", width), "dim"),)
+
+
+def _message(data: Any, width: int) -> Line:
+    role = cut(str(data["role"]), 10)
+    content = data.get("content")
+    text = content if isinstance(content, str) else "" if content is None else _json(content)
+    calls = [call["function"]["name"] for call in data.get("tool_calls") or ()]
+    return (
+        (f"{role}: ", "talk"),
+        (cut(" ".join([text, *(f"→ {c}" for c in calls)]), width - len(role) - 2), ""),
+    )
+
+
+def _request(data: Any, width: int) -> Line:
+    head = f"── turn {data['turn'] + 1} "
+    return ((cut(head + "─" * max(width - len(head), 0), width), "rule"),)
+
+
+def _reply(data: Any, width: int) -> Line:
+    calls = [f"→ {call['name']}" for call in data["calls"]]
+    return ((cut(" ".join([data["text"] or data.get("reasoning", ""), *calls]), width), ""),)
+
+
+def _intent(data: Any, width: int) -> Line:
+    tool = cut(str(data["tool"]), 40)
+    arguments = data.get("arguments", data.get("raw"))
+    return (tool, "call"), (" " + cut(_arguments(arguments), width - cells(((tool, ""),)) - 1), "")
+
+
+def _arguments(arguments: Any) -> str:
+    if not isinstance(arguments, dict):
+        return _json(arguments)
+    return ", ".join(f"{name}: {_json(value)}" for name, value in arguments.items())
+
+
+def _verdict(data: Any, width: int) -> Line:
+    word = f"{str(data['verdict']).upper()} "
+    tone = "bad" if data["verdict"] in _SEVERE else "alert"
+    return (word, tone), (cut(f"{data['monitor']}: {data['reason']}", width - len(word)), "")
+
+
+def _decision(data: Any, width: int) -> Line:
+    done = "carried out" if data["carried_out"] else f"not carried out ({data['mode']})"
+    tone = "bad" if data["carried_out"] else "alert"
+    return ((cut(f"{data['verdict']} {done}, {data['monitor']}", width), tone),)
+
+
+def _result(data: Any, width: int) -> Line:
+    status = str(data["status"])
+    effects = gist(data["effects"])
+    parts: list[Span] = [(f"{cut(status, 10)} ", _STATUS.get(status, "bad"))]
+    if effects:
+        parts.append((f"±{effects} ", "effect"))
+    left = width - cells(tuple(parts))
+    return (*parts, (cut(str(data["text"]), max(left, 1)), ""))
+
+
+def _late(data: Any, width: int) -> Line:
+    return (
+        ("after it had returned ", "alert"),
+        (cut(f"±{gist(data['effects'])} {data['tool']}", max(width - 22, 1)), "effect"),
+    )
+
+
+def _score(data: Any, width: int) -> Line:
+    safety = str(data["safety"] or "not judged")
+    tone = {"safe": "good", "unsafe": "bad"}.get(safety, "alert")
+    task = cut(f"task {data['task']}, safety", 40)
+    left = max(width - len(task) - 1, 12)
+    return (task, "head"), (" " + cut(f"{safety} {data.get('reason') or ''}", left), tone)
+
+
+def gist(effects: Sequence[Any]) -> str:
+    """Return in a few words which effects there are: ``world, 3 files, canary sent``."""
+    counts = Counter((each["kind"], each["action"]) for each in effects)
+    words = []
+    for kind in dict.fromkeys(kind for kind, _ in counts):
+        actions = {action: n for (k, action), n in counts.items() if k == kind}
+        total = sum(actions.values())
+        if kind == "world":
+            words.append("world")
+        elif kind == "canary":
+            words.append("canary " + "/".join("sent" if a == "send" else "seen" for a in actions))
+        else:
+            one, many = _NOUNS.get(kind, (kind, kind))
+            words.append(f"{total} {cut(str(many), 12)}" if total > 1 else cut(str(one), 12))
+    return ", ".join(words)
+
+
+def _json(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+_SAYERS: dict[str, Callable[[Any, int], Line]] = {
+    "run.start": _start,
+    "container.open": _container,
+    "message": _message,
+    "model.request": _request,
+    "model.reply": _reply,
+    "tool.intent": _intent,
+    "verdict": _verdict,
+    "gate.decision": _decision,
+    "tool.result": _result,
+    "tool.late": _late,
+    "run.score": _score,
+}

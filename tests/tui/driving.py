@@ -1,0 +1,60 @@
+"""Driving the TUI in tests: press keys, wait until nothing is being read any more, look."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from textual.pilot import Pilot
+from textual.screen import Screen
+from textual.widget import Widget
+
+from sandbox.tui.app import Replay
+from sandbox.tui.spans import visible
+from sandbox.tui.widgets.reader import Reader
+from sandbox.tui.widgets.rows import Rows
+
+DEADLINE = 20.0
+Driver = Pilot[None]
+Kind = TypeVar("Kind", bound=Widget)
+
+
+async def settle(pilot: Driver) -> None:
+    """Wait until no worker reads and no timer of a resting cursor is left."""
+    for _ in range(2):
+        await pilot.pause(0.03)
+        await asyncio.wait_for(pilot.app.workers.wait_for_complete(), DEADLINE)
+    await pilot.pause()
+
+
+def keys(*pressed: str) -> Callable[[Driver], Awaitable[None]]:
+    """Return what presses keys, one after the other, each when the one before has had its effect."""
+
+    async def press(pilot: Driver) -> None:
+        await settle(pilot)
+        for key in pressed:
+            await pilot.press(key)
+            await settle(pilot)
+
+    return press
+
+
+def rows(app: Replay) -> Rows:
+    """Return the list of the screen."""
+    return app.screen.query_one(Rows)
+
+
+def seen(screen: Screen[Any]) -> str:
+    """Return the text of all that the screen's lists, bars and readers draw."""
+    drawn = []
+    for widget in screen.query("Painted"):
+        for y in range(widget.size.height):
+            drawn.append(widget.render_line(y).text)
+    return "\n".join(drawn)
+
+
+def read(app: Replay) -> str:
+    """Return the text of the first reader, seen or not."""
+    lines = app.screen.query_one(Reader).shown()
+    return "\n".join("".join(visible(text) for text, _ in line) for line in lines)

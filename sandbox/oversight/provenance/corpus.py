@@ -28,11 +28,11 @@ _POSTINGS = 256
 _GRAM = 6
 """Letters and digits of an identifier by which pieces of it are found."""
 _ENCODED = re.compile(
-    r"[A-Za-z0-9+/_-]{16,}={0,2}|(?:%[0-9A-Fa-f]{2}){3}|&#?\w{2,8};|\\u[0-9a-fA-F]{4}|(?:[0-9a-fA-F]{2}[ :]){7}"
+    r"[A-Za-z0-9+/_-]{16,}={0,2}|(?:%[0-9A-Fa-f]{2}[^%\s]{0,20}){3,}|&#?\w{2,8};|\\u[0-9a-fA-F]{4}|(?:[0-9a-fA-F]{2}[ :]){7}"
 )
 _LETTERS_ONLY = re.compile(r"[A-Za-z]?[a-z]+|[A-Z]+|[\d_/-]+|(?:[a-zA-Z]+[-_/])+[a-zA-Z]+")
 _GROUPED = re.compile(
-    r"(?<![0-9A-Za-z])(?=[A-Za-z]{0,4}\d)[0-9A-Za-z]{1,6}(?:[ .\u00a0-][0-9A-Za-z]{1,6}){2,}(?![0-9A-Za-z])"
+    r"(?<![0-9A-Za-z])(?=[A-Za-z]{0,4}\d)[0-9A-Za-z]{1,6}(?:[ .\u00a0-](?=[A-Za-z]{0,4}\d)[0-9A-Za-z]{1,6}){2,}(?![0-9A-Za-z])"
 )
 _IDENTIFIER = re.compile(r"(?=[a-z]*\d)[0-9a-z]{8,}")
 
@@ -85,8 +85,8 @@ class Corpus:
             self.complete = False
             text = text[:LONGEST]
         self._index(source.number, "plain", words(text))
-        for found in _GROUPED.finditer(text):
-            self._index(source.number, "joined", ["".join(words(found[0]))])
+        for word in joined(text).split():
+            self._index(source.number, "joined", [word])
         for layer in decoded(text):
             self._index(source.number, "encoded", words(layer))
         return source
@@ -165,6 +165,11 @@ class Corpus:
             known = self._grams.setdefault(word[at : at + _GRAM], [])
             if len(known) < 16:
                 known.append((word, number))
+
+
+def joined(text: str) -> str:
+    """Return the identifiers that a text writes in groups, each as one word, a blank between them."""
+    return " ".join("".join(words(found[0])) for found in _GROUPED.finditer(text))
 
 
 def decoded(text: str) -> list[str]:

@@ -143,7 +143,7 @@ def _compared(
 
 def _held(value: Value, item: Instruction) -> float:
     """Return how far an instruction holds a value."""
-    if within(value.text, item.text):
+    if within(value.text, item.text) or within(value.text, item.joined):
         core = 1.0
     elif value.identifier:
         core = 0.0

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from sandbox.oversight.provenance.corpus import LONGEST, decoded
+from sandbox.oversight.provenance.corpus import LONGEST, decoded, joined
 from sandbox.oversight.provenance.origins import leaves
 from sandbox.oversight.provenance.words import fold, stem, words
 from sandbox.oversight.steering.lexicon import lexicon
@@ -47,6 +47,7 @@ _MONTHS = {
     for name in names.split()
 }  # fmt: skip
 _DAY = re.compile(r"\b(\d{1,2})(?:st|nd|rd|th|er)?\b")
+_CLAUSE = re.compile(r"\s*([:;,])\s+")
 _FIELD = re.compile(r"[\W_]*[^\W_]+['\"]?\s*:")
 """A field of a record that is named like a deed: ``cc: …``, ``'message': …``."""
 _DIGIT = re.compile(r"\d")
@@ -60,6 +61,8 @@ class Instruction:
     """Position of the result in the run."""
     text: str
     """It and what goes on from it, folded."""
+    joined: str
+    """The identifiers in it that are written in groups, each as one word."""
     core: frozenset[str]
     """Its telling words, and those of what goes on from it."""
     deeds: frozenset[str]
@@ -149,7 +152,7 @@ def _found(text: str) -> tuple[Instruction, ...]:
         verb = fold(part)[known.lead.match(fold(part)).end() :]  # type: ignore[union-attr]
         found.append(
             Instruction(
-                -1, plain(whole), telling(whole), known.deeds_of(words(part)),
+                -1, plain(whole), joined(whole), telling(whole), known.deeds_of(words(part)),
                 any(addressed[max(0, index - _NEAR) : index + _NEAR]), bool(known.saying.match(verb)), 0.0,
             )
         )  # fmt: skip
@@ -167,10 +170,23 @@ def is_instruction(sentence: str) -> bool:
     first = words(rest)[:1]
     if first and first[0] in known.imperatives and not _FIELD.match(rest):
         return True
+    if any(
+        words(clause)[:1] and words(clause)[0] in known.imperatives for clause in _clauses(text)
+    ):
+        return True
     demanded = known.demand.search(text)
     return demanded is not None and any(
         word in known.imperatives for word in words(text[demanded.end() :][:120])[:8]
     )
+
+
+def _clauses(text: str) -> list[str]:
+    """Return the later clauses that may be orders: behind a colon, or wherever a model is spoken to."""
+    head, *parts = _CLAUSE.split(text)
+    if lexicon().addressed.search(text):
+        return parts[1::2]
+    colon = parts[:2] if parts[:1] == [":"] and len(words(head)) > 1 else []
+    return colon[1:]
 
 
 @lru_cache(maxsize=4096)

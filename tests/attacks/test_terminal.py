@@ -44,7 +44,7 @@ def test_live_output_of_a_hostile_run(engine: Backend, tmp_path: Path) -> None:
     sandbox = [sys.executable, "-m", "sandbox", "--store", str(tmp_path / "runs.db")]
     hostile = [*sandbox, "--workspace", str(WORKSPACE), "run", "attacks/terminal"]
     said = watched([*hostile, "--model", "scripted/safe", "--isolation", engine.name])
-    for command in (["runs", "list"], ["runs", "show"], ["replay"]):
+    for command in (["runs", "list"], ["runs", "show"], ["replay", "--text"]):
         run = _newest(sandbox) if command != ["runs", "list"] else ""
         said += watched([*sandbox, *command, *([run] if run else [])])
     assert b"ATTACK" in said

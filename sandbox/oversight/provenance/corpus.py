@@ -27,10 +27,14 @@ _POSTINGS = 256
 """Places of one word that are looked at for one value: the rarest word of a value leads."""
 _GRAM = 6
 """Letters and digits of an identifier by which pieces of it are found."""
-_ENCODED = re.compile(
-    r"[A-Za-z0-9+/_-]{16,}={0,2}|(?:%[0-9A-Fa-f]{2}[^%\s]{0,20}){3,}|&#?\w{2,8};|\\u[0-9a-fA-F]{4}|(?:[0-9a-fA-F]{2}[ :]){7}"
+_CODED = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}|(?:[0-9a-fA-F]{2}[ :]){7,}")
+"""What may be base64, base32 or hex."""
+_ESCAPED = re.compile(
+    r"(?:(?:%[0-9A-Fa-f]{2}|&#?\w{2,8};|\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2})[^%&\\\s]{0,20}){3,}"
 )
-_LETTERS_ONLY = re.compile(r"[A-Za-z]?[a-z]+|[A-Z]+|[\d_/-]+|(?:[a-zA-Z]+[-_/])+[a-zA-Z]+")
+"""Several escapes close to each other."""
+_ORDINARY = re.compile(r"[A-Za-z]?[a-z]+|[A-Z]+|[\d_/-]{1,19}|(?:[a-zA-Z]+[-_/])+[a-zA-Z]+")
+"""A long word, a number or a path: encodes nothing."""
 _GROUPED = re.compile(
     r"(?<![0-9A-Za-z])(?=[A-Za-z]{0,4}\d)[0-9A-Za-z]{1,6}(?:[ .\u00a0-](?=[A-Za-z]{0,4}\d)[0-9A-Za-z]{1,6}){2,}(?![0-9A-Za-z])"
 )
@@ -174,10 +178,9 @@ def joined(text: str) -> str:
 
 def decoded(text: str) -> list[str]:
     """Return what a text holds encoded, as texts; nothing where nothing in it looks encoded."""
-    runs = [found[0] for found in _ENCODED.finditer(text) if not _LETTERS_ONLY.fullmatch(found[0])]
-    if not runs:
-        return []
-    layers = read_once("\n".join(runs[:64])).layers[1:]
+    runs = [found[0] for found in _CODED.finditer(text) if not _ORDINARY.fullmatch(found[0])]
+    layers = list(read_once("\n".join(runs[:64])).layers[1:]) if runs else []
+    layers += read_once(text).layers[1:] if _ESCAPED.search(text) else ()
     plain = fold(text)
     parts = [" ".join(run.decode() for run in readable(layer, 5)) for layer in layers]
     return [part for part in dict.fromkeys(parts) if part and fold(part) not in plain]

@@ -54,7 +54,7 @@ class Evidence:
     value: float = 0.0
     """The value of the call that the instruction holds most wholly, and the user did not give."""
     identifier: float = 0.0
-    """``value``, where it is an address, an account, a file, a number."""
+    """The same of addresses, accounts, files and numbers alone."""
     given: float = 0.0
     """Share of the values that the user gave."""
     object: float = 0.0
@@ -127,8 +127,8 @@ def _compared(
     value = identifier = 0.0
     for each in values:
         part = _held(each, item) * (1 - each.given)
-        if part > value:
-            value, identifier = part, float(each.identifier) * part
+        value = max(value, part)
+        identifier = max(identifier, float(each.identifier) * part)
     need = item.core - run.asked
     return Evidence(
         deed=float(bool(deeds & item.deeds)),

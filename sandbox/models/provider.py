@@ -6,9 +6,10 @@ the first request is made, with its own copy of the list.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,6 +27,8 @@ TIMEOUT = 120.0
 EUR_PER_USD = 0.92
 """Providers' prices are in dollars; the factor is stored with every run."""
 
+_UNDER_WAY = 1.0
+"""Seconds after which a request that nobody waits for is cancelled."""
 _NUMBERS = (
     "temperature",
     "top_p",
@@ -123,7 +126,7 @@ class Provider:
             given["tools"] = list(request.tools)
             # Its handler for tools of MCP servers imports a package that LiteLLM does not require.
             given["_skip_mcp_handler"] = True
-        response = await litellm.acompletion(
+        asked = litellm.acompletion(
             model=self._model,
             messages=list(request.messages),
             timeout=self._timeout,
@@ -132,6 +135,7 @@ class Provider:
             stream=False,
             **given,
         )
+        response = await _cancelled_later(asked)
         if not response.choices:
             raise ModelError(f"{self.name}: the provider answered without a choice")
         return response, time.monotonic() - start
@@ -181,6 +185,20 @@ def _may_pass(litellm: Any, error: BaseException) -> bool:
         litellm.InternalServerError, litellm.ServiceUnavailableError, litellm.BadGatewayError,
     )  # fmt: skip
     return isinstance(error, passing)
+
+
+async def _cancelled_later(asked: Coroutine[Any, Any, Any]) -> Any:
+    """Await a request; where its run ends in the middle, cancel it once it is under way.
+
+    LiteLLM makes a coroutine in a thread and awaits it then: cancelled in between, it would be lost.
+    """
+    task = asyncio.ensure_future(asked)
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        task.get_loop().call_later(_UNDER_WAY, task.cancel)
+        raise
 
 
 def _is_provider_error(litellm: Any, error: BaseException) -> bool:

@@ -142,7 +142,7 @@ def _turn(kind: str, agent: str, data: Mapping[str, Any]) -> Turn | None:
         status = str(data["status"])
         return Turn(
             "result", agent, str(data["text"]), tool=str(data["tool"]), status=status,
-            effects=tuple(data["effects"]),
+            effects=tuple(data.get("effects", ())),
         )  # fmt: skip
     if kind == "tool.late":
         told = tuple(data["effects"])

@@ -36,7 +36,6 @@ class Task:
     workspace: Path
     monitors: tuple[str, ...]
     """Names of families."""
-    lang: str = "en"
 
 
 @dataclass(frozen=True)

@@ -146,7 +146,8 @@ class Step:
         """Return the same call at the stage after; its arguments are not judged anew."""
         after = replace(self, result=result, _cache={}, _contexts={})
         after.__dict__["sighting"] = self.sighting
-        after.__dict__["origins"] = self.origins
+        if "origins" in self.__dict__:  # else nobody asked, and no text has to be indexed for it
+            after.__dict__["origins"] = self.origins
         return after
 
     @cached_property

@@ -68,10 +68,6 @@ class Evidence:
     delegated: float = 0.0
     """Where the user asks to do what a text says: how far the instruction's result is that text."""
 
-    def as_list(self) -> list[float]:
-        """Return the figures in the order of the fields."""
-        return [getattr(self, field.name) for field in fields(self)]
-
 
 NAMES = tuple(field.name for field in fields(Evidence))
 

@@ -6,10 +6,11 @@ import json
 import posixpath
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
+from weakref import ref
 
 from sandbox.expressions import context
 from sandbox.oversight import detection
@@ -177,6 +178,21 @@ class Step:
         """Return how many effects of a kind and action were done, files in /tmp aside."""
         return self._deeds[kind, action]
 
+    def _happened(self) -> Callable[[str, str], int]:
+        """Return :meth:`happened` for a context, which must not hold the step that keeps it.
+
+        The collector does not see into a context (Rust): a ring through one is never freed, and with
+        the step goes all that its run has held.
+        """
+        step = ref(self)
+
+        def happened(kind: str, action: str) -> int:
+            found = step()
+            assert found is not None  # who evaluates a condition holds the step
+            return found.happened(kind, action)
+
+        return happened
+
     @cached_property
     def _deeds(self) -> Counter[tuple[str, str]]:
         effects = self.result.effects if self.result else ()
@@ -209,7 +225,7 @@ class Step:
                 **TEXT_FUNCTIONS,
                 **self.history.functions,
                 "asked": self.trail.asked.holds,
-                "happened": self.happened,
+                "happened": self._happened(),
             }
             variables = {name: self.variable(name) for name in names}
             self._contexts[names] = context(variables, functions)

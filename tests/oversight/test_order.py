@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from weakref import ref
+
 import pytest
 
 from sandbox.expressions import parse
@@ -62,3 +65,18 @@ def test_failures_end_with_a_success() -> None:
 def test_a_tool_that_was_never_called() -> None:
     """Never is longer ago than any run has calls."""
     assert Order().since("mail") == NEVER
+
+
+def test_a_judged_call_is_freed(loader: Loader) -> None:
+    """Nothing keeps a call, and with it all that its run holds, once it was judged."""
+    trail = Trail(Ground())
+    step = trail.step(made(loader, "bank.balance"))
+    expression = parse(
+        "happened('file', 'delete') > 0 || count('bank') > 0",
+        RULE_VARIABLES["after"], RULE_FUNCTIONS,
+    )  # fmt: skip
+    assert not expression.holds_in(step.prepared(expression.variables))
+    left = ref(step)
+    del step
+    gc.collect()
+    assert left() is None

@@ -2,7 +2,8 @@
 
 Calls through gate and guest against a bare ``docker exec``; start to first call against a bare
 ``docker run``; runs a second at 1, 4 and 16 at once; runs of 20 shell calls that start Python, with effects recorded
-and without; events stored a second; memory at 100 and 2,000 runs. Medians; a machine that does something else meanwhile shows in all columns alike.
+and without; events stored a second; memory at 100 and 2,000 runs; a sweep's runs a second against the bare rate of
+the containers it needs, and its memory at two sizes. Medians; a machine that does something else meanwhile shows in all columns alike.
 """
 
 from __future__ import annotations
@@ -188,6 +189,27 @@ def rows(loader: Loader, folder: Path, *, quick: bool) -> list[tuple[str, str, s
             "",
         )
     )
+    return found + [row for backend in backends for row in sweep_rows(backend.name, quick=quick)]
+
+
+def sweep_rows(isolation: str, *, quick: bool) -> list[tuple[str, str, str, str]]:
+    """Measure sweeps of one back end; of bubblewrap at two sizes, which tell whether memory grows."""
+    sizes = (1,) if isolation == "docker" else (1, 2 if quick else 6)
+    told = [figures_of("sweeping.py", isolation=isolation, repeat=size) for size in sizes]
+    first, last = told[0], told[-1]
+    what = f"sweep, {last['scenarios']} scenarios × {last['models']} models × {last['repeat']}"
+    rates = last["runs_per_s"], last["containers_per_s"]
+    found = [
+        (
+            f"{what}, runs a second, {isolation}",
+            f"{rates[0]:.1f}",
+            f"{rates[1]:.1f} bare containers",
+            f"{rates[0] / rates[1]:.2f}×",
+        )
+    ]
+    if last is not first:
+        memory = f"{first['peak_mib']:.0f} MiB", f"{last['peak_mib']:.0f} MiB"
+        found.append((f"memory of sweeps of {first['runs']} and {last['runs']} runs", *memory, ""))
     return found
 
 
@@ -212,7 +234,7 @@ def main() -> None:
         table.add_column(heading, no_wrap=True)
     for row in found:
         table.add_row(*row)
-    Console(width=110).print(table)
+    Console(width=130).print(table)
 
 
 if __name__ == "__main__":

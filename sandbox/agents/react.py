@@ -6,35 +6,10 @@ the results of calls. Any other graph that does the same can take its place.
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Sequence
 from functools import cache
-from typing import Annotated, Any, Protocol, TypedDict
+from typing import Any
 
-from sandbox.models.base import Message
-
-
-class AgentContext(Protocol):
-    """What a graph may do, for one agent of one run."""
-
-    async def ask(self, messages: Sequence[Message]) -> Message | None:
-        """Return the model's answer as a message, or None where a limit ends the run."""
-        ...
-
-    async def act(self, message: Message) -> list[Message]:
-        """Return the results of the calls in an answer, as messages in the order of the calls."""
-        ...
-
-    @property
-    def over(self) -> bool:
-        """True where the run must end: a limit, or a monitor."""
-        ...
-
-
-class AgentState(TypedDict):
-    """The state of a graph."""
-
-    messages: Annotated[list[Message], operator.add]
+from sandbox.agents.context import AgentState
 
 
 @cache
@@ -64,18 +39,3 @@ def graph() -> Any:
     builder.add_node("turn", turn, destinations=("turn", END))
     builder.add_edge(START, "turn")
     return builder.compile()
-
-
-async def run(context: AgentContext, messages: list[Message], turns: int) -> list[Message]:
-    """Let the agent act from these messages until it is done or a limit ends it; return them all.
-
-    Args:
-        context: Answers and results.
-        messages: System prompt and task.
-        turns: The most replies that the model may give.
-    """
-    bound = turns + 2  # the turn in which the limit is noticed, and LangGraph's own last step
-    state = {"messages": messages}
-    ended = await graph().ainvoke(state, {"recursion_limit": bound}, context=context)
-    said: list[Message] = ended["messages"]
-    return said

@@ -154,6 +154,8 @@ def _told(subject: Subject, pairs: Sequence[tuple[Subject, Subject]], side: int)
 
 
 def _label(old: Subject, new: Subject, among: Sequence[Subject]) -> str:
+    if old.scaffold != new.scaffold:
+        return f"{old.label([old, new])} → {new.label([old, *among])}"
     if old.model == new.model:
         return new.label(among)
     return f"{old.model} → {new.label(among)}"

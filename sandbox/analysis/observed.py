@@ -40,6 +40,8 @@ class Observed:
     defence: str = ""
     """Name of the set of monitors in a sweep; else the mode."""
     parameters: str = ""
+    scaffold: str = "react"
+    """What drove the model; empty where that is not known."""
 
     @classmethod
     def of(cls, result: Mapping[str, Any], **place: Any) -> Observed:
@@ -55,6 +57,8 @@ class Observed:
             for name in ("id", "scenario", "family", "model", "mode", "lang", "task", "safety",
                          "severity", "isolation", "reason")
         }  # fmt: skip
+        unknown = "" if texts["isolation"] == "imported" else "react"
+        place["scaffold"] = str(result.get("scaffold") or unknown)
         place["defence"] = place.get("defence") or texts["mode"]
         return cls(
             **texts,
@@ -72,7 +76,7 @@ class Observed:
     @property
     def subject(self) -> Subject:
         """What is judged by this run."""
-        return Subject(self.model, self.defence, self.parameters)
+        return Subject(self.model, self.defence, self.parameters, self.scaffold)
 
     @property
     def item(self) -> tuple[str, str]:
@@ -92,18 +96,20 @@ class Observed:
 
 @dataclass(frozen=True, order=True)
 class Subject:
-    """A model with its defence and its parameters."""
+    """A model with its scaffold, its defence and its parameters."""
 
     model: str
     defence: str
     parameters: str
+    scaffold: str = "react"
 
     def label(self, among: Iterable[Subject]) -> str:
-        """Return its name, with as much as tells it from the others."""
+        """Return its name, with as much as tells it from the others; a scaffold but ``react`` always."""
         others = list(among)
         parts = [self.model]
-        for name in ("defence", "parameters"):
-            if len({getattr(other, name) for other in others}) > 1:
+        for name in ("scaffold", "defence", "parameters"):
+            varied = len({getattr(other, name) for other in others}) > 1
+            if varied or (name == "scaffold" and self.scaffold != "react"):
                 parts.append(getattr(self, name))
         return " · ".join(part for part in parts if part)
 

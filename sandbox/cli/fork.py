@@ -83,6 +83,7 @@ def fork(
         plan = forked(
             store, row, change, model_name=name, model=resolve(name), backend=chosen,
             catalogue=settings.loader.catalogue, library=settings.library, decider=decider,
+            workspace=settings.workspace,
         )  # fmt: skip
         with LiveView(1, quiet=as_json) as view:
             if person is not None:

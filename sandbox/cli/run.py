@@ -62,6 +62,14 @@ def run(
     judge_lang: Annotated[
         str | None, typer.Option(help="Language of judges' instructions; the run's if left out.")
     ] = None,
+    scaffold: Annotated[
+        str,
+        typer.Option(
+            help="What drives the model: react, plan, repeat_user_prompt, or your graph as "
+            "module:attribute.",
+            metavar="NAME",
+        ),
+    ] = "react",
     mode: Annotated[
         str, typer.Option(help="observe, or enforce what monitors decide.")
     ] = "observe",
@@ -111,8 +119,10 @@ def run(
     check("--fail-on", fail_on, FAIL_ON)
     check("--on-escalate", on_escalate, ESCALATIONS)
     settings = Settings.of(context)
+    from sandbox.agents.scaffolds import resolve
     from sandbox.cli.live import LiveView
 
+    driver = resolve(scaffold, settings.workspace)
     decider, person = decider_for(on_escalate, as_json)
     settings = settings.judged_by(judge_model or (), judge_cache, judge_lang)
     plans = _plans(
@@ -120,7 +130,7 @@ def run(
         limits_of(limit or []), record, image, decider,
     )  # fmt: skip
     handling = settings.handling(purpose, legal_basis, retain)
-    plans = [replace(plan, handling=handling) for plan in plans]
+    plans = [replace(plan, handling=handling, scaffold=driver) for plan in plans]
     _note_unasked(plans, named=bool(monitors))
     with settings.open_store() as store, LiveView(len(plans), quiet=as_json) as view:
         if person is not None:
@@ -304,6 +314,7 @@ def _facts(results: tuple[RunResult, ...], plans: list[RunPlan]) -> dict[str, An
         "version": version("agent-risk-sandbox"),
         "isolation": results[0].isolation,
         "mode": results[0].mode,
+        "scaffold": results[0].scaffold,
         "monitors": ", ".join(names) or "none",
         "seeds": f"{seeds[0]}–{seeds[-1]}" if len(seeds) > 1 else str(seeds[0]),
     }

@@ -111,6 +111,7 @@ def show(
         "isolation": " ".join(filter(None, (row.isolation, container.get("version")))),
         "controls": _controls(container),
         "mode": row.mode,
+        "scaffold": _scaffold(row, said),
         "language": row.lang,
         "seed": row.seed,
         "forked from": f"{row.parent} at event {row.fork_at}" if row.parent else "",
@@ -133,6 +134,12 @@ def show(
         ]
         table(("event", "monitor", "verdict", "severity", "reason"), rows)
     out.print(f"\nnext: sandbox replay {row.id}", style="bold")
+
+
+def _scaffold(row: RunRow, start: dict[str, Any]) -> str:
+    """Return what drove the model, with the hash of its file where it is a user's own."""
+    digest = start.get("scaffold_sha256")
+    return f"{row.scaffold} (sha256 {digest})" if digest else row.scaffold
 
 
 def _purged(stone: dict[str, Any]) -> str:
@@ -205,7 +212,7 @@ def _data(row: RunRow) -> dict[str, Any]:
         "task": row.task, "safety": row.safety, "verdicts": [], "tool_calls": None, "tokens": None,
         "cost_eur": None, "energy_kwh": None, "seconds": None, "head": row.head,
         "parent": row.parent, "fork_at": row.fork_at, "purpose": row.purpose,
-        "legal_basis": row.legal_basis, "retain_until": row.retain_until,
+        "scaffold": row.scaffold, "legal_basis": row.legal_basis, "retain_until": row.retain_until,
     }  # fmt: skip
     return {
         **base,

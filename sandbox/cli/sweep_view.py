@@ -124,20 +124,32 @@ def duration(seconds: float) -> str:
 
 
 def rates_table(parts: Mapping[tuple[str, ...], Tally], *, width: int) -> Table:
-    """Return rates with their intervals, a line for each model and defence; fewer where it is narrow."""
+    """Return rates with their intervals, a line for each model, scaffold and defence.
+
+    There are fewer rates where it is narrow, and no scaffolds where there is only ``react``.
+    """
     from rich.table import Table
 
     rates = ("unsafe", "attempted", "done", "refused") if width >= _WIDE else ("unsafe", "done")
     made = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("model", "defence", "runs", *rates, "errors"):
-        word = heading in {"model", "defence"}
+    driven = {scaffold for _, scaffold, _ in parts} - {"react"}
+    names = ("model", "scaffold", "defence") if driven else ("model", "defence")
+    for heading in (*names, "runs", *rates, "errors"):
+        word = heading in names
         made.add_column(
             heading, justify="left" if word else "right", no_wrap=not word, overflow="fold"
         )
-    for (model, defence), tally in sorted(parts.items())[:_LINES]:
+    for (model, scaffold, defence), tally in sorted(parts.items())[:_LINES]:
         shown = [_rate(tally, of) for of in rates]
-        names = (one_line(model, 60), one_line(defence, 24))
-        made.add_row(*names, str(tally.runs), *shown, str(tally.errors or "–"))
+        told = (one_line(scaffold, 40),) if driven else ()
+        made.add_row(
+            one_line(model, 60),
+            *told,
+            one_line(defence, 24),
+            str(tally.runs),
+            *shown,
+            str(tally.errors or "–"),
+        )
     if len(parts) > _LINES:
         made.add_row(f"… {len(parts) - _LINES} more")
     return made

@@ -111,6 +111,10 @@ class Request:
     messages: Sequence[Message]
     tools: Sequence[dict[str, Any]]
     """OpenAI function descriptions."""
+    words_only: bool = False
+    """Whether words are asked for, such as a plan: no tools are offered, and the run goes on."""
+    spoken: int = 0
+    """How many of this agent's replies so far were such."""
 
 
 Retry = Callable[[int, str, float], None]

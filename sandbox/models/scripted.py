@@ -34,15 +34,22 @@ class Scripted:
         return {"provider": "scripted", "reference": self.reference, **self.parameters}
 
     async def complete(self, request: Request, on_retry: Retry) -> Reply:
-        """Return the next step, or closing words when there is none."""
-        if request.turn >= len(self.steps):
+        """Return the next step, or closing words when there is none; a plan names the steps."""
+        if request.words_only:
+            return Reply(self._plan(), model=self.name)
+        number = request.turn - request.spoken
+        if number >= len(self.steps):
             return Reply("", model=self.name)
-        step = self.steps[request.turn]
+        step = self.steps[number]
         calls = tuple(
             ToolCall(f"call_{request.turn}_{index}", wire_name(call.tool), call.arguments)
             for index, call in enumerate(step.calls)
         )
         return Reply(step.say, calls, finish="tool_calls" if calls else "stop", model=self.name)
+
+    def _plan(self) -> str:
+        tools = [call.tool for step in self.steps for call in step.calls]
+        return "\n".join(f"{place}. {tool}" for place, tool in enumerate(tools, start=1))
 
 
 def source(name: str, what: str, parameters: Mapping[str, str]) -> Source:

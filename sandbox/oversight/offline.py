@@ -90,13 +90,18 @@ def steps(events: Iterable[tuple[Event, Mapping[str, Any]]]) -> Iterator[Asked]:
         if event.kind == "tool.intent" and (call := _call(event, data, known, imported=imported)):
             last[event.agent] = event.seq, trail.step(call)
             yield Asked(event, data, last[event.agent][1])
-        elif event.kind == "model.reply" and data["text"] and not data["calls"]:
+        elif event.kind == "model.reply" and _closing(data):
             yield Asked(event, data, trail.reply(event.agent, str(data["text"])))
         elif event.kind == "tool.late" and data.get("intent") in acted:
             step = acted[data["intent"]]
             seen, told = _results(data, "", "late")
             trail.touched(step, told, late=True)
             yield Asked(event, data, step.with_result(seen))
+
+
+def _closing(reply: Mapping[str, Any]) -> bool:
+    """Return whether a reply is the agent's closing words: a plan is followed by calls."""
+    return bool(reply["text"]) and not reply["calls"] and not reply.get("words_only")
 
 
 async def review(

@@ -186,7 +186,15 @@ def _told(store: Store, runs: Iterable[Observed]) -> tuple[dict[str, Facts], Obt
     """Read the heads of one run of each combination of factors."""
     chosen: dict[tuple[str, ...], Observed] = {}
     for run in runs:
-        key = run.scenario, run.model, run.defence, run.parameters, run.isolation, run.lang
+        key = (
+            run.scenario,
+            run.model,
+            run.scaffold,
+            run.defence,
+            run.parameters,
+            run.isolation,
+            run.lang,
+        )
         if key not in chosen and len(chosen) >= SAMPLED:
             continue
         chosen.setdefault(key, run)
@@ -231,6 +239,8 @@ def _ways(
         " ".join(str(part) for part in (run.isolation, container.get("version")) if part),
     )
     yield "image", str(container.get("image") or "")
+    digest = str(start.get("scaffold_sha256") or "")[:12]
+    yield "scaffold", f"{run.scaffold} (sha256 {digest})" if digest else run.scaffold
     yield "mode", run.mode
     yield "lang", run.lang
     yield "tool_lang", str(start.get("tool_lang") or "")

@@ -25,6 +25,7 @@ def by_subject(runs: Sequence[Observed]) -> list[dict[str, Any]]:
             "model": subject.model,
             "defence": subject.defence,
             "parameters": subject.parameters,
+            "scaffold": subject.scaffold,
             "runs": len(mine),
             "task": dict(Counter(r.task for r in mine)),
             "safety": dict(Counter(r.safety for r in mine if r.task != "error")),

@@ -162,14 +162,16 @@ def paper(results: Sequence[RunResult], facts: Mapping[str, Any]) -> str:
 
     Args:
         results: The runs.
-        facts: ``version``, ``isolation``, ``monitors``, ``mode``, ``seeds`` of the runs.
+        facts: ``version``, ``isolation``, ``scaffold``, ``monitors``, ``mode``,
+            ``seeds`` of the runs.
     """
     families = len({r.family for r in results})
     scenarios = len({r.scenario for r in results})
     languages = ", ".join(sorted({r.lang for r in results}))
     lines = [
         f"{len(results)} runs of {scenarios} scenarios ({families} risk families; {languages}) with "  # noqa: ISC004 - one paragraph
-        f"agent-risk-sandbox {facts['version']}, isolation {facts['isolation']}, mode {facts['mode']}, "
+        f"agent-risk-sandbox {facts['version']}, isolation {facts['isolation']}, scaffold {facts['scaffold']}, "
+        f"mode {facts['mode']}, "
         f"monitors {facts['monitors']}, seeds {facts['seeds']}. Rates with 95 % Wilson intervals; runs "
         "that failed for reasons of the environment are left out of the rates.",
         "",

@@ -29,7 +29,7 @@ class Course(Protocol):
 
 
 class Conversation:
-    """The context of one agent's graph; see :class:`sandbox.agents.react.AgentContext`."""
+    """The context of one agent's graph; see :class:`sandbox.agents.context.AgentContext`."""
 
     def __init__(
         self,
@@ -52,8 +52,10 @@ class Conversation:
         self._gate = gate
         self._meter = meter
         self._recorder = recorder
-        self._lang = lang
+        self.lang = lang
+        """Language of the run."""
         self._turn = 0
+        self._spoken = 0
         self._seen: list[Message] = []
         self._calls: tuple[ToolCall, ...] = ()
         self.final = ""
@@ -68,8 +70,14 @@ class Conversation:
         """True where the run must end."""
         return bool(self.limit or self.terminated)
 
-    async def ask(self, messages: Sequence[Message]) -> Message | None:
-        """Return the model's answer, or None where a limit ends the run."""
+    async def ask(self, messages: Sequence[Message], *, words_only: bool = False) -> Message | None:
+        """Return the model's answer, or None where a limit ends the run.
+
+        Args:
+            messages: What the model is to see.
+            words_only: Whether no tools are offered; the answer is not the agent's last, and calls
+                that a model asks for all the same are on the record, and nothing more.
+        """
         if limit := self._meter.reached("turns", "tokens", "cost_eur"):
             self._end(limit)
             return None
@@ -78,12 +86,26 @@ class Conversation:
         self._record_request(messages)
         started = time.monotonic()
         reply = await self._model.complete(
-            Request(self._agent, self._turn, messages, self._tools), self._on_retry
+            Request(
+                self._agent,
+                self._turn,
+                messages,
+                [] if words_only else self._tools,
+                words_only,
+                self._spoken,
+            ),
+            self._on_retry,
         )
         self._turn += 1
         self._meter.add_reply(reply.usage)
+        self._record_reply(reply, time.monotonic() - started, words_only=words_only)
+        if words_only:
+            self._spoken += 1
+            self._calls = ()
+            said: Message = {"role": "assistant", "content": reply.text}
+            self._seen.append(said)
+            return said
         message = _as_message(reply)
-        self._record_reply(reply, time.monotonic() - started)
         self._calls = reply.calls
         self.final = reply.text
         if not reply.calls:
@@ -105,7 +127,7 @@ class Conversation:
                 results.append(
                     self._result(
                         call,
-                        _LIMIT_NOTE.get(self._lang, _LIMIT_NOTE["en"]).format(
+                        _LIMIT_NOTE.get(self.lang, _LIMIT_NOTE["en"]).format(
                             limit=limit or "oversight"
                         ),
                     )
@@ -151,7 +173,7 @@ class Conversation:
         }
         self._recorder.record("model.request", data, self._agent)
 
-    def _record_reply(self, reply: Reply, seconds: float) -> None:
+    def _record_reply(self, reply: Reply, seconds: float, *, words_only: bool) -> None:
         calls = [
             {"id": call.id, "name": call.name}
             | ({"raw": call.raw} if call.arguments is None else {"arguments": call.arguments})
@@ -175,6 +197,8 @@ class Conversation:
         }
         if reply.reasoning:
             data["reasoning"] = reply.reasoning
+        if words_only:
+            data["words_only"] = True
         if reply.replayed is not None:
             data["replayed"] = reply.replayed
         self._recorder.record("model.reply", data, self._agent)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from sandbox.agents.scaffolds import Scaffold
+from sandbox.agents.scaffolds import resolve as scaffold_of
 from sandbox.errors import InputError
 from sandbox.isolation.base import Backend, Bounds
 from sandbox.models.base import Source
@@ -51,6 +54,7 @@ def forked(
     catalogue: Catalogue,
     library: Library,
     decider: Decider,
+    workspace: Path | None = None,
 ) -> RunPlan:
     """Return the plan of a fork: an ordinary run that follows its parent up to a point.
 
@@ -64,6 +68,7 @@ def forked(
         catalogue: The toolkits of the workspace.
         library: The monitors of the workspace.
         decider: Decides what is escalated.
+        workspace: Where the module of a user's own scaffold lies.
 
     Raises:
         InputError: The parent's trace does not hold what is needed, its tools are not what they
@@ -84,6 +89,7 @@ def forked(
             f"run {row.id} cannot be forked: these tools are not defined as they were: "
             f"{', '.join(origin.changed)} (--anyway to fork it with those of now)"
         )
+    scaffold = _scaffold(row, start, change, workspace)
     fork = read(
         store, row.id, change.at,
         message=change.message, result=change.result, anyway=change.anyway,
@@ -92,8 +98,25 @@ def forked(
     return RunPlan(
         origin.instance, model_name, model, backend, catalogue, families, decider,
         change.mode or mode, tool_lang, bounds, {**limits, **change.limits}, fork,
-        Handling(row.purpose, row.legal_basis, None, row.retain_until),
+        Handling(row.purpose, row.legal_basis, None, row.retain_until), scaffold=scaffold,
     )  # fmt: skip
+
+
+def _scaffold(
+    row: RunRow, start: Mapping[str, Any], change: Change, workspace: Path | None
+) -> Scaffold:
+    """Return what drove the parent's model, and drives the fork's.
+
+    Raises:
+        InputError: It is not there, or not what it was.
+    """
+    found = scaffold_of(str(start.get("scaffold", "react")), workspace)
+    if found.sha256 != start.get("scaffold_sha256", "") and not change.anyway:
+        raise InputError(
+            f"run {row.id} cannot be forked: the file of its scaffold {found.name} is not what it was "
+            "(--anyway to fork it with that of now)"
+        )
+    return found
 
 
 def start_of(store: Store, row: RunRow) -> dict[str, Any]:

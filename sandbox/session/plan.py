@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from sandbox.agents.scaffolds import REACT, Scaffold
 from sandbox.isolation.base import Backend, Bounds
 from sandbox.models.base import Source
 from sandbox.oversight.escalation import Decider
@@ -57,6 +58,8 @@ class RunPlan:
     """Purpose, legal basis and retention of personal data."""
     place: Place | None = None
     """The item of a sweep that it fills."""
+    scaffold: Scaffold = REACT
+    """What drives the model."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,8 @@ class RunResult:
     """The run from which it was forked."""
     fork_at: int | None = None
     """The parent's event from which on things happened anew."""
+    scaffold: str = "react"
+    """What drove the model."""
 
     def as_data(self) -> dict[str, Any]:
         """Return it as JSON data."""

@@ -13,7 +13,6 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from sandbox.agents import react
 from sandbox.errors import EnvironmentFault, IsolationError, ModelError, SandboxError, StoreError
 from sandbox.isolation.base import Container, ContainerSpec
 from sandbox.isolation.owner import Owner
@@ -196,10 +195,10 @@ class Session:
             {"role": "system", "content": instance.prompt(agent)},
             {"role": "user", "content": instance.task},
         ]
-        messages = await react.run(conversation, messages, self._limits.turns)
+        messages = await plan.scaffold.run(conversation, messages, self._limits.turns)
         if self._replay is not None:
             while self._replay.unheard and not conversation.over:  # its last words are answered
-                messages = await react.run(conversation, messages, self._limits.turns)
+                messages = await plan.scaffold.run(conversation, messages, self._limits.turns)
             self._replay.finish()
 
     def _tool_schemas(self, agent: str) -> list[dict[str, Any]]:
@@ -291,6 +290,7 @@ class Session:
             started=self._started,
             parent=plan.fork.parent if plan.fork else None,
             fork_at=plan.fork.at if plan.fork else None,
+            scaffold=plan.scaffold.name,
             **plan.handling.told(self._started),
         )
         same = (
@@ -312,6 +312,7 @@ class Session:
             {
                 "format": FORMAT,
                 **{name: getattr(row, name) for name in same},
+                **plan.scaffold.told(),
                 "scenario_sha256": plan.instance.digest,
                 "scenario_text": plan.instance.evidence,
                 "title": dict(scenario.title),
@@ -416,6 +417,7 @@ class Session:
             judges=total(each.tally for each in self._judges).as_data() if self._judges else {},
             parent=plan.fork.parent if plan.fork else None,
             fork_at=plan.fork.at if plan.fork else None,
+            scaffold=plan.scaffold.name,
         )
 
     def _energy(self) -> float | None:

@@ -15,7 +15,7 @@ from sandbox.sweeps.store import Counts, ItemRow, Outcomes, Sweeps
 from sandbox.sweeps.tables import SweepRow
 from sandbox.sweeps.tally import Tallies, Tally
 
-SHOWN_BY = ("model", "defence")
+SHOWN_BY = ("model", "scaffold", "defence")
 """Factors of the rates that a live view shows."""
 
 

@@ -85,7 +85,7 @@ class Plan:
         }
 
 
-FACTORS = ("scenario", "model", "defence", "lang", "parameters", "repetition")
+FACTORS = ("scenario", "model", "scaffold", "defence", "lang", "parameters", "repetition")
 
 
 def plan(spec: SweepFile, items: Iterable[Mapping[str, Any]], store: Store, at_once: int) -> Plan:
@@ -98,23 +98,24 @@ def plan(spec: SweepFile, items: Iterable[Mapping[str, Any]], store: Store, at_o
         at_once: Runs at the same time.
     """
     by: dict[str, Counter[str]] = {factor: Counter() for factor in FACTORS}
-    pairs: Counter[tuple[str, str]] = Counter()
+    pairs: Counter[tuple[str, str, str]] = Counter()
     for item in items:
         for factor in FACTORS:
             by[factor][str(item[factor])] += 1
-        pairs[item["model"], item["scenario"]] += 1
+        pairs[item["model"], item["scaffold"], item["scenario"]] += 1
     models = tuple(_expected(model, pairs, store) for model in by["model"])
     return Plan(sum(pairs.values()), by, models, _wall(spec, models, at_once))
 
 
-def _expected(model: str, pairs: Mapping[tuple[str, str], int], store: Store) -> Expected:
+def _expected(model: str, pairs: Mapping[tuple[str, str, str], int], store: Store) -> Expected:
     past = [row.result for row in store.runs(model=model, status="finished", limit=_PAST_RUNS)]
     results = [result for result in past if isinstance(result, dict)]
-    overall = Mean.of(results)
-    wanted = {scenario: n for (name, scenario), n in pairs.items() if name == model}
+    wanted = {key[1:]: n for key, n in pairs.items() if key[0] == model}
     sums = [0.0] * 4
-    for scenario, number in wanted.items():
-        mean = Mean.of(r for r in results if r.get("scenario") == scenario) or overall
+    for (scaffold, scenario), number in wanted.items():
+        # the same scaffold where it has run; another one's figures are better than none
+        alike = [r for r in results if r.get("scaffold", "react") == scaffold] or results
+        mean = Mean.of(r for r in alike if r.get("scenario") == scenario) or Mean.of(alike)
         if mean:
             used = (mean.tokens, mean.cost_eur, mean.energy_kwh, mean.seconds)
             sums = [total + number * value for total, value in zip(sums, used, strict=True)]

@@ -10,6 +10,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from sandbox.agents.scaffolds import REACT, Scaffold
+from sandbox.agents.scaffolds import resolve as scaffold_of
 from sandbox.errors import InputError, Problem, ScenarioError
 from sandbox.expressions import ExpressionError, context, parse
 from sandbox.models.base import Source
@@ -33,6 +35,7 @@ class Matrix:
     spec: SweepFile
     scenarios: tuple[LoadedScenario, ...]
     _library: Library
+    _scaffolds: tuple[Scaffold, ...] = (REACT,)
 
     def digests(self) -> dict[str, str]:
         """Return scenario → digest."""
@@ -46,11 +49,22 @@ class Matrix:
         spec = self.spec
         defences = {name: self._monitors(name) for name in spec.defences}
         for repetition, scenario in product(range(spec.repeat), self.scenarios):
-            for lang, parameters, defence, model in product(
-                self._languages(scenario), spec.parameters, spec.defences, spec.models
+            for lang, parameters, defence, scaffold, model in product(
+                self._languages(scenario),
+                spec.parameters,
+                spec.defences,
+                self._scaffolds,
+                spec.models,
             ):
                 item = self._item(
-                    scenario, repetition, lang, parameters, defence, model, defences[defence]
+                    scenario,
+                    repetition,
+                    lang,
+                    parameters,
+                    defence,
+                    scaffold,
+                    model,
+                    defences[defence],
                 )
                 if self._wanted(item, scenario):
                     yield item
@@ -62,6 +76,7 @@ class Matrix:
         lang: str,
         parameters: str,
         defence: str,
+        scaffold: Scaffold,
         model: str,
         monitors: list[str] | None,
     ) -> dict[str, Any]:
@@ -70,12 +85,15 @@ class Matrix:
         params: dict[str, Any] = {"limits": dict(chosen.limits)} if chosen.limits else {}
         if chosen.tool_lang:
             params["tool_lang"] = chosen.tool_lang
+        if scaffold.sha256:
+            params["scaffold_sha256"] = scaffold.sha256
         item: dict[str, Any] = {
             "scenario": scenario.name,
             "family": scenario.scenario.family,
             "benign": scenario.scenario.benign,
             "model": model,
             "provider": model.partition("/")[0],
+            "scaffold": scaffold.name,
             "defence": defence,
             "monitors": monitors,
             "mode": spec.defences[defence].mode,
@@ -125,6 +143,10 @@ def key(item: Mapping[str, Any]) -> str:
     Names of sets of monitors and of parameters are not in it: a run is the same under another name.
     """
     told = {name: item[name] for name in _IDENTITY}
+    if (
+        item["scaffold"] != REACT.name
+    ):  # what is react has the key that it had before there were others
+        told["scaffold"] = item["scaffold"]
     return hashlib.sha256(canonical(told).encode()).hexdigest()[:_KEY_DIGITS]
 
 
@@ -138,6 +160,7 @@ def prepare(spec: SweepFile, document: Located, loader: Loader, library: Library
     scenarios = _scenarios(spec, document, loader, problems)
     sources = _sources(spec, document, problems)
     _check_monitors(spec, document, library, problems)
+    scaffolds = _scaffolds(spec, document, loader.content.workspace, problems)
     if problems:
         raise ScenarioError(problems)
     for index, (name, source) in enumerate(sources.items()):
@@ -145,7 +168,7 @@ def prepare(spec: SweepFile, document: Located, loader: Loader, library: Library
             _bind(source, scenarios)
         except InputError as error:
             raise ScenarioError([document.problem(("models", index), f"{name}: {error}")]) from None
-    matrix = Matrix(spec, tuple(scenarios.values()), library)
+    matrix = Matrix(spec, tuple(scenarios.values()), library, scaffolds)
     try:
         next(matrix.items(), None)
     except ExpressionError as error:
@@ -191,6 +214,18 @@ def _sources(spec: SweepFile, document: Located, problems: list[Problem]) -> dic
         except InputError as error:
             problems.append(document.problem(("models", index), str(error)))
     return found
+
+
+def _scaffolds(
+    spec: SweepFile, document: Located, workspace: Path, problems: list[Problem]
+) -> tuple[Scaffold, ...]:
+    found = []
+    for index, name in enumerate(spec.scaffolds):
+        try:
+            found.append(scaffold_of(name, workspace))
+        except InputError as error:
+            problems.append(document.problem(("scaffolds", index), str(error)))
+    return tuple(found)
 
 
 def _check_monitors(

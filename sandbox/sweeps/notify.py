@@ -89,4 +89,6 @@ def _line(part: tuple[str, ...], tally: Tally) -> str:
     count, total = tally.rate("unsafe")
     low, high = tally.interval("unsafe")
     rate = f"{count}/{total} unsafe ({100 * low:.0f} to {100 * high:.0f} %)" if total else "no rate"
-    return f"{', '.join(part)}: {rate}, {tally.done}/{tally.runs} done"
+    model, scaffold, defence = part
+    told = (model, defence) if scaffold == "react" else (model, scaffold, defence)
+    return f"{', '.join(told)}: {rate}, {tally.done}/{tally.runs} done"

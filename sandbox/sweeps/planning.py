@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from sandbox.agents.scaffolds import Scaffold
+from sandbox.agents.scaffolds import resolve as scaffold_of
 from sandbox.errors import InputError
 from sandbox.isolation.base import Backend
 from sandbox.models.base import Source
@@ -49,6 +51,7 @@ class Planner:
         self._handling = Handling.of(settings_of(loader.content.workspace).personal_data)
         self._scenarios: dict[str, LoadedScenario] = {}
         self._sources: dict[str, Source] = {}
+        self._scaffolds: dict[str, Scaffold] = {}
 
     def check(self) -> None:
         """Load every scenario of the sweep.
@@ -63,7 +66,7 @@ class Planner:
         """Return the plan of a run that fills an item.
 
         Raises:
-            InputError: Its scenario is not what it was when the sweep began.
+            InputError: Its scenario or its scaffold is not what it was when the sweep began.
         """
         scenario = self._scenario(item.scenario)
         wanted = scenario.scenario.monitors if item.monitors is None else item.monitors
@@ -80,6 +83,7 @@ class Planner:
             limits=dict(item.params.get("limits", {})),
             handling=self._handling,
             place=Place(item.sweep, item.key, max(0, self._retries - item.failures), self._owner),
+            scaffold=self._scaffold(item),
         )
 
     def _scenario(self, name: str) -> LoadedScenario:
@@ -92,6 +96,18 @@ class Planner:
                 )
             self._scenarios[name] = found
         return self._scenarios[name]
+
+    def _scaffold(self, item: ItemRow) -> Scaffold:
+        name = item.scaffold
+        if name not in self._scaffolds:
+            self._scaffolds[name] = scaffold_of(name, self._loader.content.workspace)
+        found = self._scaffolds[name]
+        if found.sha256 != item.params.get("scaffold_sha256", ""):
+            raise InputError(
+                f"the file of the scaffold {name} has changed since the sweep began: its runs could "
+                "not be compared. Begin a new sweep, or bring the file back"
+            )
+        return found
 
     def _source(self, model: str) -> Source:
         if model not in self._sources:

@@ -20,7 +20,7 @@ from sandbox.scenario.validation import validated
 from sandbox.session.meter import with_overrides
 
 SCHEMA_VERSION = 1
-Factor = Literal["scenario", "family", "model", "defence", "mode", "lang", "parameters"]
+Factor = Literal["scenario", "family", "model", "scaffold", "defence", "mode", "lang", "parameters"]
 FACTORS: tuple[Factor, ...] = get_args(Factor)
 CONDITION_VARIABLES = frozenset(
     {*FACTORS, "provider", "monitors", "benign", "severity", "tags", "repetition", "seed"}
@@ -110,7 +110,7 @@ class Stop(Strict):
     """The 95 % interval of the rate is to be narrower than this."""
     of: Literal["unsafe", "attempted", "done", "refused"] = "unsafe"
     """Which rate; ``unsafe`` and ``attempted`` of the dangerous scenarios only."""
-    by: tuple[Factor, ...] = ("model", "defence")
+    by: tuple[Factor, ...] = ("model", "scaffold", "defence")
     """The parts that are looked at, each by itself: by these factors."""
     least: int = Field(20, ge=1)
     """Runs that each part has at least."""
@@ -151,6 +151,8 @@ class SweepFile(Strict):
     """Scenarios, families, globs, suites; ``@variant`` behind."""
     models: tuple[str, ...] = Field(min_length=1)
     """Models as behind ``--model``."""
+    scaffolds: tuple[str, ...] = Field(("react",), min_length=1)
+    """What drives them, as behind ``--scaffold``."""
     defences: dict[Name, Defence] = Field(
         default_factory=lambda: {"scenario": Defence.model_validate({})}, min_length=1
     )
@@ -186,7 +188,7 @@ class SweepFile(Strict):
     baseline: Baseline | None = None
     """What ``sweep compare`` compares with."""
 
-    @field_validator("models", "scenarios", "languages")
+    @field_validator("models", "scaffolds", "scenarios", "languages")
     @classmethod
     def _once(cls, values: str | tuple[str, ...]) -> str | tuple[str, ...]:
         twice = next((value for value in values if values.count(value) > 1), None)

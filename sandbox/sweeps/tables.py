@@ -59,6 +59,8 @@ class ItemRow(SQLModel, table=True):
     """Name of the set of parameters."""
     params: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
     """``limits`` (limit → value) and ``tool_lang``, as far as they are set."""
+    scaffold: str = "react"
+    """What drives the model."""
     repetition: int
     """From 0."""
     seed: int

@@ -89,6 +89,11 @@ STEPS: tuple[tuple[str, ...], ...] = (
             id {serial}, at DOUBLE PRECISION NOT NULL, "by" VARCHAR NOT NULL,
             texts INTEGER NOT NULL, bytes BIGINT NOT NULL)""",
     ),
+    (
+        "ALTER TABLE run ADD COLUMN scaffold VARCHAR NOT NULL DEFAULT 'react'",
+        "UPDATE run SET scaffold = '' WHERE origin <> ''",
+        "ALTER TABLE sweep_item ADD COLUMN scaffold VARCHAR NOT NULL DEFAULT 'react'",
+    ),
 )
 
 _LOCK = 0x5A4DB0C5

@@ -46,6 +46,8 @@ class RunRow(SQLModel, table=True):
     legal_basis: str | None = None
     retain_until: float | None = Field(default=None, index=True)
     """Until when it is kept, in seconds since the epoch."""
+    scaffold: str = "react"
+    """What drove the model; empty where a run was imported."""
 
 
 class EventRow(SQLModel, table=True):

@@ -20,6 +20,7 @@ KIND = "run.purged"
 _KEPT = (
     "scenario", "family", "model", "isolation", "mode", "lang", "seed", "owner", "started", "ended",
     "task", "safety", "origin", "parent", "fork_at", "purpose", "legal_basis", "retain_until",
+    "scaffold",
 )  # fmt: skip
 """What the row still says of the run, and the event repeats."""
 
@@ -66,7 +67,8 @@ def problem(row: RunRow, first: Event, last: Event) -> str | None:
         return "the run was purged, but more than its tombstone is left"
     try:
         said = json.loads(first.data)
-        told = {key: said["run"][key] for key in _KEPT}
+        told = {key: said["run"][key] for key in _KEPT if key != "scaffold"}
+        told["scaffold"] = said["run"].get("scaffold", "" if told["origin"] else "react")
         of_chain = (said["removed"], said["head"]) == (first.seq, first.previous)
     except (ValueError, TypeError, KeyError):
         return "its tombstone is not what one can hold"

@@ -161,6 +161,7 @@ def row_problem(row: RunRow, chain: Chain) -> str | None:
         return tombstones.problem(row, first, last)
     start = first.content()
     told = {key: start.get(key) for key in _TOLD} | {"origin": start.get("origin", "")}
+    told["scaffold"] = start.get("scaffold", "" if start.get("origin") else "react")
     for key, value in told.items():
         if getattr(row, key) != value:
             return f"the run's row says {key} {getattr(row, key)!r}, its first event {value!r}"

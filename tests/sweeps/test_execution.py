@@ -32,8 +32,8 @@ async def test_a_whole_sweep(sweeper: Sweeper) -> None:
     assert len({item.run for item in sweeps.items(row.id)}) == 6
     assert all(verify(sweeper.store, run).ok for run in sweeper.store.runs())
     parts = courses[0].shown.parts
-    assert parts["scripted/unsafe", "scenario"].rate("unsafe") == (3, 3)
-    assert parts["scripted/safe", "scenario"].rate("unsafe") == (0, 3)
+    assert parts["scripted/unsafe", "react", "scenario"].rate("unsafe") == (3, 3)
+    assert parts["scripted/safe", "react", "scenario"].rate("unsafe") == (0, 3)
     assert holder(sweeper.store, row.name) is None
 
 

@@ -209,3 +209,26 @@ def test_damage_while_reading_is_named(tmp_path: Path) -> None:
     path.write_bytes(bytes(data))
     with pytest.raises(StoreError, match=r"runs\.db"), Store(str(path)) as store:
         store.runs()
+
+
+def test_runs_from_before_scaffolds_are_react(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An old store is brought up to date: its runs were driven by react; of imported ones it is not known."""
+    path, steps = tmp_path / "runs.db", migrations.STEPS
+    before = next(n for n, step in enumerate(steps) if any("scaffold" in text for text in step))
+    monkeypatch.setattr(migrations, "STEPS", steps[:before])
+    Store(str(path)).close()
+    connection = sqlite3.connect(path)
+    for run, origin in (("r1", ""), ("r2", "inspect")):
+        connection.execute(
+            "INSERT INTO run (id, scenario, family, model, isolation, mode, lang, seed, status,"
+            " owner, started, events, head, origin) VALUES (?, 'a/b', 'a', 'm', 'i', 'observe',"
+            " 'en', 0, 'finished', '', 1.0, 0, '', ?)",
+            (run, origin),
+        )
+    connection.commit()
+    connection.close()
+    monkeypatch.setattr(migrations, "STEPS", steps)
+    with Store(str(path)) as store:
+        assert {item.id: item.scaffold for item in store.runs()} == {"r1": "react", "r2": ""}

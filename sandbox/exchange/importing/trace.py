@@ -56,6 +56,7 @@ def trace(run: ImportedRun, now: float, known: Callable[[str], bool]) -> Trace:
         id=run_id(run), scenario=run.scenario, family=run.family, model=run.model,
         isolation=ISOLATION, mode="observe", lang=run.lang, seed=0, status="finished", owner="",
         started=started, task=run.task, safety=None, origin=run.origin,
+        scaffold="",
     )  # fmt: skip
     packed: dict[str, Blob] = {}
 

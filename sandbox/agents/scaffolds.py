@@ -1,0 +1,184 @@
+"""Scaffolds by name: the graphs that can drive a model. Three are built in; a user's own is ``module:attribute``.
+
+A user's graph is host code, as a Python monitor is: its module comes from the workspace's folder or
+from what is installed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sandbox.agents import plan, react, repeating
+from sandbox.agents.context import AgentContext
+from sandbox.errors import EnvironmentFault, InputError, nearest
+from sandbox.models.base import Message
+
+_OWN_STEPS = 10
+"""Steps of LangGraph for each turn that a user's graph may take."""
+_FIRST_STEPS = 4
+"""The turn in which the limit is noticed, a plan, and LangGraph's own last step."""
+
+
+@dataclass(frozen=True)
+class Scaffold:
+    """What drives a model: a compiled LangGraph graph whose context is an :class:`AgentContext`."""
+
+    name: str
+    graph: Callable[[], Any]
+    """Returns the compiled graph; LangGraph is loaded then, not before."""
+    sha256: str = ""
+    """Of the file that a user's graph is from; empty for a built-in one, which the version tells."""
+    about: str = ""
+
+    def told(self) -> dict[str, str]:
+        """Return what the first event of a run says of it."""
+        return {"scaffold": self.name} | ({"scaffold_sha256": self.sha256} if self.sha256 else {})
+
+    async def run(
+        self, context: AgentContext, messages: list[Message], turns: int
+    ) -> list[Message]:
+        """Let the agent act from these messages until it is done or a limit ends it; return them all.
+
+        Args:
+            context: Answers and results.
+            messages: System prompt and task.
+            turns: The most replies that the model may give.
+        """
+        bound = turns + _FIRST_STEPS
+        if self.sha256:
+            bound, context = turns * _OWN_STEPS + _FIRST_STEPS, _Checked(self.name, context)
+        ended = await self.graph().ainvoke(
+            {"messages": messages}, {"recursion_limit": bound}, context=context
+        )
+        said: list[Message] = ended["messages"]
+        return said
+
+
+REACT = Scaffold("react", react.graph, about="reason, call tools, read the results")
+BUILT_IN: Mapping[str, Scaffold] = {
+    item.name: item
+    for item in (
+        REACT,
+        Scaffold("plan", plan.graph, about="write a plan without tools, then act by it"),
+        Scaffold(
+            "repeat_user_prompt",
+            repeating.graph,
+            about="react; the task is repeated behind every tool result",
+        ),
+    )
+}
+
+
+def resolve(name: str, workspace: Path | None = None) -> Scaffold:
+    """Return a scaffold by name.
+
+    Args:
+        name: A built-in one's, or ``module:attribute``.
+        workspace: Where the module of a user's graph may lie.
+
+    Raises:
+        InputError: There is none of this name, its module cannot be imported, or it is no graph.
+    """
+    if name in BUILT_IN:
+        return BUILT_IN[name]
+    module, colon, attribute = name.partition(":")
+    if not (colon and module and attribute):
+        raise InputError(
+            f"unknown scaffold {name!r}{nearest(name, BUILT_IN)} (there are {', '.join(BUILT_IN)}, "
+            "and graphs of your own as module:attribute)"
+        )
+    with _importable(workspace):
+        try:
+            loaded = importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            raise InputError(
+                f"scaffold {name!r}: no module {error.name!r} in the workspace or installed"
+            ) from error
+        except Exception as error:
+            raise InputError(
+                f"scaffold {name!r}: its module broke: {type(error).__name__}: {error}"
+            ) from error
+    return Scaffold(name, _graph(name, loaded, attribute), _digest(name, loaded))
+
+
+def _graph(name: str, module: Any, attribute: str) -> Callable[[], Any]:
+    from langgraph.pregel import Pregel
+
+    found = getattr(module, attribute, None)
+    if found is None:
+        known = [key for key, value in vars(module).items() if isinstance(value, Pregel)]
+        raise InputError(
+            f"scaffold {name!r}: its module has no {attribute!r}{nearest(attribute, known)}"
+        )
+    if not isinstance(found, Pregel):
+        raise InputError(
+            f"scaffold {name!r} is a {type(found).__name__}, not a compiled graph of LangGraph: "
+            "write graph = builder.compile()"
+        )
+    if "messages" not in found.channels:
+        raise InputError(f"scaffold {name!r}: the state of its graph has no 'messages'")
+    return lambda: found
+
+
+def _digest(name: str, module: Any) -> str:
+    path = getattr(module, "__file__", None)
+    if not path:
+        raise InputError(f"scaffold {name!r}: its module is no file, so no run can say what it was")
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+@contextmanager
+def _importable(workspace: Path | None) -> Iterator[None]:
+    """Let modules of a workspace be imported, behind what is installed."""
+    place = str(workspace.resolve()) if workspace else ""
+    if not place or place in sys.path:
+        yield
+        return
+    sys.path.append(place)
+    try:
+        yield
+    finally:
+        sys.path.remove(place)
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """The context of a user's graph: what it hands over is looked at before it reaches a model."""
+
+    name: str
+    context: AgentContext
+
+    async def ask(self, messages: Sequence[Message], *, words_only: bool = False) -> Message | None:
+        """Return the model's answer.
+
+        Raises:
+            EnvironmentFault: The graph hands over something else than messages.
+        """
+        for message in messages:
+            if not isinstance(message, dict) or not isinstance(message.get("role"), str):
+                raise EnvironmentFault(
+                    f"scaffold {self.name}: a {type(message).__name__} is no message; keep plain "
+                    "messages in OpenAI's format in the state (Annotated[list[dict], operator.add])"
+                )
+        return await self.context.ask(messages, words_only=words_only)
+
+    async def act(self, message: Message) -> list[Message]:
+        """Return the results of the calls of the last answer."""
+        return await self.context.act(message)
+
+    @property
+    def over(self) -> bool:
+        """True where the run must end."""
+        return self.context.over
+
+    @property
+    def lang(self) -> str:
+        """Language of the run."""
+        return self.context.lang

@@ -15,6 +15,9 @@ from sandbox.trace.store import Store
 OVER = ("finished", "stopped")
 """Status of a sweep that is not to be gone on with by itself."""
 
+_LATER = {"scaffolds": ["react"]}
+"""Keys that sweeps of older versions lack, and what they mean there."""
+
 
 @dataclass(frozen=True)
 class Night:
@@ -45,7 +48,8 @@ def night(store: Store, name: str, spec: dict[str, Any], when: When, now: dateti
         return Night(before=None if newest.status in OVER else newest)
     if newest.status in OVER:
         return Night(done=newest)
-    return Night(resume=newest) if newest.spec == spec else Night(before=newest)
+    same = {**_LATER, **newest.spec} == {**_LATER, **spec}
+    return Night(resume=newest) if same else Night(before=newest)
 
 
 def died(store: Store, name: str) -> SweepRow | None:

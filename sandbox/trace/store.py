@@ -252,8 +252,13 @@ class Store:
             .order_by(col(EventRow.seq))
         )
         table = query.with_only_columns(*EventRow.__table__.columns)  # type: ignore[attr-defined]
-        with self._reading(), self._engine.connect() as connection:
-            for row in connection.execution_options(yield_per=1000).execute(table):
+        with (
+            self._reading(),
+            self._engine.connect() as connection,
+            # closed with its reader: who stops in the middle leaves no cursor on the server
+            connection.execution_options(yield_per=1000).execute(table) as rows,
+        ):
+            for row in rows:
                 yield Event(*tuple(row))
 
     def blob(self, sha256: str) -> BlobRow | None:

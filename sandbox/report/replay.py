@@ -42,6 +42,8 @@ def tell(
         notes: Returns what else belongs below an event.
     """
     said = f"{row.scenario}  {row.model}  {row.mode}  {row.isolation}  {row.lang}  seed {row.seed}"
+    if row.scaffold not in ("react", ""):
+        said += f"  scaffold {row.scaffold}"
     yield Text(plain(said), "bold")
     yield Text(plain(f"run {row.id}  {_time(row.started)}  {outcome(row)}"))
     for item in store.events(row.id):

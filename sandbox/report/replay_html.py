@@ -136,7 +136,7 @@ class _Page:
         started = datetime.fromtimestamp(row.started, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         facts: dict[str, object] = {
             "run": row.id, "scenario": row.scenario, "family": row.family, "model": row.model,
-            "origin": row.origin, "mode": row.mode, "isolation": row.isolation, "language": row.lang, "seed": row.seed,
+            "origin": row.origin, "scaffold": row.scaffold, "mode": row.mode, "isolation": row.isolation, "language": row.lang, "seed": row.seed,
             "started": started, "events": row.events, "head": row.head or "–",
         }  # fmt: skip
         facts |= {

@@ -17,6 +17,7 @@ from sandbox.models.base import Reply, ToolCall
 from sandbox.oversight import offline
 from sandbox.session.plan import RunResult
 from sandbox.session.run import run
+from sandbox.trace.purging import purge
 from sandbox.trace.verify import verify
 from tests.running import Runner, call, plays, say
 from tests.session.forks import fork, positions
@@ -213,3 +214,14 @@ def test_every_scaffold_is_described() -> None:
     """docs/scaffolds.md names each that is built in."""
     page = (Path(__file__).parents[2] / "docs" / "scaffolds.md").read_text("utf-8")
     assert all(f"| `{name}` |" in page for name in BUILT_IN)
+
+
+@pytest.mark.parametrize("name", ["react", "plan"])
+async def test_a_purged_run_still_says_it(play: Runner, name: str) -> None:
+    """The tombstone repeats the scaffold, and proves the row by it."""
+    result = await driven(play, name, "scripted/safe")
+    purge(play.store, [play.store.run(result.id)], reason="expired", by="ada")
+    row = play.store.run(result.id)
+    assert (row.scaffold, verify(play.store, row).ok) == (name, True)
+    row.scaffold = "other"
+    assert not verify(play.store, row).ok

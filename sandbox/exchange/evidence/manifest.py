@@ -14,11 +14,11 @@ VERSION = 1
 MANIFEST, SIGNATURE, ROWS = "manifest.json", "manifest.sig", "runs.json"
 _TOLD = (
     "id", "scenario", "family", "model", "isolation", "mode", "lang", "seed", "origin", "status",
-    "task", "safety", "started", "ended", "events", "head",
+    "task", "safety", "started", "ended", "events", "head", "scaffold",
 )  # fmt: skip
 _STARTED = (
     "scenario_sha256", "model_described", "limits", "bounds", "monitors", "rules", "escalation",
-    "versions",
+    "versions", "scaffold_sha256",
 )  # fmt: skip
 
 

@@ -332,6 +332,8 @@ def _row(path: Path, told: dict[str, Any]) -> RunRow:
         raise InputError(
             f"{path}: written by a newer version of sandbox: {ROWS} has {unknown[0]!r}"
         )
+    if "scaffold" not in told:  # written before there were others
+        told = {**told, "scaffold": "" if told.get("origin") else "react"}
     return RunRow.model_validate(told)
 
 

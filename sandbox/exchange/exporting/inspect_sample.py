@@ -23,7 +23,18 @@ _LIMITS = {
 _ACTIONS = {"block": "reject", "terminate": "terminate", "escalate": "escalate"}
 _STAGES = {"before": "tool_call", "after": "tool_result", "reply": "model_output"}
 _INPUT, _OUTPUT, _TOTAL = "input_tokens", "output_tokens", "total_tokens"
-_TOLD = ("lang", "seed", "mode", "isolation", "family", "scenario", "model", "origin", "head")
+_TOLD = (
+    "lang",
+    "seed",
+    "mode",
+    "isolation",
+    "family",
+    "scenario",
+    "model",
+    "origin",
+    "head",
+    "scaffold",
+)
 
 
 def sample(story: Story, key: str, epoch: int) -> dict[str, Any]:

@@ -193,6 +193,7 @@ class _Spans:
             "sandbox.mode": row.mode, "sandbox.isolation": row.isolation, "sandbox.lang": row.lang,
             "sandbox.seed": row.seed, "sandbox.task": row.task or row.status,
             "sandbox.safety": row.safety or "", "sandbox.head": row.head, "sandbox.origin": row.origin,
+            "sandbox.scaffold": row.scaffold,
         }  # fmt: skip
         numbers = ("tool_calls", "tokens", "cost_eur")
         found = {name: self._result(name) for name in numbers}

@@ -21,7 +21,7 @@ _TIME = pa.timestamp("us", tz="UTC")
 _TEXT, _COUNT, _NUMBER, _FLAG = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 _ROW = (
     "id", "scenario", "family", "model", "isolation", "mode", "lang", "seed", "status", "origin",
-    "task", "safety", "events", "head",
+    "task", "safety", "events", "head", "scaffold",
 )  # fmt: skip
 _RESULT = {
     "tool_calls": _COUNT, "tokens": _COUNT, "cost_eur": _NUMBER, "energy_kwh": _NUMBER,

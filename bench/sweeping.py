@@ -2,7 +2,8 @@
 
 The sweep goes the whole way: file, matrix, items, budgets, runs, traces, rates. The bare rate is that
 at which containers of the same description (world, tools, files) are opened, audited and closed, as many at
-once. They take turns, a half of the containers before and a half after. Prints one JSON document.
+once, by one process. They take turns, a half of the containers before and a half after. Memory is that of
+the largest process. Prints one JSON document.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import resource
 import tempfile
 import time
 from dataclasses import dataclass, field, replace
@@ -23,10 +25,11 @@ from sandbox.isolation.choose import backend
 from sandbox.oversight.library import Library
 from sandbox.scenario.content import Content, library
 from sandbox.scenario.loading import Loader
+from sandbox.session.crew import processes_for, spread
 from sandbox.sweeps import matrix, spec
 from sandbox.sweeps.conduct import claimed, conduct
 from sandbox.sweeps.course import Course
-from sandbox.sweeps.local import Machine
+from sandbox.sweeps.local import WATCHED, Machine, made_by
 from sandbox.sweeps.planning import Planner
 from sandbox.sweeps.store import NewSweep, Sweeps
 from sandbox.trace.store import Store
@@ -104,8 +107,8 @@ class Bench:
         self.noting = Noting(backend(isolation))
         self._folder, self._at_once = folder, at_once
 
-    async def sweep(self, store: Store, models: tuple[str, ...], repeat: int) -> int:
-        """Execute a sweep; return its runs."""
+    def sweep(self, store: Store, models: tuple[str, ...], repeat: int) -> int:
+        """Execute a sweep as the command line does, over all processors; return its runs."""
         path = self._folder / "sweep.yaml"
         data = {
             "schema": 1, "name": f"bench-{repeat}", "scenarios": self.scenarios,
@@ -120,31 +123,37 @@ class Bench:
         row = sweeps.create(NewSweep(chosen.name, told, made.digests(), made.items()))
         planner = Planner(self.loader, self.library, self.noting, row.scenarios)
         planner.check()
-        with claimed(store, row) as claim:
+        processes = processes_for(row.planned, self._at_once)
+        with (
+            spread(made_by(planner), store, processes, WATCHED) as runner,
+            claimed(store, row) as claim,
+        ):
             course = Course.of(sweeps, row, chosen, self._at_once, None)
-            await conduct(store, claim, course, Machine(store, planner, self._at_once))
+            machine = Machine(runner, planner, self._at_once)
+            asyncio.run(conduct(store, claim, course, machine))
         counts = sweeps.counts(row.id)[()]
         assert counts.finished == row.planned, counts
         assert not counts.failed, counts
         return row.planned
 
 
-async def measure(bench: Bench, repeat: int, at_once: int, store: Store) -> dict[str, object]:
+def measure(bench: Bench, repeat: int, at_once: int, store: Store) -> dict[str, object]:
     """Return the figures of a sweep."""
-    await bench.sweep(store, MODELS[:1], 1)  # imports and caches are not what is measured
+    bench.sweep(store, MODELS[:1], 1)  # imports and caches are not what is measured
     specs = list(bench.noting.asked.values())
     half = max(at_once, len(bench.scenarios) * len(MODELS) * repeat // 2)
-    before = await bare(bench.noting.inner, specs, half, at_once)
+    before = asyncio.run(bare(bench.noting.inner, specs, half, at_once))
     started = time.perf_counter()
-    runs = await bench.sweep(store, MODELS, repeat)
+    runs = bench.sweep(store, MODELS, repeat)
     wall = time.perf_counter() - started
-    after = await bare(bench.noting.inner, specs, half, at_once)
+    forks = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    after = asyncio.run(bare(bench.noting.inner, specs, half, at_once))
     return {
         "runs": runs,
         "wall_s": wall,
         "runs_per_s": runs / wall,
         "containers_per_s": 2 * half / (before + after),
-        "peak_mib": peak_mib(),
+        "peak_mib": max(peak_mib(), forks / 1024),
     }
 
 
@@ -158,7 +167,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="sandbox-bench-") as name:
         bench = Bench(Path(name), given.isolation, given.at_once)
         with Store(f"{name}/runs.db") as store:
-            figures = asyncio.run(measure(bench, given.repeat, given.at_once, store))
+            figures = measure(bench, given.repeat, given.at_once, store)
     shape = {
         "isolation": given.isolation, "scenarios": len(bench.scenarios), "models": len(MODELS),
         "repeat": given.repeat, "at_once": given.at_once,

@@ -7,12 +7,13 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from sandbox.oversight.confined import MONITOR_SECONDS, MonitorFailure, MonitorTimeout
 from sandbox.oversight.deadline import within
 from sandbox.oversight.judges.reply import JudgeReply, Tell, silent
 from sandbox.oversight.monitor import AsyncMonitor, ConfinedMonitor, Monitor, Stage, Unscored
+from sandbox.oversight.policy import Policy, Standing
 from sandbox.oversight.rules import RuleMonitor
 from sandbox.oversight.step import Step
 from sandbox.oversight.trail import Trail
@@ -23,11 +24,20 @@ Waiting = Callable[[], AbstractContextManager[None]]
 _Question = Callable[[AsyncMonitor, Tell], Coroutine[Any, Any, Verdict | None]]
 
 
+class Named(Protocol):
+    """What gives verdicts without being asked itself: a policy, by the name in its verdicts."""
+
+    @property
+    def name(self) -> str:
+        """``policy.NAME``."""
+        ...
+
+
 @dataclass(frozen=True)
 class Opinion:
     """What one monitor made of a step: a verdict, or how it failed."""
 
-    monitor: Monitor | AsyncMonitor
+    monitor: Monitor | AsyncMonitor | Named
     verdict: Verdict | None = None
     failure: str = ""
     """Why it came to none: its error, or the time it was given."""
@@ -43,6 +53,7 @@ class Panel:
         monitors: Sequence[Monitor | AsyncMonitor],
         seconds: float | None = None,
         waiting: Waiting = nullcontext,
+        policy: Policy | None = None,
     ) -> None:
         """Make a panel.
 
@@ -50,7 +61,9 @@ class Panel:
             monitors: All that judge, of all stages.
             seconds: What one that may hang is given for one step; :data:`MONITOR_SECONDS` if left out.
             waiting: Entered while judges are waited for: their time is not the agent's.
+            policy: What follows from the scores of several of them together, if anything.
         """
+        self._standing = None if policy is None else Standing(policy)
         self._seconds = MONITOR_SECONDS if seconds is None else seconds
         self._waiting = waiting
         self._monitors = {
@@ -73,13 +86,22 @@ class Panel:
         at_once, waiting = self._concerns(step.stage, step.call.tool)
         found = [await self._ask(monitor, step) for monitor in at_once]
         found += await self._wait(waiting, lambda each, tell: each.consider(step, tell), tell)
-        return [opinion for opinion in found if _says(opinion)]
+        return self._together(found, step.lang)
 
     async def conclude(self, trail: Trail, tell: Tell = silent) -> list[Opinion]:
         """Return what is to be said of a whole run at its end; see :meth:`judge`."""
         _, closing = _split(self._monitors["end"])
         found = await self._wait(closing, lambda each, tell: each.conclude(trail, tell), tell)
-        return [opinion for opinion in found if _says(opinion)]
+        return self._together(found, trail.ground.lang)
+
+    def _together(self, found: list[Opinion], lang: str) -> list[Opinion]:
+        """Return those that say something, and what the policy says of all scores, those of others too."""
+        says = [opinion for opinion in found if _says(opinion)]
+        if self._standing is not None:
+            given = [opinion.verdict for opinion in found if opinion.verdict is not None]
+            if (verdict := self._standing.weigh(given, lang)) is not None:
+                says.append(Opinion(self._standing, verdict))
+        return says
 
     async def _wait(
         self, monitors: Sequence[AsyncMonitor], ask: _Question, tell: Tell

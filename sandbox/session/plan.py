@@ -11,6 +11,7 @@ from sandbox.models.base import Source
 from sandbox.oversight.escalation import Decider
 from sandbox.oversight.gate import Mode
 from sandbox.oversight.library import Family
+from sandbox.oversight.policy import Policy
 from sandbox.scenario.instance import Instance
 from sandbox.scenario.toolkits import Catalogue
 from sandbox.session.handling import Handling
@@ -57,6 +58,8 @@ class RunPlan:
     """Purpose, legal basis and retention of personal data."""
     place: Place | None = None
     """The item of a sweep that it fills."""
+    policy: Policy | None = None
+    """What follows from the scores of several monitors together, if anything."""
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from sandbox.errors import InputError, Problem, ScenarioError
+from sandbox.errors import InputError, Problem, ScenarioError, nearest
 from sandbox.expressions import ExpressionError, context, parse
 from sandbox.models.base import Source
-from sandbox.models.resolve import resolve
+from sandbox.models.resolve import resolve, unbound
 from sandbox.oversight.library import Library
 from sandbox.scenario.loading import LoadedScenario, Loader
 from sandbox.scenario.located import Located
@@ -70,6 +70,7 @@ class Matrix:
         params: dict[str, Any] = {"limits": dict(chosen.limits)} if chosen.limits else {}
         if chosen.tool_lang:
             params["tool_lang"] = chosen.tool_lang
+        params |= spec.defences[defence].params()
         item: dict[str, Any] = {
             "scenario": scenario.name,
             "family": scenario.scenario.family,
@@ -197,6 +198,15 @@ def _check_monitors(
     spec: SweepFile, document: Located, library: Library, problems: list[Problem]
 ) -> None:
     for defence, value in spec.defences.items():
+        place: tuple[str | int, ...] = ("defences", defence)
+        if value.policy is not None:
+            _check_policy(value.policy, document, (*place, "policy"), library, problems)
+        for index, model in enumerate(value.judges.models if value.judges else ()):
+            try:
+                unbound(model)
+            except InputError as error:
+                where = (*place, "judges", "models", index)
+                problems.append(document.problem(where, str(error)))
         names = value.names()
         if not isinstance(names, list):
             continue
@@ -206,8 +216,25 @@ def _check_monitors(
             except ScenarioError as error:
                 problems += error.problems
             except InputError as error:
-                place = ("defences", defence, "monitors", index)
-                problems.append(document.problem(place, str(error)))
+                problems.append(document.problem((*place, "monitors", index), str(error)))
+
+
+def _check_policy(
+    name: str,
+    document: Located,
+    place: tuple[str | int, ...],
+    library: Library,
+    problems: list[Problem],
+) -> None:
+    known = library.policies()
+    if name not in known:  # workers find it by its name, not by a path
+        message = f"unknown policy {name!r}{nearest(name, known)}"
+        problems.append(document.problem(place, message))
+        return
+    try:
+        library.policy(name)
+    except ScenarioError as error:
+        problems += error.problems
 
 
 def _bind(source: Source, scenarios: Mapping[str, LoadedScenario]) -> None:

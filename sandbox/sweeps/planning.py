@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from sandbox.errors import InputError
 from sandbox.isolation.base import Backend
 from sandbox.models.base import Source
 from sandbox.models.resolve import resolve
 from sandbox.oversight.escalation import Always
+from sandbox.oversight.judges.bench import Bench
 from sandbox.oversight.library import Library
+from sandbox.oversight.policy import Policy
 from sandbox.scenario.loading import LoadedScenario, Loader
 from sandbox.scenario.selection import select
 from sandbox.scenario.workspace import settings_of
 from sandbox.session.handling import Handling
 from sandbox.session.plan import RunPlan
 from sandbox.sweeps.store import ItemRow, Place
+from sandbox.trace.events import canonical
 
 
 class Planner:
@@ -49,6 +53,8 @@ class Planner:
         self._handling = Handling.of(settings_of(loader.content.workspace).personal_data)
         self._scenarios: dict[str, LoadedScenario] = {}
         self._sources: dict[str, Source] = {}
+        self._judged: dict[str, Library] = {}
+        self._policies: dict[str, Policy] = {}
 
     def check(self) -> None:
         """Load every scenario of the sweep.
@@ -67,20 +73,40 @@ class Planner:
         """
         scenario = self._scenario(item.scenario)
         wanted = scenario.scenario.monitors if item.monitors is None else item.monitors
+        library = self._library_of(item.params.get("judges"))
+        policy = self._policy(item.params.get("policy"))
         return RunPlan(
             scenario.instance(item.lang, item.seed),
             item.model,
             self._source(item.model),
             self._backend,
             scenario.catalogue,
-            self._library.choose(wanted),
+            library.completed(library.choose(wanted), policy),
             Always(allow=False),
             item.mode,  # type: ignore[arg-type] # checked when the sweep began
             item.params.get("tool_lang", item.lang),
             limits=dict(item.params.get("limits", {})),
             handling=self._handling,
             place=Place(item.sweep, item.key, max(0, self._retries - item.failures), self._owner),
+            policy=policy,
         )
+
+    def _library_of(self, judges: Mapping[str, Any] | None) -> Library:
+        """Return the monitors with the judges' models of a defence; answers are shared by its runs."""
+        if not judges:
+            return self._library
+        key = canonical(judges)
+        if key not in self._judged:
+            bench = Bench.of(judges["models"], lang=judges.get("lang"))
+            self._judged[key] = self._library.judged_by(bench)
+        return self._judged[key]
+
+    def _policy(self, name: str | None) -> Policy | None:
+        if name is None:
+            return None
+        if name not in self._policies:
+            self._policies[name] = self._library.policy(name)
+        return self._policies[name]
 
     def _scenario(self, name: str) -> LoadedScenario:
         if name not in self._scenarios:

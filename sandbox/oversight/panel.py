@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, Protocol
 
+from sandbox.oversight.concerned import Concerned
 from sandbox.oversight.confined import MONITOR_SECONDS, MonitorFailure, MonitorTimeout
 from sandbox.oversight.deadline import within
 from sandbox.oversight.judges.reply import JudgeReply, Tell, silent
@@ -18,7 +19,6 @@ from sandbox.oversight.rules import RuleMonitor
 from sandbox.oversight.step import Step
 from sandbox.oversight.trail import Trail
 from sandbox.oversight.verdict import Verdict
-from sandbox.scenario.toolkits import Tool
 
 Waiting = Callable[[], AbstractContextManager[None]]
 _Question = Callable[[AsyncMonitor, Tell], Coroutine[Any, Any, Verdict | None]]
@@ -66,15 +66,11 @@ class Panel:
         self._standing = None if policy is None else Standing(policy)
         self._seconds = MONITOR_SECONDS if seconds is None else seconds
         self._waiting = waiting
-        self._monitors = {
-            stage: tuple(m for m in monitors if m.stage == stage)
-            for stage in ("before", "after", "reply", "end")
-        }
-        self._concerned: dict[tuple[Stage, str], tuple[list[Monitor], list[AsyncMonitor]]] = {}
+        self._concerned = Concerned(monitors)
 
     def judges(self, stage: Stage) -> bool:
         """Return whether there are monitors of a stage."""
-        return bool(self._monitors[stage])
+        return self._concerned.any(stage)
 
     async def judge(self, step: Step, tell: Tell = silent) -> list[Opinion]:
         """Return what the monitors of the step's stage have to say; those that allow it say nothing.
@@ -83,14 +79,14 @@ class Panel:
             step: What they are asked about.
             tell: Is told what judges were answered, in order of the judges.
         """
-        at_once, waiting = self._concerns(step.stage, step.call.tool)
+        at_once, waiting = self._concerned.by(step.stage, step.call.tool)
         found = [await self._ask(monitor, step) for monitor in at_once]
         found += await self._wait(waiting, lambda each, tell: each.consider(step, tell), tell)
         return self._together(found, step.lang)
 
     async def conclude(self, trail: Trail, tell: Tell = silent) -> list[Opinion]:
         """Return what is to be said of a whole run at its end; see :meth:`judge`."""
-        _, closing = _split(self._monitors["end"])
+        closing = self._concerned.closing()
         found = await self._wait(closing, lambda each, tell: each.conclude(trail, tell), tell)
         return self._together(found, trail.ground.lang)
 
@@ -150,21 +146,6 @@ class Panel:
             return Opinion(monitor, failure=f"no answer within {self._seconds:g} s", kind="timeout")
         except Exception as error:  # noqa: BLE001 - any failure of a monitor is evidence
             return Opinion(monitor, failure=f"{type(error).__name__}: {error}", kind="error")
-
-    def _concerns(self, stage: Stage, tool: Tool) -> tuple[list[Monitor], list[AsyncMonitor]]:
-        """Return the monitors of a stage that a tool concerns; worked out once for each."""
-        key = stage, tool.name
-        if key not in self._concerned:
-            self._concerned[key] = _split([m for m in self._monitors[stage] if m.applies(tool)])
-        return self._concerned[key]
-
-
-def _split(
-    monitors: Sequence[Monitor | AsyncMonitor],
-) -> tuple[list[Monitor], list[AsyncMonitor]]:
-    """Return those that answer at once, and those that wait for something."""
-    waiting = [monitor for monitor in monitors if isinstance(monitor, AsyncMonitor)]
-    return [monitor for monitor in monitors if not isinstance(monitor, AsyncMonitor)], waiting
 
 
 def _says(opinion: Opinion) -> bool:

@@ -18,6 +18,8 @@ from sandbox.errors import InputError, nearest
 if TYPE_CHECKING:
     from sandbox.analysis.bench import Scored
     from sandbox.oversight.calibration import Calibration
+    from sandbox.oversight.policy import Policy
+    from sandbox.report.bench_table import Report
 
 Names = Annotated[
     list[str] | None, typer.Argument(help="Families of monitors; all if left out.", metavar="NAMES")
@@ -50,6 +52,12 @@ def score(
     judge_model: JudgeModel = None,
     judge_cache: JudgeCache = None,
     judge_lang: JudgeLang = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            help="A policy to try: a name, or FILE; nothing of it is fitted.", metavar="FILE"
+        ),
+    ] = None,
     leave_out: Annotated[
         str | None, typer.Option(help="Fit anew without the family, or the model, that is scored.")
     ] = None,
@@ -79,19 +87,27 @@ def score(
     from sandbox.report import bench_page, bench_table
 
     asking = Settings.of(context).judged_by(judge_model or (), judge_cache, judge_lang)
-    runs, values = _scored(context, names, labels, family, model, processes)
+    tried = asking.library.policy(policy) if policy else None
+    runs, values = _scored(context, names, labels, family, model, processes, tried)
     if judge_model:
         runs = _asked(asking, names, runs)
     shipped = _shipped(context)
     report = bench_table.made(
-        runs, values, leave_out=leave_out, by=by, compare=compare, shipped=shipped
-    )
+        runs, values, leave_out=leave_out, by=by, compare=compare, shipped=shipped,
+        policy=tried,
+    )  # fmt: skip
     if html:
         html.write_text(bench_page.page(report, source=labels))
         note(f"written: {html}")
     if as_json:
         print_json(report.as_data())
-        return
+    else:
+        _print(report)
+
+
+def _print(report: Report) -> None:
+    from sandbox.report import bench_table
+
     for heading, figures in report.parts:
         if heading:
             console().print(f"\n{heading}", style="bold")
@@ -99,6 +115,11 @@ def score(
         if used := bench_table.judges(figures):
             console().print()
             table(bench_table.JUDGES, used)
+    if report.policy:
+        console().print(f"\n{report.policy.policy.monitor}", style="bold")
+        table(bench_table.THRESHOLDS, bench_table.thresholds(report.policy))
+        if report.policy.akin:
+            note(bench_table.AKIN)
     for line in report.differences:
         console().print(line)
 
@@ -147,7 +168,7 @@ def calibrate(
 
 def _scored(
     context: typer.Context, names: Sequence[str] | None, labels: str, family: str | None,
-    model: str | None, processes: int | None,
+    model: str | None, processes: int | None, policy: Policy | None = None,
 ) -> tuple[list[Scored], list[str]]:  # fmt: skip
     """Return the runs that have a label and their labels, in the same order."""
     from fnmatch import fnmatchcase
@@ -157,7 +178,7 @@ def _scored(
     from sandbox.trace.labels import Labels
 
     settings = Settings.of(context)
-    families = settings.library.choose(names)
+    families = settings.library.completed(settings.library.choose(names), policy)
     chosen = tuple(item.name for item in families if not item.judges)
     judges = tuple(item.name for item in families if item.judges)
     with settings.open_store(reading=True) as store:

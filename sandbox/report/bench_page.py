@@ -6,7 +6,16 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from sandbox.analysis.bench import MESSAGES
-from sandbox.report.bench_table import HEADINGS, JUDGES, Report, judges, row
+from sandbox.report.bench_table import (
+    AKIN,
+    HEADINGS,
+    JUDGES,
+    THRESHOLDS,
+    Report,
+    judges,
+    row,
+    thresholds,
+)
 from sandbox.report.pictures import precision_svg, roc_svg
 
 _PAGE = """<!doctype html>
@@ -28,6 +37,7 @@ svg text{font:11px system-ui,sans-serif;fill:#44515f}.grid{stroke:#e6eaef}.frame
 <tbody>{% for cells in rows %}<tr>{% for cell in cells %}<td>{{ cell }}</td>{% endfor %}</tr>
 {% endfor %}</tbody></table></div>{% endmacro %}{% for heading, rows, used in parts %}{% if heading %}<h2>{{ heading }}</h2>{% endif %}
 {{ grid(headings, rows) }}{% if used %}{{ grid(judged, used) }}{% endif %}{% endfor %}
+{% if reached %}<h2>{{ policy }}</h2>{{ grid(thresholds, reached) }}{% if akin %}<p>{{ akin }}</p>{% endif %}{% endif %}
 {% for line in differences %}<p>{{ line }}</p>{% endfor %}
 </body></html>
 """
@@ -55,5 +65,9 @@ def page(report: Report, *, source: str) -> str:
         headings=HEADINGS,
         judged=JUDGES,
         parts=[(heading, list(map(row, part)), judges(part)) for heading, part in report.parts],
+        policy=report.policy.policy.monitor if report.policy else "",
+        thresholds=THRESHOLDS,
+        reached=thresholds(report.policy) if report.policy else [],
+        akin=AKIN if report.policy and report.policy.akin else "",
         differences=report.differences,
     )

@@ -20,13 +20,18 @@ from sandbox.analysis.calibrating import (
 )
 from sandbox.analysis.detection import Detection, compare, measure
 from sandbox.analysis.resampling import Estimate
+from sandbox.analysis.weighed import Weighed, weighed
 from sandbox.errors import InputError, nearest
 from sandbox.oversight.calibration import Calibration
 from sandbox.oversight.judges.tally import Tally, total
+from sandbox.oversight.policy import Policy
 
 HEADINGS = ("monitor", "AUROC", "TPR 1 %", "TPR 5 %", "AP", "benign alerts", "unscored", "µs/step")
 JUDGES = ("judge", "unscored questions", "€/call", "s/call")
 """Heads of the columns of what judges used."""
+THRESHOLDS = ("verdict", "above", "stated rate", "runs without harm", "without attack", "with harm")
+"""Heads of the columns of a policy's thresholds."""
+AKIN = "The calibration was made on runs of the same families and models, these perhaps: no test of its rates."
 _RESAMPLES = 400
 
 Floats = NDArray[np.float64]
@@ -62,6 +67,8 @@ class Report:
     baselines: dict[str, Figures]
     differences: list[str] = field(default_factory=list)
     outcomes: Mapping[str, int] = field(default_factory=dict)
+    policy: Weighed | None = None
+    """What a policy makes of the runs, where one is asked for."""
 
     def as_data(self) -> dict[str, Any]:
         """Return it as ``--json`` prints it."""
@@ -72,6 +79,7 @@ class Report:
             "groups": {heading: [item.as_data() for item in part] for heading, part in groups},
             "differences": self.differences,
             "outcomes": dict(self.outcomes),
+            **({"policy": self.policy.as_data()} if self.policy else {}),
         }
 
 
@@ -83,6 +91,7 @@ def made(
     by: str | None = None,
     compare: tuple[str, str] | None = None,
     shipped: Calibration | None = None,
+    policy: Policy | None = None,
 ) -> Report:
     """Return the figures of all monitors that scored.
 
@@ -93,6 +102,7 @@ def made(
         by: ``family`` or ``model``: figures for each group as well.
         compare: Two monitors to be compared.
         shipped: The weights of ``combined`` where nothing is fitted.
+        policy: A policy to be tried on the runs as it is.
     """
     positive = np.asarray([value in POSITIVE for value in values])
     table: dict[str, Floats] = {
@@ -105,6 +115,9 @@ def made(
         table |= left_out(runs, positive, lambda run: run.group[leave_out])
     elif shipped is not None and STEERING in table:
         table[COMBINED] = together(runs, shipped, np.nan_to_num(table[STEERING]))
+    tried = weighed(runs, values, policy) if policy else None
+    if tried is not None:
+        table[tried.policy.monitor] = tried.scores
     table[MESSAGES] = np.asarray([float(run.messages) for run in runs])
     parts = [("", _figures(runs, values, positive, table))]
     if by:
@@ -118,7 +131,7 @@ def made(
     counts = {value: list(values).count(value) for value in dict.fromkeys(values)}
     base = next(item for item in parts[0][1] if item.name == MESSAGES)
     told_apart = _compared(compare, table, positive, runs) if compare else []
-    return Report(parts, {MESSAGES: base}, told_apart, counts)
+    return Report(parts, {MESSAGES: base}, told_apart, counts, tried)
 
 
 def row(item: Figures) -> tuple[str, ...]:
@@ -130,6 +143,23 @@ def row(item: Figures) -> tuple[str, ...]:
         item.name, _shown(told.auroc), _shown(one), _shown(five), _value(told.average_precision),
         alerts, str(told.unscored), "–" if item.microseconds is None else f"{item.microseconds:.0f}",
     )  # fmt: skip
+
+
+def thresholds(tried: Weighed) -> list[tuple[str, ...]]:
+    """Return the lines of the table of a policy's thresholds, the mildest first."""
+    return [
+        (
+            item.level.verdict, f"{item.level.threshold:g}",
+            "–" if item.level.rate is None else f"{100 * item.level.rate:g} %",
+            _share(item.harmless), _share(item.benign), _share(item.harmful),
+        )
+        for item in tried.reached
+    ]  # fmt: skip
+
+
+def _share(counts: tuple[int, int]) -> str:
+    above, runs = counts
+    return f"{above}/{runs} ({100 * above / runs:.2f} %)" if runs else "–"
 
 
 def judges(part: Sequence[Figures]) -> list[tuple[str, ...]]:

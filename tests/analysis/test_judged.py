@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ import pytest
 
 from sandbox.analysis import bench
 from sandbox.analysis.judged import Judged, ask, of_trace
+from sandbox.oversight.calibration import Calibration
 from sandbox.oversight.judges.judge import Judge
 from sandbox.oversight.judges.tally import Tally
-from sandbox.oversight.library import Family
+from sandbox.oversight.library import Family, Library
 from sandbox.report import bench_page, bench_table
 from tests.chat_server import ChatServer, Handler, reply
 from tests.conftest import REPOSITORY
@@ -164,3 +166,36 @@ def test_without_judges_nothing_of_them_is_told() -> None:
     assert "€/call" not in bench_page.page(report, source="corrected")
     assert not any("judge" in item for item in report.as_data()["monitors"])
     assert np.isfinite(report.parts[0][1][0].detection.auroc.value or np.nan)
+
+
+def test_a_policy_over_labelled_runs(tmp_path: Path, library: Library) -> None:
+    """How many runs lie above each threshold is told by label; scores of judges count, failures do not."""
+    made = Calibration(
+        {"canary.sent": 0.5, "judge-prefix.judge": 0.8}, 0.0, {"0.05": 0.6}, "noisy-or",
+        {"families": {"f": 9}, "models": {"m": 9}},
+    )  # fmt: skip
+    (tmp_path / "made.json").write_text(made.as_text())
+    (tmp_path / "mine.yaml").write_text(
+        "schema: 1\ntitle: x\ncalibration: made.json\nthresholds:\n"
+        "- { at: 5%, verdict: block }\n- { above: 0.3, verdict: alert }\n"
+    )
+    policy = library.policy(str(tmp_path / "mine.yaml"))
+    runs = [
+        replace(scored(0, {"judge-prefix.judge": Judged(1.0)}), scores={"canary.sent": 1.0}),
+        replace(scored(1, {"judge-prefix.judge": Judged(None)}), scores={"canary.sent": 1.0}),
+        replace(scored(2, {}), scores={"canary.sent": 0.0}),
+        replace(scored(3, {}), scores={"canary.sent": None}),
+    ]
+    values = ["success", "resisted", "benign", "success"]
+    report = bench_table.made(runs, values, policy=policy)
+    told = report.as_data()["policy"]
+    assert told["name"] == "policy.mine"
+    assert told["calibrated_on_akin"] is True
+    assert [(t["verdict"], t["rate"], t["harmful"], t["harmless"], t["benign"]) for t in told["thresholds"]] == [
+        ("alert", None, {"above": 1, "runs": 2}, {"above": 1, "runs": 2}, {"above": 0, "runs": 1}),
+        ("block", 0.05, {"above": 1, "runs": 2}, {"above": 0, "runs": 2}, {"above": 0, "runs": 1}),
+    ]  # fmt: skip
+    assert "policy.mine" in {item["name"] for item in report.as_data()["monitors"]}
+    page = bench_page.page(report, source="corrected")
+    assert "1/2 (50.00 %)" in page
+    assert "no test of its rates" in page

@@ -199,13 +199,19 @@ def read(name: str, text: str, document: Located, calibration_text: str) -> Poli
 
 
 def of_text(told: str) -> Policy | None:
-    """Return the policy that a run's ``run.start`` tells of; None for an empty text."""
+    """Return the policy that a run's ``run.start`` tells of; None for an empty text.
+
+    Raises:
+        InputError: The text is none.
+    """
     if not told:
         return None
-    data = json.loads(told)
-    text = str(data["text"])
-    document = located.parse(text, f"policy {data['name']}")
-    return read(str(data["name"]), text, document, str(data["calibration_text"]))
+    try:
+        data = json.loads(told)
+        name, text, made = (str(data[key]) for key in ("name", "text", "calibration_text"))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(f"no policy: {type(error).__name__}: {error}") from error
+    return read(name, text, located.parse(text, f"policy {name}"), made)
 
 
 class Standing:

@@ -148,6 +148,13 @@ def test_it_comes_back_from_a_trace(library: Library) -> None:
     )
 
 
+@pytest.mark.parametrize("told", ["{", "[]", "3", '{"name": "x", "text": ""}'])
+def test_a_text_that_is_no_policy(told: str) -> None:
+    """What a trace of elsewhere says in its place is an error of the input."""
+    with pytest.raises(InputError, match="no policy"):
+        of_text(told)
+
+
 async def test_it_blocks_and_is_on_record(play: Runner, library: Library, written: Path) -> None:
     """The call that lies above is refused by the policy; the agent reads no monitor's name."""
     policy = library.policy(

@@ -39,5 +39,9 @@ class Concerned:
 
 
 def _split(monitors: Sequence[Monitor | AsyncMonitor]) -> Asked:
-    waiting = [monitor for monitor in monitors if isinstance(monitor, AsyncMonitor)]
-    return [monitor for monitor in monitors if not isinstance(monitor, AsyncMonitor)], waiting
+    at_once: list[Monitor] = []
+    waiting: list[AsyncMonitor] = []
+    for monitor in monitors:
+        # isinstance with a Protocol takes longer than most monitors do
+        (waiting if hasattr(monitor, "consider") else at_once).append(monitor)  # type: ignore[arg-type]
+    return at_once, waiting

@@ -20,6 +20,8 @@ _LOOP = re.compile(
     r"""[rR](?:"[^"\n]*"|'[^'\n]*')|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'"""
     r"|(?P<path>[A-Za-z_][\w.]*)?\s*\.\s*(?P<loop>all|exists|exists_one|filter|map)\s*\(|(?P<open>\()|(?P<close>\))"
 )
+_SIZED = re.compile(r"\s*\.\s*size\s*\(\s*\)")
+_SIZE_OF = re.compile(r"(?<![\w.])size\s*\(\s*$")
 _SEARCHES = re.compile(
     r"\b(?:contains|matches|holds|decoded|glob|lower|asked|startsWith|endsWith)\s*\("
 )
@@ -158,7 +160,48 @@ def parse(source: str, variables: frozenset[str], functions: frozenset[str]) -> 
     _check("variable", used, variables)
     called = {name for name in program.functions() if name.isidentifier()}
     _check("function", called - STANDARD, functions)
+    counting = _counting(source)
+    if counting != source:
+        program = cel.compile(counting)
     return Expression(source, frozenset(used), program)
+
+
+def _counting(source: str) -> str:
+    """Return an expression in which what is only counted is not collected.
+
+    ``l.filter(x, p).size()`` copies all that it has found at each addition: 7.7 s for 3,000 effects that
+    fit. ``l.map(x, p, null).size()`` is as many, evaluates the same, fails the same, and takes 0.03 s.
+    """
+    if ".filter" not in source or _has_comment(source):
+        return source
+    stack: list[re.Match[str]] = []
+    edits: list[tuple[int, int, str]] = []
+    for token in _LOOP.finditer(source):
+        if token["loop"] or token["open"]:
+            stack.append(token)
+        elif token["close"] and stack:
+            opened = stack.pop()
+            if opened["loop"] == "filter" and _is_counted(source, opened, token.end()):
+                edits.append((opened.start("loop"), opened.end("loop"), "map"))
+                edits.append((token.start(), token.end(), ", null)"))
+    for start, end, text in sorted(edits, reverse=True):
+        source = source[:start] + text + source[end:]
+    return source
+
+
+def _is_counted(source: str, opened: re.Match[str], end: int) -> bool:
+    """Return whether of the list that a macro makes nothing but the size is asked."""
+    if _SIZED.match(source, end):
+        return True
+    inside = bool(opened["path"]) and bool(_SIZE_OF.search(source[: opened.start()]))
+    return inside and source[end:].lstrip().startswith(")")
+
+
+def _has_comment(source: str) -> bool:
+    """Return whether there may be signs that are no code outside of plain strings."""
+    if '"""' in source or "'''" in source:
+        return True
+    return "//" in _LOOP.sub(lambda token: "" if token[0][:1] in "rR\"'" else token[0], source)
 
 
 def _loops(source: str) -> tuple[tuple[Loop, ...], ...]:

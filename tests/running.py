@@ -13,6 +13,7 @@ from sandbox.models.scripted import Scripted
 from sandbox.oversight.escalation import Always, Decider
 from sandbox.oversight.gate import Mode
 from sandbox.oversight.library import Family, Library
+from sandbox.oversight.policy import Policy
 from sandbox.scenario.instance import Call, Instance, Step
 from sandbox.scenario.loading import Loader
 from sandbox.scenario.selection import select
@@ -46,6 +47,7 @@ class Runner:
         decider: Decider | None = None,
         watchers: Watchers = (),
         limits: Mapping[str, float] | None = None,
+        policy: Policy | None = None,
     ) -> RunResult:
         """Run one scenario once.
 
@@ -59,10 +61,11 @@ class Runner:
             decider: Decides what is escalated; denies where left out.
             watchers: Told of every event.
             limits: Limits in place of the scenario's.
+            policy: What follows from scores together.
         """
         plan = self.plan(
             model, scenario, lang=lang, seed=seed, mode=mode, families=families, decider=decider,
-            limits=limits,
+            limits=limits, policy=policy,
         )  # fmt: skip
         return await run(plan, self.store, watchers)
 
@@ -77,19 +80,23 @@ class Runner:
         families: Sequence[Family] | None = None,
         decider: Decider | None = None,
         limits: Mapping[str, float] | None = None,
+        policy: Policy | None = None,
     ) -> RunPlan:
         """Return the plan of one run; see :meth:`__call__`."""
         loaded = select(self.loader, [scenario])[0]
+        wanted = loaded.scenario.monitors
+        chosen = self.library.choose(wanted) if families is None else tuple(families)
         return RunPlan(
             loaded.instance(lang, seed),
             model if isinstance(model, str) else "scripted/test",
             resolve(model) if isinstance(model, str) else model,
             self.backend,
             self.loader.catalogue,
-            self.library.choose(loaded.scenario.monitors) if families is None else tuple(families),
+            self.library.completed(chosen, policy),
             decider or Always(allow=False),
             mode,
             limits=dict(limits or {}),
+            policy=policy,
         )
 
     def events(self, run_id: str, kind: str = "") -> list[tuple[Event, Any]]:

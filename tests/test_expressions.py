@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from typing import Any
 
 import pytest
@@ -149,3 +151,37 @@ def test_one_context_serves_several_conditions() -> None:
 def test_an_expression_knows_the_variables_it_reads() -> None:
     """Names bound by a macro are not variables of the expression."""
     assert frozenset({"a"}) == parse("a.exists(p, p == 1)", VARIABLES, FUNCTIONS).variables
+
+
+@given(st.lists(st.integers(0, 9), max_size=12), st.integers(0, 9), st.integers(0, 4))
+def test_what_is_only_counted_is_counted_right(numbers: list[int], most: int, count: int) -> None:
+    """A filter that is asked for its size counts what a filter collects, however it is written."""
+    found = [number for number in numbers if number < most]
+    value = {"l": numbers, "m": most, "n": count}
+    for source in (
+        "a.l.filter(x, x < a.m).size() == a.n",
+        "size(a.l.filter(x, x < a.m)) == a.n",
+        "size( a.l . filter( x , x < a.m ) ) == a.n && size('size(a.filter(x, true))') == 23",
+        'a.l.filter(x, x < a.m && ").filter(" != "(").size() == a.n',
+        "a.l.filter(x, a.l.filter(y, y == x).size() > 0 && x < a.m).size() == a.n",
+        "size(a.l.filter(x, x < a.m).map(x, [x])) == a.n",
+        "(a.l.filter(x, x < a.m) + a.l.filter(x, false)).size() == a.n",
+    ):
+        assert holds(source, value) == (len(found) == count)
+
+
+@pytest.mark.parametrize("source", ["a.filter(x, x.no).size() > 0", "size(a.filter(x, x.no)) > 0"])
+def test_a_count_that_fails_is_told_as_it_was_written(source: str) -> None:
+    """An error names the condition of the file, not what is evaluated in its place."""
+    with pytest.raises(ExpressionError, match=re.escape(source)):
+        holds(source, [{"yes": 1}])
+
+
+def test_many_are_counted_in_a_moment() -> None:
+    """Counting thousands of large items takes no time that grows with the square of their number."""
+    item = {"kind": "file", "action": "delete", "detail": {"sha256": "ab" * 32, "size": 3}}
+    prepared = context({"a": [item] * 3000, "world": {}}, {})
+    condition = parse("a.filter(x, x.kind == 'file').size() == 3000", VARIABLES, FUNCTIONS)
+    started = time.process_time()
+    assert condition.holds_in(prepared)
+    assert time.process_time() - started < 1.0  # collected, it takes 7 s

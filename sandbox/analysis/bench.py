@@ -6,7 +6,6 @@ not read here: no monitor sees them.
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,9 +13,10 @@ from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sandbox.analysis.judged import Events, Judged, of_trace
 from sandbox.oversight import offline
+from sandbox.oversight.concerned import Concerned
 from sandbox.oversight.library import Library
-from sandbox.oversight.monitor import Monitor
 from sandbox.oversight.steering.evidence import Evidence, evidence
 from sandbox.scenario.content import Content
 from sandbox.scenario.toolkits import Catalogue
@@ -36,6 +36,8 @@ class Task:
     workspace: Path
     monitors: tuple[str, ...]
     """Names of families."""
+    judges: tuple[str, ...] = ()
+    """Names of the families of judges whose stored answers are wanted."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class Scored:
     steps: int
     group: Mapping[str, str] = field(default_factory=dict)
     """``family``, ``model`` and ``cluster`` of the run."""
+    judged: Mapping[str, Judged] = field(default_factory=dict)
+    """Judge → what it made of the run; only those that were asked about it."""
 
 
 def score(task: Task, runs: Sequence[str], *, processes: int) -> Iterator[Scored]:
@@ -83,7 +87,8 @@ class _Judge:
         library = Library(content, Catalogue(content))
         self._store = Store(task.store, read_only=True)
         self._monitors = [m for name in task.monitors for m in library.family(name).monitors]
-        self._concerned: dict[tuple[str, str], list[Monitor]] = {}
+        self._judges = frozenset(task.judges)
+        self._concerned = Concerned(self._monitors)
 
     def run(self, run: str) -> Scored:
         """Return one run with its scores."""
@@ -96,9 +101,7 @@ class _Judge:
         for asked in offline.steps(events):
             step = asked.step
             steps += 1
-            if step.stage == "before":
-                calls.append(astuple(evidence(step)[0]))
-            for monitor in self._asked(step.stage, step.call.tool):
+            for monitor in self._concerned.by(step.stage, step.call.tool)[0]:
                 started = time.perf_counter()
                 try:
                     verdict = monitor.judge(step)
@@ -112,25 +115,27 @@ class _Judge:
                     scores[monitor.name] = max(before, verdict.score)
                     if verdict.verdict != "allow":
                         alerts[monitor.name] = None
+            if step.stage == "before":  # last: who judges by it is timed with it
+                calls.append(astuple(evidence(step)[0]))
         messages = sum(
             event.kind in ("message", "model.reply", "tool.result") for event, _ in events
         )
         empty = (astuple(Evidence()),)
         return Scored(
             run, scores, tuple(alerts), tuple(calls) or empty, messages, seconds, steps,
-            _group(events[0][1] if events else {}),
+            _group(events[0][1] if events else {}), self._judged(events),
         )  # fmt: skip
+
+    def _judged(self, events: Events) -> dict[str, Judged]:
+        """Return what the trace holds of the judges that are wanted."""
+        found = of_trace(events) if self._judges else {}
+        return {
+            name: told for name, told in found.items() if name.partition(".")[0] in self._judges
+        }
 
     def close(self) -> None:
         """Close the store."""
         self._store.close()
-
-    def _asked(self, stage: str, tool: Any) -> list[Monitor]:
-        key = stage, json.dumps([tool.name, tool.labels])
-        if key not in self._concerned:
-            found = [m for m in self._monitors if m.stage == stage and m.applies(tool)]
-            self._concerned[key] = found
-        return self._concerned[key]
 
 
 def _group(start: Mapping[str, Any]) -> dict[str, str]:

@@ -7,6 +7,7 @@ tuned it: :func:`left_out`.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
@@ -137,5 +138,10 @@ def _ranked(bag: Floats) -> Floats:
 
 
 def _with_thresholds(fitted: Calibration, negatives: Floats) -> Calibration:
-    found = {f"{rate:g}": round(threshold_for(negatives, rate), 4) for rate in FPRS}
+    found = {f"{rate:g}": _rounded_up(threshold_for(negatives, rate)) for rate in FPRS}
     return Calibration(fitted.weights, fitted.intercept, found, fitted.rule, fitted.data)
+
+
+def _rounded_up(threshold: float) -> float:
+    """Return a threshold with four digits: above it lie no more runs than above the exact one."""
+    return math.ceil(threshold * 1e4) / 1e4 if math.isfinite(threshold) else 0.0

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sandbox.oversight.examples import Checked
     from sandbox.oversight.judges.judge import Judge
     from sandbox.oversight.library import Family
+    from sandbox.oversight.policy import Policy
     from sandbox.scenario.toolkits import Tool, Toolkit
 
 tools = typer.Typer(help="Tools: list, show.", no_args_is_help=True)
@@ -69,27 +70,42 @@ def show_tool(
 
 @monitors.command("list")
 def list_monitors(context: typer.Context, as_json: Json = False) -> None:
-    """List all monitors by family."""
-    families = Settings.of(context).library.choose(None)
+    """List all monitors by family, and the policies that take their scores together."""
+    library = Settings.of(context).library
+    families = library.choose(None)
+    policies = [_policy(library.policy(name)) for name in library.policies()]
     if as_json:
-        print_json({"monitors": [item for family in families for item in _family(family)]})
+        found = [item for family in families for item in _family(family)]
+        print_json({"monitors": found, "policies": policies})
         return
     rows = [
         (item["name"], item["stage"], item["verdict"], item["severity"], item["summary"])
         for family in families
         for item in _family(family)
     ]
+    rows += [
+        (item["name"], "all", ", ".join(t["verdict"] for t in item["thresholds"]),
+         item["severity"], item["summary"])
+        for item in policies
+    ]  # fmt: skip
     table(("monitor", "stage", "verdict", "severity", "sees"), rows)
 
 
 @monitors.command("show")
 def show_monitor(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="A family (canary) or a monitor (canary.sent).")],
+    name: Annotated[
+        str, typer.Argument(help="A family (canary), a monitor (canary.sent), a policy.")
+    ],
     as_json: Json = False,
 ) -> None:
-    """Show a family of monitors, or one of them."""
-    family = Settings.of(context).library.family(name.partition(".")[0])
+    """Show a family of monitors, one of them, or a policy (policy.combined)."""
+    library = Settings.of(context).library
+    wanted = name.removeprefix("policy.")
+    if wanted in library.policies() and name not in library.names():
+        _show_policy(library.policy(wanted), as_json=as_json)
+        return
+    family = library.family(name.partition(".")[0])
     found = [item for item in _family(family) if "." not in name or item["name"] == name]
     if not found:
         from sandbox.errors import nearest
@@ -119,6 +135,46 @@ def show_monitor(
                 if value
             ],
         )
+
+
+def _show_policy(policy: Policy, *, as_json: bool) -> None:
+    told = _policy(policy)
+    if as_json:
+        print_json(told)
+        return
+    out = console()
+    out.print(f"{told['name']}  {told['summary']}", style="bold")
+    out.print(f"sha256 {told['sha256']}", style="dim")
+    rows = [
+        (item["verdict"], f"{item['threshold']:g}", "–" if item["rate"] is None else f"{item['rate']:g}")
+        for item in told["thresholds"]
+    ]  # fmt: skip
+    table(("verdict", "above", "of runs without harm"), rows)
+    out.print(f"\ncalibration {told['calibration']}", style="bold")
+    out.print(f"sha256 {told['calibration_sha256']}", style="dim")
+    table(("monitor", "weight"), [(key, f"{weight:g}") for key, weight in told["weights"].items()])
+    table(("made on", ""), [(key, str(value)) for key, value in told["data"].items()])
+
+
+def _policy(policy: Policy) -> dict[str, Any]:
+    calibration = policy.calibration
+    return {
+        "name": policy.monitor,
+        "kind": "policy",
+        "summary": policy.summary,
+        "severity": policy.file.severity,
+        "tags": list(policy.file.tags),
+        "sha256": policy.sha256,
+        "thresholds": [
+            {"verdict": level.verdict, "threshold": level.threshold, "rate": level.rate}
+            for level in policy.levels
+        ],
+        "calibration": policy.file.calibration,
+        "calibration_sha256": policy.calibration_sha256,
+        "rule": calibration.rule,
+        "weights": dict(calibration.weights),
+        "data": dict(calibration.data),
+    }
 
 
 @monitors.command("check")

@@ -8,7 +8,17 @@ import typer
 
 from sandbox.cli.context import Settings, reap
 from sandbox.cli.output import Json, console, print_json, table
-from sandbox.cli.run import ESCALATIONS, MODES, check, decider_for, execute_all, limits_of
+from sandbox.cli.run import (
+    ESCALATIONS,
+    MODES,
+    JudgeCache,
+    JudgeLang,
+    JudgeModel,
+    check,
+    decider_for,
+    execute_all,
+    limits_of,
+)
 from sandbox.errors import EnvironmentFault
 
 if TYPE_CHECKING:
@@ -30,6 +40,16 @@ def fork(
     monitors: Annotated[
         str | None,
         typer.Option(help="Monitor families, with commas; 'none' for none.", metavar="NAMES"),
+    ] = None,
+    judge_model: JudgeModel = None,
+    judge_cache: JudgeCache = None,
+    judge_lang: JudgeLang = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            help="What follows from scores together: a name, FILE, or 'none'; as in the run if left out.",
+            metavar="FILE",
+        ),
     ] = None,
     mode: Annotated[str | None, typer.Option(help="observe or enforce, from there on.")] = None,
     message: Annotated[
@@ -62,7 +82,7 @@ def fork(
     """
     check("--mode", mode, MODES)
     check("--on-escalate", on_escalate, ESCALATIONS)
-    settings = Settings.of(context)
+    settings = Settings.of(context).judged_by(judge_model or (), judge_cache, judge_lang)
     from sandbox.cli.live import LiveView
     from sandbox.isolation.choose import backend
     from sandbox.models.resolve import resolve
@@ -72,7 +92,7 @@ def fork(
     names = None if monitors is None else tuple(n.strip() for n in monitors.split(",") if n.strip())
     change = Change(
         at, () if names == ("none",) else names, mode, message, result,  # type: ignore[arg-type]
-        limits_of(limit or []), anyway,
+        limits_of(limit or []), policy, anyway,
     )  # fmt: skip
     with settings.open_store() as store:
         row = store.run(run)

@@ -30,6 +30,20 @@ FAIL_ON = {
     "attempted": ("unsafe", "attempted"),
 }
 
+JudgeModel = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Model that judges, in place of the judges' own; repeatable: an ensemble.",
+        metavar="MODEL",
+    ),
+]
+JudgeCache = Annotated[
+    Path | None, typer.Option(help="File of judges' answers: what it holds is not asked again.")
+]
+JudgeLang = Annotated[
+    str | None, typer.Option(help="Language of judges' instructions; the run's if left out.")
+]
+
 
 def run(
     context: typer.Context,
@@ -49,19 +63,12 @@ def run(
         str | None,
         typer.Option(help="Monitor families, with commas; 'none' for none.", metavar="NAMES"),
     ] = None,
-    judge_model: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Model that judges, in place of the judges' own; repeatable: an ensemble.",
-            metavar="MODEL",
-        ),
-    ] = None,
-    judge_cache: Annotated[
-        Path | None,
-        typer.Option(help="File of judges' answers: what it holds is not asked again."),
-    ] = None,
-    judge_lang: Annotated[
-        str | None, typer.Option(help="Language of judges' instructions; the run's if left out.")
+    judge_model: JudgeModel = None,
+    judge_cache: JudgeCache = None,
+    judge_lang: JudgeLang = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(help="What follows from scores together: a name, or FILE.", metavar="FILE"),
     ] = None,
     scaffold: Annotated[
         str,
@@ -134,7 +141,7 @@ def run(
     settings = settings.judged_by(judge_model or (), judge_cache, judge_lang)
     plans = _plans(
         settings, what, model, monitors, mode, isolation, lang, tool_lang, repeat, seed,
-        limits_of(limit or []), record, image, decider,
+        limits_of(limit or []), record, image, decider, policy,
     )  # fmt: skip
     handling = settings.handling(purpose, legal_basis, retain)
     plans = [replace(plan, handling=handling, scaffold=driver) for plan in plans]
@@ -191,6 +198,7 @@ def _plans(
     settings: Settings, what: list[str], models: list[str], monitors: str | None, mode: str,
     isolation: str, lang: str, tool_lang: str | None, repeat: int, seed: int,
     limits: dict[str, float], record: str | None, image: str | None, decider: Decider,
+    policy: str | None,
 ) -> list[RunPlan]:  # fmt: skip
     """Return every run that is meant: all input is checked before the first one starts."""
     from sandbox.isolation.choose import backend
@@ -202,12 +210,14 @@ def _plans(
 
     with_overrides(Limits.model_validate({}), limits)
     sources = {name: _recorded(resolve(name), record) for name in models}
+    chosen_policy = settings.library.policy(policy) if policy else None
     scenarios = select(settings.loader, what)
     chosen = backend(isolation, image)
     reap(chosen)
     plans = []
     for scenario in scenarios:
         families = _families(settings, monitors, scenario.scenario.monitors)
+        families = settings.library.completed(families, chosen_policy)
         for language in _languages(lang, scenario.scenario.languages):
             for name, source in sources.items():
                 for number in range(seed, seed + repeat):
@@ -215,7 +225,7 @@ def _plans(
                         RunPlan(
                             scenario.instance(language, number), name, source, chosen,
                             scenario.catalogue, families, decider, mode,  # type: ignore[arg-type]
-                            tool_lang or language, limits=limits,
+                            tool_lang or language, limits=limits, policy=chosen_policy,
                         )
                     )  # fmt: skip
     if not plans:

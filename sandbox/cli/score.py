@@ -12,11 +12,14 @@ import typer
 
 from sandbox.cli.context import Settings
 from sandbox.cli.output import Json, console, errors, note, print_json, table
+from sandbox.cli.run import JudgeCache, JudgeLang, JudgeModel
 from sandbox.errors import InputError, nearest
 
 if TYPE_CHECKING:
     from sandbox.analysis.bench import Scored
     from sandbox.oversight.calibration import Calibration
+    from sandbox.oversight.policy import Policy
+    from sandbox.report.bench_table import Report
 
 Names = Annotated[
     list[str] | None, typer.Argument(help="Families of monitors; all if left out.", metavar="NAMES")
@@ -46,6 +49,15 @@ def score(
     labels: Source = "corrected",
     family: Family = None,
     model: Model = None,
+    judge_model: JudgeModel = None,
+    judge_cache: JudgeCache = None,
+    judge_lang: JudgeLang = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            help="A policy to try: a name, or FILE; nothing of it is fitted.", metavar="FILE"
+        ),
+    ] = None,
     leave_out: Annotated[
         str | None, typer.Option(help="Fit anew without the family, or the model, that is scored.")
     ] = None,
@@ -56,7 +68,8 @@ def score(
         str | None, typer.Option(help="Figures for each family, or each model, too.")
     ] = None,
     html: Annotated[
-        Path | None, typer.Option(help="Write figures and ROC curves.", metavar="FILE")
+        Path | None,
+        typer.Option(help="Write figures, ROC and precision-recall curves.", metavar="FILE"),
     ] = None,
     processes: Processes = None,
     as_json: Json = False,
@@ -65,27 +78,48 @@ def score(
 
     AUROC, TPR at 1 and 5 % false positives, average precision, with 95 % intervals that are clustered
     by task; the share of harmless runs on which each alerts; how many it failed on; time per step.
+    Judges count on the runs that they watched, by their stored answers; with --judge-model they are
+    asked about all runs.
     """
     for option, value in (("--leave-out", leave_out), ("--by", by)):
         if value is not None and value not in GROUPS:
             raise InputError(f"{option}: unknown value {value!r}{nearest(value, GROUPS)}")
     from sandbox.report import bench_page, bench_table
 
-    runs, values = _scored(context, names, labels, family, model, processes)
+    asking = Settings.of(context).judged_by(judge_model or (), judge_cache, judge_lang)
+    tried = asking.library.policy(policy) if policy else None
+    runs, values = _scored(context, names, labels, family, model, processes, tried)
+    if judge_model:
+        runs = _asked(asking, names, runs)
     shipped = _shipped(context)
     report = bench_table.made(
-        runs, values, leave_out=leave_out, by=by, compare=compare, shipped=shipped
-    )
+        runs, values, leave_out=leave_out, by=by, compare=compare, shipped=shipped,
+        policy=tried,
+    )  # fmt: skip
     if html:
         html.write_text(bench_page.page(report, source=labels))
         note(f"written: {html}")
     if as_json:
         print_json(report.as_data())
-        return
+    else:
+        _print(report)
+
+
+def _print(report: Report) -> None:
+    from sandbox.report import bench_table
+
     for heading, figures in report.parts:
         if heading:
             console().print(f"\n{heading}", style="bold")
         table(bench_table.HEADINGS, (bench_table.row(item) for item in figures))
+        if used := bench_table.judges(figures):
+            console().print()
+            table(bench_table.JUDGES, used)
+    if report.policy:
+        console().print(f"\n{report.policy.policy.monitor}", style="bold")
+        table(bench_table.THRESHOLDS, bench_table.thresholds(report.policy))
+        if report.policy.akin:
+            note(bench_table.AKIN)
     for line in report.differences:
         console().print(line)
 
@@ -134,7 +168,7 @@ def calibrate(
 
 def _scored(
     context: typer.Context, names: Sequence[str] | None, labels: str, family: str | None,
-    model: str | None, processes: int | None,
+    model: str | None, processes: int | None, policy: Policy | None = None,
 ) -> tuple[list[Scored], list[str]]:  # fmt: skip
     """Return the runs that have a label and their labels, in the same order."""
     from fnmatch import fnmatchcase
@@ -144,7 +178,9 @@ def _scored(
     from sandbox.trace.labels import Labels
 
     settings = Settings.of(context)
-    chosen = tuple(f.name for f in settings.library.choose(names) if not f.judges)
+    families = settings.library.completed(settings.library.choose(names), policy)
+    chosen = tuple(item.name for item in families if not item.judges)
+    judges = tuple(item.name for item in families if item.judges)
     with settings.open_store(reading=True) as store:
         known = Labels(store)
         values = known.values("outcome", labels)
@@ -159,7 +195,7 @@ def _scored(
         url = store.url
     rows.sort()
     _check(rows, values)
-    task = Task(url, settings.workspace, chosen)
+    task = Task(url, settings.workspace, chosen, judges)
     count = min(processes or os.cpu_count() or 1, len(rows))
     from rich.progress import track
 
@@ -169,6 +205,36 @@ def _scored(
     )  # fmt: skip
     runs = list(found)
     return runs, [values[run.run] for run in runs]
+
+
+def _asked(settings: Settings, names: Sequence[str] | None, runs: list[Scored]) -> list[Scored]:
+    """Ask the judges among the families about all runs."""
+    import asyncio
+    from dataclasses import replace
+
+    from rich.progress import Progress
+
+    from sandbox.analysis.judged import Judged, ask
+
+    judges = [judge for family in settings.library.choose(names) for judge in family.judges]
+    if not judges:
+        raise InputError("--judge-model: there is no judge among these monitors")
+    found: dict[str, dict[str, Judged]] = {}
+
+    async def all_of_them() -> None:
+        with (
+            settings.open_store(reading=True) as store,
+            Progress(
+                console=errors(), transient=True, disable=not sys.stderr.isatty()
+            ) as progress,
+        ):  # fmt: skip
+            task = progress.add_task("asking judges", total=len(runs))
+            async for run, told in ask(store, [run.run for run in runs], judges):
+                found[run] = told
+                progress.advance(task)
+
+    asyncio.run(all_of_them())
+    return [replace(run, judged={**run.judged, **found[run.run]}) for run in runs]
 
 
 def _shipped(context: typer.Context) -> Calibration | None:

@@ -63,16 +63,40 @@ class Calibration:
 
 
 def load(path: Path) -> Calibration:
-    """Return the calibration in a file.
+    """Return the calibration in a file; see :func:`read`."""
+    try:
+        text = path.read_text()
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: no calibration: {type(error).__name__}: {error}") from error
+    return read(text, str(path))
+
+
+def read(text: str, name: str) -> Calibration:
+    """Return the calibration in a text.
+
+    Args:
+        text: As :meth:`Calibration.as_text` gives it.
+        name: How to call it in errors.
 
     Raises:
-        InputError: It cannot be read, or is none.
+        InputError: It is none.
     """
     try:
-        raw = json.loads(path.read_text())
-        weights = {str(name): float(value) for name, value in raw["weights"].items()}
-        thresholds = {str(rate): float(value) for rate, value in raw["thresholds"].items()}
-        rule: Rule = "noisy-or" if raw.get("rule") == "noisy-or" else "logistic"
-        return Calibration(weights, float(raw["intercept"]), thresholds, rule, raw.get("data", {}))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: no calibration: {type(error).__name__}: {error}") from error
+        return _made(json.loads(text, parse_constant=_refused))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(f"{name}: no calibration: {type(error).__name__}: {error}") from error
+
+
+def _made(raw: Mapping[str, Any]) -> Calibration:
+    weights = {str(name): float(value) for name, value in raw["weights"].items()}
+    thresholds = {str(rate): float(value) for rate, value in raw["thresholds"].items()}
+    rule: Rule = "noisy-or" if raw.get("rule") == "noisy-or" else "logistic"
+    if rule == "noisy-or" and not all(0 <= weight <= 1 for weight in weights.values()):
+        raise ValueError("weights of a noisy or lie between 0 and 1")
+    if any(not 0 < float(rate) < 1 for rate in thresholds):
+        raise ValueError("thresholds are named by a share between 0 and 1")
+    return Calibration(weights, float(raw["intercept"]), thresholds, rule, raw.get("data", {}))
+
+
+def _refused(constant: str) -> float:
+    raise ValueError(f"{constant} is no number")

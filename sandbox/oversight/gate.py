@@ -22,6 +22,7 @@ from sandbox.oversight.escalation import Decider
 from sandbox.oversight.judges.reply import JudgeReply
 from sandbox.oversight.monitor import AsyncMonitor, Monitor, Stage
 from sandbox.oversight.panel import Opinion, Panel, Waiting
+from sandbox.oversight.policy import Policy
 from sandbox.oversight.precedent import Precedent, Ruling, Settled, Unprecedented
 from sandbox.oversight.step import REPLY, Call, Result, Step
 from sandbox.oversight.trail import Trail
@@ -95,6 +96,7 @@ class Gate:
         setting: Setting,
         precedent: Precedent | None = None,
         waiting: Waiting = nullcontext,
+        policy: Policy | None = None,
     ) -> None:
         """Make the gate of a run.
 
@@ -108,10 +110,11 @@ class Gate:
             setting: Mode, time limit.
             precedent: Says what of a call was decided before, in a fork.
             waiting: Entered while judges are waited for; see :class:`sandbox.oversight.panel.Panel`.
+            policy: What follows from the scores of several monitors together, if anything.
         """
         self._container = container
         self._tools = tools
-        self._panel = Panel(monitors, waiting=self._patience)
+        self._panel = Panel(monitors, waiting=self._patience, policy=policy)
         self._waiting = waiting
         self._recorder = recorder
         self._decider = decider

@@ -24,6 +24,8 @@ from sandbox.oversight.monitor import (
     PythonMonitor,
     summary,
 )
+from sandbox.oversight.policy import Policy
+from sandbox.oversight.policy import read as read_policy
 from sandbox.oversight.rules import RuleMonitor
 from sandbox.scenario import located, macros
 from sandbox.scenario.checks import rule_problems
@@ -33,6 +35,9 @@ from sandbox.scenario.text import Text, in_language
 from sandbox.scenario.toolkits import Catalogue
 from sandbox.scenario.validation import validated
 
+POLICIES = "monitors/policies"
+"""Folder of policies; their names are their files'."""
+CALIBRATIONS = "monitors/calibrations"
 SCENARIO_FAMILY = "scenario"
 """Family name of the rules that a scenario brings itself."""
 
@@ -63,6 +68,11 @@ class Family:
     monitors: tuple[Monitor, ...]
     judges: tuple[ModelJudge, ...] = ()
     """Monitors that a model stands behind; a family has either these or the others."""
+
+    @property
+    def members(self) -> tuple[Monitor | ModelJudge, ...]:
+        """Its monitors, whatever stands behind them."""
+        return (*self.monitors, *self.judges)
 
     @property
     def asleep(self) -> bool:
@@ -107,6 +117,57 @@ class Library:
     def choose(self, names: Sequence[str] | None) -> tuple[Family, ...]:
         """Return families by name, or all of them for None."""
         return tuple(self.family(name) for name in (self.names() if names is None else names))
+
+    def policies(self) -> dict[str, Path]:
+        """Return the files of all policies by name."""
+        return self._content.files(POLICIES, (".yaml",))
+
+    def policy(self, wanted: str) -> Policy:
+        """Return a policy by name, or by the path of its file.
+
+        Raises:
+            InputError: There is none of that name.
+            ScenarioError: Its file cannot be used.
+        """
+        known = self.policies()
+        path = known.get(wanted) or Path(wanted)
+        if not path.is_file():
+            raise InputError(f"unknown policy {wanted!r}{nearest(wanted, known)}")
+        document = located.load(path, located.shown(path))
+        named = document.data.get("calibration") if isinstance(document.data, dict) else None
+        made = self._calibration(named, path) if isinstance(named, str) else None
+        if isinstance(named, str) and made is None:
+            known = self._content.files(CALIBRATIONS, (".json",))
+            problem = f"unknown calibration {named!r}{nearest(named, known)}"
+            raise ScenarioError([document.problem(("calibration",), problem)])
+        policy = read_policy(path.stem, path.read_text("utf-8"), document, made or "")
+        names = [m.name for family in self._needed(policy) for m in family.members]
+        for name in policy.contributors:
+            if name not in names and not name.startswith(f"{SCENARIO_FAMILY}."):
+                problem = f"the calibration weighs {name!r}, which is no monitor"
+                problem += nearest(name, names or self.names())
+                raise ScenarioError([document.problem(("calibration",), problem)])
+        return policy
+
+    def completed(self, families: Sequence[Family], policy: Policy | None) -> tuple[Family, ...]:
+        """Return families with those that a policy needs and that are not among them."""
+        if policy is None:
+            return tuple(families)
+        there = {family.name for family in families}
+        needed = (family for family in self._needed(policy) if family.name not in there)
+        return (*families, *needed)
+
+    def _needed(self, policy: Policy) -> list[Family]:
+        return [self.family(name) for name in policy.families if name in self._files]
+
+    def _calibration(self, named: str, path: Path) -> str | None:
+        """Return the text of a calibration by name, or by its path from the policy's file."""
+        beside = path.parent / named
+        file = self._content.files(CALIBRATIONS, (".json",)).get(named) or beside
+        try:
+            return file.read_text("utf-8") if file.is_file() else None
+        except (OSError, ValueError):
+            return None
 
     def _rules(self, name: str, path: Path) -> Family:
         document = located.load(path)

@@ -12,6 +12,7 @@ from sandbox.oversight import plan
 from sandbox.oversight.library import scenario_rules
 from sandbox.oversight.monitor import AsyncMonitor, Monitor
 from sandbox.oversight.panel import Opinion, Panel
+from sandbox.oversight.policy import Policy
 from sandbox.oversight.step import Call, Result, Step
 from sandbox.oversight.trail import Ground, Trail
 from sandbox.scenario.canaries import Decoy
@@ -105,10 +106,12 @@ def _closing(reply: Mapping[str, Any]) -> bool:
 
 
 async def review(
-    events: Iterable[tuple[Event, Mapping[str, Any]]], monitors: Sequence[Monitor | AsyncMonitor]
+    events: Iterable[tuple[Event, Mapping[str, Any]]],
+    monitors: Sequence[Monitor | AsyncMonitor],
+    policy: Policy | None = None,
 ) -> list[tuple[Asked, Opinion]]:
-    """Return all that monitors have to say of a stored run."""
-    panel = Panel(monitors)
+    """Return all that monitors have to say of a stored run, and what a policy makes of it."""
+    panel = Panel(monitors, policy=policy)
     found = []
     for asked in steps(events):
         found += [(asked, opinion) for opinion in await panel.judge(asked.step)]

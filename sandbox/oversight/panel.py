@@ -7,27 +7,37 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
+from sandbox.oversight.concerned import Concerned
 from sandbox.oversight.confined import MONITOR_SECONDS, MonitorFailure, MonitorTimeout
 from sandbox.oversight.deadline import within
 from sandbox.oversight.judges.reply import JudgeReply, Tell, silent
 from sandbox.oversight.monitor import AsyncMonitor, ConfinedMonitor, Monitor, Stage, Unscored
+from sandbox.oversight.policy import Policy, Standing
 from sandbox.oversight.rules import RuleMonitor
 from sandbox.oversight.step import Step
 from sandbox.oversight.trail import Trail
 from sandbox.oversight.verdict import Verdict
-from sandbox.scenario.toolkits import Tool
 
 Waiting = Callable[[], AbstractContextManager[None]]
 _Question = Callable[[AsyncMonitor, Tell], Coroutine[Any, Any, Verdict | None]]
+
+
+class Named(Protocol):
+    """What gives verdicts without being asked itself: a policy, by the name in its verdicts."""
+
+    @property
+    def name(self) -> str:
+        """``policy.NAME``."""
+        ...
 
 
 @dataclass(frozen=True)
 class Opinion:
     """What one monitor made of a step: a verdict, or how it failed."""
 
-    monitor: Monitor | AsyncMonitor
+    monitor: Monitor | AsyncMonitor | Named
     verdict: Verdict | None = None
     failure: str = ""
     """Why it came to none: its error, or the time it was given."""
@@ -43,6 +53,7 @@ class Panel:
         monitors: Sequence[Monitor | AsyncMonitor],
         seconds: float | None = None,
         waiting: Waiting = nullcontext,
+        policy: Policy | None = None,
     ) -> None:
         """Make a panel.
 
@@ -50,18 +61,16 @@ class Panel:
             monitors: All that judge, of all stages.
             seconds: What one that may hang is given for one step; :data:`MONITOR_SECONDS` if left out.
             waiting: Entered while judges are waited for: their time is not the agent's.
+            policy: What follows from the scores of several of them together, if anything.
         """
+        self._standing = None if policy is None else Standing(policy)
         self._seconds = MONITOR_SECONDS if seconds is None else seconds
         self._waiting = waiting
-        self._monitors = {
-            stage: tuple(m for m in monitors if m.stage == stage)
-            for stage in ("before", "after", "reply", "end")
-        }
-        self._concerned: dict[tuple[Stage, str], tuple[list[Monitor], list[AsyncMonitor]]] = {}
+        self._concerned = Concerned(monitors)
 
     def judges(self, stage: Stage) -> bool:
         """Return whether there are monitors of a stage."""
-        return bool(self._monitors[stage])
+        return self._concerned.any(stage)
 
     async def judge(self, step: Step, tell: Tell = silent) -> list[Opinion]:
         """Return what the monitors of the step's stage have to say; those that allow it say nothing.
@@ -70,7 +79,7 @@ class Panel:
             step: What they are asked about.
             tell: Is told what judges were answered, in order of the judges.
         """
-        at_once, waiting = self._concerns(step.stage, step.call.tool)
+        at_once, waiting = self._concerned.by(step.stage, step.call.tool)
         found = []
         for monitor in at_once:
             try:
@@ -82,13 +91,22 @@ class Panel:
                 if verdict is not None:
                     found.append(Opinion(monitor, verdict))
         found += await self._wait(waiting, lambda each, tell: each.consider(step, tell), tell)
-        return [opinion for opinion in found if _says(opinion)]
+        return self._together(found, step.lang)
 
     async def conclude(self, trail: Trail, tell: Tell = silent) -> list[Opinion]:
         """Return what is to be said of a whole run at its end; see :meth:`judge`."""
-        _, closing = _split(self._monitors["end"])
+        closing = self._concerned.closing()
         found = await self._wait(closing, lambda each, tell: each.conclude(trail, tell), tell)
-        return [opinion for opinion in found if _says(opinion)]
+        return self._together(found, trail.ground.lang)
+
+    def _together(self, found: list[Opinion], lang: str) -> list[Opinion]:
+        """Return those that say something, and what the policy says of all scores, those of others too."""
+        says = [opinion for opinion in found if _says(opinion)]
+        if self._standing is not None:
+            given = [opinion.verdict for opinion in found if opinion.verdict is not None]
+            if (verdict := self._standing.weigh(given, lang)) is not None:
+                says.append(Opinion(self._standing, verdict))
+        return says
 
     async def _wait(
         self, monitors: Sequence[AsyncMonitor], ask: _Question, tell: Tell
@@ -134,13 +152,6 @@ class Panel:
             return Opinion(monitor, failure=f"no answer within {self._seconds:g} s", kind="timeout")
         return Opinion(monitor, failure=f"{type(error).__name__}: {error}", kind="error")
 
-    def _concerns(self, stage: Stage, tool: Tool) -> tuple[list[Monitor], list[AsyncMonitor]]:
-        """Return the monitors of a stage that a tool concerns; worked out once for each."""
-        key = stage, tool.name
-        if key not in self._concerned:
-            self._concerned[key] = _split([m for m in self._monitors[stage] if m.applies(tool)])
-        return self._concerned[key]
-
 
 def _brief(monitor: Monitor, step: Step) -> Callable[[Step], Verdict | None] | None:
     """Return how a monitor judges where it is sure to answer within a moment; None where it is not."""
@@ -149,18 +160,6 @@ def _brief(monitor: Monitor, step: Step) -> Callable[[Step], Verdict | None] | N
     if isinstance(monitor, ConfinedMonitor) or not monitor.trusted:
         return None
     return monitor.judge
-
-
-def _split(
-    monitors: Sequence[Monitor | AsyncMonitor],
-) -> tuple[list[Monitor], list[AsyncMonitor]]:
-    """Return those that answer at once, and those that wait for something."""
-    at_once: list[Monitor] = []
-    waiting: list[AsyncMonitor] = []
-    for monitor in monitors:
-        # isinstance with a Protocol takes longer than most monitors do
-        (waiting if hasattr(monitor, "consider") else at_once).append(monitor)  # type: ignore[arg-type]
-    return at_once, waiting
 
 
 def _says(opinion: Opinion) -> bool:

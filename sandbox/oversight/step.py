@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from weakref import ref
 
 from sandbox.expressions import context
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sandbox.oversight.trail import Trail
     from sandbox.oversight.watch import Sighting
 
+Made = TypeVar("Made")
 _ACCOUNT = re.compile(r"\s*[A-Za-z]{2}\s*[0-9]{2}[0-9A-Za-z\s]{10,}$")
 
 
@@ -100,6 +101,7 @@ class Step:
     """None at the stage before the call."""
     _cache: dict[str, Any] = field(default_factory=dict, repr=False)
     _contexts: dict[frozenset[str], Any] = field(default_factory=dict, repr=False)
+    _made: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def stage(self) -> Literal["before", "after", "reply"]:
@@ -145,7 +147,7 @@ class Step:
 
     def with_result(self, result: Result) -> Step:
         """Return the same call at the stage after; its arguments are not judged anew."""
-        after = replace(self, result=result, _cache={}, _contexts={})
+        after = replace(self, result=result, _cache={}, _contexts={}, _made={})
         after.__dict__["sighting"] = self.sighting
         if "origins" in self.__dict__:  # else nobody asked, and no text has to be indexed for it
             after.__dict__["origins"] = self.origins
@@ -173,6 +175,13 @@ class Step:
         if name not in self._cache:
             self._cache[name] = getattr(self, f"_{name}")()
         return self._cache[name]
+
+    def once(self, name: str, make: Callable[[Step], Made]) -> Made:
+        """Return what is made of this step, the second time as it was made the first time."""
+        if name not in self._made:
+            self._made[name] = make(self)
+        found: Made = self._made[name]
+        return found
 
     def happened(self, kind: str, action: str) -> int:
         """Return how many effects of a kind and action were done, files in /tmp aside."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.scenario.schema import Severity, VerdictName
@@ -30,6 +31,8 @@ class Verdict:
     """Taxonomy ids."""
     shown: str = ""
     """What the agent reads in place of the reason, where that is not for it: a judge's own words."""
+    policy: Mapping[str, Any] = field(default_factory=dict)
+    """Of a policy's verdict: its name, the threshold, the rate, the calibration and its hash."""
 
     def as_data(self) -> dict[str, Any]:
         """Return it as JSON data for the trace."""
@@ -42,6 +45,7 @@ class Verdict:
             **({"rewrite": self.rewrite} if self.rewrite else {}),
             **({"tags": list(self.tags)} if self.tags else {}),
             **({"shown": self.shown} if self.shown else {}),
+            **({"policy": dict(self.policy)} if self.policy else {}),
         }
 
 

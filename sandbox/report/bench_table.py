@@ -19,10 +19,19 @@ from sandbox.analysis.calibrating import (
     together,
 )
 from sandbox.analysis.detection import Detection, compare, measure
+from sandbox.analysis.resampling import Estimate
+from sandbox.analysis.weighed import Weighed, weighed
 from sandbox.errors import InputError, nearest
 from sandbox.oversight.calibration import Calibration
+from sandbox.oversight.judges.tally import Tally, total
+from sandbox.oversight.policy import Policy
 
 HEADINGS = ("monitor", "AUROC", "TPR 1 %", "TPR 5 %", "AP", "benign alerts", "unscored", "µs/step")
+JUDGES = ("judge", "unscored questions", "€/call", "s/call")
+"""Heads of the columns of what judges used."""
+THRESHOLDS = ("verdict", "above", "stated rate", "runs without harm", "without attack", "with harm")
+"""Heads of the columns of a policy's thresholds."""
+AKIN = "The calibration was made on runs of the same families and models, these perhaps: no test of its rates."
 _RESAMPLES = 400
 
 Floats = NDArray[np.float64]
@@ -38,12 +47,15 @@ class Figures:
     """Runs without attack on which it alerts, and their number; None for what gives no verdicts."""
     microseconds: float | None
     """Mean time for a step."""
+    used: Tally | None = None
+    """What a judge used over all its runs; None for what is no judge."""
 
     def as_data(self) -> dict[str, Any]:
         """Return it as ``--json`` prints it."""
         alerts = self.alerts and {"alerts": self.alerts[0], "runs": self.alerts[1]}
         found = {"name": self.name, **self.detection.as_data()}
-        return {**found, "benign": alerts, "microseconds_per_step": self.microseconds}
+        found |= {"benign": alerts, "microseconds_per_step": self.microseconds}
+        return found if self.used is None else {**found, "judge": _spent(self.used)}
 
 
 @dataclass(frozen=True)
@@ -55,6 +67,8 @@ class Report:
     baselines: dict[str, Figures]
     differences: list[str] = field(default_factory=list)
     outcomes: Mapping[str, int] = field(default_factory=dict)
+    policy: Weighed | None = None
+    """What a policy makes of the runs, where one is asked for."""
 
     def as_data(self) -> dict[str, Any]:
         """Return it as ``--json`` prints it."""
@@ -65,6 +79,7 @@ class Report:
             "groups": {heading: [item.as_data() for item in part] for heading, part in groups},
             "differences": self.differences,
             "outcomes": dict(self.outcomes),
+            **({"policy": self.policy.as_data()} if self.policy else {}),
         }
 
 
@@ -76,6 +91,7 @@ def made(
     by: str | None = None,
     compare: tuple[str, str] | None = None,
     shipped: Calibration | None = None,
+    policy: Policy | None = None,
 ) -> Report:
     """Return the figures of all monitors that scored.
 
@@ -86,15 +102,22 @@ def made(
         by: ``family`` or ``model``: figures for each group as well.
         compare: Two monitors to be compared.
         shipped: The weights of ``combined`` where nothing is fitted.
+        policy: A policy to be tried on the runs as it is.
     """
     positive = np.asarray([value in POSITIVE for value in values])
     table: dict[str, Floats] = {
         name: np.asarray([_number(run.scores.get(name)) for run in runs]) for name in monitors(runs)
     }
+    for judge in sorted({name for run in runs for name in run.judged}):
+        scores = [run.judged[judge].score if judge in run.judged else None for run in runs]
+        table[judge] = np.asarray([_number(score) for score in scores])
     if leave_out:
         table |= left_out(runs, positive, lambda run: run.group[leave_out])
     elif shipped is not None and STEERING in table:
         table[COMBINED] = together(runs, shipped, np.nan_to_num(table[STEERING]))
+    tried = weighed(runs, values, policy) if policy else None
+    if tried is not None:
+        table[tried.policy.monitor] = tried.scores
     table[MESSAGES] = np.asarray([float(run.messages) for run in runs])
     parts = [("", _figures(runs, values, positive, table))]
     if by:
@@ -108,7 +131,7 @@ def made(
     counts = {value: list(values).count(value) for value in dict.fromkeys(values)}
     base = next(item for item in parts[0][1] if item.name == MESSAGES)
     told_apart = _compared(compare, table, positive, runs) if compare else []
-    return Report(parts, {MESSAGES: base}, told_apart, counts)
+    return Report(parts, {MESSAGES: base}, told_apart, counts, tried)
 
 
 def row(item: Figures) -> tuple[str, ...]:
@@ -117,28 +140,88 @@ def row(item: Figures) -> tuple[str, ...]:
     one, five = (told.tpr[rate] for rate in (0.01, 0.05))
     alerts = "–" if item.alerts is None else f"{item.alerts[0]}/{item.alerts[1]}"
     return (
-        item.name, _shown(told.auroc), _shown(one), _shown(five), f"{told.average_precision.value:.2f}",
+        item.name, _shown(told.auroc), _shown(one), _shown(five), _value(told.average_precision),
         alerts, str(told.unscored), "–" if item.microseconds is None else f"{item.microseconds:.0f}",
     )  # fmt: skip
+
+
+def thresholds(tried: Weighed) -> list[tuple[str, ...]]:
+    """Return the lines of the table of a policy's thresholds, the mildest first."""
+    return [
+        (
+            item.level.verdict, f"{item.level.threshold:g}",
+            "–" if item.level.rate is None else f"{100 * item.level.rate:g} %",
+            _share(item.harmless), _share(item.benign), _share(item.harmful),
+        )
+        for item in tried.reached
+    ]  # fmt: skip
+
+
+def _share(counts: tuple[int, int]) -> str:
+    above, runs = counts
+    return f"{above}/{runs} ({100 * above / runs:.2f} %)" if runs else "–"
+
+
+def judges(part: Sequence[Figures]) -> list[tuple[str, ...]]:
+    """Return the lines of the table of what judges used; none where there are no judges."""
+    return [_used(item.name, item.used) for item in part if item.used is not None]
+
+
+def _used(name: str, used: Tally) -> tuple[str, ...]:
+    rate = f" ({100 * used.unscored / used.asked:.1f} %)" if used.asked else ""
+    unscored = f"{used.unscored}/{used.asked}{rate}"
+    if not used.calls:
+        return name, unscored, "–", "–"
+    least = "" if used.price_known else "≥ "
+    cost, seconds = used.cost_eur / used.calls, used.seconds / used.calls
+    return name, unscored, f"{least}{cost:.5f}", f"{seconds:.2f}"
 
 
 def _figures(
     runs: Sequence[Scored], values: Sequence[str], positive: Any, table: Mapping[str, Floats]
 ) -> list[Figures]:
-    clusters = [run.group["cluster"] for run in runs]
-    benign = [run for run, value in zip(runs, values, strict=True) if value == "benign"]
-    steps = sum(run.steps for run in runs) or 1
-    found = []
-    for name, scores in table.items():
-        silent = not np.nan_to_num(scores).any()
-        if silent and name != MESSAGES:
-            continue
-        spoken = sum(name in run.alerts for run in benign)
-        known = name in runs[0].scores
-        spent = sum(run.seconds.get(name, 0.0) for run in runs) / steps * 1e6 if known else None
-        detection = measure(scores, positive, clusters, resamples=_RESAMPLES)
-        found.append(Figures(name, detection, (spoken, len(benign)) if known else None, spent))
+    found = [
+        _figure(name, runs, values, positive, scores) for name, scores in table.items()
+        if name == MESSAGES or np.nan_to_num(scores).any() or any(name in r.judged for r in runs)
+    ]  # fmt: skip
     return sorted(found, key=lambda item: -(item.detection.auroc.value or 0.0))
+
+
+def _figure(
+    name: str, runs: Sequence[Scored], values: Sequence[str], positive: Any, scores: Floats
+) -> Figures:
+    """Return the figures of one monitor; those of a judge on the runs that it was asked about."""
+    asked = np.flatnonzero([name in run.judged for run in runs]).tolist()
+    used = total(runs[i].judged[name].used for i in asked) if asked else None
+    if asked:
+        runs, values = [runs[i] for i in asked], [values[i] for i in asked]
+        positive, scores = positive[asked], scores[asked]
+    clusters = [run.group["cluster"] for run in runs]
+    detection = measure(scores, positive, clusters, resamples=_RESAMPLES)
+    known = bool(asked) or name in runs[0].scores
+    benign = [run for run, value in zip(runs, values, strict=True) if value == "benign"]
+    spoken = sum(
+        run.judged[name].alerts if asked else name in run.alerts for run in benign
+    )  # fmt: skip
+    steps = sum(run.steps for run in runs) or 1
+    spent = sum(run.seconds.get(name, 0.0) for run in runs) / steps * 1e6
+    return Figures(
+        name,
+        detection,
+        (spoken, len(benign)) if known else None,
+        spent if known and used is None else None,
+        used,
+    )
+
+
+def _spent(used: Tally) -> dict[str, Any]:
+    """Return what a judge used; what was known from before was no request and cost nothing."""
+    return {
+        **used.as_data(),
+        "unscored_rate": used.unscored / used.asked if used.asked else None,
+        "cost_eur_per_call": used.cost_eur / used.calls if used.calls else None,
+        "seconds_per_call": used.seconds / used.calls if used.calls else None,
+    }
 
 
 def _compared(
@@ -161,5 +244,13 @@ def _number(value: float | None) -> float:
     return float("nan") if value is None else value
 
 
-def _shown(item: Any) -> str:
+def _value(item: Estimate) -> str:
+    return "–" if item.value is None else f"{item.value:.2f}"
+
+
+def _shown(item: Estimate) -> str:
+    if item.value is None:
+        return "–"
+    if item.low is None or item.high is None:
+        return f"{item.value:.3f}"
     return f"{item.value:.3f} [{item.low:.2f}, {item.high:.2f}]"

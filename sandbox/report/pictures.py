@@ -1,4 +1,4 @@
-"""Pictures as inline SVG, made from numbers: intervals, differences, nights, ROC curves.
+"""Pictures as inline SVG, made from numbers: intervals, differences, nights, ROC and precision curves.
 
 Colours are classes of the page's style sheet, so that they follow it in print. Every label is escaped.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 from markupsafe import Markup, escape
@@ -29,7 +30,7 @@ class Night:
 
 
 class CurvePoint(Protocol):
-    """A point of a ROC curve."""
+    """A point of a ROC curve, and of one of precision over recall."""
 
     @property
     def fpr(self) -> float:
@@ -38,7 +39,12 @@ class CurvePoint(Protocol):
 
     @property
     def tpr(self) -> float:
-        """True-positive rate."""
+        """True-positive rate, which is the recall."""
+        ...
+
+    @property
+    def precision(self) -> float:
+        """Share of true ones among those called positive."""
         ...
 
 
@@ -134,6 +140,46 @@ def roc_svg(
     At most six curves are drawn, in the order given. Points are joined by straight lines, as the area
     counts ties.
     """
+    drawn = {name: [(p.fpr, p.tpr) for p in _thinned(points)] for name, points in curves.items()}
+    return _square(drawn, title, axes, chance=((0, 0), (1, 1)))
+
+
+def precision_svg(
+    curves: Mapping[str, Sequence[CurvePoint]],
+    *,
+    share: float,
+    title: str = "Precision and recall",
+    axes: tuple[str, str] = ("recall", "precision"),
+) -> str:
+    """Return curves of precision over recall in one square; at most six, in the order given.
+
+    They are steps, as the average precision counts them: no run is found between two thresholds, and a
+    straight line there would promise too much (J. Davis and M. Goadrich, ICML 2006).
+
+    Args:
+        curves: Name → points of falling thresholds.
+        share: Of positives among the runs: the precision of chance.
+        title: Of the picture.
+        axes: What is told by width and by height.
+    """
+    drawn = {name: _steps(_thinned(points)) for name, points in curves.items()}
+    return _square(drawn, title, axes, chance=((0, share), (1, share)))
+
+
+def _steps(points: Sequence[CurvePoint]) -> list[Span]:
+    found: list[Span] = []
+    for before, point in pairwise(points):
+        found += [(before.tpr, point.precision), (point.tpr, point.precision)]
+    return found
+
+
+def _square(
+    curves: Mapping[str, Sequence[Span]],
+    title: str,
+    axes: tuple[str, str],
+    chance: tuple[Span, Span],
+) -> str:
+    """Return curves between 0 and 1 with a grid, a key, and the line of chance."""
     size, left, top = 260, 44, 10
     marks = [f'<rect class="frame" x="{left}" y="{top}" width="{size}" height="{size}"/>']
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
@@ -144,14 +190,11 @@ def roc_svg(
             f'<text class="axis" x="{x:.1f}" y="{top + size + 15}" text-anchor="middle">{share:g}</text>'
             f'<text class="axis" x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{share:g}</text>'
         )
-    marks.append(
-        f'<line class="chance" x1="{left}" y1="{top + size}" x2="{left + size}" y2="{top}"/>'
-    )
+    (x1, y1), (x2, y2) = ((left + size * x, top + size * (1 - y)) for x, y in chance)
+    marks.append(f'<line class="chance" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>')
     shown = list(curves.items())[:_MOST]
     for index, (name, points) in enumerate(shown):
-        path = " ".join(
-            f"{left + size * p.fpr:.1f},{top + size * (1 - p.tpr):.1f}" for p in _thinned(points)
-        )
+        path = " ".join(f"{left + size * x:.1f},{top + size * (1 - y):.1f}" for x, y in points)
         dash = f' stroke-dasharray="{_DASHES[index]}"' if _DASHES[index] else ""
         row = top + size + 52 + 17 * index
         marks.append(

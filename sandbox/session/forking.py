@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,12 @@ from sandbox.agents.scaffolds import resolve as scaffold_of
 from sandbox.errors import InputError
 from sandbox.isolation.base import Backend, Bounds
 from sandbox.models.base import Source
+from sandbox.models.resolve import unbound
 from sandbox.oversight.escalation import Decider
 from sandbox.oversight.gate import Mode
-from sandbox.oversight.library import Library
+from sandbox.oversight.judges.offline import remember
+from sandbox.oversight.library import Family, Library
+from sandbox.oversight.policy import Policy, of_text
 from sandbox.scenario.recorded import recorded
 from sandbox.scenario.toolkits import Catalogue
 from sandbox.session.handling import Handling
@@ -39,6 +42,8 @@ class Change:
     """What the agent reads in place of the result at that event."""
     limits: Mapping[str, float] = field(default_factory=dict)
     """Limit → value in place of the parent's."""
+    policy: str | None = None
+    """What follows from scores together: a name, or ``none``."""
     anyway: bool = False
     """Whether to go on where tools or the replay are not as in the record."""
 
@@ -95,10 +100,15 @@ def forked(
         message=change.message, result=change.result, anyway=change.anyway,
     )  # fmt: skip
     families = library.choose(named if change.monitors is None else change.monitors)
+    families = tuple(_woken(family, start.get("judges", {})) for family in families)
+    _remember(families, store, row)
+    policy = _policy(start, change.policy, library)
     return RunPlan(
-        origin.instance, model_name, model, backend, catalogue, families, decider,
+        origin.instance, model_name, model, backend, catalogue,
+        library.completed(families, policy), decider,
         change.mode or mode, tool_lang, bounds, {**limits, **change.limits}, fork,
         Handling(row.purpose, row.legal_basis, None, row.retain_until), scaffold=scaffold,
+        policy=policy,
     )  # fmt: skip
 
 
@@ -117,6 +127,35 @@ def _scaffold(
             "(--anyway to fork it with that of now)"
         )
     return found
+
+
+def _woken(family: Family, judges: Mapping[str, Any]) -> Family:
+    """Return a family whose judges have the models that they had in the parent, where they have none."""
+    if not family.asleep:
+        return family
+    found = [
+        replace(judge, models=tuple(unbound(m["name"]) for m in judges[judge.name]["models"]))
+        if judge.name in judges
+        else judge
+        for judge in family.judges
+    ]
+    return replace(family, judges=tuple(found))
+
+
+def _remember(families: Sequence[Family], store: Store, row: RunRow) -> None:
+    """Let judges know what they answered in the parent: what is replayed is not asked again."""
+    judges = [judge for family in families for judge in family.judges if judge.models]
+    if judges:
+        events = [(e, store.content(e)) for e in store.events(row.id) if e.kind == "judge.reply"]
+        for judge in judges:
+            remember(judge, events)
+
+
+def _policy(start: Mapping[str, Any], wanted: str | None, library: Library) -> Policy | None:
+    """Return the policy of a fork: as its parent's trace holds it, where no other is wanted."""
+    if wanted is None:
+        return of_text(start.get("policy", ""))
+    return None if wanted == "none" else library.policy(wanted)
 
 
 def start_of(store: Store, row: RunRow) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from sandbox.models.base import Source
 from sandbox.oversight.escalation import Decider
 from sandbox.oversight.gate import Mode
 from sandbox.oversight.library import Family
+from sandbox.oversight.policy import Policy
 from sandbox.scenario.instance import Instance
 from sandbox.scenario.toolkits import Catalogue
 from sandbox.session.handling import Handling
@@ -59,6 +60,8 @@ class RunPlan:
     """The item of a sweep that it fills."""
     scaffold: Scaffold = REACT
     """What drives the model."""
+    policy: Policy | None = None
+    """What follows from the scores of several monitors together, if anything."""
 
 
 @dataclass(frozen=True)

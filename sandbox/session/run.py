@@ -178,6 +178,7 @@ class Session:
         self._gate = Gate(
             self._container, tools, (*self._monitors, *self._judges, *rules), self._recorder,
             self._trail, plan.decider, setting, waiting=self._time.paused, precedent=self._replay,
+            policy=plan.policy,
         )  # fmt: skip
         agent = next(iter(instance.scenario.agents))
         conversation = Conversation(
@@ -341,6 +342,7 @@ class Session:
                 "rules": [rule.id for rule in scenario.rules],
                 "escalation": plan.decider.name,
                 "versions": _versions(),
+                **({"policy": plan.policy.as_text()} if plan.policy else {}),
                 **({"sweep": dict(plan.place.names())} if plan.place else {}),
                 **(plan.fork.told() if plan.fork else {}),
             },

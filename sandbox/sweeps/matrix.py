@@ -12,10 +12,10 @@ from typing import Any
 
 from sandbox.agents.scaffolds import REACT, Scaffold
 from sandbox.agents.scaffolds import resolve as scaffold_of
-from sandbox.errors import InputError, Problem, ScenarioError
+from sandbox.errors import InputError, Problem, ScenarioError, nearest
 from sandbox.expressions import ExpressionError, context, parse
 from sandbox.models.base import Source
-from sandbox.models.resolve import resolve
+from sandbox.models.resolve import resolve, unbound
 from sandbox.oversight.library import Library
 from sandbox.scenario.loading import LoadedScenario, Loader
 from sandbox.scenario.located import Located
@@ -87,6 +87,7 @@ class Matrix:
             params["tool_lang"] = chosen.tool_lang
         if scaffold.sha256:
             params["scaffold_sha256"] = scaffold.sha256
+        params |= spec.defences[defence].params()
         item: dict[str, Any] = {
             "scenario": scenario.name,
             "family": scenario.scenario.family,
@@ -232,6 +233,15 @@ def _check_monitors(
     spec: SweepFile, document: Located, library: Library, problems: list[Problem]
 ) -> None:
     for defence, value in spec.defences.items():
+        place: tuple[str | int, ...] = ("defences", defence)
+        if value.policy is not None:
+            _check_policy(value.policy, document, (*place, "policy"), library, problems)
+        for index, model in enumerate(value.judges.models if value.judges else ()):
+            try:
+                unbound(model)
+            except InputError as error:
+                where = (*place, "judges", "models", index)
+                problems.append(document.problem(where, str(error)))
         names = value.names()
         if not isinstance(names, list):
             continue
@@ -241,8 +251,25 @@ def _check_monitors(
             except ScenarioError as error:
                 problems += error.problems
             except InputError as error:
-                place = ("defences", defence, "monitors", index)
-                problems.append(document.problem(place, str(error)))
+                problems.append(document.problem((*place, "monitors", index), str(error)))
+
+
+def _check_policy(
+    name: str,
+    document: Located,
+    place: tuple[str | int, ...],
+    library: Library,
+    problems: list[Problem],
+) -> None:
+    known = library.policies()
+    if name not in known:  # workers find it by its name, not by a path
+        message = f"unknown policy {name!r}{nearest(name, known)}"
+        problems.append(document.problem(place, message))
+        return
+    try:
+        library.policy(name)
+    except ScenarioError as error:
+        problems += error.problems
 
 
 def _bind(source: Source, scenarios: Mapping[str, LoadedScenario]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from sandbox.agents.scaffolds import Scaffold
 from sandbox.agents.scaffolds import resolve as scaffold_of
@@ -11,13 +12,16 @@ from sandbox.isolation.base import Backend
 from sandbox.models.base import Source
 from sandbox.models.resolve import resolve
 from sandbox.oversight.escalation import Always
+from sandbox.oversight.judges.bench import Bench
 from sandbox.oversight.library import Library
+from sandbox.oversight.policy import Policy
 from sandbox.scenario.loading import LoadedScenario, Loader
 from sandbox.scenario.selection import select
 from sandbox.scenario.workspace import settings_of
 from sandbox.session.handling import Handling
 from sandbox.session.plan import RunPlan
 from sandbox.sweeps.store import ItemRow, Place
+from sandbox.trace.events import canonical
 
 
 class Planner:
@@ -52,6 +56,8 @@ class Planner:
         self._scenarios: dict[str, LoadedScenario] = {}
         self._sources: dict[str, Source] = {}
         self._scaffolds: dict[str, Scaffold] = {}
+        self._judged: dict[str, Library] = {}
+        self._policies: dict[str, Policy] = {}
 
     def check(self) -> None:
         """Load every scenario of the sweep.
@@ -70,13 +76,15 @@ class Planner:
         """
         scenario = self._scenario(item.scenario)
         wanted = scenario.scenario.monitors if item.monitors is None else item.monitors
+        library = self._library_of(item.params.get("judges"))
+        policy = self._policy(item.params.get("policy"))
         return RunPlan(
             scenario.instance(item.lang, item.seed),
             item.model,
             self._source(item.model),
             self._backend,
             scenario.catalogue,
-            self._library.choose(wanted),
+            library.completed(library.choose(wanted), policy),
             Always(allow=False),
             item.mode,  # type: ignore[arg-type] # checked when the sweep began
             item.params.get("tool_lang", item.lang),
@@ -84,7 +92,25 @@ class Planner:
             handling=self._handling,
             place=self.place(item),
             scaffold=self._scaffold(item),
+            policy=policy,
         )
+
+    def _library_of(self, judges: Mapping[str, Any] | None) -> Library:
+        """Return the monitors with the judges' models of a defence; answers are shared by its runs."""
+        if not judges:
+            return self._library
+        key = canonical(judges)
+        if key not in self._judged:
+            bench = Bench.of(judges["models"], lang=judges.get("lang"))
+            self._judged[key] = self._library.judged_by(bench)
+        return self._judged[key]
+
+    def _policy(self, name: str | None) -> Policy | None:
+        if name is None:
+            return None
+        if name not in self._policies:
+            self._policies[name] = self._library.policy(name)
+        return self._policies[name]
 
     def place(self, item: ItemRow) -> Place:
         """Return the place that a run of an item takes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -28,6 +28,19 @@ CONDITION_VARIABLES = frozenset(
 """What ``include`` and ``exclude`` may read."""
 
 
+class Judges(Strict):
+    """Models for the judges among the monitors."""
+
+    models: tuple[str, ...] = Field(min_length=1)
+    """As behind ``--judge-model``, in place of the judges' own; several are an ensemble."""
+    lang: Literal["en", "fr"] | None = None
+    """Language of their instructions; the run's where left out."""
+
+    def told(self) -> dict[str, Any]:
+        """Return it as an item's parameters hold it."""
+        return {"models": list(self.models), **({"lang": self.lang} if self.lang else {})}
+
+
 class Defence(Strict):
     """A set of monitors and what is made of their verdicts."""
 
@@ -35,6 +48,15 @@ class Defence(Strict):
     """Monitor families; ``scenario`` for those that each scenario names."""
     mode: Mode = "observe"
     """``observe``, or ``enforce`` what monitors decide."""
+    policy: str | None = None
+    """What follows from scores together: the name of a policy of the workspace or the library."""
+    judges: Judges | None = None
+    """Models for the judges; without, only those with a model in their file are asked."""
+
+    def params(self) -> dict[str, Any]:
+        """Return what of it stands among an item's parameters."""
+        found: dict[str, Any] = {"policy": self.policy} if self.policy else {}
+        return {**found, "judges": self.judges.told()} if self.judges else found
 
     def names(self) -> list[str] | Literal["all"] | None:
         """Return the families: None for the scenario's own."""

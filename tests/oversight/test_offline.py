@@ -10,6 +10,7 @@ import pytest
 
 from sandbox.oversight import offline
 from sandbox.oversight.library import Library
+from sandbox.oversight.policy import of_text
 from sandbox.scenario.loading import Loader
 from sandbox.scenario.selection import select
 from tests.conftest import REPOSITORY
@@ -33,7 +34,7 @@ async def again(play: Runner, library: Library, run: str) -> Counter[tuple[str, 
     start = events[0][1]
     monitors = [m for name in start["monitors"] for m in library.family(name).monitors]
     monitors += offline.rules(start)
-    found = await offline.review(events, monitors)
+    found = await offline.review(events, monitors, of_text(start.get("policy", "")))
     return Counter(
         told(asked.data.get("call", ""), asked.step.stage, opinion.verdict.as_data())
         for asked, opinion in found
@@ -55,9 +56,13 @@ def live(play: Runner, run: str) -> Counter[tuple[str, ...]]:
 async def test_every_scenario(
     play: Runner, loader: Loader, library: Library, scenario: str, mode: Any
 ) -> None:
-    """Verdicts over the stored trace are those of the live run, in each language and both modes."""
+    """Verdicts over the stored trace are those of the live run, in each language and both modes.
+
+    Those of the shipped policy are among them, which takes the scores of several monitors together.
+    """
+    policy = library.policy("combined")
     for lang in select(loader, [scenario])[0].scenario.languages:
-        result = await play("scripted/unsafe", scenario, lang=lang, mode=mode)
+        result = await play("scripted/unsafe", scenario, lang=lang, mode=mode, policy=policy)
         assert live(play, result.id) == await again(play, library, result.id)
 
 

@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.analysis.detection import RocPoint
-from sandbox.report.pictures import Night, difference_svg, interval_svg, nights_svg, roc_svg
+from sandbox.report.pictures import (
+    Night,
+    difference_svg,
+    interval_svg,
+    nights_svg,
+    precision_svg,
+    roc_svg,
+)
 
 share = st.floats(0, 1)
 
@@ -43,6 +50,7 @@ def test_labels_are_escaped() -> None:
     for svg in (
         nights_svg([Night(bad, 0.1, 0, 0.2)], title=bad),
         roc_svg({bad: curve}, title=bad, axes=(bad, bad)),
+        precision_svg({bad: curve}, share=0.1, title=bad, axes=(bad, bad)),
     ):
         parseString(svg)  # noqa: S318 - made by us
         assert "<script" not in svg
@@ -55,6 +63,19 @@ def test_many_points_are_thinned() -> None:
     svg = roc_svg({f"m{i}": points for i in range(9)})
     assert len(svg) < 60_000
     assert svg.count('<polyline class="curve') == 6
+
+
+def test_precision_goes_in_steps() -> None:
+    """Between two thresholds the precision is that of the looser one; chance lies at the share."""
+    points = [
+        RocPoint(0.0, 0.0, 1.0, 9), RocPoint(0.0, 0.5, 1.0, 0.9), RocPoint(1.0, 1.0, 0.25, 0.1),
+    ]  # fmt: skip
+    svg = precision_svg({"m": points}, share=0.25)
+    path = re.search(r'curve c0" points="([^"]+)"', svg)
+    assert path is not None
+    assert path[1] == "44.0,10.0 174.0,10.0 174.0,205.0 304.0,205.0"
+    assert '<line class="chance" x1="44.0" y1="205.0" x2="304.0" y2="205.0"/>' in svg
+    assert "<polyline" in precision_svg({"m": []}, share=0.0)
 
 
 def test_no_nights_no_picture() -> None:

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import pytest
+
+from sandbox.errors import ScenarioError
+from tests.chat_server import ChatServer
+from tests.judging import says
 from tests.running import SCENARIO
 from tests.sweeps.conftest import Sweeper
 
@@ -57,3 +62,45 @@ def test_a_path_beside_the_file(sweeper: Sweeper) -> None:
     assert [item["scenario"] for item in sweeper.matrix(scenarios=["suite.yaml"]).items()] == [
         SCENARIO
     ]
+
+
+def test_policies_and_judges_make_a_defence_another(sweeper: Sweeper) -> None:
+    """What follows from scores and who judges is part of what a run is; a plain defence keeps its key."""
+    judges = {"models": ["openai/gpt-4o-mini"], "lang": "fr"}
+    made = sweeper.matrix(
+        defences={"plain": {}, "policy": {"policy": "combined"}, "judged": {"judges": judges}}
+    )
+    found = {item["defence"]: item for item in made.items()}
+    assert len({item["key"] for item in found.values()}) == 3
+    assert found["plain"]["params"] == {}
+    assert found["policy"]["params"] == {"policy": "combined"}
+    assert found["judged"]["params"] == {"judges": judges}
+
+
+def test_a_policy_and_a_model_that_are_not_there(sweeper: Sweeper) -> None:
+    """Both errors name their line and what is there."""
+    judges = {"models": ["scripted/safe"]}
+    with pytest.raises(ScenarioError) as raised:
+        sweeper.matrix(defences={"one": {"policy": "combind", "judges": judges}})
+    first, second = raised.value.problems
+    assert (first.line, "did you mean 'combined'" in first.message) == (9, True)
+    assert (second.line, "plays a scenario's agent" in second.message) == (12, True)
+
+
+async def test_they_are_in_the_runs(sweeper: Sweeper, chat_server: ChatServer) -> None:
+    """A sweep's runs are judged and weighed as its defence says."""
+    chat_server.does(says(0.9))
+    defence = {
+        "monitors": ["judge-prefix"], "policy": "combined",
+        "judges": {"models": [chat_server.model(timeout=30)]},
+    }  # fmt: skip
+    row = sweeper.create(defences={"one": defence}, models=["scripted/unsafe"])
+    done = await sweeper.execute(row)
+    assert done.status == "finished"
+    (run,) = sweeper.store.runs()
+    start = sweeper.store.content(next(iter(sweeper.store.events(run.id))))
+    assert set(start["judges"]) == {"judge-prefix.judge"}
+    assert "steering" in start["monitors"]
+    assert "policy" in start
+    assert run.result is not None
+    assert run.result["judges"]["calls"] > 0

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from sandbox.oversight.judges import answer, cache, excerpt, rendering
 from sandbox.oversight.judges.answer import Answer, Unusable
 from sandbox.oversight.judges.bench import Slots
 from sandbox.oversight.judges.cache import Cache, Kept, Memory
+from sandbox.oversight.judges.combining import combined, needed
 from sandbox.oversight.judges.excerpt import Excerpt
 from sandbox.oversight.judges.reply import JudgeReply, Tell, silent
 from sandbox.oversight.judges.schema import JudgeFile, Moment
@@ -29,12 +29,6 @@ from sandbox.trace.events import canonical
 if TYPE_CHECKING:
     from sandbox.oversight.step import Step
     from sandbox.oversight.trail import Trail
-
-_COMBINED: dict[str, Callable[[list[float]], float]] = {
-    "mean": statistics.fmean,
-    "max": max,
-    "median": statistics.median,
-}
 
 
 @dataclass(frozen=True)
@@ -187,16 +181,16 @@ class Judge:
     def _combined(self, replies: Sequence[JudgeReply], lang: str) -> Verdict:
         found = [reply.answer for reply in replies if reply.answer]
         wanted = len(self.models) * self.file.samples
-        needed = min(self.file.quorum or wanted, wanted)
-        if len(found) < needed:
+        least = needed(wanted, self.file.quorum)
+        if len(found) < least:
             self.tally.unscored += 1
             problems = dict.fromkeys(reply.problem for reply in replies if reply.problem)
             raise Unscored(
-                f"{len(found)} of {wanted} replies can be used, {needed} are needed: "
+                f"{len(found)} of {wanted} replies can be used, {least} are needed: "
                 + "; ".join(problems)
             )
         file = self.file
-        score = float(_COMBINED[file.combine]([item.score for item in found]))
+        score = combined(file.combine, [item.score for item in found])
         suspicious = score >= file.threshold
         return Verdict(
             self.name,

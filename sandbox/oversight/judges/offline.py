@@ -90,7 +90,7 @@ async def weigh(run: str, events: Events, judges: Sequence[Judge]) -> Review:
     known = list(events)
     mine = [judge.for_run() for judge in judges]
     for judge in mine:
-        _remember(judge, known)
+        remember(judge, known)
     waiting = [
         _one(judge, asked.event.seq, asked.step)
         for asked in offline.steps(known)
@@ -113,7 +113,7 @@ async def _one(judge: Judge, event: int | None, what: Step | Trail) -> Weighed:
     return Weighed(judge.name, event, verdict)
 
 
-def _remember(judge: Judge, events: Events) -> None:
+def remember(judge: Judge, events: Events) -> None:
     """Take the answers that were given live into a judge's cache: the key says to what question."""
     for event, data in events:
         if event.kind == "judge.reply" and data["score"] is not None:

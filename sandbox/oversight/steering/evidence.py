@@ -86,6 +86,10 @@ class Value:
 
 def evidence(step: Step) -> tuple[Evidence, Instruction | None]:
     """Return the figures of a call, and the instruction that they are about, if there is any."""
+    return step.once("evidence", _weighed)
+
+
+def _weighed(step: Step) -> tuple[Evidence, Instruction | None]:
     run, tool = step.trail.instructions, step.call.tool
     acts = _acts(tool)
     values = _values(step, run)

@@ -68,7 +68,7 @@ class RunScreen(Branching):
         Binding("a", "agent", "Agent", show=False),
         Binding("l", "follow", "Follow", show=False),
     ]
-    KEYS = keys.RUN
+    KEYS: ClassVar[tuple[tuple[str, str], ...]] = keys.RUN
 
     def __init__(self, store: Store, run: str, at: int = 0) -> None:
         super().__init__(store, run, at)

@@ -165,13 +165,34 @@ def _counting(total: int) -> Iterator[Callable[[int], None]]:
         yield lambda done: status.update(f"{done} of {total} runs")
 
 
-def verify_packs(paths: list[Path], key: Path | None) -> list[PackReport]:
-    """Prove evidence packs by themselves."""
-    from sandbox.exchange.evidence import signing
+def verify_files(
+    paths: list[Path], key: Path | None, context: typer.Context | None
+) -> list[PackReport]:
+    """Prove evidence packs, and manifests of sweeps, by themselves.
+
+    Args:
+        paths: The files.
+        key: The public key that must have signed them.
+        context: Of the command, where manifests are held against the runs of its store.
+    """
+    if not paths:
+        return []
+    from sandbox.exchange.evidence import signing, statement
     from sandbox.exchange.evidence.reading import verify_pack
 
     public = signing.public_key(key) if key else None
-    return [verify_pack(path, public) for path in paths]
+    found = []
+    for path in paths:
+        if not statement.is_statement(path):
+            found.append(verify_pack(path, public))
+        elif context is None:
+            report, told = statement.verify(path, public)
+            note(f"{path} names {len(told['runs'])} runs: --stored holds the store's against it")
+            found.append(report)
+        else:
+            with Settings.of(context).open_store(reading=True) as store:
+                found.append(statement.verify(path, public, store)[0])
+    return found
 
 
 def pack_data(report: PackReport) -> dict[str, object]:

@@ -155,17 +155,21 @@ def _controls(container: dict[str, Any]) -> str:
 def verify(
     context: typer.Context,
     runs: Annotated[
-        list[str] | None, typer.Argument(help="Runs, or evidence packs; all runs if left out.")
+        list[str] | None,
+        typer.Argument(help="Runs, evidence packs, manifests; all runs if left out."),
     ] = None,
     key: Annotated[
         Path | None,
-        typer.Option(help="Public key that must have signed the packs.", metavar="PUB"),
+        typer.Option(help="Public key that must have signed the files.", metavar="PUB"),
     ] = None,
+    stored: Annotated[
+        bool, typer.Option("--stored", help="Hold manifests of sweeps against the store's runs.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Prove that runs are untouched: chain, texts, outcome. A pack is proved without the store."""
+    """Prove that runs are untouched: chain, texts, outcome. Files are proved without the store."""
     paths = [Path(name) for name in runs or () if Path(name).is_file()]
-    packs = exchange.verify_packs(paths, key)
+    packs = exchange.verify_files(paths, key, context if stored else None)
     found = [run for pack in packs for run in pack.runs]
     names = [name for name in runs or () if not Path(name).is_file()]
     if names or not packs:
@@ -182,9 +186,10 @@ def verify(
         for pack in packs:
             exchange.tell_pack(pack)
         count = sum(item.events for item in found)
-        wrong = f"{len(bad)} not as they were written" if bad else "but the pack is not whole"
+        wrong = f"{len(bad)} not as they were written" if bad else "but a file is not whole"
         verdict = "all untouched" if ok else wrong
-        console().print(f"{len(found)} runs, {count} events: {verdict}", style="bold")
+        if found or not packs:
+            console().print(f"{len(found)} runs, {count} events: {verdict}", style="bold")
     if not ok:
         raise typer.Exit(1)
 

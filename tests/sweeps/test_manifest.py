@@ -54,7 +54,7 @@ async def test_the_same_sweep_gives_the_same_bytes(
     stated: tuple[Path, Path, Store], tmp_path: Path
 ) -> None:
     """Made again with the same key it is the same file."""
-    path, _, store = stated
+    path, _, _ = stated
     told = json.loads(path.read_text())["manifest"]
     del told["signed_by"]
     statement.write(

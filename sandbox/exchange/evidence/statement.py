@@ -38,7 +38,7 @@ def entries(store: Store, rows: Sequence[RunRow]) -> list[dict[str, Any]]:
     for row in rows:
         pages = Pages(store, row.id)
         told = [(item.kind, store.content(item)) for item in pages.some(pages.numbers(_DESCRIBING))]
-        start = next((data for kind, data in told if kind == "run.start"), {})
+        start: dict[str, Any] = next((data for kind, data in told if kind == "run.start"), {})
         containers = [data for kind, data in told if kind == "container.open"]
         entry = run_entry(row, start, containers)
         del entry["trace"]
@@ -115,17 +115,17 @@ def _read(path: Path) -> dict[str, Any]:
         if path.stat().st_size > _BYTES:
             raise InputError(f"{path}: is larger than a statement may be")
         told = json.loads(path.read_bytes())
-        if told["format"] != FORMAT:
-            raise InputError(f"{path}: is no statement")
-        if told["version"] > VERSION:
-            raise InputError(f"{path}: was written by a newer version of sandbox")
-        if not all(isinstance(run, dict) for run in told["manifest"]["runs"]):
-            raise TypeError("a run is no object")
-        found: dict[str, Any] = told
+        sound = told["format"] == FORMAT and type(told["version"]) is int
+        sound = sound and all(isinstance(run, dict) for run in told["manifest"]["runs"])
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from error
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise InputError(f"{path}: cannot be read as a statement: {error}") from error
+    if not sound:
+        raise InputError(f"{path}: is no statement")
+    if told["version"] > VERSION:
+        raise InputError(f"{path}: was written by a newer version of sandbox")
+    found: dict[str, Any] = told
     return found
 
 

@@ -36,6 +36,7 @@ async def test_digits_are_labels_and_stored_at_once(runs: Store) -> None:
     app = Labelling(Sitting(runs, "ada", QUEUE))
     async with app.run_test(size=SIZE) as pilot:
         await keys("1", "1", "4", "2")(pilot)
+        assert "last question" not in seen(app.screen)
         assert said(runs, HOSTILE) == {
             "task": "done", "outcome": "success", "harm": "4", "judge": "incorrect",
         }  # fmt: skip
@@ -50,6 +51,7 @@ async def test_a_verdict_is_shown_and_labelled(runs: Store) -> None:
         assert screen(app).seq == event
         assert said(runs, HOSTILE) == {f"verdict@{event}": "correct"}
         assert summary(runs, "verdict").runs == 1
+        assert "that was the last question" in seen(app.screen)
 
 
 def test_a_label_of_a_verdict_needs_one(runs: Store) -> None:

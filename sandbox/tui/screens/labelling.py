@@ -158,6 +158,8 @@ class LabelScreen(RunScreen):
             known = ", ".join(f"{asked.key(each)} {each}" for each in asked.values)
             self.tell(f"{asked.name}: {known}", bad=True)
         elif self._stored(lambda: self._sitting.say(asked.name, value)):
+            last = asked is self._asked[-1]
+            self.say("that was the last question: > for the next run" if last else "", "good")
             self.action_question(1)
 
     def action_unlabel(self) -> None:

@@ -21,6 +21,7 @@ from sandbox.oversight.library import Library
 from sandbox.scenario.content import Content
 from sandbox.scenario.loading import Loader
 from sandbox.session.batch import execute
+from sandbox.session.crew import Crew, Runner, processes_for
 from sandbox.session.plan import RunPlan
 from sandbox.trace.store import Store
 
@@ -60,25 +61,38 @@ def peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-async def measure(loader: Loader, runs: int, at_once: int, isolation: str, store: Store) -> float:
-    """Return the wall seconds of so many runs."""
+def plans_of(loader: Loader, runs: int, isolation: str) -> list[RunPlan]:
+    """Return the plans of so many runs."""
     scenario = loader.load(loader.content.workspace / "scenarios" / "bench" / "calls")
     library = Library(loader.content, loader.catalogue)
     chosen = backend(isolation)
+    assert chosen.unavailable() is None, chosen.unavailable()
     play = source("scripted/safe", "safe", {})
-
-    def plan(seed: int) -> RunPlan:
-        return RunPlan(
+    return [
+        RunPlan(
             scenario.instance("en", seed), "scripted/safe", play, chosen, loader.catalogue,
             library.choose(None), Always(allow=False), "enforce",
-        )  # fmt: skip
+        )
+        for seed in range(runs)
+    ]  # fmt: skip
 
-    await execute([plan(0)], store, at_once=1)  # imports and caches are not what is measured
+
+async def measure(plans: list[RunPlan], store: Store, at_once: int, runner: Runner | None) -> float:
+    """Return the wall seconds of runs; imports and caches are not what is measured."""
+    await execute(plans[:at_once], store, at_once=at_once, runner=runner)
     started = time.perf_counter()
-    batch = await execute([plan(n) for n in range(runs)], store, at_once=at_once)
+    batch = await execute(plans, store, at_once=at_once, runner=runner)
     seconds = time.perf_counter() - started
     assert all(result.task == "done" for result in batch.results), batch.results[0]
     return seconds
+
+
+def spread(plans: list[RunPlan], store: Store, at_once: int, processes: int) -> float:
+    """Return the wall seconds of runs over so many processes."""
+    if processes == 1:
+        return asyncio.run(measure(plans, store, at_once, None))
+    with Crew(plans.__getitem__, store, processes, ()) as crew:
+        return asyncio.run(measure(plans, store, at_once, crew))
 
 
 def main() -> None:
@@ -88,13 +102,19 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=10)
     parser.add_argument("--at-once", type=int, default=6)
     parser.add_argument("--isolation", default="bubblewrap")
+    parser.add_argument(
+        "--processes", type=int, help="as many as sandbox run would take, unless given"
+    )
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="sandbox-bench-") as folder:
         loader = make_workspace(Path(folder), given.calls)
         with Store(f"{folder}/runs.db") as store:
-            wall = asyncio.run(measure(loader, given.runs, given.at_once, given.isolation, store))
+            plans = plans_of(loader, given.runs, given.isolation)
+            processes = given.processes or processes_for(given.runs, given.at_once)
+            wall = spread(plans, store, given.at_once, processes)
     figures = {
         "isolation": given.isolation, "runs": given.runs, "calls": given.calls, "at_once": given.at_once,
+        "processes": processes,
         "wall_s": wall, "runs_per_s": given.runs / wall, "calls_per_s": given.runs * given.calls / wall,
         "peak_mib": peak_mib(),
     }  # fmt: skip

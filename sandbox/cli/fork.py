@@ -84,10 +84,10 @@ def fork(
             store, row, change, model_name=name, model=resolve(name), backend=chosen,
             catalogue=settings.loader.catalogue, library=settings.library, decider=decider,
         )  # fmt: skip
-        with LiveView(1, quiet=as_json) as view:
-            if person is not None:
-                person.view = view
-            (made,) = execute_all([plan], store, 1, view)
+        view = LiveView(1, quiet=as_json)
+        if person is not None:
+            person.view = view
+        (made,) = execute_all([plan], store, 1, view)
         replay = _replay(store, made.id)
     if as_json:
         print_json({"run": made.as_data(), "parent": row.id, "fork_at": at, "replay": replay})

@@ -41,6 +41,11 @@ class LiveView:
         )
 
     @property
+    def kinds(self) -> tuple[str, ...] | None:
+        """Kinds of event that it shows something of; None for all."""
+        return None if self._live else ("container.close",)
+
+    @property
     def is_live(self) -> bool:
         """Whether there is a terminal to draw on."""
         return self._live is not None
@@ -71,7 +76,7 @@ class LiveView:
 
     def watch(self, progress: Progress) -> None:
         """Take note of an event."""
-        kind, data = progress.event.kind, progress.data
+        kind, data = progress.kind, progress.data
         name, doing, verdicts = self._running.get(progress.run, ("", "", 0))
         if kind == "run.start":
             name = f"{data['scenario']} · {data['model']}"

@@ -17,6 +17,7 @@ from sandbox.cli.output import Json, console, note, print_json, table
 from sandbox.errors import EnvironmentFault, InputError, nearest
 
 if TYPE_CHECKING:
+    from sandbox.cli.live import LiveView
     from sandbox.oversight.escalation import Decider
     from sandbox.oversight.library import Family
     from sandbox.session.plan import RunPlan, RunResult
@@ -80,6 +81,12 @@ def run(
     at_once: Annotated[
         int | None, typer.Option("--at-once", "-j", min=1, help="Runs at the same time.")
     ] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Processes that share the runs; by runs and processors if left out."
+        ),
+    ] = None,
     on_escalate: Annotated[
         str | None, typer.Option(help="ask, deny or allow; asks where a person is there.")
     ] = None,
@@ -122,10 +129,14 @@ def run(
     handling = settings.handling(purpose, legal_basis, retain)
     plans = [replace(plan, handling=handling) for plan in plans]
     _note_unasked(plans, named=bool(monitors))
-    with settings.open_store() as store, LiveView(len(plans), quiet=as_json) as view:
-        if person is not None:
-            person.view = view
-        results = execute_all(plans, store, at_once or 2 * (os.cpu_count() or 1) + 2, view)
+    width = at_once or 2 * (os.cpu_count() or 1) + 2
+    if (person is not None and mode == "enforce") or record:  # one person, one cassette
+        processes = 1
+    view = LiveView(len(plans), quiet=as_json)
+    if person is not None:
+        person.view = view
+    with settings.open_store() as store:
+        results = execute_all(plans, store, width, view, processes)
     _print(settings, results, plans, as_json)
     if fail_on and any(result.safety in FAIL_ON[fail_on] for result in results):
         raise typer.Exit(1)
@@ -234,20 +245,25 @@ def _languages(given: str, known: tuple[str, ...]) -> list[str]:
 
 
 def execute_all(
-    plans: list[RunPlan], store: Store, at_once: int, view: Any
+    plans: list[RunPlan], store: Store, at_once: int, view: LiveView, processes: int | None = 1
 ) -> tuple[RunResult, ...]:
     """Execute runs under a live view; a signal stops them with a word about what is kept."""
     from sandbox.session.batch import execute
+    from sandbox.session.crew import processes_for, spread
 
     async def together() -> tuple[RunResult, ...]:
         task = asyncio.current_task()
         assert task is not None
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-        batch = await execute(plans, store, at_once=at_once, watchers=(view.watch,), done=view.done)
+        batch = await execute(
+            plans, store, at_once=at_once, watchers=(view.watch,), done=view.done, runner=runner
+        )
         return batch.results
 
+    count = processes or processes_for(len(plans), at_once)
     try:
-        return asyncio.run(together())
+        with spread(plans.__getitem__, store, count, view.kinds) as runner, view:
+            return asyncio.run(together())
     except (asyncio.CancelledError, KeyboardInterrupt):
         note("stopped: what had finished is stored, what was running is marked interrupted")
         raise KeyboardInterrupt from None

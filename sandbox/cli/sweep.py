@@ -59,6 +59,10 @@ Notify = Annotated[
         show_envvar=True,
     ),
 ]
+Processes = Annotated[
+    int | None,
+    typer.Option(min=1, help="Processes that share the runs; by runs and processors if left out."),
+]
 Night = Annotated[
     str | None,
     typer.Option(
@@ -77,6 +81,7 @@ def start(
         bool, typer.Option("--dry-run", help="Print matrix, cost and time; run nothing.")
     ] = False,
     at_once: AtOnce = None,
+    processes: Processes = None,
     cluster: Cluster = None,
     budget: Budget = None,
     fail_on: FailOn = None,
@@ -93,7 +98,7 @@ def start(
     from sandbox.sweeps import matrix, spec
 
     settings = Settings.of(context)
-    manner = Manner(at_once, cluster, fail_on, notify or (), as_json)
+    manner = Manner(at_once, cluster, fail_on, notify or (), as_json, processes)
     manner.check()
     with reported(file.stem, () if dry_run else manner.notify):
         chosen, document = spec.read(file)
@@ -139,6 +144,7 @@ def resume(
     context: typer.Context,
     sweep: Sweep,
     at_once: AtOnce = None,
+    processes: Processes = None,
     cluster: Cluster = None,
     budget: Budget = None,
     failed: Annotated[
@@ -154,7 +160,7 @@ def resume(
     from sandbox.sweeps.store import Sweeps
 
     settings = Settings.of(context)
-    manner = Manner(at_once, cluster, fail_on, notify or (), as_json)
+    manner = Manner(at_once, cluster, fail_on, notify or (), as_json, processes)
     manner.check()
     with settings.open_store() as store:
         row = Sweeps(store).get(sweep)

@@ -37,6 +37,7 @@ class Manner:
     fail_on: str | None
     notify: Sequence[str]
     as_json: bool
+    processes: int | None = None
 
     def check(self) -> None:
         """Check it before anything begins.
@@ -140,13 +141,12 @@ def go(
     from sandbox.sweeps.store import Sweeps
 
     sweeps = Sweeps(store)
-    with claimed(store, row) as claim, SweepView(row, quiet=manner.as_json) as view:
-        if manner.cluster:
-            width = _UNBOUND  # the scheduler knows how many workers there are
-            executor = _on_cluster(settings, store, row, spec, manner.cluster)
-        else:
-            width = manner.width(spec)
-            executor = _on_machine(settings, store, row, spec, width)
+    width = _UNBOUND if manner.cluster else manner.width(spec)  # a scheduler knows its workers
+    with (
+        claimed(store, row) as claim,
+        _executor(settings, store, row, spec, manner) as executor,
+        SweepView(row, quiet=manner.as_json) as view,
+    ):
         course = Course.of(sweeps, sweeps.get(row.id), spec, width, view.done)
         view.shows(course)
         row = _together(conduct(store, claim, course, executor), row)
@@ -161,18 +161,28 @@ def go(
     _exit(sweeps, row, manner.fail_on)
 
 
-def _on_machine(
-    settings: Settings, store: Store, row: SweepRow, spec: SweepFile, width: int
-) -> Executor:
+@contextmanager
+def _executor(
+    settings: Settings, store: Store, row: SweepRow, spec: SweepFile, manner: Manner
+) -> Iterator[Executor]:
+    """Give what executes the sweep: a cluster, or this machine with all its processors."""
+    if manner.cluster:
+        yield _on_cluster(settings, store, row, spec, manner.cluster)
+        return
     from sandbox.isolation.choose import backend
-    from sandbox.sweeps.local import Machine
+    from sandbox.session.crew import processes_for, spread
+    from sandbox.sweeps.local import WATCHED, Machine, made_by
     from sandbox.sweeps.planning import Planner
+    from sandbox.sweeps.store import Sweeps
 
     chosen = backend(spec.isolation, spec.image)
     reap(chosen)
     planner = Planner(settings.loader, settings.library, chosen, row.scenarios, spec.retries)
     planner.check()
-    return Machine(store, planner, width)
+    width, left = manner.width(spec), Sweeps(store).counts(row.id)[()].left
+    processes = manner.processes or processes_for(left, width)
+    with spread(made_by(planner), store, processes, WATCHED) as runner:
+        yield Machine(runner, planner, width)
 
 
 def _together(work: Any, row: SweepRow) -> SweepRow:

@@ -121,16 +121,25 @@ def leftovers(alive: set[str]) -> list[Path]:
 
 
 def _make_v1(name: str, limits: Mapping[str, int]) -> Cgroup | None:
-    if not all(os.access(ROOT / controller, os.W_OK) for controller in _V1):
+    if not all(os.access(f"{ROOT}/{controller}", os.W_OK) for controller in _V1):
         return None
-    memory, pids, cpu = (ROOT / controller / f"{PREFIX}{name}" for controller in _V1)
+    memory, pids, cpu = (f"{ROOT}/{controller}/{PREFIX}{name}" for controller in _V1)
     for folder in (memory, pids, cpu):
-        folder.mkdir()
-    (memory / "memory.limit_in_bytes").write_text(str(limits["memory"]))
-    (pids / "pids.max").write_text(str(limits["processes"]))
-    (cpu / "cpu.cfs_period_us").write_text(str(_PERIOD))
-    (cpu / "cpu.cfs_quota_us").write_text(str(limits["cpu"]))
-    return Cgroup((memory, pids, cpu), limits)
+        Path(folder).mkdir()
+    _write(f"{memory}/memory.limit_in_bytes", limits["memory"])
+    _write(f"{pids}/pids.max", limits["processes"])
+    _write(f"{cpu}/cpu.cfs_period_us", _PERIOD)
+    _write(f"{cpu}/cpu.cfs_quota_us", limits["cpu"])
+    return Cgroup((Path(memory), Path(pids), Path(cpu)), limits)
+
+
+def _write(path: str, value: int) -> None:
+    """Write a file of the kernel's: several for each container, so without ``Path``."""
+    file = os.open(path, os.O_WRONLY)
+    try:
+        os.write(file, b"%d" % value)
+    finally:
+        os.close(file)
 
 
 def _own_v2() -> Path:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import json
 import os
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, ClassVar
 
 from sandbox.errors import IsolationError
@@ -131,12 +131,9 @@ class Docker:
             found = self._client.api.containers(all=True, filters={"label": list(labels)})
             return list(found)
 
-    @cached_property
+    @property
     def _client(self) -> Any:
-        import docker
-
-        with asking():
-            return docker.from_env(timeout=API_SECONDS)
+        return _client_of(os.getpid(), API_SECONDS)
 
     @cached_property
     def _image(self) -> Any:
@@ -228,6 +225,15 @@ class Docker:
             # the engine's, the guest's, and that of a process without a tracer
             filters=2 if spec.traced else 3,
         )
+
+
+@cache
+def _client_of(process: int, timeout: int) -> Any:
+    """Return a client of one process: forks that shared its connections would get each other's answers."""
+    import docker
+
+    with asking():
+        return docker.from_env(timeout=timeout)
 
 
 def _guest_environment(image: list[str]) -> frozenset[str]:

@@ -196,14 +196,15 @@ def _forget() -> None:
     _shared.launcher, _shared.lock = None, threading.Lock()
 
 
-def _end() -> None:
+def close() -> None:
+    """End this process's launcher, and every guest with it; done at the end of the program by itself."""
     if _shared.launcher:
         _shared.launcher.close()
         _shared.launcher = None
 
 
 os.register_at_fork(after_in_child=_forget)
-atexit.register(_end)
+atexit.register(close)
 
 
 def ask(program: Program, request: Request) -> socket.socket:

@@ -71,7 +71,16 @@ class Panel:
             tell: Is told what judges were answered, in order of the judges.
         """
         at_once, waiting = self._concerns(step.stage, step.call.tool)
-        found = [await self._ask(monitor, step) for monitor in at_once]
+        found = []
+        for monitor in at_once:
+            try:
+                brief = _brief(monitor, step)
+                verdict = brief(step) if brief else await self._at_length(monitor, step)
+            except Exception as error:  # noqa: BLE001 - any failure of a monitor is evidence
+                found.append(self._failed(monitor, error))
+            else:
+                if verdict is not None:
+                    found.append(Opinion(monitor, verdict))
         found += await self._wait(waiting, lambda each, tell: each.consider(step, tell), tell)
         return [opinion for opinion in found if _says(opinion)]
 
@@ -110,24 +119,20 @@ class Panel:
         except Exception as error:  # noqa: BLE001 - any failure of a monitor is evidence
             return Opinion(monitor, failure=f"{type(error).__name__}: {error}", kind="error")
 
-    async def _ask(self, monitor: Monitor, step: Step) -> Opinion:
-        try:
-            if isinstance(monitor, ConfinedMonitor) or (
-                isinstance(monitor, RuleMonitor) and not monitor.is_light(step)
-            ):  # both end in time, in a process that the event loop must not wait for
-                judge = partial(monitor.judge, step, self._seconds)
-                return Opinion(monitor, await within(None, judge))
-            if monitor.trusted:
-                return Opinion(monitor, monitor.judge(step))
-            return Opinion(monitor, await within(self._seconds, partial(monitor.judge, step)))
-        except MonitorTimeout as error:
+    async def _at_length(self, monitor: Monitor, step: Step) -> Verdict | None:
+        """Ask a monitor that may take long, in another process or thread."""
+        if isinstance(monitor, ConfinedMonitor | RuleMonitor):  # both end in time by themselves
+            return await within(None, partial(monitor.judge, step, self._seconds))
+        return await within(self._seconds, partial(monitor.judge, step))
+
+    def _failed(self, monitor: Monitor, error: Exception) -> Opinion:
+        if isinstance(error, MonitorTimeout):
             return Opinion(monitor, failure=str(error), kind="timeout")
-        except MonitorFailure as error:
+        if isinstance(error, MonitorFailure):
             return Opinion(monitor, failure=str(error), kind="error")
-        except TimeoutError:
+        if isinstance(error, TimeoutError):
             return Opinion(monitor, failure=f"no answer within {self._seconds:g} s", kind="timeout")
-        except Exception as error:  # noqa: BLE001 - any failure of a monitor is evidence
-            return Opinion(monitor, failure=f"{type(error).__name__}: {error}", kind="error")
+        return Opinion(monitor, failure=f"{type(error).__name__}: {error}", kind="error")
 
     def _concerns(self, stage: Stage, tool: Tool) -> tuple[list[Monitor], list[AsyncMonitor]]:
         """Return the monitors of a stage that a tool concerns; worked out once for each."""
@@ -137,12 +142,25 @@ class Panel:
         return self._concerned[key]
 
 
+def _brief(monitor: Monitor, step: Step) -> Callable[[Step], Verdict | None] | None:
+    """Return how a monitor judges where it is sure to answer within a moment; None where it is not."""
+    if isinstance(monitor, RuleMonitor):
+        return monitor.judge_light if monitor.is_light(step) else None
+    if isinstance(monitor, ConfinedMonitor) or not monitor.trusted:
+        return None
+    return monitor.judge
+
+
 def _split(
     monitors: Sequence[Monitor | AsyncMonitor],
 ) -> tuple[list[Monitor], list[AsyncMonitor]]:
     """Return those that answer at once, and those that wait for something."""
-    waiting = [monitor for monitor in monitors if isinstance(monitor, AsyncMonitor)]
-    return [monitor for monitor in monitors if not isinstance(monitor, AsyncMonitor)], waiting
+    at_once: list[Monitor] = []
+    waiting: list[AsyncMonitor] = []
+    for monitor in monitors:
+        # isinstance with a Protocol takes longer than most monitors do
+        (waiting if hasattr(monitor, "consider") else at_once).append(monitor)  # type: ignore[arg-type]
+    return at_once, waiting
 
 
 def _says(opinion: Opinion) -> bool:

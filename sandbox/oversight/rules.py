@@ -80,19 +80,24 @@ class RuleMonitor:
             ExpressionError: The condition cannot be evaluated.
             MonitorFailure: It ran out of time or memory.
         """
-        rule = self.rule
-        if not self.applies(step.call.tool) or not all(map(step.has, rule.needs)):
+        if not self.applies(step.call.tool):
             return None
         if self.is_light(step):
-            holds = self.holds(step)
-        else:
-            told = {
-                "monitor": self.name,
-                "rule": rule.model_dump(mode="json", exclude_defaults=True),
-            }
-            holds = shared().ask(step, told, seconds).get("holds") is True
-        if not holds:
-            return None
+            return self.judge_light(step)
+        rule = self.rule.model_dump(mode="json", exclude_defaults=True)
+        told = {"monitor": self.name, "rule": rule}
+        holds = shared().ask(step, told, seconds).get("holds") is True
+        return self._verdict(step) if holds else None
+
+    def judge_light(self, step: Step) -> Verdict | None:
+        """Return the verdict on a call that the rule takes in, the condition being light."""
+        for need in self.rule.needs:
+            if not step.has(need):
+                return None
+        return self._verdict(step) if self.holds(step) else None
+
+    def _verdict(self, step: Step) -> Verdict:
+        rule = self.rule
         return Verdict(
             self.name,
             rule.verdict,

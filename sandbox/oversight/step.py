@@ -74,7 +74,7 @@ class Call:
     @cached_property
     def identity(self) -> str:
         """The same text for two calls that are the same."""
-        return f"{self.agent}\0{self.tool.name}\0{json.dumps(self.arguments, sort_keys=True)}"
+        return f"{self.agent}\0{self.tool.name}\0{json.dumps(self.arguments)}"
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from sandbox.errors import SandboxError
+from sandbox.session.crew import Here, Runner
 from sandbox.session.plan import RunPlan, RunResult, Watchers
-from sandbox.session.run import run
 from sandbox.trace.store import Store
 
 Done = Callable[[RunPlan, RunResult], None]
@@ -29,6 +29,7 @@ async def execute(
     at_once: int,
     watchers: Watchers = (),
     done: Done | None = None,
+    runner: Runner | None = None,
 ) -> Batch:
     """Execute runs, at most ``at_once`` at a time.
 
@@ -38,16 +39,18 @@ async def execute(
         at_once: Runs, and so containers, at the same time.
         watchers: Called with every event of every run.
         done: Called with each result as it comes.
+        runner: Executes the run at a position among the plans; this process where left out.
 
     Raises:
         SandboxError: The store broke: what was stored stays, what runs is stopped.
     """
     results: dict[int, RunResult] = {}
     waiting = iter(enumerate(plans))
+    hands = runner or Here(plans.__getitem__, store)
 
     async def work() -> None:
         for index, plan in waiting:
-            results[index] = await run(plan, store, watchers)
+            results[index] = await hands.run(index, watchers)
             if done:
                 done(plan, results[index])
 

@@ -15,7 +15,6 @@ from sandbox.scenario.instance import Instance
 from sandbox.scenario.toolkits import Catalogue
 from sandbox.session.handling import Handling
 from sandbox.session.parent import Fork
-from sandbox.trace.events import Event
 
 
 class Place(Protocol):
@@ -103,7 +102,8 @@ class Progress:
     """Something that happened in a run, for a live view."""
 
     run: str
-    event: Event
+    kind: str
+    """Kind of event; see :data:`sandbox.trace.events.KINDS`."""
     data: Any
 
 

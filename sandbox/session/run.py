@@ -92,7 +92,7 @@ class Session:
             if self._replay is not None:
                 self._replay.watch(event, data)
             for watcher in watchers:
-                watcher(Progress(self.id, event, data))
+                watcher(Progress(self.id, event.kind, data))
 
         instance = plan.instance
         self._known = known.of_instance(instance)

@@ -1,4 +1,4 @@
-"""Execution on one machine: runs as tasks of one event loop, so many at once for each provider and in all."""
+"""Execution on one machine: one event loop begins the runs, so many at once for each provider and in all."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import asyncio
 from dataclasses import dataclass
 
 from sandbox.errors import TakenError
+from sandbox.session.crew import Make, Runner
 from sandbox.session.plan import Watchers
-from sandbox.session.run import run
 from sandbox.sweeps.course import Course, Filled
 from sandbox.sweeps.pace import Pace
 from sandbox.sweeps.planning import Planner
-from sandbox.sweeps.store import ItemRow, Place
-from sandbox.trace.store import Store
+from sandbox.sweeps.store import ItemRow
 
+WATCHED = ("model.reply", "model.retry")
+"""Kinds of event that the pace of a provider depends on."""
 _CHUNK = 100
 """Items that are read at once."""
 
@@ -22,7 +23,8 @@ _CHUNK = 100
 class Machine:
     """This machine."""
 
-    store: Store
+    runner: Runner
+    """Executes the runs of :func:`made_by`."""
     planner: Planner
     at_once: int
     """Runs, and so containers, at the same time."""
@@ -38,6 +40,11 @@ class Machine:
         async with asyncio.TaskGroup() as group:
             for provider, pace in course.paces.items():
                 group.create_task(_Lane(self, course, provider, pace, free).drive())
+
+
+def made_by(planner: Planner) -> Make:
+    """Return what makes the plan of a run, given an item as plain data."""
+    return lambda item: planner.plan(ItemRow(**item))
 
 
 @dataclass(frozen=True)
@@ -80,11 +87,9 @@ class _Lane:
     async def _one(self, item: ItemRow) -> None:
         machine, filled, again = self.machine, None, False
         try:
-            plan = machine.planner.plan(item)
-            result = await run(plan, machine.store, (self.pace.watch, *machine.watchers))
-            filled = Filled.of(result)
-            assert isinstance(plan.place, Place)
-            again = plan.place.again(filled.task)
+            watchers = (self.pace.watch, *machine.watchers)
+            filled = Filled.of(await machine.runner.run(item.model_dump(), watchers))
+            again = machine.planner.place(item).again(filled.task)
         except TakenError:
             pass  # it was skipped since it was read
         finally:

@@ -67,7 +67,7 @@ class Pace:
 
     def watch(self, progress: Progress) -> None:
         """Take note of what a model's provider did."""
-        kind, data = progress.event.kind, progress.data
+        kind, data = progress.kind, progress.data
         if kind == "model.retry" and is_refusal(data):
             self.refused()
         elif kind == "model.reply" and self.limit < self.most:

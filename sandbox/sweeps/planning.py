@@ -79,8 +79,12 @@ class Planner:
             item.params.get("tool_lang", item.lang),
             limits=dict(item.params.get("limits", {})),
             handling=self._handling,
-            place=Place(item.sweep, item.key, max(0, self._retries - item.failures), self._owner),
+            place=self.place(item),
         )
+
+    def place(self, item: ItemRow) -> Place:
+        """Return the place that a run of an item takes."""
+        return Place(item.sweep, item.key, max(0, self._retries - item.failures), self._owner)
 
     def _scenario(self, name: str) -> LoadedScenario:
         if name not in self._scenarios:

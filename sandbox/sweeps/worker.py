@@ -125,7 +125,7 @@ class Engine:
 
         def watch(progress: Progress) -> None:
             nonlocal refusals
-            refusals += progress.event.kind == "model.retry" and is_refusal(progress.data)
+            refusals += progress.kind == "model.retry" and is_refusal(progress.data)
 
         filled: list[Mapping[str, Any]] = []
         with self._opened() as store:

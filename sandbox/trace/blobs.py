@@ -54,6 +54,11 @@ def unpacked(packed: bytes, size: int) -> bytes:
         raise ValueError(f"cannot be decompressed: {error}") from error
 
 
+def may_be_in(text: str) -> bool:
+    """Return whether :func:`take_out` may change anything in data, given as JSON in plain ASCII."""
+    return len(text) > THRESHOLD or '"$' in text
+
+
 def take_out(value: Any, keep: Callable[[bytes, str], None]) -> Any:
     """Return JSON data with every large text replaced by a reference.
 

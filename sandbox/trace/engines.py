@@ -14,6 +14,8 @@ from sqlmodel import create_engine
 _SHARED_BYTES = 32768
 """Least size of a ``-shm`` file that is in use (https://www.sqlite.org/walformat.html)."""
 
+_WAL_PAGES = 8000
+"""Of the log, 32 MB, after which SQLite writes it back into the file."""
 _CONNECT_SECONDS = 10
 """Within which a server must answer."""
 
@@ -56,6 +58,8 @@ def make(url: str, *, wait: float, read_only: bool) -> Engine:
         if not read_only:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=NORMAL")
+            # SQLite would stop to write back after 4 MB, several times a second in a sweep
+            connection.execute(f"PRAGMA wal_autocheckpoint={_WAL_PAGES}")
         connection.execute("PRAGMA foreign_keys=ON")
 
     @event.listens_for(engine, "begin")

@@ -68,11 +68,14 @@ class Event:
         return json.loads(self.data)
 
 
+_CANONICAL = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+)
+
+
 def canonical(value: Any) -> str:
     """Return JSON data in the one form that is hashed: sorted keys, no spaces, plain ASCII."""
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
-    )
+    return _CANONICAL.encode(value)
 
 
 def digest(run: str, seq: int, at: float, kind: str, agent: str, data: str, previous: str) -> str:

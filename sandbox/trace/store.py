@@ -12,9 +12,10 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Self
 
-from sqlalchemy import Connection, Engine, func, insert
+from sqlalchemy import Connection, Engine, bindparam, func, insert
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlmodel import Session, col, select, update
@@ -62,6 +63,7 @@ class Store:
         except (SQLAlchemyError, OSError) as error:
             raise _failure("cannot open the store", url, error) from error
         self._insert_event = _Prepared(insert(EventRow), self._engine)
+        self._insert_blobs = _insert_blobs(self._engine)
         self._seen: dict[str, None] = {}
         self._removals: int | None = None
 
@@ -98,7 +100,7 @@ class Store:
 
     def begin_run(self, row: RunRow) -> None:
         """Enter a new run."""
-        self._write("enter a run in", [(insert(RunRow), [row.model_dump()])])
+        self._write("enter a run in", [(_ENTER_RUN, [row.model_dump()])])
 
     def append(
         self,
@@ -127,11 +129,10 @@ class Store:
         if fresh:
             statements.append((self._insert_blobs, [_fields(blob) for blob in fresh]))
         if begun is not None:
-            statements.append((insert(RunRow), [begun.model_dump()]))
+            statements.append((_ENTER_RUN, [begun.model_dump()]))
         if ended is not None:
             # A run ends once, though two processes may find it dead at the same time.
-            running = col(RunRow.id) == events[-1].run, col(RunRow.status) == "running"
-            statements.append((update(RunRow).where(*running).values(**ended), []))
+            statements.append((_end_run(tuple(ended)), [{_RUN: events[-1].run, **ended}]))
         statements += [(_Must(statement), []) for statement in also]
         self._write("append to", statements, events)
         self._see(fresh)
@@ -160,7 +161,7 @@ class Store:
         self.texts_removed()
         statements: list[tuple[Any, list[dict[str, Any]]]] = []
         if rows:
-            statements.append((insert(RunRow), [row.model_dump() for row in rows]))
+            statements.append((_ENTER_RUN, [row.model_dump() for row in rows]))
         fresh = self._fresh(packed)
         if fresh:
             statements.append((self._insert_blobs, [_fields(blob) for blob in fresh]))
@@ -194,7 +195,7 @@ class Store:
 
         Then what this process has stored need not be there any more, and it is not taken to be.
         """
-        last = self.select(select(func.max(RemovalRow.id)))[0][0] or 0
+        last = self.select(_LAST_REMOVAL)[0][0] or 0
         before, self._removals = self._removals, last
         if before is None or before == last:
             return False
@@ -335,7 +336,8 @@ class Store:
                     if isinstance(statement, _Must):
                         self._require(statement.statement)
                         continue
-                    done = self._connection.execute(statement, values or None)
+                    given = values[0] if len(values) == 1 else values or None
+                    done = self._connection.execute(statement, given)
                     if statement.is_update and done.rowcount == 0:
                         raise StoreError(f"cannot {what} the store: the run is over")
 
@@ -395,20 +397,34 @@ class Store:
         except SQLAlchemyError as error:
             raise _failure("cannot read the store", self.url, error) from error
 
-    @property
-    def _insert_blobs(self) -> Any:
-        if self._engine.dialect.name == "sqlite":
-            return insert(BlobRow).prefix_with("OR IGNORE")
-        from sqlalchemy.dialects.postgresql import insert as upsert
-
-        return upsert(BlobRow).on_conflict_do_nothing()
-
 
 @dataclass(frozen=True)
 class _Must:
     """A statement that must touch a row."""
 
     statement: Any
+
+
+# Made once: to put a statement together takes SQLAlchemy longer than to execute it.
+_RUN = "of_run"
+_ENTER_RUN = insert(RunRow.__table__)  # type: ignore[attr-defined]
+_LAST_REMOVAL = select(func.max(RemovalRow.id))
+
+
+@cache
+def _end_run(columns: tuple[str, ...]) -> Any:
+    """Return the statement that sets columns of a run which has not ended, given their values."""
+    table = RunRow.__table__  # type: ignore[attr-defined]
+    of_run = table.c.id == bindparam(_RUN), table.c.status == "running"
+    return update(table).where(*of_run).values({name: bindparam(name) for name in columns})
+
+
+def _insert_blobs(engine: Engine) -> Any:
+    if engine.dialect.name == "sqlite":
+        return insert(BlobRow.__table__).prefix_with("OR IGNORE")  # type: ignore[attr-defined]
+    from sqlalchemy.dialects.postgresql import insert as upsert
+
+    return upsert(BlobRow).on_conflict_do_nothing()
 
 
 class _Prepared:

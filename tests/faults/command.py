@@ -15,6 +15,7 @@ from typing import Any
 
 from sandbox.isolation import cgroup
 from sandbox.isolation.docker import LABEL, Docker
+from sandbox.isolation.owner import Owner
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -67,13 +68,27 @@ def finished(process: subprocess.Popen[str]) -> Done:
     return Done(process.pid, process.returncode, out, err, time.monotonic() - started)
 
 
-def left_by(pid: int, engine: Docker | None = None) -> list[str]:
-    """Return the cgroups and containers of a process, which may be gone."""
-    found = [str(path) for path in cgroup.leftovers(set()) if f"-{pid}-" in path.name]
+def owners(store: Path) -> tuple[int, ...]:
+    """Return the processes that executed the runs of a store."""
+    connection = sqlite3.connect(f"file:{store}?mode=ro", uri=True)
+    try:
+        rows = connection.execute("SELECT DISTINCT owner FROM run").fetchall()
+    finally:
+        connection.close()
+    return tuple(Owner.of(row[0]).pid for row in rows)
+
+
+def left_by(*pids: int, engine: Docker | None = None) -> list[str]:
+    """Return the cgroups and containers of processes, which may be gone."""
+    found = [
+        str(path)
+        for path in cgroup.leftovers(set())
+        if any(f"-{pid}-" in path.name for pid in pids)
+    ]
     if engine is not None:
         for item in engine._client.api.containers(all=True, filters={"label": LABEL}):
             owner = item["Labels"].get(f"{LABEL}.owner", "")
-            if owner.split("-")[2:3] == [str(pid)]:
+            if Owner.of(owner).pid in pids:
                 found.append(f"{item['Id'][:12]} {item['State']}")
     return found
 

@@ -54,7 +54,7 @@ async def test_a_trace_across_a_jump(play: Runner, clock: Clock, jump: float) ->
     """Events stay in the order in which they came, the chain verifies, the duration is the true one."""
 
     def watch(progress: Progress) -> None:
-        if progress.event.kind == "tool.result":
+        if progress.kind == "tool.result":
             clock.jump(jump)
 
     result = await play("scripted/safe", watchers=(watch,))
@@ -72,7 +72,7 @@ async def test_limits_across_a_jump(play: Runner, clock: Clock, jump: float, lim
     """A limit on time comes neither at once nor a day late."""
 
     def watch(progress: Progress) -> None:
-        if progress.event.kind == "tool.intent":
+        if progress.kind == "tool.intent":
             clock.jump(jump)
 
     sleeper = plays(call("shell.run", command="sleep 40", timeout_seconds=60))

@@ -52,7 +52,7 @@ def test_an_engine_that_goes_away(engine: Docker, tmp_path: Path, moment: Moment
     plain = Command(store)
     assert plain("runs", "verify").status == 0
     assert plain("doctor").status == 0
-    assert left_by(done.pid, engine) == []
+    assert left_by(done.pid, engine=engine) == []
 
 
 @pytest.mark.parametrize("fault", ["gone", "restarted"])
@@ -72,7 +72,7 @@ def test_an_engine_that_goes_away_at_close(engine: Docker, tmp_path: Path, fault
     plain = Command(store)
     assert plain("runs", "verify").status == 0
     assert plain("doctor").status == 0
-    assert left_by(done.pid, engine) == []
+    assert left_by(done.pid, engine=engine) == []
 
 
 def test_an_engine_that_is_not_there(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ async def test_a_container_that_others_end(
     calling: list[str] = []
 
     def watch(progress: Progress) -> None:
-        if progress.event.kind == "tool.intent":
+        if progress.kind == "tool.intent":
             calling.append(progress.run)
 
     sleeper = plays(call("shell.run", command="sleep 4711", timeout_seconds=60))

@@ -10,24 +10,26 @@ import pytest
 
 from sandbox.isolation.base import Backend
 from sandbox.isolation.docker import Docker
-from tests.faults.command import Command, finished, left_by, wait_for, words_of_run
+from tests.faults.command import Command, finished, left_by, owners, wait_for, words_of_run
 from tests.running import SCENARIO
 
 CALLS = "SELECT COUNT(*) FROM event WHERE kind = 'tool.intent'"
 
 
+@pytest.mark.parametrize("processes", ["1", "3"])
 @pytest.mark.parametrize(
     "signals",
     [(signal.SIGTERM,), (signal.SIGINT,), (signal.SIGTERM, signal.SIGTERM), (signal.SIGKILL,)],
     ids=["terminated", "interrupted", "terminated twice", "killed"],
 )
 def test_a_run_that_is_stopped(
-    backend: Backend, tmp_path: Path, signals: tuple[signal.Signals, ...]
+    backend: Backend, tmp_path: Path, signals: tuple[signal.Signals, ...], processes: str
 ) -> None:
-    """The run ends as documented, is marked interrupted, verifies, and leaves no container."""
+    """The runs end as documented, are marked interrupted, verify, and leave no container."""
     command = Command(tmp_path / "runs.db")
     words = words_of_run(["oversight"], backend.name)
-    process = command.start(*words, "--repeat", "50", "--at-once", "3")
+    words += ["--repeat", "50", "--at-once", "6", "--processes", processes]
+    process = command.start(*words)
     wait_for(command.store, CALLS, process)
     for each in signals:
         process.send_signal(each)
@@ -35,16 +37,17 @@ def test_a_run_that_is_stopped(
     assert done.errors == []
     assert done.status == (-signal.SIGKILL if signal.SIGKILL in signals else 130)
     engine = backend if isinstance(backend, Docker) else None
+    pids = owners(command.store)
     if signal.SIGKILL not in signals:
         assert "stopped" in done.err
         deadline = time.monotonic() + 10  # the engine removes in its own time
-        while left_by(done.pid, engine) and time.monotonic() < deadline:
+        while left_by(*pids, engine=engine) and time.monotonic() < deadline:
             time.sleep(0.1)
-        assert left_by(done.pid, engine) == []
+        assert left_by(*pids, engine=engine) == []
     rows = command("runs", "list", "--json", "--limit", "0").data["runs"]
     assert {row["status"] for row in rows} <= {"finished", "interrupted"}
     assert "interrupted" in {row["status"] for row in rows}
     assert command("runs", "verify").status == 0
     again = command(*words_of_run([SCENARIO], backend.name))
     assert again.data["runs"][0]["task"] == "incapable"
-    assert left_by(done.pid, engine) == []
+    assert left_by(*pids, engine=engine) == []

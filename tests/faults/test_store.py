@@ -64,7 +64,7 @@ async def test_a_store_without_room(
 
     def watch(progress: Progress) -> None:
         seen.append(progress.run)
-        if progress.event.kind == kind:
+        if progress.kind == kind:
             pages = store._connection.exec_driver_sql("PRAGMA page_count").scalar_one()
             store._connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
             store._connection.commit()
@@ -188,7 +188,7 @@ async def test_a_lock_that_is_kept(make: Callable[[Store], Runner], tmp_path: Pa
 
         def watch(progress: Progress) -> None:
             seen.add(progress.run)
-            if progress.event.kind == "container.open" and not holder:
+            if progress.kind == "container.open" and not holder:
                 other = sqlite3.connect(path, isolation_level=None)
                 other.execute("BEGIN EXCLUSIVE")
                 holder.append(other)

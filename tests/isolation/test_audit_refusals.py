@@ -91,7 +91,7 @@ def own_launcher(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     Bubblewrap().unavailable()  # asks the usual one, once
     monkeypatch.setattr(launcher, "_shared", launcher._Shared())
     yield
-    launcher._end()
+    launcher.close()
 
 
 def available(backend: Backend) -> None:

@@ -47,7 +47,7 @@ async def test_harm_before_a_fault_counts(chat_server: ChatServer, play: Runner)
     seen: dict[str, str] = {}
 
     def watch(progress: Any) -> None:
-        if progress.event.kind == "run.start":
+        if progress.kind == "run.start":
             thief = progress.data["canaries"]["thief"]
             payment = {"to": "Lumen SARL", "iban": thief, "amount": 1438.8}
             chat_server.does(reply(None, tool_call("bank_pay", payment)), failure(401, "expired"))

@@ -123,7 +123,7 @@ async def test_a_living_process_is_left_alone(play: Runner) -> None:
     marked: list[str] = []
 
     def watch(progress: Progress) -> None:
-        if progress.event.kind == "tool.intent":
+        if progress.kind == "tool.intent":
             marked.extend(mark_interrupted(play.store))
 
     result = await play("scripted/safe", watchers=(watch,))
@@ -135,7 +135,7 @@ async def test_a_run_that_its_user_stops(play: Runner) -> None:
     calling = asyncio.Event()
 
     def watch(progress: Progress) -> None:
-        if progress.event.kind == "tool.intent":
+        if progress.kind == "tool.intent":
             calling.set()
 
     sleeper = plays(call("shell.run", command="sleep 30"))

@@ -191,7 +191,7 @@ async def test_a_container_that_dies(play: Runner) -> None:
 
     def watch(progress: Progress) -> None:
         nonlocal calls
-        calls += progress.event.kind == "tool.result"
+        calls += progress.kind == "tool.result"
 
     class ClosingDecider:
         name = "closes the container"

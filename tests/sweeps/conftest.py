@@ -13,10 +13,11 @@ import yaml
 from sandbox.isolation.base import Backend
 from sandbox.oversight.library import Library
 from sandbox.scenario.loading import Loader
+from sandbox.session.crew import Here
 from sandbox.sweeps import matrix, spec
 from sandbox.sweeps.conduct import claimed, conduct
 from sandbox.sweeps.course import Course
-from sandbox.sweeps.local import Machine
+from sandbox.sweeps.local import Machine, made_by
 from sandbox.sweeps.matrix import Matrix
 from sandbox.sweeps.planning import Planner
 from sandbox.sweeps.spec import SweepFile
@@ -70,7 +71,8 @@ class Sweeper:
             course = Course.of(sweeps, row, chosen, at_once, None)
             if seen:
                 seen(course)
-            return await conduct(self.store, claim, course, Machine(self.store, planner, at_once))
+            machine = Machine(Here(made_by(planner), self.store), planner, at_once)
+            return await conduct(self.store, claim, course, machine)
 
     def outcomes(self, row: SweepRow) -> list[tuple[Any, ...]]:
         """Return what came of each item, in order."""

@@ -80,7 +80,7 @@ async def test_a_run_that_is_stopped_is_planned_again(play: Runner) -> None:
     begun = asyncio.Event()
 
     def watch(progress: Progress) -> None:
-        if progress.event.kind == "tool.intent":
+        if progress.kind == "tool.intent":
             begun.set()
 
     task = asyncio.create_task(run(placed(play, sweep.id, "k2"), play.store, (watch,)))

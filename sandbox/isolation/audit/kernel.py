@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from sandbox.errors import IsolationError
+from sandbox.guest import confine
 from sandbox.guest.confine import AGENT_UID
 from sandbox.isolation.audit.control import KERNEL, Control
 from sandbox.isolation.cgroup import ROOT, Cgroup
@@ -31,8 +32,7 @@ def _links(pid: int) -> dict[str, str]:
 
 def _read(path: str) -> str:
     """Return a file of the kernel's; a dozen of them for each container, so without ``Path``."""
-    with open(path) as file:  # noqa: PTH123
-        return file.read()
+    return confine.read(path).decode()
 
 
 def pid_of(handle: int) -> int:

@@ -72,5 +72,5 @@ def _mount(line: str) -> Mount:
     fields, rest = before.split(" "), after.split(" ")
     if not separator or len(fields) < 6 or len(rest) < 3:
         raise ValueError("not a line of mountinfo")
-    options = {*fields[5].split(","), *rest[2].split(",")}
-    return Mount(fields[4], rest[0], "ro" in options)
+    read_only = "ro" in fields[5].split(",") or "ro" in rest[2].split(",")
+    return Mount(fields[4], rest[0], read_only)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
 
 from sandbox.oversight.provenance.corpus import LONGEST
 from sandbox.oversight.provenance.origins import leaves
@@ -88,10 +89,8 @@ def evidence(step: Step) -> tuple[Evidence, Instruction | None]:
     run, tool = step.trail.instructions, step.call.tool
     acts = _acts(tool)
     values = _values(step, run)
-    own = words(tool.name.partition(".")[2] or tool.name)
-    told = frozenset(own) | telling(" ".join(own))
+    told, deeds = _named(tool.name)
     all_words = frozenset[str]().union(*(value.words for value in values))
-    deeds = lexicon().deeds_of(own)
     best: tuple[float, Evidence, Instruction] | None = None
     for item in run.near((all_words | told) - run.asked) if acts else ():
         if item.turn >= step.position:
@@ -110,6 +109,13 @@ def evidence(step: Step) -> tuple[Evidence, Instruction | None]:
         "wanted": float(bool(deeds & run.wanted)),
     }
     return Evidence(**base), best[2] if best else None
+
+
+@lru_cache(maxsize=1024)
+def _named(tool: str) -> tuple[frozenset[str], frozenset[str]]:
+    """Return what the name of a tool tells, and the deeds that it speaks of."""
+    own = words(tool.partition(".")[2] or tool)
+    return frozenset(own) | telling(" ".join(own)), lexicon().deeds_of(own)
 
 
 def _compared(

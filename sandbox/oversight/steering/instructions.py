@@ -207,7 +207,12 @@ def telling(text: str) -> frozenset[str]:
 
 def weight(told: Iterable[str]) -> float:
     """Return how much words tell: long ones and those with digits count twice."""
-    return sum(2.0 if len(word) > 9 or _DIGIT.search(word) else 1.0 for word in told)
+    return sum(map(_weight, told))
+
+
+@lru_cache(maxsize=65536)
+def _weight(word: str) -> float:
+    return 2.0 if len(word) > 9 or _DIGIT.search(word) else 1.0
 
 
 def plain(text: str) -> str:

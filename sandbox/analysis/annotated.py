@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sandbox.analysis.agreement import Agreement, Pair, Unit, agreement, pair
 from sandbox.analysis.resampling import RESAMPLES
-from sandbox.trace.annotations import PERSON
-from sandbox.trace.labels import Labels
+from sandbox.trace.annotations import PERSON, VERDICT, event_of
+from sandbox.trace.labels import Label, Labels
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
 
@@ -110,21 +110,23 @@ def summary(
 
     Args:
         store: Where runs and labels are.
-        label: Name of the label.
+        label: Name of the label; ``verdict`` for those of single verdicts, each of which then counts
+            as a run of its own.
         resamples: How often scenarios are drawn again for intervals.
         seed: Of the draws.
         rows: The runs to look at; all if left out.
     """
     known = {row.id: row for row in (store.runs() if rows is None else rows)}
+    found = _of_verdicts(store, known) if label == VERDICT else Labels(store).find(name=label)
     said: dict[str, dict[str, str]] = defaultdict(dict)
     others: dict[str, dict[str, str]] = defaultdict(dict)
-    for found in Labels(store).find(name=label):
-        if found.run not in known:
+    for each in found:
+        if each.run not in known:
             continue
-        if found.source == PERSON:
-            said[found.run][found.by] = found.value
+        if each.source == PERSON:
+            said[each.run][each.by] = each.value
         else:
-            others[" ".join(filter(None, (found.source, found.by)))][found.run] = found.value
+            others[" ".join(filter(None, (each.source, each.by)))][each.run] = each.value
     units = [Unit(run, known[run].scenario, ratings) for run, ratings in sorted(said.items())]
     groups = [Group("all", "", agreement(units, resamples=resamples, seed=seed))]
     for by in ("lang", "family"):
@@ -144,6 +146,18 @@ def summary(
     )  # fmt: skip
 
 
+def _of_verdicts(store: Store, known: dict[str, RunRow]) -> list[Label]:
+    """Return people's labels of single verdicts, each as of a run ``RUN@EVENT``, which is then known."""
+    found = []
+    for label in Labels(store).find(source=PERSON):
+        event = event_of(label.name)
+        if event is not None and label.run in known:
+            unit = f"{label.run}@{event}"
+            known[unit] = known[label.run]
+            found.append(replace(label, run=unit))
+    return found
+
+
 def _consensus(units: Sequence[Unit]) -> dict[str, str]:
     """Return run → the value that most people gave; none where two values have equally many."""
     found = {}
@@ -160,6 +174,9 @@ def _judges(
 ) -> list[tuple[str, Mapping[str, str]]]:  # fmt: skip
     """Return all else that judged the runs: its name, and run → value."""
     found: list[tuple[str, Mapping[str, str]]] = sorted(others.items())
+    if label == "task":
+        tasks = {run: str(known[run].task) for run in consensus if known[run].task}
+        return [*found, (SCORE, tasks)]
     if label != "outcome":
         return found
     rows = [known[run] for run in consensus if known[run].safety]

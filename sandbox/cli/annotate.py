@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,7 +36,10 @@ def annotate(
     ] = None,
     label: Annotated[
         list[str] | None,
-        typer.Option(help="outcome=…, harm=0–4, judge=…; repeatable.", metavar="NAME=VALUE"),
+        typer.Option(
+            help="task=…, outcome=…, harm=0–4, judge=…, verdict@EVENT=…; repeatable.",
+            metavar="NAME=VALUE",
+        ),
     ] = None,
     by: Annotated[
         str | None,
@@ -43,31 +47,39 @@ def annotate(
     ] = None,
     note: Annotated[str, typer.Option(help="A word with the labels.", metavar="TEXT")] = "",
     sample: Annotated[
-        int | None, typer.Option(min=1, help="With --queue: so many runs, drawn by --seed.")
+        int | None, typer.Option(min=1, help="In a queue: so many runs, drawn by --seed.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="With --queue: decides draw and order.")] = 0,
+    seed: Annotated[int, typer.Option(help="In a queue: decides draw and order.")] = 0,
     scenario: Annotated[
-        str | None, typer.Option(help="With --queue: only runs of this scenario.")
+        str | None, typer.Option(help="In a queue: only runs of this scenario.")
     ] = None,
     family: Annotated[
-        str | None, typer.Option(help="With --queue: only runs of this family.")
+        str | None, typer.Option(help="In a queue: only runs of this family.")
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="With --queue: only runs with this model.")
+        str | None, typer.Option(help="In a queue: only runs with this model.")
     ] = None,
+    light: Annotated[bool, typer.Option("--light", help="Dark letters on a light ground.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Let people label runs, one by one or by file.
+    """Let people label runs: on the screen, by file, or one by one.
 
-    A queue says what was run, not by which model and what came of it. With --by, it leaves out what
+    With --by NAME alone, on a terminal, the runs that NAME has not labelled are shown one after the
+    other; each label is stored at once, and the next time goes on where one stopped. A queue says what was run, not by which model and what came of it. With --by, it leaves out what
     that person has labelled already. Reading a file twice changes nothing; what is corrected stays
     as history.
     """
-    if sum(given is not None for given in (run, queue, read)) != 1:
-        raise InputError("give one of: a run, --queue FILE, --read FILE")
     settings = Settings.of(context)
+    filters = {"scenario": scenario, "family": family, "model": model}
+    given = sum(each is not None for each in (run, queue, read))
+    if not given and sys.stdin.isatty() and sys.stdout.isatty():
+        _sit(settings, filters, by, sample, seed, light=light)
+        return
+    if given != 1:
+        raise InputError(
+            "give one of: a run, --queue FILE, --read FILE; on a terminal, none of them"
+        )
     if queue is not None:
-        filters = {"scenario": scenario, "family": family, "model": model}
         _write(settings, queue, filters, by, sample, seed, as_json)
     elif run is not None and not label:
         _show(settings, run, as_json)
@@ -77,6 +89,26 @@ def annotate(
         _read(settings, read, by, as_json)
     else:
         _set(settings, str(run), label or [], by, note, as_json)
+
+
+def _sit(
+    settings: Settings, filters: dict[str, str | None], by: str | None, sample: int | None, seed: int,
+    *, light: bool,
+) -> None:  # fmt: skip
+    from sandbox.analysis.queues import chosen
+    from sandbox.analysis.sitting import Sitting
+
+    if not by:
+        raise InputError("--by: say who labels; or name a run, --queue FILE, --read FILE")
+    with settings.open_store() as store:
+        runs = [row.id for row in chosen(store.runs(**filters), sample, seed)]
+        sitting = Sitting(store, by, runs)
+        from sandbox.tui import label
+
+        label(sitting, light=light)
+    console().print(
+        f"{sitting.labelled} of {len(runs)} runs labelled by {by}; the same command goes on"
+    )
 
 
 def _write(
@@ -163,7 +195,7 @@ def _data(label: Label) -> dict[str, Any]:
 
 def agreement(
     context: typer.Context,
-    label: Annotated[str, typer.Option(help="outcome, harm or judge.")] = "outcome",
+    label: Annotated[str, typer.Option(help="task, outcome, harm, judge or verdict.")] = "outcome",
     resamples: Annotated[
         int, typer.Option(min=10, help="How often scenarios are drawn again for intervals.")
     ] = 1000,
@@ -176,10 +208,10 @@ def agreement(
     """
     from sandbox.analysis.annotated import summary
     from sandbox.errors import nearest
-    from sandbox.trace.annotations import VALUES
+    from sandbox.trace.annotations import VALUES, VERDICT
 
-    if label not in VALUES:
-        raise InputError(f"--label: unknown label {label!r}{nearest(label, VALUES)}")
+    if label not in (*VALUES, VERDICT):
+        raise InputError(f"--label: unknown label {label!r}{nearest(label, (*VALUES, VERDICT))}")
     with Settings.of(context).open_store(reading=True) as store:
         found = summary(store, label, resamples=resamples, seed=seed)
     if as_json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Self
 
@@ -16,6 +16,8 @@ from sandbox.errors import InputError
 if TYPE_CHECKING:
     from sandbox.exchange.evidence.reading import PackReport
     from sandbox.exchange.importing.entering import Report
+    from sandbox.trace.store import Store
+    from sandbox.trace.tables import RunRow
 
 _SHOWN = 20
 """Problems that are printed one by one."""
@@ -80,6 +82,17 @@ def export(
     sign: Annotated[
         Path | None, typer.Option(help="Private key that signs an evidence pack.", metavar="KEY")
     ] = None,
+    pseudonymise: Annotated[
+        Path | None,
+        typer.Option(
+            help="Replace personal data by pseudonyms of this key; made where there is none.",
+            metavar="KEYFILE",
+        ),
+    ] = None,
+    names: Annotated[
+        Path | None,
+        typer.Option(help="With --pseudonymise: names of people, one a line.", metavar="FILE"),
+    ] = None,
     scenario: Annotated[
         str | None, typer.Option(help="Of all runs, only of this scenario.")
     ] = None,
@@ -90,6 +103,8 @@ def export(
     """Export runs: an evidence pack, a log of Inspect, OpenTelemetry spans, Parquet tables, JSONL."""
     if sign is not None and format_ != "pack":
         raise InputError("--sign: only evidence packs are signed")
+    if names is not None and pseudonymise is None:
+        raise InputError("--names: names are replaced with --pseudonymise KEYFILE")
     with Settings.of(context).open_store(reading=True) as store:
         if runs == ["all"]:
             rows = store.runs(scenario=scenario, family=family, model=model)
@@ -97,24 +112,47 @@ def export(
             rows = list({row.id: row for row in map(store.run, runs)}.values())
         if not rows:
             raise InputError("there are no such runs")
-        with _counting(len(rows)) as told:
-            if format_ == "pack":
-                from sandbox.exchange.evidence import signing
-                from sandbox.exchange.evidence.writing import write_pack
-                from sandbox.report.replay_html import together
+        with _counting(len(rows)) as told, ExitStack() as stack:
+            source = store
+            replaced: dict[str, int] = {}
+            if pseudonymise is not None:
+                from sandbox.exchange import pseudonymised as copies
+                from sandbox.exchange.keys import made_key
+                from sandbox.exchange.pseudonyms import Pseudonymiser
 
-                secret = signing.private_key(sign) if sign else None
-                write_pack(store, rows, Path(to), key=secret, replay=together, progress=told)
-            else:
-                from sandbox.exchange.exporting.exporter import exporter
-
-                exporter(format_)(store, rows, to, told)
+                copies.refuse_key_in(to, pseudonymise)
+                known = copies.read_names(names) if names else []
+                made = Pseudonymiser(made_key(pseudonymise), known)
+                source, rows = stack.enter_context(copies.pseudonymised(store, rows, made, told))
+                replaced = {str(kind): count for kind, count in sorted(made.found.items())}
+            _export(source, rows, to, format_, sign, told)
     if as_json:
-        print_json({"format": format_, "to": to, "runs": [row.id for row in rows]})
+        more = {"replaced": replaced} if pseudonymise is not None else {}
+        print_json({"format": format_, "to": to, "runs": [row.id for row in rows], **more})
         return
     console().print(f"{len(rows)} runs written to {to}", style="bold")
+    if pseudonymise is not None:
+        counts = ", ".join(f"{count} {kind}" for kind, count in replaced.items()) or "nothing"
+        note(f"replaced: {counts}; keep {pseudonymise} apart from what you give away")
     if format_ == "pack" and sign is None:
         note("the pack is not signed; make a key with: sandbox key new DIR")
+
+
+def _export(
+    store: Store, rows: list[RunRow], to: str, format_: str, sign: Path | None,
+    told: Callable[[int], None],
+) -> None:  # fmt: skip
+    if format_ == "pack":
+        from sandbox.exchange.evidence import signing
+        from sandbox.exchange.evidence.writing import write_pack
+        from sandbox.report.replay_html import together
+
+        secret = signing.private_key(sign) if sign else None
+        write_pack(store, rows, Path(to), key=secret, replay=together, progress=told)
+    else:
+        from sandbox.exchange.exporting.exporter import exporter
+
+        exporter(format_)(store, rows, to, told)
 
 
 @contextmanager
@@ -127,13 +165,34 @@ def _counting(total: int) -> Iterator[Callable[[int], None]]:
         yield lambda done: status.update(f"{done} of {total} runs")
 
 
-def verify_packs(paths: list[Path], key: Path | None) -> list[PackReport]:
-    """Prove evidence packs by themselves."""
-    from sandbox.exchange.evidence import signing
+def verify_files(
+    paths: list[Path], key: Path | None, context: typer.Context | None
+) -> list[PackReport]:
+    """Prove evidence packs, and manifests of sweeps, by themselves.
+
+    Args:
+        paths: The files.
+        key: The public key that must have signed them.
+        context: Of the command, where manifests are held against the runs of its store.
+    """
+    if not paths:
+        return []
+    from sandbox.exchange.evidence import signing, statement
     from sandbox.exchange.evidence.reading import verify_pack
 
     public = signing.public_key(key) if key else None
-    return [verify_pack(path, public) for path in paths]
+    found = []
+    for path in paths:
+        if not statement.is_statement(path):
+            found.append(verify_pack(path, public))
+        elif context is None:
+            report, told = statement.verify(path, public)
+            note(f"{path} names {len(told['runs'])} runs: --stored holds the store's against it")
+            found.append(report)
+        else:
+            with Settings.of(context).open_store(reading=True) as store:
+                found.append(statement.verify(path, public, store)[0])
+    return found
 
 
 def pack_data(report: PackReport) -> dict[str, object]:

@@ -40,13 +40,23 @@ def list_(
     status: Annotated[
         str | None, typer.Option(help="Only running, finished, interrupted or purged ones.")
     ] = None,
+    origin: Annotated[
+        str | None,
+        typer.Option(help="Only run, fork or imported ones, or of one format, such as agentdojo."),
+    ] = None,
     limit: Annotated[int, typer.Option(min=0, help="The newest so many; 0 for all.")] = 50,
     as_json: Json = False,
 ) -> None:
     """List stored runs, newest first."""
     with Settings.of(context).open_store(reading=True) as store:
         rows = store.runs(
-            scenario=scenario, family=family, model=model, safety=safety, status=status, limit=limit
+            scenario=scenario,
+            family=family,
+            model=model,
+            safety=safety,
+            status=status,
+            origin=origin,
+            limit=limit,
         )
     if as_json:
         print_json({"runs": [_data(row) for row in rows]})
@@ -162,24 +172,29 @@ def _controls(container: dict[str, Any]) -> str:
 def verify(
     context: typer.Context,
     runs: Annotated[
-        list[str] | None, typer.Argument(help="Runs, or evidence packs; all runs if left out.")
+        list[str] | None,
+        typer.Argument(help="Runs, evidence packs, manifests; all runs if left out."),
     ] = None,
     key: Annotated[
         Path | None,
-        typer.Option(help="Public key that must have signed the packs.", metavar="PUB"),
+        typer.Option(help="Public key that must have signed the files.", metavar="PUB"),
     ] = None,
+    stored: Annotated[
+        bool, typer.Option("--stored", help="Hold manifests of sweeps against the store's runs.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Prove that runs are untouched: chain, texts, outcome. A pack is proved without the store."""
+    """Prove that runs are untouched: chain, texts, outcome. Files are proved without the store."""
     paths = [Path(name) for name in runs or () if Path(name).is_file()]
-    packs = exchange.verify_packs(paths, key)
+    packs = exchange.verify_files(paths, key, context if stored else None)
     found = [run for pack in packs for run in pack.runs]
     names = [name for name in runs or () if not Path(name).is_file()]
     if names or not packs:
         found += _verified(context, names)
     ok = all(item.ok for item in found) and all(pack.ok for pack in packs)
     if as_json:
-        shown = [{k: getattr(item, k) for k in ("id", "ok", "event", "problem")} for item in found]
+        fields = ("id", "ok", "event", "problem", "parent")
+        shown = [{k: getattr(item, k) for k in fields} for item in found]
         told = {"packs": [exchange.pack_data(pack) for pack in packs]} if packs else {}
         print_json({"ok": ok, "runs": shown, **told})
     else:
@@ -189,11 +204,28 @@ def verify(
         for pack in packs:
             exchange.tell_pack(pack)
         count = sum(item.events for item in found)
-        wrong = f"{len(bad)} not as they were written" if bad else "but the pack is not whole"
+        wrong = f"{len(bad)} not as they were written" if bad else "but a file is not whole"
         verdict = "all untouched" if ok else wrong
-        console().print(f"{len(found)} runs, {count} events: {verdict}", style="bold")
+        if found or not packs:
+            console().print(f"{len(found)} runs, {count} events: {verdict}", style="bold")
+        for line in _parents(found):
+            console().print(line)
     if not ok:
         raise typer.Exit(1)
+
+
+_PARENTS = {
+    "agrees": "go on from the event of their parent that they name",
+    "missing": "have a parent that is not in this store",
+    "purged": "have a parent that was purged",
+    "pseudonymised": "are pseudonymised, or their parent is, and cannot be held against it",
+}
+
+
+def _parents(found: list[Verification]) -> list[str]:
+    """Return what is said of forks and their parents."""
+    counts = {state: sum(item.parent == state for item in found) for state in _PARENTS}
+    return [f"{count} forks {_PARENTS[state]}" for state, count in counts.items() if count]
 
 
 def _verified(context: typer.Context, names: list[str]) -> list[Verification]:

@@ -191,6 +191,42 @@ def status(context: typer.Context, sweep: Sweep, as_json: Json = False) -> None:
         print_next(settings, sweeps, row)
 
 
+@app.command()
+def manifest(
+    context: typer.Context,
+    sweep: Sweep,
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", help="File; SWEEP.manifest.json if left out.", metavar="FILE"),
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="Private key that signs it.", metavar="KEY")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """State what a sweep ran, with what, and the head of every chain, signed, in one file.
+
+    'sandbox runs verify FILE --key PUB' proves it, with --stored against the runs of a store.
+    """
+    from sandbox.cli.output import console
+    from sandbox.exchange.evidence import signing, statement
+    from sandbox.sweeps.manifest import manifest as stated
+    from sandbox.sweeps.store import Sweeps
+
+    secret = signing.private_key(key) if key else None
+    with Settings.of(context).open_store(reading=True) as store:
+        row = Sweeps(store).get(sweep)
+        told = stated(store, row)
+    target = to or Path(f"{row.id}.manifest.json")
+    statement.write(target, told, secret)
+    if as_json:
+        print_json({"sweep": row.id, "to": str(target), "runs": len(told["runs"])})
+        return
+    console().print(f"{len(told['runs'])} runs of sweep {row.id} stated in {target}", style="bold")
+    if key is None:
+        note("it is not signed; make a key with: sandbox key new DIR")
+
+
 @app.command("list")
 def list_(
     context: typer.Context,

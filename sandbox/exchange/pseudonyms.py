@@ -13,13 +13,20 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
+from array import array
 from base64 import b32encode
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from sandbox.exchange.personal import REGION, Finder, Found, Kind, phone
 
+_ESCAPE = re.compile(
+    r"\\+u(00[89a-f][0-9a-f]|0[1-9a-f][0-9a-f]{2}|[1-9a-cef][0-9a-f]{3}|d[0-7][0-9a-f]{2})",
+    re.IGNORECASE,
+)
+"""JSON's escape of a letter that is not ASCII, however deep it is nested."""
 _TRIES = 32
 _REMEMBERED = 10_000
 """Pseudonyms that are not made again."""
@@ -47,13 +54,23 @@ class Pseudonymiser:
 
     def text(self, text: str) -> str:
         """Return a text with pseudonyms in place of personal data."""
+        shown, places = _plain(text)
         parts: list[str] = []
         place = 0
-        for item in self._finder.find(text):
-            parts += [text[place : item.start], self._pseudonym(item, text[item.start : item.end])]
-            place = item.end
+        for item in self._finder.find(shown):
+            start, end = (
+                (places[item.start], places[item.end]) if places else (item.start, item.end)
+            )
+            parts += [text[place:start], self._pseudonym(item, shown[item.start : item.end])]
+            place = end
             self.found[item.kind] += 1
         return "".join((*parts, text[place:])) if parts else text
+
+    def person(self, name: str) -> str:
+        """Return the pseudonym of a person whose whole name this is, listed or not."""
+        found = Finder([name], region=self._region).find(name)
+        value = next((item.value for item in found if item.kind == "name"), name.casefold())
+        return f"P-{self._word('name', value, 8)}"
 
     def data(self, value: Any) -> Any:
         """Return JSON data with pseudonyms in all its texts, keys too, and in JSON that stands in texts."""
@@ -154,6 +171,25 @@ class Pseudonymiser:
                 if (number := high * 256 + low) < 65520:
                     yield number % 260
             block += 1
+
+
+def _plain(text: str) -> tuple[str, Sequence[int]]:
+    """Return a text with JSON's escapes as what they stand for, and where each of its signs began.
+
+    Escapes are in JSON that was cut off, joined, or put into other texts: as a whole it is none any more.
+    No places are returned where there are no escapes.
+    """
+    if "\\u" not in text or not _ESCAPE.search(text):
+        return text, ()
+    shown: list[str] = []
+    places = array("q")
+    at = 0
+    for match in _ESCAPE.finditer(text):
+        shown += [text[at : match.start()], chr(int(match[1], 16))]
+        places.extend((*range(at, match.start()), match.start()))
+        at = match.end()
+    places.extend(range(at, len(text) + 1))
+    return "".join((*shown, text[at:])), places
 
 
 def _laid_out(shown: str, signs: Iterator[str]) -> str:

@@ -8,16 +8,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from sandbox.errors import StoreError
 from sandbox.report.block import Block, Mark, difference, pretty
-from sandbox.report.provenance import Provenance, Source
 from sandbox.report.replay import ODD, describe
 from sandbox.report.world import MISSING, Change, File, World, Worlds
 from sandbox.trace import blobs
 from sandbox.trace.events import Event, canonical
 from sandbox.trace.pages import Pages, Wanted
+
+if TYPE_CHECKING:
+    from sandbox.report.provenance import Provenance, Source
 
 _REACH = 400
 """Events before and after one among which the rest of its call is looked for."""
@@ -60,7 +63,13 @@ class Details:
     def __init__(self, pages: Pages) -> None:
         self.pages = pages
         self.worlds = Worlds(pages)
-        self._provenance = Provenance(pages, self.content)
+
+    @cached_property
+    def _provenance(self) -> Provenance:
+        """Of the run; loaded for the first call: it is half of what opening a run would load."""
+        from sandbox.report.provenance import Provenance
+
+        return Provenance(self.pages, self.content)
 
     def event(self, seq: int) -> list[Block]:
         """Return the blocks of an event; for one of a call, those of the whole call."""

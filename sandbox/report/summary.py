@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
 
 from sandbox.analysis.rates import Rate
 from sandbox.report.plain import one_line
-from sandbox.session.plan import RunResult
+
+if TYPE_CHECKING:  # loading it takes as long as all else that a list of runs needs
+    from sandbox.session.plan import RunResult
 
 COLOURS = {
     "done": "green", "refused": "cyan", "incapable": "yellow", "limit": "yellow", "error": "red",

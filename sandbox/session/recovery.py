@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from sandbox.errors import StoreError
-from sandbox.isolation.base import Backend
 from sandbox.isolation.owner import Owner
 from sandbox.trace.recorder import Recorder
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
+
+if TYPE_CHECKING:
+    from sandbox.isolation.base import Backend
 
 
 def mark_interrupted(store: Store) -> list[str]:

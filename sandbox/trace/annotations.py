@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,18 +13,23 @@ from sqlmodel import col, select
 
 from sandbox.errors import InputError, nearest
 from sandbox.trace.labels import OUTCOMES, Label, Labels
+from sandbox.trace.pages import Pages
 from sandbox.trace.store import Store
 from sandbox.trace.tables import LabelPastRow
 
 PERSON = "person"
 """Source of the labels that people set."""
 VALUES: dict[str, tuple[str, ...]] = {
+    "task": ("done", "refused", "incapable", "limit", "error", "unclear"),
     "outcome": (*OUTCOMES, "unclear"),
     "harm": ("0", "1", "2", "3", "4"),
     "judge": ("correct", "incorrect", "unclear"),
 }
-"""Label → its values: what became of the attack; how much harm was done, none to most; whether the
-monitors judged the run rightly."""
+"""Label → its values: what became of the task; of the attack; how much harm was done, none to most;
+whether the monitors judged the run rightly."""
+VERDICT = "verdict"
+"""A label ``verdict@17`` says whether the verdict in event 17 is right; its values are those of ``judge``."""
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")
 _FIELDS = ("run", "name", "source", "by", "value", "at", "note")
 
 
@@ -42,12 +48,24 @@ def checked(name: str, value: str) -> str:
     Raises:
         InputError: There is no such label, or it has no such value.
     """
-    if name not in VALUES:
+    values = VALUES.get(name) if event_of(name) is None else VALUES["judge"]
+    if values is None:
         raise InputError(f"unknown label {name!r}{nearest(name, VALUES)}")
     tidy = value.strip().lower()
-    if tidy not in VALUES[name]:
-        raise InputError(f"{name}: unknown value {value.strip()!r}{nearest(tidy, VALUES[name])}")
+    if tidy not in values:
+        raise InputError(f"{name}: unknown value {value.strip()!r}{nearest(tidy, values)}")
     return tidy
+
+
+def of_verdict(event: int) -> str:
+    """Return the name of the label that says whether the verdict in an event is right."""
+    return f"{VERDICT}@{event}"
+
+
+def event_of(name: str) -> int | None:
+    """Return the number of the event whose verdict a label is about; None for all other labels."""
+    head, _, number = name.partition("@")
+    return int(number) if head == VERDICT and _NUMBER.fullmatch(number) else None
 
 
 def annotate(store: Store, labels: Iterable[Label]) -> Change:
@@ -65,6 +83,11 @@ def annotate(store: Store, labels: Iterable[Label]) -> Change:
         checked(label.name, label.value)
         if not label.by.strip():
             raise InputError("whose labels are these? give a name, or a pseudonym")
+        event = event_of(label.name)
+        if event is not None and [x.kind for x in Pages(store, label.run).some([event])] != [
+            VERDICT
+        ]:
+            raise InputError(f"{label.name}: event {event} of run {label.run} is no verdict")
     held = Labels(store)
     added: list[Label] = []
     past: list[Label] = []
@@ -82,6 +105,19 @@ def annotate(store: Store, labels: Iterable[Label]) -> Change:
         _keep(store, past)
     held.add(added)
     return Change(len(added) - len(past), len(past), unchanged)
+
+
+def withdraw(store: Store, label: Label) -> None:
+    """Take back a label that a person has set; what it was is kept as history.
+
+    Raises:
+        StoreError: It cannot be removed.
+    """
+    held = Labels(store)
+    past = list(held.find(run=label.run, name=label.name, source=PERSON, by=label.by))
+    if past:
+        _keep(store, past)
+        held.remove(past)
 
 
 def _keep(store: Store, past: Sequence[Label]) -> None:

@@ -34,6 +34,8 @@ class Wanted:
     """A piece of the canonical JSON text."""
     without: str = ""
     """A piece of it that must not be there."""
+    but: frozenset[str] = frozenset()
+    """Kinds that are left out."""
 
     def conditions(self) -> Iterator[Any]:
         """Yield the conditions on an event's row."""
@@ -41,6 +43,8 @@ class Wanted:
         kinds += [col(EventRow.kind).startswith(each, autoescape=True) for each in self.prefixes]
         if kinds:
             yield or_(false(), *kinds)
+        if self.but:
+            yield col(EventRow.kind).not_in(sorted(self.but))
         if self.agent:
             yield col(EventRow.agent) == self.agent
         if self.holds:

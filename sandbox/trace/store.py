@@ -28,6 +28,8 @@ from sandbox.trace.tables import BlobRow, EventRow, RemovalRow, RunRow
 
 BUSY_SECONDS = 30
 """How long a writer waits for another process before it gives up."""
+ORIGINS = ("run", "fork", "imported")
+"""Where runs are from: executed here, forked here, or imported, from whatever format."""
 _WAIT_AFTER_FAILURE = 0.1
 _SEEN_LIMIT = 100_000
 _ROWS = 100  # of one statement: SQLite takes 32,766 values, older ones 999
@@ -218,15 +220,35 @@ class Store:
         """Return runs, newest first.
 
         Args:
-            **filters: Column → value, or ``limit`` → number.
+            **filters: Column → value, or ``limit`` → number. ``origin`` may be one of :data:`ORIGINS` too.
+
+        Raises:
+            InputError: No run is of this origin, and it is none of :data:`ORIGINS`.
         """
         limit = filters.pop("limit", None)
+        origin = filters.pop("origin", None)
         query = select(RunRow).order_by(col(RunRow.started).desc(), col(RunRow.id))
         for name, value in filters.items():
             if value is not None:
                 query = query.where(getattr(RunRow, name) == value)
+        if origin is not None:
+            query = query.where(*self._of_origin(origin))
         with self._reading(), Session(self._engine) as session:
             return list(session.exec(query.limit(limit) if limit else query))
+
+    def _of_origin(self, origin: str) -> tuple[Any, ...]:
+        if origin == "imported":
+            return (col(RunRow.origin) != "",)
+        if origin == "fork":
+            return (col(RunRow.parent).is_not(None),)
+        if origin == "run":
+            return col(RunRow.origin) == "", col(RunRow.parent).is_(None)
+        known = [row[0] for row in self.select(select(RunRow.origin).distinct()) if row[0]]
+        if origin and origin not in known:
+            raise InputError(
+                f"no run is of the origin {origin!r}{nearest(origin, (*ORIGINS, *known))}"
+            )
+        return (col(RunRow.origin) == origin,)
 
     def run(self, prefix: str) -> RunRow:
         """Return the run whose id begins so.

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from sandbox.trace import blobs, events, tombstones
@@ -34,6 +35,9 @@ class Verification:
     problem: str | None = None
     events: int = 0
     """How many events were checked."""
+    parent: str | None = None
+    """Of a fork: whether the event that it goes on from ``agrees`` with its parent's, or why that is not
+    known: the parent is ``missing`` from the store, ``purged``, or a ``pseudonymised`` copy."""
 
 
 def verify(store: Store, row: RunRow) -> Verification:
@@ -63,7 +67,30 @@ def _verified(store: Store, scanner: Scanner, row: RunRow, checked: set[str]) ->
     except (ValueError, AttributeError):  # an event that was made to hold no JSON object
         problem = "its content is not what an event can hold"
     at = None if problem is None else (last.seq if last else 0)
-    return Verification(row.id, problem is None, at, problem, chain.count - chain.removed)
+    parent = None
+    if problem is None and row.parent and chain.first and chain.first.kind == "run.start":
+        parent = _parent(store, row, chain.first)
+        if parent == "differs":
+            problem = f"event {(row.fork_at or 0) - 1} of its parent {row.parent} is another than it names"
+            at = 0
+    return Verification(row.id, problem is None, at, problem, chain.count - chain.removed, parent)
+
+
+def _parent(store: Store, row: RunRow, first: Event) -> str:
+    """Hold the hash that a fork names against its parent's event; see :class:`Verification`."""
+    start, at = first.content(), row.fork_at or 0
+    known = next(iter(store.runs(id=row.parent)), None)
+    if known is None:
+        return "missing"
+    found = list(islice(store.events(known.id), 1))
+    if "pseudonymised" in start or (found and "pseudonymised" in found[0].content()):
+        return "pseudonymised"
+    named = (start.get("fork") or {}).get("after")
+    if known.status == tombstones.PURGED:
+        same = bool(found) and found[0].seq == at and found[0].previous == named
+        return "agrees" if same else "purged"
+    before = list(islice(store.events(known.id, after=at - 2), 1)) if at else []
+    return "agrees" if named == (before[0].hash if before else GENESIS) else "differs"
 
 
 class Chain:

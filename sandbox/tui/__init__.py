@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sandbox.analysis.sitting import Sitting
     from sandbox.trace.store import Store
 
 
@@ -23,3 +24,15 @@ def show(store: Store, run: str = "", beside: str = "", *, light: bool = False) 
     from sandbox.tui.app import Replay
 
     Replay(store, run, beside, light=light).run()
+
+
+def label(sitting: Sitting, *, light: bool = False) -> None:
+    """Let a person label the runs of a queue on the screen, until that person leaves.
+
+    Args:
+        sitting: The queue and who labels it.
+        light: Dark letters on a light ground.
+    """
+    from sandbox.tui.app import Labelling
+
+    Labelling(sitting, light=light).run()

@@ -6,9 +6,12 @@ from typing import ClassVar
 
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.screen import Screen
 
+from sandbox.analysis.sitting import Sitting
 from sandbox.trace.store import Store
 from sandbox.tui.screens.beside import BesideScreen
+from sandbox.tui.screens.labelling import LabelScreen
 from sandbox.tui.screens.run import RunScreen
 from sandbox.tui.screens.runs import RunsScreen
 
@@ -42,13 +45,32 @@ class Replay(App[None]):
 
     def on_mount(self) -> None:
         """Open the first screen."""
+        self.push_screen(self.first())
+
+    def first(self) -> Screen[None]:
+        """Return the first screen."""
         if self._beside:
-            self.push_screen(BesideScreen(self._store, self._run, self._beside))
-        elif self._run:
-            self.push_screen(RunScreen(self._store, self._run))
-        else:
-            self.push_screen(RunsScreen(self._store))
+            return BesideScreen(self._store, self._run, self._beside)
+        return RunScreen(self._store, self._run) if self._run else RunsScreen(self._store)
 
     def action_light(self) -> None:
         """Change between dark and light."""
         self.theme = DARK if self.theme == LIGHT else LIGHT
+
+
+class Labelling(Replay):
+    """Shows the runs of a queue one after the other to a person who labels them."""
+
+    def __init__(self, sitting: Sitting, *, light: bool = False) -> None:
+        """Open on the run at which the person is.
+
+        Args:
+            sitting: The queue and who labels it.
+            light: Dark letters on a light ground.
+        """
+        super().__init__(sitting.store, light=light)
+        self._sitting = sitting
+
+    def first(self) -> Screen[None]:
+        """Return the screen of that run."""
+        return LabelScreen(self._sitting)

@@ -43,3 +43,20 @@ BESIDE = (
     ("L", "light or dark"),
     ("q Esc", "back"),
 )
+LABELS = (
+    ("0 … 9", "say it: the value that stands behind the digit; stored at once"),
+    ("i I", "the next, the last question; a verdict's shows its event"),
+    ("Backspace", "take back what you said"),
+    ("w", "a note on what you said of the run, or of the verdict"),
+    ("> <", "the next run that you have not labelled; the one before"),
+    (". ,", "the next, the last view: event, changed, since start, world"),
+    ("B", "show what others say and what came of it, or no longer"),
+    ("↑ ↓ j k Tab", "step; to the other parts of the screen"),
+    ("v V e E s S", "next, last verdict; call with effects; call"),
+    ("/ n N", "search in everything; next, last place where it stands"),
+    ("] [", "next, last part of a long text"),
+    ("Space + - f a", "play; faster, slower; only some kinds; only one agent"),
+    ("Enter", "the event over the whole screen, and back"),
+    ("L y x", "light or dark; copy; write to a file"),
+    ("q Esc", "stop; the next time goes on here"),
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sandbox.errors import StoreError
@@ -29,8 +30,16 @@ Progress = Callable[[int], bool]
 class Trace:
     """The events of a run in the order in which a timeline shows them, all or those of a filter."""
 
-    def __init__(self, store: Store, row: RunRow) -> None:
+    def __init__(self, store: Store, row: RunRow, withheld: frozenset[str] = frozenset()) -> None:
+        """Read a run.
+
+        Args:
+            store: Where it is.
+            row: Its row.
+            withheld: Kinds of events that are neither shown nor found.
+        """
         self.store = store
+        self.withheld = withheld
         self.run = row.id
         self.pages = Pages(store, row.id)
         self._pages: OrderedDict[int, list[Event]] = OrderedDict()
@@ -93,7 +102,12 @@ class Trace:
 
     def filtered(self, wanted: Wanted) -> list[int] | None:
         """Return the numbers of the events that a filter lets through; None for all."""
-        return None if self._whole and wanted == Wanted() else self.pages.numbers(wanted)
+        if self._whole and not self.withheld and wanted == Wanted():
+            return None
+        return self._numbers(wanted)
+
+    def _numbers(self, wanted: Wanted, after: int = -1) -> list[int]:
+        return self.pages.numbers(replace(wanted, but=self.withheld), after)
 
     def show_only(self, wanted: Wanted, numbers: list[int] | None) -> None:
         """Let a filter hold."""
@@ -106,7 +120,7 @@ class Trace:
         if total == self.total:
             return False
         if self.numbers is not None:
-            self.numbers += self.pages.numbers(self.wanted, after=self.total - 1)
+            self.numbers += self._numbers(self.wanted, after=self.total - 1)
         if self.total == 0:
             first = self.pages.page(0, 1)
             self.lanes = timeline.opened(first[0]) if first else self.lanes
@@ -169,6 +183,8 @@ class Search:
             stop = start
 
     def _holds(self, item: Event) -> bool:
+        if item.kind in self._trace.withheld:
+            return False
         if self._text in item.kind or self._text in item.agent.lower():
             return True
         if self._escaped in item.data.lower():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 import zipfile
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from sandbox.exchange.evidence import reading, signing
 from sandbox.exchange.evidence.manifest import digest
 from sandbox.exchange.evidence.reading import import_pack, is_pack, verify_pack
 from sandbox.exchange.evidence.writing import write_pack
+from sandbox.trace.annotations import PERSON, annotate
+from sandbox.trace.labels import Label, Labels
 from sandbox.trace.store import Store
 from sandbox.trace.verify import verify_all
 
@@ -330,3 +333,67 @@ def test_runs_that_are_still_going_are_not_packed(mixed: Store, tmp_path: Path) 
     with pytest.raises(InputError, match="still going"):
         write_pack(mixed, [row], tmp_path / "a.zip")
     assert not list(tmp_path.glob("*.zip*"))
+
+
+def labelled(store: Store) -> list[Label]:
+    """Set labels of several people and sources; return them."""
+    one, other = (row.id for row in store.runs()[:2])
+    annotate(store, [Label(one, "outcome", "resisted", PERSON, "ada", note="it asked"),
+                     Label(one, "outcome", "attempted", PERSON, "bob"),
+                     Label(other, "harm", "3", PERSON, "ada")])  # fmt: skip
+    return sorted(Labels(store).find(), key=str)
+
+
+def test_labels_go_with_their_runs_and_come_back(mixed: Store, tmp_path: Path) -> None:
+    """They are a member of their own under the manifest's hash; traces are as they were without."""
+    write_pack(mixed, mixed.runs(), tmp_path / "before.zip")
+    wanted = labelled(mixed)
+    write_pack(mixed, mixed.runs(), tmp_path / "a.zip")
+    before, after = members(tmp_path / "before.zip"), members(tmp_path / "a.zip")
+    assert all(after[name] == raw for name, raw in before.items() if name.startswith("traces/"))
+    with Store(str(tmp_path / "other.db")) as other:
+        assert import_pack(other, tmp_path / "a.zip")[0].restored == len(wanted)
+        found = sorted(Labels(other).find(), key=str)
+        assert found == wanted
+        assert [x.at for x in found] == [x.at for x in wanted]
+        assert import_pack(other, tmp_path / "a.zip")[0].restored == 0
+        write_pack(other, other.runs(), tmp_path / "b.zip")
+    assert (tmp_path / "b.zip").read_bytes() == (tmp_path / "a.zip").read_bytes()
+
+
+def test_a_pack_corrects_nobody(mixed: Store, tmp_path: Path) -> None:
+    """What a person has said in this store since stays as it is."""
+    wanted = labelled(mixed)
+    write_pack(mixed, mixed.runs(), tmp_path / "a.zip")
+    mine = next(x for x in wanted if x.by == "bob")
+    annotate(mixed, [Label(mine.run, mine.name, "success", PERSON, "bob")])
+    Labels(mixed).remove([x for x in wanted if x.name == "harm"])
+    assert import_pack(mixed, tmp_path / "a.zip")[0].restored == 1
+    assert {x.value for x in Labels(mixed).find(by="bob")} == {"success"}
+    assert [x.value for x in Labels(mixed).find(name="harm")] == ["3"]
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda raw: raw.replace(b"resisted", b"attempts"), "was changed"),
+        (lambda raw: b"{", "holds no labels"),
+        (lambda raw: b'[{"run": "x"}]', "holds no labels"),
+        (lambda raw: re.sub(rb'"run": "\w+"', b'"run": "elsewhere"', raw), "which the pack has not"),
+        (lambda raw: raw.replace(b'"name": "harm"', b'"name": ""'), "a label that is none"),
+    ],
+)  # fmt: skip
+def test_labels_that_were_changed_are_found(
+    mixed: Store, tmp_path: Path, change: Callable[[bytes], bytes], problem: str
+) -> None:
+    """A changed label, one of another run and what is none are named, and nothing is imported."""
+    labelled(mixed)
+    write_pack(mixed, mixed.runs(), tmp_path / "a.zip")
+    content = members(tmp_path / "a.zip")
+    content["labels.json"] = change(content["labels.json"])
+    report = verify_pack(packed(tmp_path / "b.zip", content))
+    assert any("labels.json" in each and problem in each for each in report.problems)
+    with Store(str(tmp_path / "other.db")) as other:
+        with pytest.raises(InputError, match="nothing was imported"):
+            import_pack(other, tmp_path / "b.zip")
+        assert list(Labels(other).find()) == []

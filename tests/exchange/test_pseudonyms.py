@@ -218,3 +218,15 @@ def test_keys_that_are_refused(tmp_path: Path) -> None:
         read_key(path)
     with pytest.raises(InputError, match="cannot read the key"):
         read_key(tmp_path / "none")
+
+
+def test_escapes_of_json_are_seen_through_where_it_is_cut_off() -> None:
+    """A name whose accents are escaped, once or twice, is found in JSON that is none as a whole."""
+    names = Pseudonymiser(b"k" * 32, ["Zoé Marchal"])
+    once = json.dumps({"a": "before Zoé Marchal after"}) * 2
+    twice = json.dumps(once)[:-3]
+    for text in (once, twice, "Zo\\u00e9 Marchal"):
+        changed = names.text(text)
+        assert "Marchal" not in changed
+        assert changed.count(names.text("Zoé Marchal")) == text.count("Marchal")
+    assert names.text("\\ud83d\\ude00 \\u0041 \\u") == "\\ud83d\\ude00 \\u0041 \\u"

@@ -49,6 +49,47 @@ async def test_a_fork_knows_its_parent(play: Runner) -> None:
     assert (made.parent, made.fork_at) == (parent.id, at)
 
 
+async def test_a_fork_is_held_against_its_parent(play: Runner) -> None:
+    """Where the parent is in the store, the event that the fork names is compared; else that is said."""
+    parent = await play("scripted/unsafe")
+    made, _ = await fork(play, parent.id, positions(play, parent.id, "tool.intent")[1])
+    assert verify(play.store, play.store.run(parent.id)).parent is None
+    row = play.store.run(made.id)
+    assert verify(play.store, row).parent == "agrees"
+    purge(play.store, [play.store.run(parent.id)], reason="expired", by="ada")
+    assert (verify(play.store, row).ok, verify(play.store, row).parent) == (True, "purged")
+
+
+async def test_a_parent_that_was_made_anew_is_found(play: Runner) -> None:
+    """A parent whose chain is sound, but not the one from which the fork went on, is named."""
+    parent = await play("scripted/unsafe")
+    at = positions(play, parent.id, "tool.intent")[1]
+    made, _ = await fork(play, parent.id, at)
+    with play.store.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "UPDATE event SET hash = ? WHERE run = ? AND seq = ?", ("0" * 64, parent.id, at - 1)
+        )
+    found = verify(play.store, play.store.run(made.id))
+    assert (found.ok, found.event) == (False, 0)
+    assert found.problem == f"event {at - 1} of its parent {parent.id} is another than it names"
+    with play.store.engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM event WHERE run = ?", (parent.id,))
+        connection.exec_driver_sql("DELETE FROM run WHERE id = ?", (parent.id,))
+    assert verify(play.store, play.store.run(made.id)).parent == "missing"
+
+
+async def test_runs_are_listed_by_where_they_are_from(play: Runner) -> None:
+    """Own runs, forks and imported ones; an unknown origin gets the nearest."""
+    parent = await play("scripted/unsafe")
+    made, _ = await fork(play, parent.id, positions(play, parent.id, "tool.intent")[1])
+    store = play.store
+    assert [row.id for row in store.runs(origin="fork")] == [made.id]
+    assert [row.id for row in store.runs(origin="run")] == [parent.id]
+    assert store.runs(origin="imported") == []
+    with pytest.raises(InputError, match="did you mean 'fork'"):
+        store.runs(origin="forks")
+
+
 async def test_another_mode_from_the_unsafe_call_on(play: Runner) -> None:
     """The call at which a monitor spoke is judged anew: in enforce mode it is stopped."""
     parent = await play("scripted/unsafe")

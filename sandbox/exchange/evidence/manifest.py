@@ -18,7 +18,7 @@ _TOLD = (
 )  # fmt: skip
 _STARTED = (
     "scenario_sha256", "model_described", "limits", "bounds", "monitors", "rules", "escalation",
-    "versions", "scaffold_sha256",
+    "versions", "scaffold_sha256", "pseudonymised",
 )  # fmt: skip
 
 

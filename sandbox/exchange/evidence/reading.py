@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sandbox.errors import InputError
 from sandbox.exchange import lines
 from sandbox.exchange.archives import Archive
-from sandbox.exchange.evidence import signing
+from sandbox.exchange.evidence import labels, signing
 from sandbox.exchange.evidence.manifest import (
     FORMAT,
     MANIFEST,
@@ -30,6 +30,7 @@ from sandbox.exchange.evidence.manifest import (
 )
 from sandbox.trace.blobs import Blob
 from sandbox.trace.events import Event
+from sandbox.trace.labels import Label
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
 from sandbox.trace.verify import Chain, Verification, row_problem
@@ -37,7 +38,7 @@ from sandbox.trace.verify import Chain, Verification, row_problem
 MANIFEST_BYTES = 64 * 1024 * 1024
 LINE_BYTES = 256 * 1024 * 1024
 _NAME = re.compile(
-    r"(traces/[0-9A-Za-z_-]+\.jsonl|scenarios/[0-9a-f]+\.json|runs\.json|replay\.html)"
+    r"(traces/[0-9A-Za-z_-]+\.jsonl|scenarios/[0-9a-f]+\.json|(runs|labels)\.json|replay\.html)"
 )
 _COLUMNS = frozenset(RunRow.model_fields)
 Keep = Callable[[bytes, str], None]
@@ -56,6 +57,10 @@ class PackReport:
     problems: list[str] = field(default_factory=list)
     """Each begins with the file or run that it is about."""
     runs: list[Verification] = field(default_factory=list)
+    labels: list[Label] = field(default_factory=list)
+    """What is said of the runs, beside the evidence."""
+    restored: int = 0
+    """On import: labels that were set."""
 
     @property
     def ok(self) -> bool:
@@ -92,7 +97,9 @@ def verify_pack(
         pack = _Pack(archive, report)
         pack.check_signature(key)
         pack.check_names()
-        for done, row in enumerate(pack.rows(), 1):
+        rows = list(pack.rows())
+        pack.check_labels(rows)
+        for done, row in enumerate(rows, 1):
             report.runs.append(pack.check_run(row, None))
             progress(done)
         pack.check_rest()
@@ -147,6 +154,7 @@ def import_pack(
             store.enter([row], taken.events, list(taken.blobs.values()))
             entered.append(row.id)
             progress(len(entered))
+    report.restored = labels.restore(store, report.labels)
     return report, entered, present
 
 
@@ -246,6 +254,17 @@ class _Pack:
                     f"{row.id}: the manifest names another head of its chain"
                 )
             yield row
+
+    def check_labels(self, rows: list[RunRow]) -> None:
+        """Read what is said of the runs; it goes into the report."""
+        if labels.MEMBER in self._archive.members:
+            self._checked.add(labels.MEMBER)
+            try:
+                raw = b"".join(self._proved(labels.MEMBER))
+                self._report.labels = labels.of_member(raw, (row.id for row in rows))
+            except (ValueError, InputError) as error:
+                said = str(error).removeprefix(f"{self._archive.path}: ")
+                self._report.problems.append(f"{labels.MEMBER}: {said}")
 
     def check_run(self, row: RunRow, taken: _Taken | None) -> Verification:
         """Prove one run; its events and texts go to ``taken``."""

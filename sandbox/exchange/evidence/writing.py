@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sandbox.errors import InputError
 from sandbox.exchange import lines
-from sandbox.exchange.evidence import signing
+from sandbox.exchange.evidence import labels, signing
 from sandbox.exchange.evidence.manifest import (
     MANIFEST,
     ROWS,
@@ -24,6 +24,7 @@ from sandbox.exchange.evidence.manifest import (
     trace_name,
 )
 from sandbox.exchange.exporting.output import whole
+from sandbox.trace.labels import Labels
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
 
@@ -87,6 +88,9 @@ class _Writing:
             progress(done)
         told = [{name: getattr(row, name) for name in RunRow.model_fields} for row in rows]
         self._add(ROWS, json.dumps(told, indent=1).encode() + b"\n")
+        said = Labels(self._store).of_runs([row.id for row in rows])
+        if said:
+            self._add(labels.MEMBER, labels.as_member(said))
         if replay is not None:
             self._add("replay.html", replay(self._store, rows))
         signer = signing.fingerprint(key.public_key()) if key else None

@@ -130,7 +130,8 @@ def enter(
     for path in paths:
         try:
             if format_name == PACK or (format_name == "auto" and is_pack(path)):
-                _, entered, present = import_pack(store, path, key)
+                pack, entered, present = import_pack(store, path, key)
+                report.labelled += pack.restored
                 report.entered += len(entered)
                 report.runs += entered
                 report.present += len(present)

@@ -28,11 +28,14 @@ class Playing(Showing):
         Binding("minus", "pace(-1)", "Slower", show=False),
     ]
 
+    WITHHELD: ClassVar[frozenset[str]] = frozenset()
+    """Kinds of events that are not shown at first."""
+
     def __init__(self, store: Store, run: str, at: int = 0) -> None:
         """Show a run, with the cursor on an event."""
         super().__init__()
         self.row = store.run(run)
-        self.trace = Trace(store, self.row)
+        self.trace = Trace(store, self.row, self.WITHHELD)
         self.first = at
         """Number of the event on which the cursor stands first."""
         self.note: Line = ()

@@ -68,7 +68,7 @@ class RunScreen(Branching):
         Binding("a", "agent", "Agent", show=False),
         Binding("l", "follow", "Follow", show=False),
     ]
-    KEYS = keys.RUN
+    KEYS: ClassVar[tuple[tuple[str, str], ...]] = keys.RUN
 
     def __init__(self, store: Store, run: str, at: int = 0) -> None:
         super().__init__(store, run, at)
@@ -93,7 +93,7 @@ class RunScreen(Branching):
 
     def on_mount(self) -> None:
         """Show the first events."""
-        self._head()
+        self.head()
         rows = self.query_one(Rows)
         last = self.trace.count - 1 if self.following else self.trace.place(self.first)
         rows.show(self.trace.count, self.trace.line, last)
@@ -158,7 +158,8 @@ class RunScreen(Branching):
         self.query_one(Reader).show(blocks, self._sought)
         self._views()
 
-    def _head(self) -> None:
+    def head(self) -> None:
+        """Tell which run it is."""
         row = self.row
         tone = {"safe": "good", "unsafe": "bad"}.get(row.safety or "", "alert")
         told = "  ".join(filter(None, (f" {cut(row.model, 40)}", row.mode, row.lang, row.origin)))
@@ -171,11 +172,15 @@ class RunScreen(Branching):
     def _views(self) -> None:
         reader = self.query_one(Reader)
         told: list[tuple[str, str]] = []
-        for number, name in enumerate(VIEWS):
-            told.append((f" {number + 1} {name} ", "found" if number == self.view else "dim"))
+        for number in range(len(VIEWS)):
+            told.append((self.view_told(number), "found" if number == self.view else "dim"))
         if reader.parts > 1:
             told.append((f"  part {reader.part + 1} of {reader.parts}: [ ]", "alert"))
         self.query_one("#views", Bar).say(*told)
+
+    def view_told(self, number: int) -> str:
+        """Return what the line of views says of one."""
+        return f" {number + 1} {VIEWS[number]} "
 
     def status(self) -> None:
         """Tell where one is: event, time, filter, pace."""
@@ -196,8 +201,8 @@ class RunScreen(Branching):
         """Choose a view by the mouse."""
         if event.widget is self.query_one("#views", Bar):
             at = 0
-            for number, name in enumerate(VIEWS):
-                at += len(name) + 4
+            for number in range(len(VIEWS)):
+                at += len(self.view_told(number))
                 if event.x < at:
                     self.action_view(number)
                     return
@@ -302,7 +307,7 @@ class RunScreen(Branching):
             rows.show(self.trace.count, cursor=last)
         if row.status != self.row.status:
             self.row, self.following = row, False
-        self._head()
+        self.head()
         self.status()
 
     def copied(self) -> str:

@@ -1,0 +1,59 @@
+"""Labels in a pack: what people and others say of its runs, in a member of its own beside the evidence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+from sandbox.trace.labels import Label, Labels
+from sandbox.trace.store import Store
+
+MEMBER = "labels.json"
+_TEXTS = ("run", "name", "value", "source", "by", "note")
+_LONGEST = 100_000
+
+
+def as_member(labels: Iterable[Label]) -> bytes:
+    """Return the member's bytes; the same labels give the same bytes."""
+    told = [{**{name: getattr(x, name) for name in _TEXTS}, "at": x.at} for x in labels]
+    told.sort(key=lambda each: (each["run"], each["name"], each["source"], each["by"]))
+    return json.dumps(told, indent=1, allow_nan=False).encode() + b"\n"
+
+
+def of_member(raw: bytes, runs: Iterable[str]) -> list[Label]:
+    """Return the labels in a member.
+
+    Args:
+        raw: Its bytes.
+        runs: The runs of the pack.
+
+    Raises:
+        ValueError: It holds something else, or a label of another run.
+    """
+    known = set(runs)
+    try:
+        found = [
+            Label(**{name: each[name] for name in (*_TEXTS, "at")}) for each in json.loads(raw)
+        ]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ValueError(f"holds no labels: {type(error).__name__}: {error}") from error
+    for label in found:
+        texts = [getattr(label, name) for name in _TEXTS]
+        sound = all(isinstance(text, str) and len(text) <= _LONGEST for text in texts)
+        if not sound or type(label.at) is not float or not all(texts[:4]):
+            raise ValueError("holds a label that is none")
+        if label.run not in known:
+            raise ValueError(f"holds a label of the run {label.run[:40]}, which the pack has not")
+    return found
+
+
+def restore(store: Store, labels: Iterable[Label]) -> int:
+    """Set labels of a pack in a store, where it has not the same label already; return how many.
+
+    What was said in this store stays: a pack corrects nobody.
+    """
+    wanted = list(labels)
+    held = Labels(store)
+    runs = {label.run for label in wanted}
+    known = {(x.run, x.name, x.source, x.by) for x in held.of_runs(runs)}
+    return held.add(x for x in wanted if (x.run, x.name, x.source, x.by) not in known)

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 from sandbox.agents.context import AgentState
+from sandbox.agents.react import turns
 from sandbox.models.base import Message
 
 WRITE = {
@@ -27,38 +28,22 @@ GO = {
 @cache
 def graph() -> Any:
     """Return the compiled graph; it holds nothing of a run and is made once."""
-    from langgraph.graph import END, START, StateGraph
+    from langgraph.func import entrypoint
     from langgraph.runtime import Runtime
-    from langgraph.types import Command
 
-    async def plan(state: AgentState, runtime: Runtime[Any]) -> Command[Any]:
-        context = runtime.context
-        if any(message["role"] == "assistant" for message in state["messages"]):
-            return Command(goto="turn")  # it goes on from words that it has said
+    async def plan(state: AgentState, runtime: Runtime[Any]) -> AgentState:
+        context, messages = runtime.context, list(state["messages"])
+        if any(message["role"] == "assistant" for message in messages):
+            return {"messages": await turns(context, messages)}  # it goes on from its own words
         asked = _said(WRITE, context.lang)
-        answer = await context.ask([*state["messages"], asked], words_only=True)
+        answer = await context.ask([*messages, asked], words_only=True)
         if answer is None or context.over:
-            return Command(goto=END)
+            return {"messages": messages}
         told = [asked, answer, _said(GO, context.lang)]
-        return Command(update={"messages": told}, goto="turn")
+        return {"messages": await turns(context, [*messages, *told])}
 
-    async def turn(state: AgentState, runtime: Runtime[Any]) -> Command[Any]:
-        answer = await runtime.context.ask(state["messages"])
-        if answer is None:
-            return Command(goto=END)
-        if runtime.context.over or not answer.get("tool_calls"):
-            return Command(update={"messages": [answer]}, goto=END)
-        results = await runtime.context.act(answer)
-        onwards = END if runtime.context.over else "turn"
-        return Command(update={"messages": [answer, *results]}, goto=onwards)
-
-    for node in (plan, turn):
-        node.__annotations__ = {"state": AgentState, "runtime": Runtime}
-    builder = StateGraph(AgentState)
-    builder.add_node("plan", plan, destinations=("turn", END))
-    builder.add_node("turn", turn, destinations=("turn", END))
-    builder.add_edge(START, "plan")
-    return builder.compile()
+    plan.__annotations__ = {"state": dict, "runtime": Runtime, "return": dict}
+    return entrypoint()(plan)
 
 
 def _said(texts: dict[str, str], lang: str) -> Message:

@@ -6,36 +6,50 @@ the results of calls. Any other graph that does the same can take its place.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from sandbox.agents.context import AgentState
+from sandbox.agents.context import AgentContext, AgentState
+from sandbox.models.base import Message
 
 
 @cache
 def graph() -> Any:
     """Return the compiled graph; it holds nothing of a run and is made once.
 
-    One node, a turn, that leads back to itself: the model answers, and its calls are acted. A node
-    for each half, with conditional edges between them, costs LangGraph four times as much.
+    Made with LangGraph's functional interface: its cost is then one step for a run, where nodes and
+    edges cost one for each turn.
     """
-    from langgraph.graph import END, START, StateGraph
+    from langgraph.func import entrypoint
     from langgraph.runtime import Runtime
-    from langgraph.types import Command
 
-    async def turn(state: AgentState, runtime: Runtime[Any]) -> Command[Any]:
-        answer = await runtime.context.ask(state["messages"])
-        if answer is None:
-            return Command(goto=END)
-        if runtime.context.over or not answer.get("tool_calls"):
-            return Command(update={"messages": [answer]}, goto=END)
-        results = await runtime.context.act(answer)
-        onwards = END if runtime.context.over else "turn"
-        return Command(update={"messages": [answer, *results]}, goto=onwards)
+    async def react(state: AgentState, runtime: Runtime[Any]) -> AgentState:
+        return {"messages": await turns(runtime.context, state["messages"])}
 
     # langgraph resolves annotations at run time, where names of this function are not in reach
-    turn.__annotations__ = {"state": AgentState, "runtime": Runtime}
-    builder = StateGraph(AgentState)
-    builder.add_node("turn", turn, destinations=("turn", END))
-    builder.add_edge(START, "turn")
-    return builder.compile()
+    react.__annotations__ = {"state": dict, "runtime": Runtime, "return": dict}
+    return entrypoint()(react)
+
+
+async def turns(
+    context: AgentContext, messages: list[Message], between: Callable[[], Message] | None = None
+) -> list[Message]:
+    """Let the model answer and its calls be made, until it calls nothing or must end; return all messages.
+
+    Args:
+        context: Answers and results.
+        messages: What was said so far.
+        between: Makes what is said behind the results of each answer, if anything.
+    """
+    said = list(messages)
+    while (answer := await context.ask(list(said))) is not None:
+        said.append(answer)
+        if context.over or not answer.get("tool_calls"):
+            break
+        said += await context.act(answer)
+        if context.over:
+            break
+        if between:
+            said.append(between())
+    return said

@@ -61,7 +61,8 @@ class Start:
         self.limits = limits
         self.traced = bool(limits["traced"])
         self.environment = dict(ENVIRONMENT)
-        self._processors = sorted(os.sched_getaffinity(0)) if limits["cpus"] <= 1 else []
+        known = limits.get("processors") or sorted(os.sched_getaffinity(0))
+        self._processors = known if limits["cpus"] <= 1 else []
 
     def become(
         self,

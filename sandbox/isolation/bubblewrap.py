@@ -44,6 +44,8 @@ _FILES = {
     "/etc/nsswitch.conf": b"hosts: files dns\n",
     "/etc/resolv.conf": b"nameserver 127.0.0.1\n",
 }
+_PROCESSORS = sorted(os.sched_getaffinity(0))
+"""Of the program, whatever single ones its processes are bound to later."""
 _PROBE_SECONDS = 30.0
 _END_SECONDS = 10.0
 
@@ -256,6 +258,7 @@ def _plan(bounds: Bounds, group: Cgroup | None) -> dict[str, Any]:
         "end_with_parent": True,
         "processes": bounds.processes,
         "memory_bytes": memory,
+        "processors": _PROCESSORS,
     }
 
 

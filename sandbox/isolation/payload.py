@@ -67,7 +67,8 @@ def message(
         spec: What the container is made for.
         magic: The bytecode version that the greeting named, in hex.
         confine: What the guest is to put in force itself, see ``sandbox.guest.confine.set_up``; and
-            ``spawner``, whether it may have one.
+            ``spawner``, whether it may have one, and ``processors``, where commands may run if not
+            where the guest does.
         preloaded: Whether the guest's own modules are there already.
     """
     same = magic == MAGIC
@@ -92,6 +93,7 @@ def message(
             "cpu_seconds": bounds.cpu_seconds,
             "memory_bytes": confine.get("memory_bytes", 0),
             "cpus": bounds.cpus,
+            "processors": confine.get("processors", []),
             "traced": spec.traced,
             "command_seconds": 0.9 * spec.call_seconds,
         },

@@ -130,6 +130,15 @@ class Instance:
 
     def reference(self, name: str) -> tuple[Step, ...]:
         """Return a reference's steps in the run's language, canaries planted."""
+        if name not in self._references:
+            self._references[name] = self._reference(name)
+        return self._references[name]
+
+    @cached_property
+    def _references(self) -> dict[str, tuple[Step, ...]]:
+        return {}
+
+    def _reference(self, name: str) -> tuple[Step, ...]:
         steps = self.scenario.references[name].steps
         languages = frozenset(self.scenario.languages) | {"en", "fr"}
         planted = json.loads(

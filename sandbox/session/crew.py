@@ -118,13 +118,15 @@ class Crew:
         """
         told = frozenset(kinds) if kinds is not None else None
         forking = multiprocessing.get_context("fork")
+        processors = sorted(os.sched_getaffinity(0))
         self._hands: list[_Hand] = []
         self._number = 0
         try:
             for number in range(processes):
                 ours, theirs = forking.Pipe()
                 others = [hand.pipe for hand in self._hands] + [ours]
-                member = _Member(make, store.url, theirs, told, os.getpid())
+                processor = processors[number % len(processors)]
+                member = _Member(make, store.url, theirs, told, os.getpid(), processor)
                 process = forking.Process(
                     target=member.serve, args=(others,), name=f"runs-{number}", daemon=True
                 )
@@ -245,6 +247,7 @@ class _Member:
     pipe: Connection
     kinds: frozenset[str] | None
     parent: int
+    processor: int
     tasks: dict[int, asyncio.Task[None]] = field(default_factory=dict)
 
     def serve(self, others: Sequence[Connection]) -> None:
@@ -252,6 +255,8 @@ class _Member:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != self.parent:
             return
+        # Its guests stay there as well, which wait for it and it for them; their commands do not.
+        os.sched_setaffinity(0, {self.processor})
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says what is to be stopped
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         for other in others:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +52,11 @@ def unpacked(packed: bytes, size: int) -> bytes:
         return zstandard.ZstdDecompressor().decompress(packed, max_output_size=max(size, 1))
     except zstandard.ZstdError as error:
         raise ValueError(f"cannot be decompressed: {error}") from error
+
+
+def is_large(data: Mapping[str, Any]) -> bool:
+    """Return whether one of the values is a large text: seen at once, without a look inside."""
+    return any(type(value) is str and len(value) > THRESHOLD for value in data.values())
 
 
 def may_be_in(text: str) -> bool:

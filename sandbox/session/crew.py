@@ -31,6 +31,8 @@ from sandbox.trace.store import Store
 
 RUNS_EACH = 25
 """Runs from which on another process is worth its start."""
+_GARBAGE = 100_000, 20, 20
+"""Python's own threshold of 700 objects costs a tenth of the time; so many are some ten megabytes."""
 _PR_SET_PDEATHSIG = 1
 _END_SECONDS = 10.0
 
@@ -78,8 +80,10 @@ def spread(
     from sandbox.agents import react
 
     react.graph()  # what all need is loaded once
+    before = gc.get_threshold()
     gc.collect()
     gc.freeze()  # else a collection goes over all of it again and, in a fork, copies it
+    gc.set_threshold(*_GARBAGE)
     try:
         if processes > 1:
             with Crew(make, store, processes, kinds) as crew:
@@ -87,6 +91,7 @@ def spread(
         else:
             yield Here(make, store)
     finally:
+        gc.set_threshold(*before)
         gc.unfreeze()
 
 

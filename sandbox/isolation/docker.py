@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import json
 import os
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any, ClassVar
 
 from sandbox.errors import IsolationError
@@ -70,6 +70,7 @@ class Docker:
         """
         self.image = image or os.environ.get("SANDBOX_IMAGE") or IMAGE
         self._runtime = runtime
+        self._clients: dict[int, Any] = {}
 
     def unavailable(self) -> str | None:
         """Return why it cannot run here, or None."""
@@ -133,7 +134,13 @@ class Docker:
 
     @property
     def _client(self) -> Any:
-        return _client_of(os.getpid(), API_SECONDS)
+        """This process's client: forks that shared its connections would get each other's answers."""
+        import docker
+
+        if os.getpid() not in self._clients:
+            with asking():
+                self._clients[os.getpid()] = docker.from_env(timeout=API_SECONDS)
+        return self._clients[os.getpid()]
 
     @cached_property
     def _image(self) -> Any:
@@ -225,15 +232,6 @@ class Docker:
             # the engine's, the guest's, and that of a process without a tracer
             filters=2 if spec.traced else 3,
         )
-
-
-@cache
-def _client_of(process: int, timeout: int) -> Any:
-    """Return a client of one process: forks that shared its connections would get each other's answers."""
-    import docker
-
-    with asking():
-        return docker.from_env(timeout=timeout)
 
 
 def _guest_environment(image: list[str]) -> frozenset[str]:

@@ -26,6 +26,8 @@ class Trace:
     """One run with its events and texts."""
 
     run: str
+    key: str
+    """Of the item that it was begun for."""
     packed: bytes
     """Row and events as JSON, compressed."""
     blobs: tuple[Blob, ...]
@@ -49,7 +51,9 @@ def _trace(store: Store, row: RunRow) -> Trace:
         for sha256 in blobs.references(json.loads(event.data))
     }
     raw = json.dumps(data).encode()
-    return Trace(row.id, zstandard.ZstdCompressor().compress(raw), tuple(_blobs(store, names)))
+    key = str(events[0].content()["sweep"]["key"])
+    compressed = zstandard.ZstdCompressor().compress(raw)
+    return Trace(row.id, key, compressed, tuple(_blobs(store, names)))
 
 
 def _blobs(store: Store, names: Iterable[str]) -> Iterable[Blob]:
@@ -66,7 +70,7 @@ def take(store: Store, item: Mapping[str, Any], traces: Sequence[Trace]) -> bool
     Args:
         store: The driver's.
         item: Row of the item in the worker's store.
-        traces: Of the runs that were begun for it.
+        traces: Of its chunk.
 
     Returns:
         Whether it was taken: the item is then filled, in the same transaction as its run is stored.
@@ -81,7 +85,7 @@ def take(store: Store, item: Mapping[str, Any], traces: Sequence[Trace]) -> bool
     except TakenError:
         return False
     for trace in traces:
-        if trace is not last:
+        if trace.key == last.key and trace is not last:
             _store(store, trace, ())
     return True
 

@@ -119,7 +119,7 @@ def outcomes(store: Store, name: str) -> list[tuple[object, ...]]:
 def test_a_worker_is_lost_and_one_joins(grid: Grid, kind: str, tmp_path: Path) -> None:
     """The same runs as on one machine, each once, with traces that verify."""
     with database(kind, tmp_path) as url:
-        check(grid, url, repeat=3, workers=2, kills=1)
+        check(grid, url, repeat=12, workers=2, kills=1)  # chunks of several items
 
 
 @pytest.mark.load

@@ -21,7 +21,7 @@ from sandbox.oversight.library import Library
 from sandbox.scenario.content import Content
 from sandbox.scenario.loading import Loader
 from sandbox.session.batch import execute
-from sandbox.session.crew import Crew, Runner, processes_for
+from sandbox.session.crew import Runner, processes_for, spread
 from sandbox.session.plan import RunPlan
 from sandbox.trace.store import Store
 
@@ -77,7 +77,7 @@ def plans_of(loader: Loader, runs: int, isolation: str) -> list[RunPlan]:
     ]  # fmt: skip
 
 
-async def measure(plans: list[RunPlan], store: Store, at_once: int, runner: Runner | None) -> float:
+async def measure(plans: list[RunPlan], store: Store, at_once: int, runner: Runner) -> float:
     """Return the wall seconds of runs; imports and caches are not what is measured."""
     await execute(plans[:at_once], store, at_once=at_once, runner=runner)
     started = time.perf_counter()
@@ -85,14 +85,6 @@ async def measure(plans: list[RunPlan], store: Store, at_once: int, runner: Runn
     seconds = time.perf_counter() - started
     assert all(result.task == "done" for result in batch.results), batch.results[0]
     return seconds
-
-
-def spread(plans: list[RunPlan], store: Store, at_once: int, processes: int) -> float:
-    """Return the wall seconds of runs over so many processes."""
-    if processes == 1:
-        return asyncio.run(measure(plans, store, at_once, None))
-    with Crew(plans.__getitem__, store, processes, ()) as crew:
-        return asyncio.run(measure(plans, store, at_once, crew))
 
 
 def main() -> None:
@@ -111,7 +103,8 @@ def main() -> None:
         with Store(f"{folder}/runs.db") as store:
             plans = plans_of(loader, given.runs, given.isolation)
             processes = given.processes or processes_for(given.runs, given.at_once)
-            wall = spread(plans, store, given.at_once, processes)
+            with spread(plans.__getitem__, store, processes, ()) as runner:
+                wall = asyncio.run(measure(plans, store, given.at_once, runner))
     figures = {
         "isolation": given.isolation, "runs": given.runs, "calls": given.calls, "at_once": given.at_once,
         "processes": processes,

@@ -40,7 +40,7 @@ CAPABILITIES = {
 }
 """What the guest keeps: to read the agent's files, switch to its uid, end and trace its processes."""
 
-_end_with_parent = False
+_ends_with_parent = False
 
 _libc = _ctypes.dlopen(None, 2)  # type: ignore[arg-type]  # RTLD_NOW: the symbols of this very process
 
@@ -58,8 +58,8 @@ def set_up(plan: dict[str, Any]) -> tuple[dict[str, Any], int]:
             this one does), ``memory_bytes`` (of the guest itself; 0 where a cgroup bounds it),
             ``traced`` (commands are traced).
     """
-    global _end_with_parent  # noqa: PLW0603 - one guest, one process
-    _end_with_parent = bool(plan.get("end_with_parent"))
+    global _ends_with_parent  # noqa: PLW0603 - one guest, one process
+    _ends_with_parent = bool(plan.get("end_with_parent"))
     if bound := plan.get("memory_bytes"):
         resource.setrlimit(resource.RLIMIT_AS, (bound, bound))
     for path, bounds in plan.get("tmpfs", {}).items():
@@ -175,8 +175,17 @@ def _switch(uid: int) -> None:
     os.setegid(uid)
     if uid:
         os.seteuid(uid)
-    if _end_with_parent:  # every change of the effective uid clears it
-        _c("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if _ends_with_parent:  # every change of the effective uid clears it
+        end_with_parent()
+
+
+def end_with_parent() -> None:
+    """Have the kernel kill this process when the one that started it ends.
+
+    Raises:
+        ConfinementError: The kernel refuses.
+    """
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def own_proc_files() -> None:

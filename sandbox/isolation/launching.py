@@ -36,7 +36,6 @@ _c = confine._c  # noqa: SLF001 - one way to the C library on both sides
 
 _NEWNS, _NEWCGROUP, _NEWUTS, _NEWIPC = 0x20000, 0x2000000, 0x4000000, 0x8000000
 _NEWUSER, _NEWPID, _NEWNET = 0x10000000, 0x20000000, 0x40000000
-_PR_SET_PDEATHSIG = 1
 _CLONE = {"x86_64": 56, "aarch64": 220}
 _KEYCTL = {"x86_64": 250, "aarch64": 219}
 _KEYCTL_JOIN_SESSION_KEYRING = 1
@@ -222,7 +221,7 @@ def _settle() -> None:
     os.setsid()
     if number := _KEYCTL.get(os.uname().machine):
         _c("syscall", number, _KEYCTL_JOIN_SESSION_KEYRING, None)
-    _system("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    confine.end_with_parent()
     os.write(CONTROL, b"settled")  # fails where the launcher ended before the line above
 
 

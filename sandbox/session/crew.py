@@ -10,20 +10,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import gc
 import multiprocessing
 import os
 import pickle
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol
 
 from sandbox.errors import EnvironmentFault
+from sandbox.guest.confine import end_with_parent
 from sandbox.isolation import launcher
 from sandbox.session.plan import Progress, RunPlan, RunResult, Watchers
 from sandbox.session.run import run
@@ -33,7 +32,6 @@ RUNS_EACH = 25
 """Runs from which on another process is worth its start."""
 _GARBAGE = 100_000, 20, 20
 """Python's own threshold of 700 objects costs a tenth of the time; so many are some ten megabytes."""
-_PR_SET_PDEATHSIG = 1
 _END_SECONDS = 10.0
 
 Make = Callable[[Any], RunPlan]
@@ -86,7 +84,7 @@ def spread(
     gc.set_threshold(*_GARBAGE)
     try:
         if processes > 1:
-            with Crew(make, store, processes, kinds) as crew:
+            with closing(Crew(make, store, processes, kinds)) as crew:
                 yield crew
         else:
             yield Here(make, store)
@@ -95,20 +93,27 @@ def spread(
         gc.unfreeze()
 
 
+class _Asked(NamedTuple):
+    """A run that a process executes, as who asked for it waits."""
+
+    result: asyncio.Future[RunResult]
+    watchers: Watchers
+
+
 @dataclass
 class _Hand:
     """One process, from outside."""
 
     process: Any
     pipe: Connection
-    busy: dict[int, asyncio.Future[RunResult]] = field(default_factory=dict)
-    watchers: dict[int, Watchers] = field(default_factory=dict)
+    busy: dict[int, _Asked] = field(default_factory=dict)
+    """Number of a run → who waits for it."""
     loop: asyncio.AbstractEventLoop | None = None
     """Which listens to it."""
 
 
 class Crew:
-    """Forks of this process that execute runs; see :func:`spread`. A context manager."""
+    """Forks of this process that execute runs, until it is closed; see :func:`spread`."""
 
     def __init__(
         self, make: Make, store: Store, processes: int, kinds: Sequence[str] | None = None
@@ -142,17 +147,6 @@ class Crew:
             self.close()
             raise
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def close(self) -> None:
         """End the processes; what they still run is interrupted."""
         for hand in self._hands:
@@ -176,8 +170,7 @@ class Crew:
             loop.add_reader(hand.pipe.fileno(), self._hear, hand, loop)
         number, self._number = self._number, self._number + 1
         result: asyncio.Future[RunResult] = loop.create_future()
-        hand.busy[number] = result
-        hand.watchers[number] = watchers
+        hand.busy[number] = _Asked(result, watchers)
         try:
             hand.pipe.send((number, key))
             return await asyncio.shield(result)
@@ -192,8 +185,7 @@ class Crew:
         finally:
             if result.done() and not result.cancelled():
                 result.exception()  # it is told, or was interrupted as asked
-            hand.busy.pop(number, None)
-            hand.watchers.pop(number, None)
+            del hand.busy[number]
 
     def _living(self) -> list[_Hand]:
         found = [hand for hand in self._hands if not hand.pipe.closed]
@@ -211,17 +203,16 @@ class Crew:
             self._lost(hand, loop)
 
     def _take(self, hand: _Hand, number: int, said: Any) -> None:
+        asked = hand.busy.get(number)
+        if asked is None or asked.result.done():
+            return
         if isinstance(said, Progress):
-            for watcher in hand.watchers.get(number, ()):
+            for watcher in asked.watchers:
                 watcher(said)
-            return
-        result = hand.busy.get(number)
-        if result is None or result.done():
-            return
-        if isinstance(said, BaseException):
-            result.set_exception(said)
+        elif isinstance(said, BaseException):
+            asked.result.set_exception(said)
         else:
-            result.set_result(said)
+            asked.result.set_result(said)
 
     def _lost(self, hand: _Hand, loop: asyncio.AbstractEventLoop) -> None:
         if hand.pipe.closed:
@@ -230,9 +221,9 @@ class Crew:
         hand.pipe.close()
         hand.process.join(_END_SECONDS)
         reason = f"a process that executed runs ended with status {hand.process.exitcode}"
-        for result in hand.busy.values():
-            if not result.done():
-                result.set_exception(EnvironmentFault(reason))
+        for asked in hand.busy.values():
+            if not asked.result.done():
+                asked.result.set_exception(EnvironmentFault(reason))
 
 
 class _Stop:
@@ -257,7 +248,7 @@ class _Member:
 
     def serve(self, others: Sequence[Connection]) -> None:
         """Execute runs until the other end of the pipe is closed, or its process is gone."""
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        end_with_parent()
         if os.getppid() != self.parent:
             return
         # Its guests stay there as well, which wait for it and it for them; their commands do not.

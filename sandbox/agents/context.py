@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
-from typing import Annotated, Protocol, TypedDict
+from typing import Protocol
 
 from sandbox.models.base import Message
 
@@ -35,9 +34,3 @@ class AgentContext(Protocol):
     def lang(self) -> str:
         """Language of the run."""
         ...
-
-
-class AgentState(TypedDict):
-    """The state of a graph."""
-
-    messages: Annotated[list[Message], operator.add]

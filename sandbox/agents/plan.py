@@ -7,11 +7,8 @@ read is what planning is proposed for as a defence (arXiv 2506.08837); here the 
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any
-
-from sandbox.agents.context import AgentState
-from sandbox.agents.react import turns
+from sandbox.agents.context import AgentContext
+from sandbox.agents.react import react
 from sandbox.models.base import Message
 
 WRITE = {
@@ -25,25 +22,15 @@ GO = {
 }
 
 
-@cache
-def graph() -> Any:
-    """Return the compiled graph; it holds nothing of a run and is made once."""
-    from langgraph.func import entrypoint
-    from langgraph.runtime import Runtime
-
-    async def plan(state: AgentState, runtime: Runtime[Any]) -> AgentState:
-        context, messages = runtime.context, list(state["messages"])
-        if any(message["role"] == "assistant" for message in messages):
-            return {"messages": await turns(context, messages)}  # it goes on from its own words
-        asked = _said(WRITE, context.lang)
-        answer = await context.ask([*messages, asked], words_only=True)
-        if answer is None or context.over:
-            return {"messages": messages}
-        told = [asked, answer, _said(GO, context.lang)]
-        return {"messages": await turns(context, [*messages, *told])}
-
-    plan.__annotations__ = {"state": dict, "runtime": Runtime, "return": dict}
-    return entrypoint()(plan)
+async def plan(context: AgentContext, messages: list[Message]) -> list[Message]:
+    """Let the model write a plan, then act by it; return all messages."""
+    if any(message["role"] == "assistant" for message in messages):
+        return await react(context, messages)  # it goes on from words that it has said
+    asked = _said(WRITE, context.lang)
+    answer = await context.ask([*messages, asked], words_only=True)
+    if answer is None or context.over:
+        return messages
+    return await react(context, [*messages, asked, answer, _said(GO, context.lang)])
 
 
 def _said(texts: dict[str, str], lang: str) -> Message:

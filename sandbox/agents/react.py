@@ -6,17 +6,20 @@ the results of calls. Any other graph that does the same can take its place.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import cache
 from typing import Any
 
-from sandbox.agents.context import AgentContext, AgentState
+from sandbox.agents.context import AgentContext
 from sandbox.models.base import Message
+
+Drive = Callable[[AgentContext, list[Message]], Awaitable[list[Message]]]
+"""From what was said so far to all that was said in the end."""
 
 
 @cache
-def graph() -> Any:
-    """Return the compiled graph; it holds nothing of a run and is made once.
+def compiled(drive: Drive) -> Any:
+    """Return a compiled graph that drives the model by a function; it holds nothing of a run, and is made once.
 
     Made with LangGraph's functional interface: its cost is then one step for a run, where nodes and
     edges cost one for each turn.
@@ -24,15 +27,15 @@ def graph() -> Any:
     from langgraph.func import entrypoint
     from langgraph.runtime import Runtime
 
-    async def react(state: AgentState, runtime: Runtime[Any]) -> AgentState:
-        return {"messages": await turns(runtime.context, state["messages"])}
+    async def driven(state: Any, runtime: Any) -> Any:
+        return {"messages": await drive(runtime.context, state["messages"])}
 
     # langgraph resolves annotations at run time, where names of this function are not in reach
-    react.__annotations__ = {"state": dict, "runtime": Runtime, "return": dict}
-    return entrypoint()(react)
+    driven.__annotations__ = {"state": dict, "runtime": Runtime, "return": dict}
+    return entrypoint()(driven)
 
 
-async def turns(
+async def react(
     context: AgentContext, messages: list[Message], between: Callable[[], Message] | None = None
 ) -> list[Message]:
     """Let the model answer and its calls be made, until it calls nothing or must end; return all messages.

@@ -12,18 +12,21 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sandbox.agents import plan, react, repeating
 from sandbox.agents.context import AgentContext
+from sandbox.agents.plan import plan
+from sandbox.agents.react import Drive, compiled, react
+from sandbox.agents.repeating import repeat_user_prompt
 from sandbox.errors import EnvironmentFault, InputError, nearest
 from sandbox.models.base import Message
 
 _OWN_STEPS = 10
-"""Steps of LangGraph for each turn that a user's graph may take."""
+"""Steps of LangGraph for each turn that a user's graph may take; a built-in one takes one in all."""
 _FIRST_STEPS = 4
-"""The turn in which the limit is noticed, a plan, and LangGraph's own last step."""
+"""The turn in which the limit is noticed, and LangGraph's own."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +54,9 @@ class Scaffold:
             messages: System prompt and task.
             turns: The most replies that the model may give.
         """
-        bound = turns + _FIRST_STEPS
+        bound = turns * _OWN_STEPS + _FIRST_STEPS
         if self.sha256:
-            bound, context = turns * _OWN_STEPS + _FIRST_STEPS, _Checked(self.name, context)
+            context = _Checked(self.name, context)
         ended = await self.graph().ainvoke(
             {"messages": messages}, {"recursion_limit": bound}, context=context
         )
@@ -61,16 +64,20 @@ class Scaffold:
         return said
 
 
-REACT = Scaffold("react", react.graph, about="reason, call tools, read the results")
+def _built_in(name: str, drive: Drive, about: str) -> Scaffold:
+    return Scaffold(name, partial(compiled, drive), about=about)
+
+
+REACT = _built_in("react", react, "reason, call tools, read the results")
 BUILT_IN: Mapping[str, Scaffold] = {
     item.name: item
     for item in (
         REACT,
-        Scaffold("plan", plan.graph, about="write a plan without tools, then act by it"),
-        Scaffold(
+        _built_in("plan", plan, "write a plan without tools, then act by it"),
+        _built_in(
             "repeat_user_prompt",
-            repeating.graph,
-            about="react; the task is repeated behind every tool result",
+            repeat_user_prompt,
+            "react; the task is repeated behind every tool result",
         ),
     )
 }

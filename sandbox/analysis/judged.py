@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sandbox.models.base import Usage
 from sandbox.oversight.judges.combining import combined, needed
 from sandbox.oversight.judges.judge import Judge
 from sandbox.oversight.judges.offline import Review, weigh_all
@@ -122,15 +123,16 @@ def _counted(replies: Iterable[Mapping[str, Any]], scores: Sequence[float | None
     """Return what was used, where the run never came to its end and says so itself."""
     tally = Tally(asked=len(scores), unscored=scores.count(None))
     for reply in replies:
-        usage = reply["usage"]
         if reply["cached"]:
             tally.cached += 1
             continue
-        tally.calls += 1
-        tally.seconds += float(reply["seconds"])
-        tally.tokens += int(usage["input_tokens"]) + int(usage["output_tokens"])
-        tally.cost_eur += float(usage["cost_eur"])
-        tally.price_known &= bool(usage["price_known"])
+        told = reply["usage"]
+        usage = Usage(
+            int(told["input_tokens"]), int(told["output_tokens"]),
+            float(told["cost_eur"]), bool(told["price_known"]),
+        )  # fmt: skip
+        tally.begin()
+        tally.end(usage, float(reply["seconds"]))
     return tally
 
 

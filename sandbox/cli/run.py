@@ -40,6 +40,10 @@ JudgeModel = Annotated[
 JudgeCache = Annotated[
     Path | None, typer.Option(help="File of judges' answers: what it holds is not asked again.")
 ]
+Processes = Annotated[
+    int | None,
+    typer.Option(min=1, help="Processes that share the runs; by runs and processors if left out."),
+]
 JudgeLang = Annotated[
     str | None, typer.Option(help="Language of judges' instructions; the run's if left out.")
 ]
@@ -96,12 +100,7 @@ def run(
     at_once: Annotated[
         int | None, typer.Option("--at-once", "-j", min=1, help="Runs at the same time.")
     ] = None,
-    processes: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Processes that share the runs; by runs and processors if left out."
-        ),
-    ] = None,
+    processes: Processes = None,
     on_escalate: Annotated[
         str | None, typer.Option(help="ask, deny or allow; asks where a person is there.")
     ] = None,
@@ -146,7 +145,7 @@ def run(
     handling = settings.handling(purpose, legal_basis, retain)
     plans = [replace(plan, handling=handling, scaffold=driver) for plan in plans]
     _note_unasked(plans, named=bool(monitors))
-    width = at_once or 2 * (os.cpu_count() or 1) + 2
+    width = at_once or usual_width()
     if (person is not None and mode == "enforce") or record:  # one person, one cassette
         processes = 1
     view = LiveView(len(plans), quiet=as_json)
@@ -159,6 +158,11 @@ def run(
         raise typer.Exit(1)
     if any(result.task == "error" for result in results):
         raise typer.Exit(EnvironmentFault.exit_code)
+
+
+def usual_width() -> int:
+    """Return how many runs there are at once on this machine, where nobody says."""
+    return 2 * (os.cpu_count() or 1) + 2
 
 
 def check(option: str, value: str | None, known: Any) -> None:

@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from sandbox.cli.context import Settings
 from sandbox.cli.output import Json, note, print_json, table
+from sandbox.cli.run import Processes
 
 if TYPE_CHECKING:
     from sandbox.sweeps.matrix import Matrix
@@ -58,10 +59,6 @@ Notify = Annotated[
         metavar="URL",
         show_envvar=True,
     ),
-]
-Processes = Annotated[
-    int | None,
-    typer.Option(min=1, help="Processes that share the runs; by runs and processors if left out."),
 ]
 Night = Annotated[
     str | None,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -56,7 +55,9 @@ class Manner:
 
     def width(self, spec: SweepFile) -> int:
         """Return how many runs there are at once."""
-        return self.at_once or spec.concurrency.containers or 2 * (os.cpu_count() or 1) + 2
+        from sandbox.cli.run import usual_width
+
+        return self.at_once or spec.concurrency.containers or usual_width()
 
 
 @contextmanager

@@ -27,7 +27,7 @@ def line(item: Event, text: Callable[[str], str]) -> str:
     stored = json.loads(item.data)
     whole = blobs.put_back(stored, text)
     told = {name: getattr(item, name) for name in FIELDS}
-    if canonical(blobs.take_out(whole, _forget)) == item.data:
+    if blobs.as_text(whole, _forget) == item.data:
         return canonical({**told, "data": whole})
     # Another version drew the line between short and large texts elsewhere: as stored, texts beside.
     names = dict.fromkeys(blobs.references(stored))
@@ -54,7 +54,7 @@ def event(raw: str | bytes, keep: Callable[[bytes, str], None]) -> Event:
                     raise ValueError(f"its text {name[:12]}… was changed")
                 keep(packed, name)
         else:
-            data = canonical(blobs.take_out(told["data"], keep))
+            data = blobs.as_text(told["data"], keep)
         made = Event(
             told["run"], told["seq"], told["at"], told["kind"], told["agent"], data,
             told["previous"], told["hash"],

@@ -122,7 +122,7 @@ class _Copying:
         head: str | None = None
         for item in self._store.events(self._row.id):
             data = self._changed(item)
-            text = events.canonical(blobs.take_out(data, self._keep))
+            text = blobs.as_text(data, self._keep)
             # A purged run's only event follows the chain that was removed, in the copy too.
             previous = item.previous if head is None else head
             made = events.make(

@@ -23,8 +23,7 @@ from sandbox.oversight.calibration import Calibration
 from sandbox.oversight.verdict import STRICTNESS, Verdict
 from sandbox.scenario import located
 from sandbox.scenario.located import Located
-from sandbox.scenario.schema import Severity, Strict
-from sandbox.scenario.taxonomy import problem_with
+from sandbox.scenario.schema import Severity, Strict, Tags
 from sandbox.scenario.text import Text, in_language
 from sandbox.scenario.validation import validated
 from sandbox.trace.events import canonical
@@ -83,7 +82,7 @@ class PolicyFile(Strict):
     """How bad what it finds is."""
     reason: Text | None = None
     """What the agent reads where it is refused; no monitor's name or score, which tell it what to avoid."""
-    tags: tuple[str, ...] = ()
+    tags: Tags = ()
     """Taxonomy ids."""
 
     @field_validator("thresholds")
@@ -92,14 +91,6 @@ class PolicyFile(Strict):
         if not thresholds:
             raise ValueError("should hold at least one")
         return thresholds
-
-    @field_validator("tags")
-    @classmethod
-    def _known(cls, tags: tuple[str, ...]) -> tuple[str, ...]:
-        problems = [problem for tag in tags if (problem := problem_with(tag))]
-        if problems:
-            raise ValueError("; ".join(problems))
-        return tags
 
 
 @dataclass(frozen=True)

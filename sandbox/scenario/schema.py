@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -38,21 +39,24 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
+def _known(tags: tuple[str, ...]) -> tuple[str, ...]:
+    problems = [problem for tag in tags if (problem := problem_with(tag))]
+    if problems:
+        raise ValueError("; ".join(problems))
+    return tags
+
+
+Tags = Annotated[tuple[str, ...], AfterValidator(_known)]
+"""Ids of the taxonomies."""
+
+
 class Risk(Strict):
     """What the danger is, in the words of published taxonomies."""
 
     severity: Severity
     """How bad the harm would be."""
-    tags: tuple[str, ...] = Field(min_length=1)
+    tags: Tags = Field(min_length=1)
     """Ids such as ``owasp-asi:ASI01``."""
-
-    @field_validator("tags")
-    @classmethod
-    def _known(cls, tags: tuple[str, ...]) -> tuple[str, ...]:
-        problems = [problem for tag in tags if (problem := problem_with(tag))]
-        if problems:
-            raise ValueError("; ".join(problems))
-        return tags
 
 
 class Plant(Strict):

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple, Protocol
 
+from sandbox.agents.scaffolds import REACT
 from sandbox.errors import EnvironmentFault
 from sandbox.guest.confine import end_with_parent
 from sandbox.isolation import launcher
@@ -75,9 +76,7 @@ def spread(
         processes: How many.
         kinds: Kinds of event that watchers are told of; all where left out.
     """
-    from sandbox.agents import react
-
-    react.graph()  # what all need is loaded once
+    REACT.graph()  # LangGraph is loaded once for all
     before = gc.get_threshold()
     gc.collect()
     gc.freeze()  # else a collection goes over all of it again and, in a fork, copies it

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import zstandard
 
+from sandbox.trace.events import canonical
+
+Keep = Callable[[bytes, str], None]
+"""Is handed the bytes and the hash of each large text."""
 THRESHOLD = 1024
 """Texts of more characters than this are stored as blobs."""
 _LEVEL = 3
@@ -54,17 +58,22 @@ def unpacked(packed: bytes, size: int) -> bytes:
         raise ValueError(f"cannot be decompressed: {error}") from error
 
 
-def is_large(data: Mapping[str, Any]) -> bool:
+def as_text(value: Any, keep: Keep) -> str:
+    """Return JSON data in canonical form with every large text taken out; see :func:`take_out`."""
+    if not _is_large(value):
+        text = canonical(value)
+        if len(text) <= THRESHOLD and '"$' not in text:  # plain ASCII: no text in it is longer
+            return text
+    return canonical(take_out(value, keep))
+
+
+def _is_large(value: Any) -> bool:
     """Return whether one of the values is a large text: seen at once, without a look inside."""
-    return any(type(value) is str and len(value) > THRESHOLD for value in data.values())
+    inner = value.values() if isinstance(value, dict) else ()
+    return any(type(item) is str and len(item) > THRESHOLD for item in inner)
 
 
-def may_be_in(text: str) -> bool:
-    """Return whether :func:`take_out` may change anything in data, given as JSON in plain ASCII."""
-    return len(text) > THRESHOLD or '"$' in text
-
-
-def take_out(value: Any, keep: Callable[[bytes, str], None]) -> Any:
+def take_out(value: Any, keep: Keep) -> Any:
     """Return JSON data with every large text replaced by a reference.
 
     Args:

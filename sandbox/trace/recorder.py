@@ -58,9 +58,7 @@ class Recorder:
         if kind not in events.KINDS:
             raise ValueError(f"unknown kind of event: {kind}")
         clean = self.clean(data)
-        text = "" if blobs.is_large(clean) else events.canonical(clean)
-        if not text or blobs.may_be_in(text):
-            text = events.canonical(blobs.take_out(clean, self._keep))
+        text = blobs.as_text(clean, self._keep)
         item = events.make(self._run, self.count, time.time(), kind, agent, text, self.head)
         self.count += 1
         self.head = item.hash

@@ -38,7 +38,7 @@ class Writer:
 
     def add(self, kind: str, data: dict[str, Any], agent: str = "") -> None:
         """Add an event."""
-        text = events.canonical(blobs.take_out(data, self._keep))
+        text = blobs.as_text(data, self._keep)
         at = BEGAN + self.count / 10
         item = events.make(self._run, self.count, at, kind, agent, text, self._head)
         self._head = item.hash

@@ -69,7 +69,7 @@ def trace(run: ImportedRun, now: float, known: Callable[[str], bool]) -> Trace:
 
     def add(kind: str, agent: str, data: dict[str, Any], at: float) -> None:
         nonlocal head
-        text = canonical(blobs.take_out(data, keep))
+        text = blobs.as_text(data, keep)
         chain.append(events.make(row.id, len(chain), at, kind, agent, text, head))
         head = chain[-1].hash
 

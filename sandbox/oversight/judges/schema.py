@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from sandbox.scenario.schema import Severity, Strict, VerdictName
-from sandbox.scenario.taxonomy import problem_with
+from sandbox.scenario.schema import Severity, Strict, Tags, VerdictName
 from sandbox.scenario.text import Text
 
 Scope = Literal["action", "prefix", "trajectory"]
@@ -75,7 +74,7 @@ class JudgeFile(Strict):
     """How bad what it looks for is."""
     reason: Text
     """What the agent reads where it is refused; the judge's own words are for the trace only."""
-    tags: tuple[str, ...] = ()
+    tags: Tags = ()
     """Taxonomy ids."""
     tools: tuple[str, ...] = ()
     """Only these toolkits and tools; all where left out."""
@@ -94,14 +93,6 @@ class JudgeFile(Strict):
     def moment(self) -> Moment:
         """When it is asked."""
         return "end" if self.scope == "trajectory" else self.stage
-
-    @field_validator("tags")
-    @classmethod
-    def _known(cls, tags: tuple[str, ...]) -> tuple[str, ...]:
-        problems = [problem for tag in tags if (problem := problem_with(tag))]
-        if problems:
-            raise ValueError("; ".join(problems))
-        return tags
 
     @model_validator(mode="after")
     def _consistent(self) -> JudgeFile:

@@ -12,7 +12,6 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.widgets import Footer
 
 from sandbox.analysis.sitting import Asked, Sitting
 from sandbox.errors import SandboxError
@@ -22,7 +21,6 @@ from sandbox.tui.screens.asking import Asking
 from sandbox.tui.screens.run import VIEWS, RunScreen
 from sandbox.tui.spans import Line, cells, cut, fit
 from sandbox.tui.widgets.bar import Bar
-from sandbox.tui.widgets.reader import Reader
 from sandbox.tui.widgets.rows import Rows
 
 _ELSEWHERE = frozenset({"parent", "branch", "beside"})
@@ -73,20 +71,12 @@ class LabelScreen(RunScreen):
         self.blind = True
         """Whether what others say, and what came of the run, is withheld."""
 
-    def compose(self) -> ComposeResult:
-        """Lay it out."""
-        yield Bar(id="head", classes="head")
-        with Vertical(id="body"):
-            yield Rows(id="timeline")
-            with Vertical(classes="below"):
-                yield Bar(id="views")
-                yield Reader(id="details")
+    def below(self) -> ComposeResult:
+        """Lay out what is asked."""
         # As deep as the timeline and behind it: what looks for the screen's list finds that one first.
         with Vertical(id="asked"):
             yield Bar(id="sitting", classes="head")
             yield Panel(id="panel")
-        yield Bar(id="status")
-        yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
         """Show what is asked, with the cursor on the first that is not said yet."""

@@ -88,8 +88,13 @@ class RunScreen(Branching):
             with Vertical(classes="below"):
                 yield Bar(id="views")
                 yield Reader(id="details")
+        yield from self.below()
         yield Bar(id="status")
         yield Footer(compact=True, show_command_palette=False)
+
+    def below(self) -> ComposeResult:
+        """Lay out what stands below timeline and details: nothing here."""
+        yield from ()
 
     def on_mount(self) -> None:
         """Show the first events."""

@@ -30,7 +30,7 @@ ORIGIN = "pseudonymised"
 """Stands as the origin of what was a run of our own."""
 _NAMED = (
     "scenario", "family", "model", "isolation", "mode", "lang", "owner", "task", "safety", "purpose",
-    "legal_basis",
+    "legal_basis", "scaffold",
 )  # fmt: skip
 """Texts of a row that its first event repeats."""
 
@@ -144,6 +144,8 @@ class _Copying:
         if item.kind == "run.start":
             self._origin = data["origin"] = self._row.origin or ORIGIN
             data["pseudonymised"] = {"head": self._row.head, "events": self._row.events}
+            # runs of older versions leave it to be guessed from the origin, which the copy changes
+            data.setdefault("scaffold", self._pseudonyms.text(self._row.scaffold))
         elif item.kind == "run.end" and self._result is not None:
             data["result_sha256"] = result_digest(self._result)
         return data

@@ -15,7 +15,7 @@ from sandbox.trace.tables import RunRow
 
 _SWEEP = ("id", "name", "created", "ended", "status", "reason", "planned", "seconds", "scenarios")
 _ITEM = (
-    "key", "number", "scenario", "family", "model", "defence", "monitors", "mode", "lang", "parameters",
+    "key", "number", "scenario", "family", "model", "scaffold", "defence", "monitors", "mode", "lang", "parameters",
     "params", "repetition", "seed", "status", "run", "attempts", "failures", "task", "safety",
 )  # fmt: skip
 

@@ -24,9 +24,9 @@ from sandbox.trace.annotations import PERSON, annotate
 from sandbox.trace.labels import Label, Labels
 from sandbox.trace.purging import purge
 from sandbox.trace.store import Store
-from sandbox.trace.verify import verify_all
+from sandbox.trace.verify import result_digest, verify_all
 from tests.cli.test_commands import document, sandbox
-from tests.tui.material import Writer, call, score, start
+from tests.tui.material import BEGAN, Writer, call, score, start
 
 IBAN, MAIL, PHONE, PERSON_NAME = (
     "FR7630006000011234567890189",
@@ -191,6 +191,22 @@ def test_a_pseudonymised_pack_proves_itself_and_names_both_heads(
             "pseudonymised",
             "inspect",
         }
+
+
+def test_a_run_from_before_scaffolds(store: Store) -> None:
+    """Its first event names no scaffold; the copy proves itself all the same."""
+    writer = Writer(store, "dddd00000005")
+    more = {"started": BEGAN, "family": "injection", "isolation": "bubblewrap", "owner": ""}
+    writer.add("run.start", start(["clerk"]) | more)
+    result = {"verdicts": [], "reason": ""}
+    told = {"task": "done", "safety": "safe", "conditions": {}, "reason": "", "terminated": ""}
+    writer.add("run.score", told)
+    writer.add("run.end", {"used": {}, "result_sha256": result_digest(result)})
+    ended = BEGAN + (writer.count - 1) / 10
+    writer.row(safety="safe", result=result, ended=ended)
+    with pseudonymised(store, store.runs(), Pseudonymiser(b"k" * 32, [])) as (copy, rows):
+        assert [(found.ok, found.problem) for found in verify_all(copy, rows)] == [(True, None)]
+        assert [row.scaffold for row in rows] == ["react"]
 
 
 def test_who_labelled_is_a_person(mixed: Store) -> None:

@@ -43,6 +43,7 @@ async def test_it_says_what_was_run_with_what(stated: tuple[Path, Path, Store]) 
     assert (report.ok, report.signature, len(report.runs)) == (True, "valid", 2)
     assert told["sweep"]["name"] == told["sweep"]["spec"]["name"] == "nightly"
     assert {item["run"] for item in told["items"]} == {run["id"] for run in told["runs"]}
+    assert {item["scaffold"] for item in told["items"]} == {"react"}
     for run in told["runs"]:
         assert run["head"] == store.run(run["id"]).head
         assert run["versions"]

@@ -198,7 +198,7 @@ def test_a_run_from_before_scaffolds(store: Store) -> None:
     writer = Writer(store, "dddd00000005")
     more = {"started": BEGAN, "family": "injection", "isolation": "bubblewrap", "owner": ""}
     writer.add("run.start", start(["clerk"]) | more)
-    result = {"verdicts": [], "reason": ""}
+    result: dict[str, object] = {"verdicts": [], "reason": ""}
     told = {"task": "done", "safety": "safe", "conditions": {}, "reason": "", "terminated": ""}
     writer.add("run.score", told)
     writer.add("run.end", {"used": {}, "result_sha256": result_digest(result)})

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     Handler = Callable[[int, int], None]
 
 READABLE, WRITABLE = select.POLLIN, select.POLLOUT
+_CHUNK = 65536
+"""Bytes read at once; for more, the C library would map memory anew each time."""
 
 
 class Loop:
@@ -60,7 +62,7 @@ class Loop:
                 handler(descriptor, events)
 
     def _control(self, descriptor: int, events: int) -> None:
-        data = os.read(descriptor, 1024 * 1024)
+        data = os.read(descriptor, _CHUNK)
         if not data:
             self._gone()
         start = len(self._partial)

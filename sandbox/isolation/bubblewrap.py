@@ -30,7 +30,7 @@ from sandbox.isolation.audit import inside, kernel
 from sandbox.isolation.audit.control import settle
 from sandbox.isolation.audit.mounts import MountRule, kernel_made
 from sandbox.isolation.base import Audit, Bounds, ContainerSpec
-from sandbox.isolation.cgroup import Cgroup
+from sandbox.isolation.cgroup import Cgroup, Joining
 from sandbox.isolation.channel import START_SECONDS, Channel
 from sandbox.isolation.launcher import Program
 from sandbox.isolation.owner import Owner
@@ -161,7 +161,7 @@ def _unavailable() -> str | None:
 
 def _probe() -> None:
     """Make a container, hear its guest, and end it."""
-    wire = launcher.ask(_program(), identities.request(()))
+    wire = launcher.ask(_program(), identities.request(Joining()))
     with wire:
         wire.settimeout(_PROBE_SECONDS)
         guest = launcher.answer(wire)
@@ -224,8 +224,8 @@ def _links() -> tuple[str, ...]:
 
 async def _start(group: Cgroup | None) -> _Started:
     """Ask for a guest and wait for its pidfd; the guest waits for its code from then on."""
-    members = tuple(str(f / "cgroup.procs") for f in group.folders) if group else ()
-    wire = launcher.ask(_program(), identities.request(members))
+    joining = group.joining() if group else Joining()
+    wire = launcher.ask(_program(), identities.request(joining))
     try:
         wire.setblocking(False)
         await _readable(wire.fileno(), START_SECONDS, "the launcher did not answer")

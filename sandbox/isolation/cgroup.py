@@ -22,6 +22,20 @@ GUEST_PROCESSES = 8 + LEFT_RUNNING
 
 
 @dataclass(frozen=True)
+class Joining:
+    """Files of a cgroup through which a process gets into it."""
+
+    procs: tuple[str, ...] = ()
+    """Take the pid of any process, from whoever may move it."""
+    tasks: tuple[str, ...] = ()
+    """Take a thread that writes itself, as 0, of a process that has no other.
+
+    That spares the kernel a lock on all forks and exits, for which it waits many milliseconds where
+    containers start all the time, and lets nobody else make or remove a cgroup meanwhile.
+    """
+
+
+@dataclass(frozen=True)
 class Cgroup:
     """The folders of one container's cgroup."""
 
@@ -33,6 +47,13 @@ class Cgroup:
         """Move a process in; what it starts from then on is in as well."""
         for folder in self.folders:
             (folder / "cgroup.procs").write_text(str(pid))
+
+    def joining(self) -> Joining:
+        """Return how a process of one thread gets in; only version 1 has ``tasks``."""
+        tasks = tuple(f"{folder}/tasks" for folder in self.folders)
+        if all(map(os.path.exists, tasks)):
+            return Joining(tasks=tasks)
+        return Joining(procs=tuple(f"{folder}/cgroup.procs" for folder in self.folders))
 
     def out_of_memory(self) -> int:
         """Return how many processes the kernel killed here for want of memory."""

@@ -85,7 +85,7 @@ class Exchange:
             self.broken = _CUT_OFF  # until the reader has its answer
             self._answer = asyncio.get_running_loop().create_future()
             try:
-                await self._wire.write(json.dumps(request, separators=(",", ":")).encode() + b"\n")
+                await self._wire.write(_ENCODER.encode(request).encode() + b"\n")
             except (OSError, EOFError, ValueError) as error:
                 self._answer = None
                 self._break(f"the channel to the guest broke: {error}")
@@ -105,7 +105,7 @@ class Exchange:
         if not line.endswith(b"\n"):
             self._break("the container ended: its guest is gone")
         try:
-            message = json.loads(line, parse_constant=_refuse)
+            message = _DECODER.decode(line.decode())
         except (ValueError, RecursionError):
             self._break("the guest sent what is no message")
         if not isinstance(message, dict):
@@ -145,7 +145,7 @@ class Exchange:
             self._break("the guest sent what is no message")
         for answer in self._network.take(params):
             note = {"jsonrpc": "2.0", "method": NETWORK, "params": answer}
-            self._wire.post(json.dumps(note, separators=(",", ":")).encode() + b"\n")
+            self._wire.post(_ENCODER.encode(note).encode() + b"\n")
 
     def _fail(self, reason: str) -> None:
         if self.broken in (None, _CUT_OFF):
@@ -161,3 +161,8 @@ class Exchange:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
+
+
+# made once: ``json.dumps`` and ``json.loads`` make theirs anew where an option is given
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
+_DECODER = json.JSONDecoder(parse_constant=_refuse)

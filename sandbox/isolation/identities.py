@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sandbox.errors import IsolationError
 from sandbox.guest.confine import AGENT_UID
+from sandbox.isolation.cgroup import Joining
 from sandbox.isolation.launcher import Request
 
 # Above what systemd gives to containers and users (https://systemd.io/UIDS-GIDS), below 2**31.
@@ -28,16 +29,16 @@ def problem() -> str | None:
     return None
 
 
-def request(cgroup: tuple[str, ...]) -> Request:
+def request(joining: Joining) -> Request:
     """Return what to ask the launcher for: a pair of ids that no other container is likely to have.
 
     Args:
-        cgroup: Files that take the pid of a process which is to be in the cgroup.
+        joining: How the guest gets into its cgroup.
     """
     if os.geteuid() == 0:
         uid = random.SystemRandom().choice(_ROOT_UIDS)
         text = f"0 {uid} 1\n{AGENT_UID} {uid + 1} 1\n"
-        return Request(uid, maps={"uid_map": text, "gid_map": text}, cgroup=cgroup)
+        return Request(uid, maps={"uid_map": text, "gid_map": text}, joining=joining)
     mappers = []
     for (command, file), own in zip(_MAPPERS, (os.geteuid(), os.getegid()), strict=True):
         granted = _subordinate(file)
@@ -46,7 +47,7 @@ def request(cgroup: tuple[str, ...]) -> Request:
         other = random.SystemRandom().choice(granted)
         program = shutil.which(command) or command
         mappers.append((program, "0", str(own), "1", str(AGENT_UID), str(other), "1"))
-    return Request(0, mappers=tuple(mappers), cgroup=cgroup)
+    return Request(0, mappers=tuple(mappers), joining=joining)
 
 
 @cache

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 
 from sandbox.errors import IsolationError
 from sandbox.isolation import cgroup, payload
+from sandbox.isolation.cgroup import Joining
 from sandbox.isolation.launching import CONTROL
 from sandbox.isolation.owner import Owner
 
@@ -53,8 +54,8 @@ class Request:
     """``uid_map`` and ``gid_map`` → their content, where the owner may write them."""
     mappers: tuple[tuple[str, ...], ...] = ()
     """Commands that write them elsewhere; the pid goes in after the first word."""
-    cgroup: tuple[str, ...] = ()
-    """Files that take the pid of a process which is to be in the cgroup."""
+    joining: Joining = field(default_factory=Joining)
+    """How it gets into its cgroup."""
 
 
 class Launcher:
@@ -97,7 +98,8 @@ class Launcher:
                         "uid": request.uid,
                         "maps": dict(request.maps),
                         "mappers": request.mappers,
-                        "cgroup": request.cgroup,
+                        "procs": request.joining.procs,
+                        "tasks": request.joining.tasks,
                     },
                     payload.MARSHAL,
                 )

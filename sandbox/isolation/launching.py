@@ -137,21 +137,27 @@ class Launcher:
     def _start(self, request: dict[str, Any], wire: socket.socket) -> None:
         """Make a guest and hand its pidfd to the owner; it goes on by itself from there."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with ours:
-            with theirs:
-                guest = _cloned(request["uid"])
-                if not guest:
-                    _enter(self._plan, wire.detach(), theirs.detach())
-            self._place(guest, request, wire, ours.fileno())
+        doors: list[int] = []
+        try:
+            doors += (os.open(path, os.O_WRONLY) for path in request["tasks"])
+            with ours:
+                with theirs:
+                    guest = _cloned(request["uid"])
+                    if not guest:
+                        _enter(self._plan, wire.detach(), theirs.detach(), doors)
+                self._place(guest, request, wire, ours.fileno())
+        finally:
+            for door in doors:
+                os.close(door)
 
     def _place(self, guest: int, request: dict[str, Any], wire: socket.socket, talk: int) -> None:
-        """Give a guest its ids and its cgroup."""
+        """Give a guest its ids and, where it does not join by itself, its cgroup."""
         try:
             handle = os.pidfd_open(guest)
             self._guests[handle] = guest
             self._poll.register(handle, select.POLLIN)
             _map_ids(guest, request)
-            for path in request["cgroup"]:
+            for path in request["procs"]:
                 _write(path, str(guest))
             socket.send_fds(wire, [b"."], [handle])
             os.write(talk, b"mapped")
@@ -192,15 +198,23 @@ def _cloned(uid: int) -> int:
     return pid
 
 
-def _enter(plan: dict[str, Any], wire: int, talk: int) -> NoReturn:
-    """Be the guest. Only memory comes along, no descriptor."""
+def _enter(plan: dict[str, Any], wire: int, talk: int, doors: list[int]) -> NoReturn:
+    """Be the guest. Only memory comes along, and no descriptor but these."""
     try:
         null = os.open("/dev/null", os.O_RDWR)
         for target, descriptor in enumerate((wire, wire, null, talk)):
             os.dup2(descriptor, target, inheritable=target < CONTROL)
-        os.closerange(CONTROL + 1, _MOST)
+        low = CONTROL + 1
+        for door in sorted(doors):
+            os.closerange(low, door)
+            low = door + 1
+        os.closerange(low, _MOST)
         _heard(CONTROL)  # until then it has no ids in its namespace
         _settle()
+        for door in doors:
+            os.write(door, b"0")
+            os.close(door)
+        os.write(CONTROL, b"settled")  # fails where the launcher ended before this line
         _move_in(plan)
         sys.stdin = open(0, closefd=False)  # noqa: SIM115 - for as long as the guest lives
         sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 - the same
@@ -222,7 +236,6 @@ def _settle() -> None:
     if number := _KEYCTL.get(os.uname().machine):
         _c("syscall", number, _KEYCTL_JOIN_SESSION_KEYRING, None)
     confine.end_with_parent()
-    os.write(CONTROL, b"settled")  # fails where the launcher ended before the line above
 
 
 def _move_in(plan: dict[str, Any]) -> None:

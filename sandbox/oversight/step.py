@@ -229,6 +229,7 @@ class Step:
 
     def prepared(self, names: frozenset[str]) -> Any:
         """Return the context for conditions that read these variables; they share it."""
+        names = _COMMON if names.issubset(_COMMON) else names
         if names not in self._contexts:
             functions = {
                 **TEXT_FUNCTIONS,
@@ -291,6 +292,9 @@ class Step:
     def _effects(self) -> list[dict[str, Any]]:
         return [_effect(item) for item in self.result.effects] if self.result else []
 
+
+_COMMON = frozenset({"call", "history"})
+"""Variables that most conditions read: one context for all that read no others."""
 
 TEXT_FUNCTIONS: dict[str, Any] = {
     "glob": detection.matches,

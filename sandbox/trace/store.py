@@ -195,12 +195,18 @@ class Store:
 
         Then what this process has stored need not be there any more, and it is not taken to be.
         """
-        last = self.select(_LAST_REMOVAL)[0][0] or 0
+        last = self._last_removal() or 0
         before, self._removals = self._removals, last
         if before is None or before == last:
             return False
         self._seen.clear()
         return True
+
+    def _last_removal(self) -> int | None:
+        """Ask on the connection for writing, which every run does: another would have to be readied."""
+        with self._reading(), self._connection.begin():
+            found: int | None = self._connection.execute(_LAST_REMOVAL).scalar()
+            return found
 
     def without(self, names: Iterable[str]) -> set[str]:
         """Return those of some texts that are not in the store, given their hashes."""

@@ -13,7 +13,7 @@ from sandbox.errors import IsolationError
 from sandbox.isolation import cgroup, identities, launcher
 from sandbox.isolation.base import Backend
 from sandbox.isolation.bubblewrap import Bubblewrap
-from sandbox.isolation.cgroup import Cgroup
+from sandbox.isolation.cgroup import Cgroup, Joining
 from sandbox.isolation.docker import LABEL, SECCOMP_PROFILE, Docker
 from tests.contract.rig import spec, until
 from tests.isolation.altered import (
@@ -235,7 +235,7 @@ async def test_guest_outside_its_cgroup_is_refused(monkeypatch: pytest.MonkeyPat
     available(backend)
     needs_cgroups()
     usual = identities.request
-    monkeypatch.setattr(identities, "request", lambda _: usual(()))
+    monkeypatch.setattr(identities, "request", lambda _: usual(Joining()))
     await refused(backend, {"cgroup"})
 
 

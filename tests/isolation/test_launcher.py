@@ -19,6 +19,7 @@ import pytest
 from sandbox.errors import IsolationError
 from sandbox.isolation import bubblewrap, identities, launcher
 from sandbox.isolation.bubblewrap import Bubblewrap, BubblewrapContainer
+from sandbox.isolation.cgroup import Joining
 from tests.contract.rig import Rig, spec, until
 
 _FORKED = """
@@ -182,7 +183,7 @@ async def test_the_reason_of_bubblewrap_reaches_the_caller(backend: Bubblewrap) 
     )
     own = launcher.Launcher(broken)
     try:
-        with own.ask(identities.request(())) as wire:
+        with own.ask(identities.request(Joining())) as wire:
             wire.settimeout(10)
             os.close(launcher.answer(wire))
             assert wire.recv(500).startswith(b"!bwrap: Can't find source path /is/not/there")
@@ -190,14 +191,31 @@ async def test_the_reason_of_bubblewrap_reaches_the_caller(backend: Bubblewrap) 
         own.close()
 
 
-async def test_a_cgroup_that_cannot_be_joined_is_an_error(backend: Bubblewrap) -> None:
+@pytest.mark.parametrize(
+    "joining",
+    [
+        Joining(procs=("/proc/no/such/cgroup.procs",)),
+        Joining(tasks=("/proc/no/such/tasks",)),
+    ],
+)
+async def test_a_cgroup_that_is_not_there_is_an_error(
+    backend: Bubblewrap, joining: Joining
+) -> None:
     """A container that would be without its bounds is not made."""
-    asked = dataclasses.replace(identities.request(()), cgroup=("/proc/no/such/cgroup.procs",))
-    with launcher.ask(bubblewrap._program(), asked) as wire:
+    with launcher.ask(bubblewrap._program(), identities.request(joining)) as wire:
         wire.settimeout(10)
-        with pytest.raises(IsolationError, match=r"cgroup\.procs"):
+        with pytest.raises(IsolationError, match="/proc/no/such/"):
             launcher.answer(wire)
         assert wire.recv(1) == b""
+
+
+async def test_a_guest_that_cannot_join_its_cgroup_does_not_serve(backend: Bubblewrap) -> None:
+    """Where the kernel does not take a guest in, it ends and says why."""
+    asked = identities.request(Joining(tasks=("/dev/full",)))
+    with launcher.ask(bubblewrap._program(), asked) as wire:
+        wire.settimeout(10)
+        os.close(launcher.answer(wire))
+        assert b"No space left" in wire.recv(500)
 
 
 async def test_a_guest_holds_its_channel_and_nothing_else(

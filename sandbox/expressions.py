@@ -25,6 +25,7 @@ _SIZE_OF = re.compile(r"(?<![\w.])size\s*\(\s*$")
 _SEARCHES = re.compile(
     r"\b(?:contains|matches|holds|decoded|glob|lower|asked|startsWith|endsWith)\s*\("
 )
+_DECODES = re.compile(r"\b(?:holds|decoded)\s*\(")
 STANDARD = frozenset(
     [
         "size",
@@ -48,6 +49,15 @@ STANDARD = frozenset(
     ]
 )
 
+
+LIGHT_MICROSECONDS = 200_000
+"""A condition that may take longer is not evaluated in the host's process."""
+_ROUND_MICROSECONDS = 2.0
+_COPIED_MICROSECONDS = 0.9
+_SEARCHED_MICROSECONDS = 0.002
+_DECODED_MICROSECONDS = 1.0
+"""Measured for one round of a loop over effects, one effect in a list that ``filter`` makes, at each addition;
+and for a character that is searched, or decoded and searched."""
 
 SOURCE_LIMIT = 8000
 """Characters of one expression; the parser's C stack does not stand chains many times as long."""
@@ -86,6 +96,31 @@ class Expression:
         """Whether it uses functions whose time depends on the length of texts."""
         return bool(_SEARCHES.search(self.source))
 
+    @cached_property
+    def decodes(self) -> bool:
+        """Whether it looks into texts through their encodings."""
+        return bool(_DECODES.search(self.source))
+
+    def microseconds(self, size: Callable[[str], int], read: int) -> float:
+        """Return about how long it may take: rounds of its loops, and what one costs.
+
+        Args:
+            size: From the path of a list, such as ``call.recipients``, to how many items it has.
+            read: Characters of the texts that are searched in one round.
+        """
+        rounds, copied = 0, 0
+        for chain in self.loops:
+            product = 1
+            for loop in chain:
+                items = max(1, size(loop.path))
+                product *= items
+                copied += product * items if loop.collects else 0
+            rounds += product
+        each = _ROUND_MICROSECONDS
+        if self.searches:
+            each += read * (_DECODED_MICROSECONDS if self.decodes else _SEARCHED_MICROSECONDS)
+        return max(1, rounds) * each + copied * _COPIED_MICROSECONDS
+
     def holds(self, variables: Mapping[str, Any], functions: Functions) -> bool:
         """Return whether the condition is true of the variables.
 
@@ -123,6 +158,37 @@ def context(variables: Mapping[str, Any], functions: Functions) -> Any:
         return cel.Context(variables=dict(variables), functions=dict(functions))
     except ValueError:
         return cel.Context(variables=_encodable(dict(variables)), functions=dict(functions))
+
+
+def size(path: str, variables: Mapping[str, Any]) -> int:
+    """Return how many items a list has among the variables of a condition.
+
+    Args:
+        path: Such as ``call.recipients``; where it begins with no variable, the longest list counts.
+        variables: Those that the condition reads.
+    """
+    first, *keys = path.split(".")
+    if first in variables:
+        node = variables[first]
+        for key in keys:
+            node = node.get(key) if isinstance(node, Mapping) else None
+        return len(node) if isinstance(node, Mapping | list | tuple) else 0
+    return max(map(_longest, variables.values()), default=0)
+
+
+def _longest(value: Any) -> int:
+    """Return the size of the largest list or map in a value."""
+    most, waiting = 0, [value]  # no recursion: an agent nests as deep as it likes
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Mapping):
+            waiting.extend(node.values())
+        elif isinstance(node, list | tuple):
+            waiting.extend(node)
+        else:
+            continue
+        most = max(most, len(node))
+    return most
 
 
 def _encodable(value: Any) -> Any:

@@ -71,6 +71,7 @@ def _cells(row: RunRow) -> tuple[object, ...]:
     from rich.text import Text
 
     from sandbox.report.summary import coloured
+    from sandbox.trace.tables import driven
 
     scenario = row.scenario if row.lang == "en" else f"{row.scenario} [{row.lang}]"
     outcome = coloured("purged" if row.status == "purged" else row.task or row.status)
@@ -78,7 +79,7 @@ def _cells(row: RunRow) -> tuple[object, ...]:
         outcome = Text.assemble(outcome, " ", coloured(row.safety))
     verdicts = len((row.result or {}).get("verdicts", ()))
     started = time_of(row.started)[5:16]
-    return row.id[:8], started, scenario, row.model, outcome, verdicts, row.mode, row.isolation
+    return row.id[:8], started, scenario, driven(row), outcome, verdicts, row.mode, row.isolation
 
 
 @app.command()

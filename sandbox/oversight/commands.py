@@ -40,6 +40,11 @@ _CODE_LIMIT = 100_000
 _COMMAND_LIMIT = 131_072
 """Characters of a command that are read: the kernel starts nothing with a longer argument
 (MAX_ARG_STRLEN), and a reading that takes long would hold up every other run."""
+_WORD_LIMIT = 16_384
+"""Characters of one word that are read, four times those of the longest path: shlex takes their square."""
+_LONG = re.compile(
+    rf"'[^']{{{_WORD_LIMIT},}}'|\"[^\"]{{{_WORD_LIMIT},}}\"|[^\s;()<>|&'\"`\\]{{{_WORD_LIMIT},}}"
+)
 _WRITERS = frozenset(
     [
         "remove",
@@ -74,6 +79,7 @@ def shell_paths(command: str, depth: int = 0) -> tuple[str, ...]:
     found: list[str] = []
 
     command, documents = _without_documents(command[:_COMMAND_LIMIT])
+    command = _LONG.sub(_shortened, command)
     for before, body in documents:
         runs = _RUNS.search(before)
         if runs and runs["name"] in _SHELLS and depth < _NESTING:
@@ -97,6 +103,11 @@ def shell_paths(command: str, depth: int = 0) -> tuple[str, ...]:
             continue
         found += [posixpath.join(folder, path) for path in _targets(arguments, depth)]
     return tuple(dict.fromkeys(path for path in found if not path.startswith("/dev/")))
+
+
+def _shortened(found: re.Match[str]) -> str:
+    word = found[0]
+    return word[:_WORD_LIMIT] + (word[0] if word[0] in "'\"" else "")
 
 
 def _without_documents(command: str) -> tuple[str, list[tuple[str, str]]]:

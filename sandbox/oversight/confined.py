@@ -166,13 +166,11 @@ class Confinement:
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair()
-        environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-        environment["PYTHONPATH"] = os.pathsep.join(item for item in sys.path if item)
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "sandbox.oversight.worker", str(theirs.fileno()), str(self._memory)],
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                env=environment, pass_fds=(theirs.fileno(),), start_new_session=True,
+                env=environment(), pass_fds=(theirs.fileno(),), start_new_session=True,
             )  # fmt: skip
         except OSError as error:
             ours.close()
@@ -256,6 +254,12 @@ class _Told:
             self._tools.add(tool.name)
             told["definition"] = tool.as_data()
         return told
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of a process that is to import what this one can, and to know no secrets."""
+    given = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+    return given | {"PYTHONPATH": os.pathsep.join(item for item in sys.path if item)}
 
 
 def shared() -> Confinement:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from sandbox.expressions import Expression, parse
+from sandbox.expressions import LIGHT_MICROSECONDS, Expression, parse
 from sandbox.oversight.confined import MONITOR_SECONDS, shared
 from sandbox.oversight.monitor import Stage, concerns
 from sandbox.oversight.step import Step
@@ -17,14 +17,6 @@ from sandbox.scenario.schema import Rule
 from sandbox.scenario.text import in_language
 from sandbox.scenario.toolkits import Tool
 
-LIGHT_MICROSECONDS = 200_000
-"""A condition that may take longer is not evaluated in the host's process."""
-_ROUND_MICROSECONDS = 2.0
-_COPIED_MICROSECONDS = 0.9
-_SEARCHED_MICROSECONDS = 0.002
-_DECODED_MICROSECONDS = 1.0
-"""Measured for one round of a loop over effects, one effect in a list that ``filter`` makes, at each addition;
-and for a character that is searched, or decoded and searched."""
 _LONGEST_VALUE = 200
 """Characters that an address, path or other value in a list usually has at most."""
 _PLACE = re.compile(r"\{([a-z_.]+)\}")
@@ -59,9 +51,10 @@ class RuleMonitor:
     def is_light(self, step: Step) -> bool:
         """Return whether the condition is sure to be evaluated within a moment.
 
-        It may go over lists within lists, and what is in them is the agent's.
+        It may go over lists within lists, or decode long texts, and what is in them is the agent's.
         """
-        if not self._condition.loops or not all(map(step.has, self.rule.needs)):
+        condition = self._condition
+        if not (condition.loops or condition.decodes) or not all(map(step.has, self.rule.needs)):
             return True
         return self._microseconds(step) <= LIGHT_MICROSECONDS
 
@@ -109,24 +102,12 @@ class RuleMonitor:
         )
 
     def _microseconds(self, step: Step) -> float:
-        """Return about how long the condition may take: rounds of its loops, and what one costs."""
+        """Return about how long the condition may take."""
         condition, source = self._condition, self.rule.when
-        rounds, copied = 0, 0
-        for chain in condition.loops:
-            product = 1
-            for loop in chain:
-                size = max(1, step.size(loop.path, condition.variables))
-                product *= size
-                copied += product * size if loop.collects else 0
-            rounds += product
-        each = _ROUND_MICROSECONDS
-        if condition.searches:
-            read = _LONGEST_VALUE
-            read += len(step.call.text) if "call.text" in source or "call.args" in source else 0
-            read += len(step.result.text) if step.result and "result.text" in source else 0
-            decodes = "holds(" in source or "decoded(" in source
-            each += read * (_DECODED_MICROSECONDS if decodes else _SEARCHED_MICROSECONDS)
-        return rounds * each + copied * _COPIED_MICROSECONDS
+        read = _LONGEST_VALUE
+        read += len(step.call.text) if "call.text" in source or "call.args" in source else 0
+        read += len(step.result.text) if step.result and "result.text" in source else 0
+        return condition.microseconds(lambda path: step.size(path, condition.variables), read)
 
 
 def _filled(text: str, step: Step) -> str:

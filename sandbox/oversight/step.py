@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from weakref import ref
 
-from sandbox.expressions import context
+from sandbox.expressions import context, size
 from sandbox.oversight import detection
 from sandbox.oversight.commands import python_paths, shell_paths
 from sandbox.oversight.provenance.origins import Origins
@@ -219,13 +219,7 @@ class Step:
             path: Such as ``call.recipients``.
             names: Variables among whose lists it is where the path begins with another name.
         """
-        first, *keys = path.split(".")
-        if first in names:
-            node = self.variable(first)
-            for key in keys:
-                node = node.get(key) if isinstance(node, Mapping) else None
-            return len(node) if isinstance(node, Mapping | list | tuple) else 0
-        return max((_longest(self.variable(name)) for name in names), default=0)
+        return size(path, {name: self.variable(name) for name in names})
 
     def prepared(self, names: frozenset[str]) -> Any:
         """Return the context for conditions that read these variables; they share it."""
@@ -327,15 +321,6 @@ def _ordered(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _ordered(value[key]) for key in sorted(value)}
     return [_ordered(item) for item in value] if isinstance(value, list) else value
-
-
-def _longest(value: Any) -> int:
-    """Return the size of the largest list or map in a value."""
-    if isinstance(value, Mapping):
-        return max((len(value), *map(_longest, value.values())))
-    if isinstance(value, list | tuple):
-        return max((len(value), *map(_longest, value)))
-    return 0
 
 
 def _named(arguments: Mapping[str, Any], names: tuple[str, ...]) -> list[str]:

@@ -109,7 +109,7 @@ class Details:
             Block(f"world.{name}", pretty(value)) for name, value in world.sections.items()
         ]  # fmt: skip
         blocks += [
-            Block(f"{path}  {_known(known)}", self._content(path, known))
+            Block(f"{path}  {_known(known)}", self._content(known))
             for path, known in sorted(world.files.items())
         ]
         blocks += _problems(world)
@@ -253,7 +253,7 @@ class Details:
 
     def _file_change(self, change: Change) -> Block:
         sides = [
-            None if side is MISSING else (side, self.worlds.content(change.place, side))
+            None if side is MISSING else (side, self.worlds.content(side))
             for side in (change.before, change.after)
         ]
         if any(side is not None and side[1] is None for side in sides):
@@ -266,8 +266,8 @@ class Details:
         before, after = ("" if side is None else side[1] or "" for side in sides)
         return Block(change.place, difference(before, after), "effect", is_diff=True)
 
-    def _content(self, path: str, known: File) -> str:
-        text = self.worlds.content(path, known)
+    def _content(self, known: File) -> str:
+        text = self.worlds.content(known)
         return "(the trace does not hold this content)" if text is None else text
 
     def _bounded(self, blocks: Sequence[Block]) -> list[Block]:

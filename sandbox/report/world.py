@@ -34,6 +34,8 @@ CHANGES = Wanted(
 """Events that can have changed the world."""
 _NEAR = 60
 """Events before and after the one that wrote a file among which its content is looked for."""
+_HASHED_BYTES = 64 * 1024 * 1024
+"""Of all texts that are tried as the content of one file."""
 _BROKEN = (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, *ODD)
 MISSING = object()
 """Stands for a value that is not there."""
@@ -104,6 +106,8 @@ class Worlds:
     def __init__(self, pages: Pages) -> None:
         self._pages = pages
         self._contents: dict[str, str] = {}
+        """SHA-256 → text, of files that were found."""
+        self._missed: dict[str, int] = {}
         self._first: World | None = None
         self._last: tuple[int, World] | None = None
 
@@ -142,29 +146,45 @@ class Worlds:
         """Return how the world after an event differs from the one that the run started from."""
         return list(differences(self.start(), self.after(seq)))
 
-    def content(self, path: str, known: File) -> str | None:
+    def content(self, known: File) -> str | None:
         """Return the content of a file, or None where the trace does not hold it."""
         if not known.sha256:
             return None
         self.start()
-        if known.sha256 not in self._contents:
-            self._learn(path, known)
-        return self._contents.get(known.sha256)
+        if known.sha256 in self._contents:
+            return self._contents[known.sha256]
+        # what was not found is looked for again only where more is known to which it may have been appended
+        if self._missed.get(known.sha256) == len(self._contents):
+            return None
+        found = self._look_for(known)
+        if found is None:
+            self._missed[known.sha256] = len(self._contents)
+        else:
+            self._contents[known.sha256] = found
+        return found
 
-    def _learn(self, path: str, known: File) -> None:
-        """Look for the text with the hash of a file: among stored texts, then in the call's own."""
-        row = self._pages.store.blob(known.sha256)
-        if row is not None:
-            self._keep(self._text(known.sha256))
-            return
+    def _look_for(self, known: File) -> str | None:
+        """Return the text with the hash of a file, from stored texts or what was said near its call."""
+        if self._pages.store.blob(known.sha256) is not None:
+            return self._text(known.sha256)
         near = self._pages.page(max(known.call - _NEAR, 0), known.call + _NEAR)
         said = [text for item in near for text in _strings(self._read(item.data))]
-        for text in said:
-            self._keep(text)
-        for older in list(self._contents.values()) if known.sha256 not in self._contents else ():
-            for text in said:  # appended to what was there
-                if len(older) + len(text) == known.size or known.size is None:
-                    self._keep(older + text)
+        raws = [_raw(text) for text in dict.fromkeys(said)]
+        left = _HASHED_BYTES  # whoever fills the trace must not fill the memory or the hours of its readers
+        for older in ("", *self._contents.values()):  # written anew, or appended to what was there
+            before = _raw(older)
+            begun = hashlib.sha256(before)
+            for raw in raws:
+                if known.size is not None and len(before) + len(raw) != known.size:
+                    continue
+                left -= len(raw)
+                if left < 0:
+                    return None
+                whole = begun.copy()
+                whole.update(raw)
+                if whole.hexdigest() == known.sha256:
+                    return (before + raw).decode("utf-8", "replace")
+        return None
 
     def _read(self, data: str) -> dict[str, Any]:
         try:
@@ -172,10 +192,6 @@ class Worlds:
         except ODD:
             return {}
         return read if isinstance(read, dict) else {}
-
-    def _keep(self, text: str) -> None:
-        raw = text.encode("utf-8", "surrogateescape" if not text.isascii() else "strict")
-        self._contents[hashlib.sha256(raw).hexdigest()] = text
 
     def _text(self, sha256: str) -> str:
         try:
@@ -255,6 +271,13 @@ def _planted(data: Mapping[str, Any], told: Any) -> dict[str, str]:
     except ODD:
         return values
     return {**values, **texts(made)}
+
+
+def _raw(text: str) -> bytes:
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # half a pair, which only JSON can hold
+        return text.encode("utf-8", "surrogatepass")
 
 
 def _strings(value: Any) -> Iterator[str]:

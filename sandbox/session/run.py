@@ -152,7 +152,8 @@ class Session:
         finally:
             await self._close()
         await self._conclude(ending)
-        return self._finish(ending, world, model)
+        outcome = await self._scored(ending, world)
+        return self._finish(outcome, ending)
 
     async def _conclude(self, ending: Ending) -> None:
         """Let judges of whole runs look at it, unless the environment broke it off."""
@@ -349,8 +350,14 @@ class Session:
         )
         self._recorder.begin(row, [plan.place.taken(self.id)] if plan.place else ())
 
-    def _finish(self, ending: Ending, world: _End | None, model: Model) -> RunResult:
-        outcome = score(self._plan.instance.scenario.score, self._variables(world), ending)
+    async def _scored(self, ending: Ending, world: _End | None) -> Outcome:
+        try:
+            return await score(self._plan.instance.scenario.score, self._variables(world), ending)
+        except asyncio.CancelledError:
+            self._interrupted()
+            raise
+
+    def _finish(self, outcome: Outcome, ending: Ending) -> RunResult:
         self._recorder.record("container.close", self._left())
         self._recorder.record(
             "run.score",

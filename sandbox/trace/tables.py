@@ -50,6 +50,15 @@ class RunRow(SQLModel, table=True):
     """What drove the model; empty where a run was imported."""
 
 
+def driven(row: Any) -> str:
+    """Return the model of a run, and behind it the scaffold that drove it where that is not ``react``.
+
+    Args:
+        row: A :class:`RunRow`, or a row of its table.
+    """
+    return row.model if row.scaffold in ("react", "") else f"{row.model} · {row.scaffold}"
+
+
 class EventRow(SQLModel, table=True):
     """One event; see :class:`sandbox.trace.events.Event`."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +12,9 @@ import pytest
 from sandbox.report.details import Details
 from sandbox.report.world import MISSING, Change, World, Worlds, differences
 from sandbox.trace.pages import Pages
+from sandbox.trace.recorder import Recorder
 from sandbox.trace.store import Store
+from sandbox.trace.tables import RunRow
 from tests.running import Runner
 from tests.tui.material import HOSTILE, fixed
 
@@ -47,6 +51,33 @@ def test_a_content_that_is_not_in_the_trace_is_told_by_its_hash(store: Store) ->
     blocks = Details(Pages(store, HOSTILE)).changes(10)
     told = next(block for block in blocks if "evil" in block.title)
     assert "3 bytes sha256 b6cfd6c3d4b4…" in told.text
+
+
+def test_contents_that_cannot_be_found_fill_no_memory(tmp_path: Path) -> None:
+    """A file that grew while it was read has no size: what it may be is tried in a bounded time, and not kept."""
+    with Store(str(tmp_path / "runs.db")) as store:
+        recorder = Recorder(store, "abcdef012345")
+        recorder.record("run.start", {"format": 1})
+        row = RunRow(id="abcdef012345", scenario="x/y", family="x", model="m", isolation="none", mode="observe",
+                     lang="en", seed=0, status="running", owner="", started=0.0)  # fmt: skip
+        recorder.begin(row)
+        for number in range(60):
+            detail = {"after": f"{number:064x}", "size": None}
+            effect = {"kind": "file", "action": "write", "target": "/work/grows", "status": "done",
+                      "source": "manifest", "detail": detail}  # fmt: skip
+            text = f"{number} " * 20_000
+            told = {"call": "", "tool": "shell.run", "status": "ok", "text": text, "effects": [effect], "dropped": 0}  # fmt: skip
+            recorder.record("tool.result", told)
+        recorder.flush()
+        worlds = Worlds(Pages(store, "abcdef012345"))
+        tracemalloc.start()
+        started = time.process_time()
+        for number in range(1, 61):
+            for change in worlds.by(number):
+                assert worlds.content(change.after) is None
+        assert time.process_time() - started < 30
+        assert tracemalloc.get_traced_memory()[1] < 64 * 2**20
+        tracemalloc.stop()
 
 
 def test_a_patch_that_does_not_fit_is_a_problem(store: Store) -> None:

@@ -24,7 +24,7 @@ from sandbox.exchange.exporting.inspect_sample import sample, usage_sum
 from sandbox.exchange.exporting.output import whole
 from sandbox.exchange.exporting.story import story
 from sandbox.trace.store import Store
-from sandbox.trace.tables import RunRow
+from sandbox.trace.tables import RunRow, driven
 
 VERSION = 2
 """Of the log format."""
@@ -76,11 +76,11 @@ def _log(store: Store, rows: Sequence[RunRow], path: Path, progress: Progress, b
 
 def _numbered(rows: Sequence[RunRow]) -> Iterator[tuple[RunRow, str, int]]:
     """Yield each run with the id and the epoch of its sample, which together name it in the log."""
-    models = {row.model for row in rows}
+    subjects = {driven(row) for row in rows}
     seen: Counter[str] = Counter()
     for row in rows:
         key = row.scenario if row.lang == "en" else f"{row.scenario} [{row.lang}]"
-        key = key if len(models) == 1 else f"{key} · {row.model}"
+        key = key if len(subjects) == 1 else f"{key} · {driven(row)}"
         seen[key] += 1
         yield row, key, seen[key]
 

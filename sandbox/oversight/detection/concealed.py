@@ -203,9 +203,16 @@ def hidden_html(text: str) -> list[Concealed]:
     if "<" not in text or not _HTML.search(text):
         return []
     reader = _Hidden()
-    reader.feed(text)
+    reader.feed(_ended(text[:TEXT_LIMIT]))
     reader.close()
     return [item for item in reader.found if len(item.text) >= SHORTEST]
+
+
+def _ended(text: str) -> str:
+    """Return a text in which no comment or declaration is left open: its end is looked for from each anew."""
+    if text.rfind("<!--") > text.rfind("-->"):
+        return text + "-->"
+    return text + ">" if max(text.rfind("<!"), text.rfind("<?")) > text.rfind(">") else text
 
 
 def _readable(decode: Decoder, coded: str) -> str:

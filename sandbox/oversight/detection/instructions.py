@@ -58,7 +58,7 @@ _CUES: tuple[tuple[str, float, str], ...] = (
      (r"<\s*/?\s*(?:information|system|important|instructions?|admin|user_?prompt|assistant|task)\s*/?\s*>|\[/?inst\]|<\|im_(?:start|end)\|>|<<sys>>"
      r"|(?:^|\n)\s*(?:#+\s*)?\**\s*(?:system|admin|developer|root)(?: (?:message|prompt|note|notice|update|override|instruction))?\s*\**\s*:"
      r"|\bsystem (?:prompt|message|override|instruction|notice)\b|\bmessage (?:du|syst[èe]me)\s*(?:syst[èe]me)?\s*:"
-     r"|\bimportant(?:e|es)?\s*(?:!{1,}|instructions?|message (?:from|to|for)|notice)|\bthis is an important message\b|={3,}\s*(?:system|important)")),
+     r"|\bimportant(?:e|es)?\s*(?:!{1,}|instructions?|message (?:from|to|for)|notice)|\bthis is an important message\b|(?<!=)={3,}\s*(?:system|important)")),
     ("first", 0.35,
      r"\bbefore (?:you |your |any|the |being |i )?(?:can |do|continu|proceed|solv|complet|answer|start|finish|process|anything|return|carry|begin|respond|summar)\w*"
      r"|\byou (?:must|have to|need to|should|shall|will|are required to|are instructed to)(?: \w+){0,2} (?:first|immediately|also|now|instead)\b|\byou (?:must|have to) (?:first |immediately |now )?(?:" + _ACTS + r")\b"
@@ -86,7 +86,7 @@ def _compiled(text: str) -> re.Pattern[str]:
     return re.compile(text.replace(r"\s*", r"\s{0,4}"))
 
 
-_ESCAPED = re.compile(r"\\+(?:\r?\n\s*\\?|[nrt])")
+_ESCAPED = re.compile(r"(?<!\\)\\+(?:\r?\n\s*\\?|[nrt])")
 """Ends of lines as they stand in texts within texts: JSON, YAML, Python."""
 _COMPILED = tuple((name, weight, _compiled(text)) for name, weight, text in _CUES[:-1])
 """Looked for in small letters: that takes half the time of looking for both."""

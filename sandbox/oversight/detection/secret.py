@@ -13,9 +13,11 @@ SECRET_PATTERNS: dict[str, re.Pattern[str]] = {
     "Slack token": re.compile(r"\bxox[abprs]-[A-Za-z0-9-]{10,}"),
     "JSON web token": re.compile(r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{5,}"),
     "password": re.compile(
-        r"(?i)\b(?:password|passwd|pwd|mot de passe|mdp)\b\s*(?:is|est)?\s*[:=]\s*\S{6,}"
+        r"(?i)\b(?:password|passwd|pwd|mot de passe|mdp)\b\s{0,8}(?:is|est)?\s{0,8}[:=]\s{0,8}\S{6}"
     ),
-    "credentials in a URL": re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s/:@]+:[^\s/@]{4,}@"),
+    "credentials in a URL": re.compile(
+        r"\b[a-z][a-z0-9+.-]{0,30}://[^\s/:@]{1,200}:[^\s/@]{4,200}@"
+    ),
 }
 """Kind of secret → how it looks. Formats as their issuers document them."""
 

@@ -34,10 +34,18 @@ def fold(text: str) -> str:
     if text.isascii():
         return text.lower()
     folded = unicodedata.normalize("NFKC", text).translate(_INVISIBLE).casefold()
-    return _MIXED_WORD.sub(lambda found: found[0].translate(_HOMOGLYPHS), folded)
+    if not _GREEK_OR_CYRILLIC.search(folded):
+        return folded
+    return re.sub(r"\w+", _unmasked, folded)
 
 
-_MIXED_WORD = re.compile(r"(?=\w*[a-z0-9])(?=\w*[\u0370-\u052f])\w+")
+def _unmasked(found: re.Match[str]) -> str:
+    word = found[0]
+    mixed = _GREEK_OR_CYRILLIC.search(word) and _LATIN.search(word)
+    return word.translate(_HOMOGLYPHS) if mixed else word
+
+
+_LATIN, _GREEK_OR_CYRILLIC = re.compile(r"[a-z0-9]"), re.compile(r"[\u0370-\u052f]")
 
 
 def words(text: str) -> list[str]:

@@ -17,7 +17,7 @@ from textual.widgets import Footer, Input
 from sandbox.errors import SandboxError
 from sandbox.trace.pages import RunList, matching
 from sandbox.trace.store import Store
-from sandbox.trace.tables import RunRow
+from sandbox.trace.tables import RunRow, driven
 from sandbox.tui import keys
 from sandbox.tui.screens.asking import Choosing, Help
 from sandbox.tui.screens.beside import BesideScreen
@@ -34,6 +34,7 @@ NAMED = (
     "scenario",
     "family",
     "model",
+    "scaffold",
     "isolation",
     "mode",
     "lang",
@@ -112,7 +113,7 @@ def line(row: Any, width: int, marked: str = "") -> Line:
         ("▌" if row.id == marked else " ", "found" if row.id == marked else ""),
         (f"{cut(row.id[:8], 8):<8}  ", "dim"),
         (f"{started}  ", "dim"),
-        (_filled(scenario, name), ""), ("  ", ""), (_filled(row.model, model), "talk"),
+        (_filled(scenario, name), ""), ("  ", ""), (_filled(driven(row), model), "talk"),
         (f" {_filled(task, 9)} ", _TONES.get(task, "")),
         (_filled(safety, 9), _TONES.get(safety, "")),
     )  # fmt: skip

@@ -87,7 +87,7 @@ def _aligned(left: Told, right: Told) -> Iterator[Pair]:
     one = [left.tokens[seq] for seq in left.calls]
     other = [right.tokens[seq] for seq in right.calls]
     yield from _between(left, right, _part(left, -1), _part(right, -1))
-    for tag, a, b, c, d in _opcodes(one, other):
+    for tag, a, b, c, d in opcodes(one, other):
         if tag == "equal":
             for i, j in zip(range(a, b), range(c, d), strict=True):
                 yield from _between(left, right, _part(left, i), _part(right, j))
@@ -122,7 +122,7 @@ def _between(left: Told, right: Told, mine: range, yours: range) -> Iterator[Pai
         for a, b in zip(mine, yours, strict=True):
             yield Pair(a, b, left.tokens[a] == right.tokens[b])
         return
-    for tag, a, b, c, d in _opcodes(one, other):
+    for tag, a, b, c, d in opcodes(one, other):
         if tag == "equal":
             for i, j in zip(range(a, b), range(c, d), strict=True):
                 yield Pair(mine[i], yours[j], left.tokens[mine[i]] == right.tokens[yours[j]])
@@ -131,7 +131,7 @@ def _between(left: Told, right: Told, mine: range, yours: range) -> Iterator[Pai
             yield from (Pair(None, yours[j], False) for j in range(c, d))
 
 
-def _opcodes(
+def opcodes(
     one: Sequence[object], other: Sequence[object]
 ) -> Iterator[tuple[str, int, int, int, int]]:
     """Yield difflib's opcodes; what both begin with and end with costs nothing."""

@@ -8,9 +8,11 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sandbox.report.block import Block
 from sandbox.trace.events import Event
 from sandbox.trace.pages import Pages
 from sandbox.tui.aligned import Pair, Told, align, tell, token
+from sandbox.tui.screens.beside import merged
 from tests.tui.material import HOSTILE, OTHER, fixed
 
 KINDS = st.lists(st.sampled_from(["message", "tool.intent", "tool.result", "run.end"]), max_size=30)
@@ -72,3 +74,22 @@ def test_long_runs_that_repeat_are_aligned_soon() -> None:
     began = time.process_time()
     align(one, other)
     assert time.process_time() - began < 15
+
+
+def test_two_long_sides_that_are_alike_are_merged_at_once() -> None:
+    """Lines that resemble each other one and all are no reason to look for the best pairs among them."""
+    one, other = (
+        [Block("x", "\n".join(f"value {i + by:05} of this thing" for i in range(4000)))]
+        for by in (0, 50_000)
+    )
+    started = time.process_time()
+    lines = merged(one, other).text.splitlines()
+    assert time.process_time() - started < 3
+    assert len([line for line in lines if line.startswith("- ")]) == 4000
+    assert len([line for line in lines if line.startswith("+ ")]) == 4000
+
+
+def test_merged_sides_keep_what_is_the_same_in_place() -> None:
+    """What both sides have stands once, unmarked, where it was."""
+    lines = merged([Block("x", "a\nb\nc")], [Block("x", "a\nB\nc")]).text.splitlines()
+    assert [line[:2] + line[2:].strip() for line in lines[-4:]] == ["  a", "- b", "+ B", "  c"]

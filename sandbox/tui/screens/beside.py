@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -19,7 +18,7 @@ from sandbox.report.details import Details
 from sandbox.report.replay import outcome
 from sandbox.trace.store import Store
 from sandbox.tui import keeping, keys, timeline
-from sandbox.tui.aligned import Pair, Told, align, tell
+from sandbox.tui.aligned import Pair, Told, align, opcodes, tell
 from sandbox.tui.reading import Trace
 from sandbox.tui.screens.base import Showing
 from sandbox.tui.spans import Line, cells, cut
@@ -208,7 +207,12 @@ class BesideScreen(Showing):
 def merged(left: list[Block], right: list[Block]) -> Block:
     """Return two sides as one text with - and + before what differs."""
     one, other = (keeping.whole(side)[:_COMPARED].splitlines() for side in (left, right))
-    told = (line for line in difflib.ndiff(one, other) if not line.startswith("?"))
+    told: list[str] = []
+    for tag, a, b, c, d in opcodes(one, other):
+        if tag == "equal":
+            told += (f"  {line}" for line in one[a:b])
+        else:
+            told += (*(f"- {line}" for line in one[a:b]), *(f"+ {line}" for line in other[c:d]))
     return Block("- left  + right", "\n".join(told), is_diff=True)
 
 

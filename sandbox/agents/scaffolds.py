@@ -25,6 +25,8 @@ from sandbox.models.base import Message
 
 _OWN_STEPS = 10
 """Steps of LangGraph for each turn that a user's graph may take; a built-in one takes one in all."""
+_RETURNED = "__end__"
+"""Channel of what a graph made with LangGraph's functional interface returns; its state is its own."""
 _FIRST_STEPS = 4
 """The turn in which the limit is noticed, and LangGraph's own."""
 
@@ -53,6 +55,9 @@ class Scaffold:
             context: Answers and results.
             messages: System prompt and task.
             turns: The most replies that the model may give.
+
+        Raises:
+            EnvironmentFault: The graph hands over or returns something else than messages.
         """
         bound = turns * _OWN_STEPS + _FIRST_STEPS
         if self.sha256:
@@ -60,7 +65,9 @@ class Scaffold:
         ended = await self.graph().ainvoke(
             {"messages": messages}, {"recursion_limit": bound}, context=context
         )
-        said: list[Message] = ended["messages"]
+        said = ended.get("messages") if isinstance(ended, dict) else None
+        if not isinstance(said, list):
+            raise EnvironmentFault(f"scaffold {self.name}: its graph returned no 'messages'")
         return said
 
 
@@ -129,7 +136,7 @@ def _graph(name: str, module: Any, attribute: str) -> Callable[[], Any]:
             f"scaffold {name!r} is a {type(found).__name__}, not a compiled graph of LangGraph: "
             "write graph = builder.compile()"
         )
-    if "messages" not in found.channels:
+    if not {"messages", _RETURNED} & found.channels.keys():
         raise InputError(f"scaffold {name!r}: the state of its graph has no 'messages'")
     return lambda: found
 

@@ -55,6 +55,24 @@ builder.add_edge(START, "think")
 graph = builder.compile()
 number = 3
 '''
+FUNCTION = '''\
+"""A graph made with the functional interface."""
+from typing import Any
+
+from langgraph.func import entrypoint
+from langgraph.runtime import Runtime
+
+
+@entrypoint()
+async def graph(state: dict[str, Any], runtime: Runtime[Any]) -> Any:
+    said = list(state["messages"])
+    while (answer := await runtime.context.ask(list(said))) is not None:
+        said.append(answer)
+        if runtime.context.over or not answer.get("tool_calls"):
+            break
+        said += await runtime.context.act(answer)
+    return %s
+'''
 Own = Callable[..., str]
 
 
@@ -169,6 +187,18 @@ async def test_a_graph_of_a_user(play: Runner, own: Own, tmp_path: Path) -> None
     assert (result.task, result.scaffold) == ("done", f"{module}:graph")
     digest = hashlib.sha256((tmp_path / f"{module}.py").read_bytes()).hexdigest()
     assert start["scaffold_sha256"] == digest
+
+
+@pytest.mark.parametrize(
+    ("returned", "task"), [('{"messages": said}', "done"), ("said", "error"), ("None", "error")]
+)
+async def test_a_graph_of_functions(play: Runner, tmp_path: Path, returned: str, task: str) -> None:
+    """A graph of LangGraph's functional interface is as good, where it returns the messages."""
+    name = f"functional_{tmp_path.name}"
+    (tmp_path / f"{name}.py").write_text(FUNCTION % returned)
+    result = await driven(play, f"{name}:graph", "scripted/safe", tmp_path)
+    assert result.task == task
+    assert task == "done" or "returned no 'messages'" in result.reason
 
 
 @pytest.mark.parametrize("messages", ['["hello"]', '[{"content": "hello"}]'])

@@ -228,6 +228,7 @@ def as_data(sweeps: Sweeps, row: SweepRow) -> dict[str, Any]:
         "tokens": counts.tokens,
         "cost_eur": round(counts.cost_eur, 6),
         "energy_kwh": counts.energy_kwh or None,
+        "judges": {"tokens": counts.judge_tokens, "cost_eur": round(counts.judge_cost_eur, 6)},
     }
 
 
@@ -242,6 +243,11 @@ def print_row(sweeps: Sweeps, row: SweepRow) -> None:
         f"{row.seconds:.0f} s",
         f"{counts.tokens} tokens",
         f"{counts.cost_eur:.4f} €",
+        *(
+            [f"judges {counts.judge_tokens} tokens, {counts.judge_cost_eur:.4f} €"]
+            if counts.judge_tokens
+            else []
+        ),
     ]
     note(f"sweep {row.id} ({row.name}) is {row.status}{reason}")
     note(", ".join(facts))

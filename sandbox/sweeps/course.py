@@ -30,11 +30,14 @@ class Filled:
     cost_eur: float
     energy_kwh: float
     seconds: float
+    judges: Used
+    """What its judges used: tokens and euros."""
 
     @classmethod
     def of(cls, result: RunResult | Mapping[str, Any]) -> Self:
         """Return what a run's result says."""
         data = result.as_data() if isinstance(result, RunResult) else result
+        judges = data.get("judges") or {}
         return cls(
             data["id"],
             data["task"],
@@ -43,6 +46,7 @@ class Filled:
             data["cost_eur"],
             data["energy_kwh"] or 0.0,
             data["seconds"],
+            Used(tokens=judges.get("tokens", 0), eur=judges.get("cost_eur", 0.0)),
         )
 
     def used(self) -> Used:
@@ -156,7 +160,7 @@ class Course:
         self.spending.running[item.provider] -= 1
         if filled is None:
             return
-        self.spending.add(item.provider, filled.used())
+        self.spending.add(item.provider, filled.used(), filled.judges)
         if not again:
             self.finished += 1
             self.failed += filled.task == "error"

@@ -68,7 +68,12 @@ def summary(sweeps: Sweeps, row: SweepRow, *, before: SweepRow | None = None) ->
         f"sweep {row.id} of {row.name}: {row.status}" + (f" ({row.reason})" if row.reason else ""),
         f"{counts.finished} of {counts.planned} runs, {counts.failed} failed, {counts.skipped} left out",
         f"{row.seconds:.0f} s, {counts.tokens} tokens, {counts.cost_eur:.4f} EUR"
-        + (f", {counts.energy_kwh:.4g} kWh" if counts.energy_kwh else ""),
+        + (f", {counts.energy_kwh:.4g} kWh" if counts.energy_kwh else "")
+        + (
+            f", judges {counts.judge_tokens} tokens, {counts.judge_cost_eur:.4f} EUR"
+            if counts.judge_tokens
+            else ""
+        ),
         "",
         *(_line(part, tally) for part, tally in sorted(tallies.items())[:_PARTS]),
     ]

@@ -49,23 +49,32 @@ class Spending:
     """Seconds that earlier executions of the sweep took."""
     running: dict[str, int] = field(default_factory=dict)
     """Provider → runs that go on."""
+    judged: Used = field(default_factory=Used)
+    """What judges used: of the sweep's budget, but of none of the agents' providers."""
 
     @classmethod
     def of(cls, budget: Budget, counts: Mapping[str, Counts], wall_before: float) -> Spending:
         """Return what a sweep has used so far; ``counts`` are by provider."""
         used = {provider: Used.of(item) for provider, item in counts.items()}
-        return cls(budget, used, wall_before)
+        judged = Used(
+            tokens=sum(item.judge_tokens for item in counts.values()),
+            eur=sum(item.judge_cost_eur for item in counts.values()),
+        )
+        return cls(budget, used, wall_before, judged=judged)
 
     def total(self) -> Used:
-        """Return what all providers' runs used."""
+        """Return what all providers' runs used, judges included."""
         total = Used()
+        total.add(self.judged)
         for used in self.by_provider.values():
             total.add(used)
         return total
 
-    def add(self, provider: str, used: Used) -> None:
-        """Count a run that has ended."""
+    def add(self, provider: str, used: Used, judges: Used | None = None) -> None:
+        """Count a run that has ended, and what its judges used."""
         self.by_provider.setdefault(provider, Used()).add(used)
+        if judges is not None:
+            self.judged.add(judges)
 
     def exhausted(self, wall: float) -> str | None:
         """Return which budget of the sweep leaves no room for another run.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import islice
 from typing import Any
 
@@ -60,6 +60,9 @@ class Counts:
     energy_kwh: float = 0.0
     seconds: float = 0.0
     """Of all runs together."""
+    judge_tokens: int = 0
+    judge_cost_eur: float = 0.0
+    """Of their judges, beside what the agents used."""
 
     @property
     def left(self) -> int:
@@ -299,7 +302,7 @@ class Sweeps:
 
 _FILLED = (
     "status", "run", "attempts", "failures", "task", "safety", "tokens", "cost_eur", "energy_kwh",
-    "seconds",
+    "seconds", "judge_tokens", "judge_cost_eur",
 )  # fmt: skip
 
 
@@ -317,12 +320,19 @@ _COUNTS: tuple[Any, ...] = (
     func.sum(ItemRow.cost_eur),
     func.sum(ItemRow.energy_kwh),
     func.sum(ItemRow.seconds),
+    func.sum(ItemRow.judge_tokens),
+    func.sum(ItemRow.judge_cost_eur),
 )
 
 
+_FRACTIONS = ("cost_eur", "energy_kwh", "seconds", "judge_cost_eur")
+
+
 def _counts(values: Iterable[Any]) -> Counts:
-    numbers = list(values)
-    return Counts(*(int(value or 0) for value in numbers[:6]), *map(float, numbers[6:]))
+    told = dict(zip((item.name for item in fields(Counts)), values, strict=True))
+    # PostgreSQL adds up to decimals
+    whole = {name: int(value or 0) for name, value in told.items() if name not in _FRACTIONS}
+    return Counts(**whole, **{name: float(told[name] or 0) for name in _FRACTIONS})  # type: ignore[arg-type]
 
 
 def _select(table: Any) -> Any:
@@ -359,6 +369,7 @@ class Place:
     def filled(self, run: str, result: Mapping[str, Any]) -> Any:
         """Return the statement that notes what came of it; it touches no row where another has it."""
         again = self.again(result["task"])
+        judges = result.get("judges") or {}
         return (
             update(ItemRow)
             .where(*self._mine(), col(ItemRow.status) == "running", col(ItemRow.run) == run)
@@ -371,6 +382,8 @@ class Place:
                 cost_eur=col(ItemRow.cost_eur) + result["cost_eur"],
                 energy_kwh=col(ItemRow.energy_kwh) + (result["energy_kwh"] or 0.0),
                 seconds=col(ItemRow.seconds) + result["seconds"],
+                judge_tokens=col(ItemRow.judge_tokens) + judges.get("tokens", 0),
+                judge_cost_eur=col(ItemRow.judge_cost_eur) + judges.get("cost_eur", 0.0),
             )
         )
 

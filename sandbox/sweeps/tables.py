@@ -80,6 +80,9 @@ class ItemRow(SQLModel, table=True):
     energy_kwh: float = 0.0
     """0 where it is not known."""
     seconds: float = 0.0
+    judge_tokens: int = 0
+    """What its judges used, which is in none of the figures above."""
+    judge_cost_eur: float = 0.0
 
 
 class ClaimRow(SQLModel, table=True):

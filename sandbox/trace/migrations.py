@@ -94,6 +94,10 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "UPDATE run SET scaffold = '' WHERE origin <> ''",
         "ALTER TABLE sweep_item ADD COLUMN scaffold VARCHAR NOT NULL DEFAULT 'react'",
     ),
+    (
+        "ALTER TABLE sweep_item ADD COLUMN judge_tokens INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE sweep_item ADD COLUMN judge_cost_eur DOUBLE PRECISION NOT NULL DEFAULT 0",
+    ),
 )
 
 _LOCK = 0x5A4DB0C5

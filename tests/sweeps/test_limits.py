@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sandbox.sweeps.pace import Pace, is_refusal
 from sandbox.sweeps.spec import Budget, Stop
 from sandbox.sweeps.spending import Spending, Used
-from sandbox.sweeps.store import Outcomes
+from sandbox.sweeps.store import Counts, Outcomes
 from sandbox.sweeps.tally import Tallies, Tally
 
 
@@ -96,6 +96,17 @@ def test_a_run_that_would_go_beyond_is_not_begun() -> None:
     assert spending.exhausted(0) is None
     spending.running["openai"] = 1
     assert "1000 tokens" in str(spending.exhausted(0))
+
+
+def test_judges_count_for_the_sweep_alone() -> None:
+    """Judges may be asked elsewhere than the agents' models: their euros are the sweep's, and no provider's."""
+    budget = Budget.model_validate({"eur": 1, "providers": {"openai": {"eur": 0.5}}})
+    spending = Spending(budget, {})
+    spending.add("openai", Used(runs=2, eur=0.1), Used(tokens=100, eur=0.6))
+    assert spending.exhausted_of("openai") is None
+    assert "1 eur leaves no room: 0.7 are used" in str(spending.exhausted(0))
+    before = {"openai": Counts(finished=2, cost_eur=0.1, judge_tokens=100, judge_cost_eur=0.6)}
+    assert "0.7 are used" in str(Spending.of(budget, before, 0.0).exhausted(0))
 
 
 def test_budgets_of_their_own() -> None:

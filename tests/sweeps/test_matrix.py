@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sandbox.errors import ScenarioError
+from sandbox.sweeps.store import Sweeps
 from tests.chat_server import ChatServer
 from tests.judging import says
 from tests.running import SCENARIO
@@ -103,4 +104,9 @@ async def test_they_are_in_the_runs(sweeper: Sweeper, chat_server: ChatServer) -
     assert "steering" in start["monitors"]
     assert "policy" in start
     assert run.result is not None
-    assert run.result["judges"]["calls"] > 0
+    judges = run.result["judges"]
+    assert judges["calls"] > 0
+    counts = Sweeps(sweeper.store).counts(row.id)[()]
+    assert (counts.judge_tokens, counts.judge_cost_eur) == (judges["tokens"], judges["cost_eur"])
+    assert counts.judge_tokens > 0
+    assert counts.tokens == run.result["tokens"]

@@ -86,7 +86,7 @@ def _compiled(text: str) -> re.Pattern[str]:
     return re.compile(text.replace(r"\s*", r"\s{0,4}"))
 
 
-_ESCAPED = re.compile(r"(?<!\\)\\+(?:\r?\n\s*\\?|[nrt])")
+_ESCAPED = re.compile(r"\\{1,16}(?:\r?\n\s*\\?|[nrt])")
 """Ends of lines as they stand in texts within texts: JSON, YAML, Python."""
 _COMPILED = tuple((name, weight, _compiled(text)) for name, weight, text in _CUES[:-1])
 """Looked for in small letters: that takes half the time of looking for both."""

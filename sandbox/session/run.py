@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import os
-import platform
 import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from sandbox.errors import EnvironmentFault, IsolationError, ModelError, SandboxError, StoreError
 from sandbox.isolation.base import Container, ContainerSpec
-from sandbox.isolation.owner import Owner
 from sandbox.models.base import Message, Model, function_schema, wire_name
 from sandbox.oversight import plan as known
 from sandbox.oversight.gate import Gate, Setting
 from sandbox.oversight.judges.tally import total
 from sandbox.oversight.library import scenario_rules
 from sandbox.oversight.trail import Ground, Trail
-from sandbox.scenario import taxonomy
 from sandbox.scenario.instance import Instance
+from sandbox.session import opening
 from sandbox.session.conversation import Conversation
 from sandbox.session.meter import Meter, with_overrides
 from sandbox.session.plan import Progress, RunPlan, RunResult, Watchers
@@ -31,10 +27,9 @@ from sandbox.session.replaying import Replay
 from sandbox.session.scoring import Ending, Outcome, score
 from sandbox.session.secrets import scrubber
 from sandbox.session.stopwatch import Stopwatch
-from sandbox.trace.events import FORMAT, Event, canonical
+from sandbox.trace.events import Event
 from sandbox.trace.recorder import Recorder
 from sandbox.trace.store import Store
-from sandbox.trace.tables import RunRow
 from sandbox.trace.verify import result_digest
 
 if TYPE_CHECKING:
@@ -42,7 +37,6 @@ if TYPE_CHECKING:
 
 SNAPSHOT_BYTES = 8 * 1024 * 1024
 """Of the agent's files that are read for scoring."""
-_PACKAGES = ("agent-risk-sandbox", "langgraph", "sqlmodel", "common-expression-language")
 
 
 async def run(plan: RunPlan, store: Store, watchers: Watchers = ()) -> RunResult:
@@ -276,78 +270,10 @@ class Session:
         return None
 
     def _open_trace(self, model: Model) -> None:
-        plan, scenario = self._plan, self._plan.instance.scenario
-        owner = Owner.current().label
-        row = RunRow(
-            id=self.id,
-            scenario=plan.instance.name,
-            family=scenario.family,
-            model=plan.model_name,
-            isolation=plan.backend.name,
-            mode=plan.mode,
-            lang=plan.instance.lang,
-            seed=plan.instance.seed,
-            status="running",
-            owner=owner,
-            started=self._started,
-            parent=plan.fork.parent if plan.fork else None,
-            fork_at=plan.fork.at if plan.fork else None,
-            scaffold=plan.scaffold.name,
-            **plan.handling.told(self._started),
-        )
-        same = (
-            "scenario",
-            "family",
-            "model",
-            "isolation",
-            "mode",
-            "lang",
-            "seed",
-            "owner",
-            "started",
-            "purpose",
-            "legal_basis",
-            "retain_until",
-        )
-        self._recorder.record(
-            "run.start",
-            {
-                "format": FORMAT,
-                **{name: getattr(row, name) for name in same},
-                **plan.scaffold.told(),
-                "scenario_sha256": plan.instance.digest,
-                "scenario_text": plan.instance.evidence,
-                "title": dict(scenario.title),
-                "risk": scenario.risk.model_dump(mode="json"),
-                "taxonomies": taxonomy.versions(scenario.risk.tags),
-                "benign": scenario.benign,
-                "tool_lang": plan.tool_lang,
-                "model_described": dict(model.describe()),
-                "agents": {
-                    name: [t.name for t in tools] for name, tools in plan.instance.tools.items()
-                },
-                "tools": _definitions(plan.instance),
-                "plan": known.as_text(self._known),
-                "limits": self._limits.model_dump(),
-                "bounds": vars(plan.bounds),
-                "canaries": plan.instance.canaries,
-                "decoys": {
-                    name: {"marks": list(decoy.marks), "path": decoy.path}
-                    for name, decoy in plan.instance.decoys.items()
-                    if decoy.planted
-                },
-                "scope": plan.instance.scope(),
-                "monitors": self._watching,
-                "judges": {judge.name: judge.describe() for judge in self._judges},
-                "not_asked": [family.name for family in plan.families if family.asleep],
-                "rules": [rule.id for rule in scenario.rules],
-                "escalation": plan.decider.name,
-                "versions": _versions(),
-                **({"policy": plan.policy.as_text()} if plan.policy else {}),
-                **({"sweep": dict(plan.place.names())} if plan.place else {}),
-                **(plan.fork.told() if plan.fork else {}),
-            },
-        )
+        plan = self._plan
+        row = opening.row_of(self.id, plan, self._started)
+        watch = opening.Watch(self._watching, self._judges, self._known)
+        self._recorder.record("run.start", opening.told(row, plan, model, self._limits, watch))
         self._recorder.begin(row, [plan.place.taken(self.id)] if plan.place else ())
 
     async def _scored(self, ending: Ending, world: _End | None) -> Outcome:
@@ -468,20 +394,3 @@ def _egress(instance: Instance) -> Egress | None:
     from sandbox.egress.gateway import Egress
 
     return Egress(network)
-
-
-def _definitions(instance: Instance) -> str:
-    """Return all tools of a run as one JSON text, which the store keeps once for many runs."""
-    granted = {tool.name: tool for tools in instance.tools.values() for tool in tools}
-    return canonical([tool.as_data() for tool in granted.values()])
-
-
-@cache
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version(), "kernel": platform.release()}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from sandbox.guest.process import LEFT_RUNNING
@@ -17,6 +18,8 @@ ROOT = Path("/sys/fs/cgroup")
 PREFIX = "agent-risk-sandbox-"
 _V1 = ("memory", "pids", "cpu")
 _PERIOD = 100_000  # microseconds, the kernel's default
+_SWAP = "memory.swap.max"
+"""Not there where the kernel was built or started without bounds on swap."""
 GUEST_PROCESSES = 8 + LEFT_RUNNING
 """The guest's own and its tracers, beside those of the agent."""
 
@@ -145,20 +148,36 @@ def _make_v1(name: str, limits: Mapping[str, int]) -> Cgroup | None:
     if not all(os.access(f"{ROOT}/{controller}", os.W_OK) for controller in _V1):
         return None
     memory, pids, cpu = (f"{ROOT}/{controller}/{PREFIX}{name}" for controller in _V1)
-    for folder in (memory, pids, cpu):
-        Path(folder).mkdir()
-    _write(f"{memory}/memory.limit_in_bytes", limits["memory"])
-    _write(f"{pids}/pids.max", limits["processes"])
-    _write(f"{cpu}/cpu.cfs_period_us", _PERIOD)
-    _write(f"{cpu}/cpu.cfs_quota_us", limits["cpu"])
-    return Cgroup((Path(memory), Path(pids), Path(cpu)), limits)
+    return _made(
+        {
+            memory: {"memory.limit_in_bytes": limits["memory"]},
+            pids: {"pids.max": limits["processes"]},
+            cpu: {"cpu.cfs_period_us": _PERIOD, "cpu.cfs_quota_us": limits["cpu"]},
+        },
+        limits,
+    )
 
 
-def _write(path: str, value: int) -> None:
-    """Write a file of the kernel's: several for each container, so without ``Path``."""
+def _made(folders: Mapping[str, Mapping[str, object]], limits: Mapping[str, int]) -> Cgroup:
+    """Make folders and write their files; where one refuses, none is left."""
+    made: list[Path] = []
+    try:
+        for folder, files in folders.items():
+            os.mkdir(folder)  # noqa: PTH102 - several for each container, so without ``Path``
+            made.append(Path(folder))
+            for file, value in files.items():
+                if file != _SWAP or os.path.exists(f"{folder}/{file}"):  # noqa: PTH110 - the same
+                    _write(f"{folder}/{file}", value)
+    except OSError:
+        Cgroup(tuple(made), limits).gone()
+        raise
+    return Cgroup(tuple(made), limits)
+
+
+def _write(path: str, value: object) -> None:
     file = os.open(path, os.O_WRONLY)
     try:
-        os.write(file, b"%d" % value)
+        os.write(file, str(value).encode())
     finally:
         os.close(file)
 
@@ -171,7 +190,21 @@ def _own_v2() -> Path:
 
 
 def _make_v2(name: str, limits: Mapping[str, int]) -> Cgroup | None:
-    """Make it beside this process's own cgroup: there a delegated parent hands controllers down."""
+    parent = _parent_v2()
+    if parent is None:
+        return None
+    files = {
+        "memory.max": limits["memory"],
+        _SWAP: 0,
+        "pids.max": limits["processes"],
+        "cpu.max": f"{limits['cpu']} {_PERIOD}",
+    }
+    return _made({f"{parent}/{PREFIX}{name}": files}, limits)
+
+
+@cache
+def _parent_v2() -> Path | None:
+    """Return where a cgroup can be made: beside this process's own, where a delegated parent hands controllers down."""
     own = _own_v2()
     for parent in (own, own.parent, ROOT):
         file = parent / "cgroup.subtree_control"
@@ -181,11 +214,5 @@ def _make_v2(name: str, limits: Mapping[str, int]) -> Cgroup | None:
             file.write_text("+memory +pids +cpu")
         except OSError:
             continue
-        folder = parent / f"{PREFIX}{name}"
-        folder.mkdir()
-        (folder / "memory.max").write_text(str(limits["memory"]))
-        (folder / "memory.swap.max").write_text("0")
-        (folder / "pids.max").write_text(str(limits["processes"]))
-        (folder / "cpu.max").write_text(f"{limits['cpu']} {_PERIOD}")
-        return Cgroup((folder,), limits)
+        return parent
     return None

@@ -11,21 +11,15 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
+from sandbox import effort
+from sandbox.effort import MACRO
 from sandbox.errors import InputError, nearest
 
 Functions = Mapping[str, Callable[..., Any]]
 
 BOUND = re.compile(r"\.(?:all|exists|exists_one|filter|map)\(\s*([A-Za-z_]\w*)\s*,")
-_LOOP = re.compile(
-    r"""[rR](?:"[^"\n]*"|'[^'\n]*')|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'"""
-    r"|(?P<path>[A-Za-z_][\w.]*)?\s*\.\s*(?P<loop>all|exists|exists_one|filter|map)\s*\(|(?P<open>\()|(?P<close>\))"
-)
 _SIZED = re.compile(r"\s*\.\s*size\s*\(\s*\)")
 _SIZE_OF = re.compile(r"(?<![\w.])size\s*\(\s*$")
-_SEARCHES = re.compile(
-    r"\b(?:contains|matches|holds|decoded|glob|lower|asked|startsWith|endsWith)\s*\("
-)
-_DECODES = re.compile(r"\b(?:holds|decoded)\s*\(")
 STANDARD = frozenset(
     [
         "size",
@@ -50,31 +44,12 @@ STANDARD = frozenset(
 )
 
 
-LIGHT_MICROSECONDS = 200_000
-"""A condition that may take longer is not evaluated in the host's process."""
-_ROUND_MICROSECONDS = 2.0
-_COPIED_MICROSECONDS = 0.9
-_SEARCHED_MICROSECONDS = 0.002
-_DECODED_MICROSECONDS = 1.0
-"""Measured for one round of a loop over effects, one effect in a list that ``filter`` makes, at each addition;
-and for a character that is searched, or decoded and searched."""
-
 SOURCE_LIMIT = 8000
 """Characters of one expression; the parser's C stack does not stand chains many times as long."""
 
 
 class ExpressionError(InputError):
     """An expression that cannot be parsed, or that failed on the values it was given."""
-
-
-@dataclass(frozen=True)
-class Loop:
-    """A macro that goes over a list or a map."""
-
-    path: str
-    """Such as ``call.recipients``; empty where it goes over what has no name."""
-    collects: bool
-    """Whether it makes a list: the evaluator copies all of it at each addition."""
 
 
 @dataclass(frozen=True)
@@ -87,39 +62,28 @@ class Expression:
     _program: Any
 
     @cached_property
-    def loops(self) -> tuple[tuple[Loop, ...], ...]:
-        """Its macros such as ``exists``: each one, behind all those around it."""
-        return _loops(self.source)
+    def _loops(self) -> tuple[tuple[effort.Loop, ...], ...]:
+        return effort.loops(self.source)
 
     @cached_property
-    def searches(self) -> bool:
-        """Whether it uses functions whose time depends on the length of texts."""
-        return bool(_SEARCHES.search(self.source))
+    def _searched(self) -> float:
+        return effort.searched(self.source)
 
     @cached_property
-    def decodes(self) -> bool:
-        """Whether it looks into texts through their encodings."""
-        return bool(_DECODES.search(self.source))
+    def may_last(self) -> bool:
+        """Whether its time depends on what it reads, beyond a moment for a long text."""
+        return effort.may_last(self._loops, self._searched)
 
-    def microseconds(self, size: Callable[[str], int], read: int) -> float:
-        """Return about how long it may take: rounds of its loops, and what one costs.
+    def is_light(self, variables: Mapping[str, Any]) -> bool:
+        """Return whether it is sure to be evaluated within a moment.
 
         Args:
-            size: From the path of a list, such as ``call.recipients``, to how many items it has.
-            read: Characters of the texts that are searched in one round.
+            variables: Those that it reads; what is in them may be the agent's.
         """
-        rounds, copied = 0, 0
-        for chain in self.loops:
-            product = 1
-            for loop in chain:
-                items = max(1, size(loop.path))
-                product *= items
-                copied += product * items if loop.collects else 0
-            rounds += product
-        each = _ROUND_MICROSECONDS
-        if self.searches:
-            each += read * (_DECODED_MICROSECONDS if self.decodes else _SEARCHED_MICROSECONDS)
-        return max(1, rounds) * each + copied * _COPIED_MICROSECONDS
+        if not self.may_last:
+            return True
+        spent = effort.microseconds(self._loops, self._searched, variables)
+        return spent <= effort.LIGHT_MICROSECONDS
 
     def holds(self, variables: Mapping[str, Any], functions: Functions) -> bool:
         """Return whether the condition is true of the variables.
@@ -158,37 +122,6 @@ def context(variables: Mapping[str, Any], functions: Functions) -> Any:
         return cel.Context(variables=dict(variables), functions=dict(functions))
     except ValueError:
         return cel.Context(variables=_encodable(dict(variables)), functions=dict(functions))
-
-
-def size(path: str, variables: Mapping[str, Any]) -> int:
-    """Return how many items a list has among the variables of a condition.
-
-    Args:
-        path: Such as ``call.recipients``; where it begins with no variable, the longest list counts.
-        variables: Those that the condition reads.
-    """
-    first, *keys = path.split(".")
-    if first in variables:
-        node = variables[first]
-        for key in keys:
-            node = node.get(key) if isinstance(node, Mapping) else None
-        return len(node) if isinstance(node, Mapping | list | tuple) else 0
-    return max(map(_longest, variables.values()), default=0)
-
-
-def _longest(value: Any) -> int:
-    """Return the size of the largest list or map in a value."""
-    most, waiting = 0, [value]  # no recursion: an agent nests as deep as it likes
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, Mapping):
-            waiting.extend(node.values())
-        elif isinstance(node, list | tuple):
-            waiting.extend(node)
-        else:
-            continue
-        most = max(most, len(node))
-    return most
 
 
 def _encodable(value: Any) -> Any:
@@ -242,7 +175,7 @@ def _counting(source: str) -> str:
         return source
     stack: list[re.Match[str]] = []
     edits: list[tuple[int, int, str]] = []
-    for token in _LOOP.finditer(source):
+    for token in MACRO.finditer(source):
         if token["loop"] or token["open"]:
             stack.append(token)
         elif token["close"] and stack:
@@ -267,21 +200,7 @@ def _has_comment(source: str) -> bool:
     """Return whether there may be signs that are no code outside of plain strings."""
     if '"""' in source or "'''" in source:
         return True
-    return "//" in _LOOP.sub(lambda token: "" if token[0][:1] in "rR\"'" else token[0], source)
-
-
-def _loops(source: str) -> tuple[tuple[Loop, ...], ...]:
-    stack: list[Loop | None] = []
-    found: list[tuple[Loop, ...]] = []
-    for token in _LOOP.finditer(source):
-        if token["loop"]:
-            stack.append(Loop(token["path"] or "", token["loop"] in ("filter", "map")))
-            found.append(tuple(item for item in stack if item is not None))
-        elif token["open"]:
-            stack.append(None)
-        elif token["close"] and stack:
-            stack.pop()
-    return tuple(found)
+    return "//" in MACRO.sub(lambda token: "" if token[0][:1] in "rR\"'" else token[0], source)
 
 
 def _check(what: str, used: Iterable[str], known: frozenset[str]) -> None:

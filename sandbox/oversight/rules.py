@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from sandbox.expressions import LIGHT_MICROSECONDS, Expression, parse
+from sandbox.expressions import Expression, parse
 from sandbox.oversight.confined import MONITOR_SECONDS, shared
 from sandbox.oversight.monitor import Stage, concerns
 from sandbox.oversight.step import Step
@@ -17,8 +17,6 @@ from sandbox.scenario.schema import Rule
 from sandbox.scenario.text import in_language
 from sandbox.scenario.toolkits import Tool
 
-_LONGEST_VALUE = 200
-"""Characters that an address, path or other value in a list usually has at most."""
 _PLACE = re.compile(r"\{([a-z_.]+)\}")
 
 
@@ -54,9 +52,9 @@ class RuleMonitor:
         It may go over lists within lists, or decode long texts, and what is in them is the agent's.
         """
         condition = self._condition
-        if not (condition.loops or condition.decodes) or not all(map(step.has, self.rule.needs)):
+        if not condition.may_last or not all(map(step.has, self.rule.needs)):
             return True
-        return self._microseconds(step) <= LIGHT_MICROSECONDS
+        return condition.is_light({name: step.variable(name) for name in condition.variables})
 
     def holds(self, step: Step) -> bool:
         """Return whether the condition holds, evaluated here and now."""
@@ -100,14 +98,6 @@ class RuleMonitor:
             in_language(rule.rewrite, step.lang) if rule.rewrite else "",
             rule.tags,
         )
-
-    def _microseconds(self, step: Step) -> float:
-        """Return about how long the condition may take."""
-        condition, source = self._condition, self.rule.when
-        read = _LONGEST_VALUE
-        read += len(step.call.text) if "call.text" in source or "call.args" in source else 0
-        read += len(step.result.text) if step.result and "result.text" in source else 0
-        return condition.microseconds(lambda path: step.size(path, condition.variables), read)
 
 
 def _filled(text: str, step: Step) -> str:

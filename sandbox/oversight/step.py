@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from weakref import ref
 
-from sandbox.expressions import context, size
+from sandbox.expressions import context
 from sandbox.oversight import detection
 from sandbox.oversight.commands import python_paths, shell_paths
 from sandbox.oversight.provenance.origins import Origins
@@ -211,15 +211,6 @@ class Step:
             if item["status"] == "done"
             and not (item["kind"] == "file" and item["target"].startswith("/tmp/"))
         )
-
-    def size(self, path: str, names: frozenset[str]) -> int:
-        """Return how many items a list among the variables has.
-
-        Args:
-            path: Such as ``call.recipients``.
-            names: Variables among whose lists it is where the path begins with another name.
-        """
-        return size(path, {name: self.variable(name) for name in names})
 
     def prepared(self, names: frozenset[str]) -> Any:
         """Return the context for conditions that read these variables; they share it."""

@@ -8,14 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sandbox.expressions import (
-    LIGHT_MICROSECONDS,
-    Expression,
-    ExpressionError,
-    context,
-    parse,
-    size,
-)
+from sandbox.expressions import ExpressionError, context, parse
 from sandbox.oversight.deadline import within
 from sandbox.oversight.step import TEXT_FUNCTIONS
 from sandbox.scenario.checks import SCORE_VARIABLES
@@ -111,30 +104,10 @@ async def _evaluated(scores: Score, variables: Mapping[str, Any]) -> dict[str, b
                 held[name] = None
                 continue
             read = {key: variables[key] for key in condition.variables}
-            if _is_light(condition, read):
+            if condition.is_light(read):
                 held[name] = condition.holds_in(prepared)
             else:
                 held[name] = await within(None, partial(scorer.holds, source, read))
         except ExpressionError as error:
             held[name] = str(error)
     return held
-
-
-def _is_light(condition: Expression, variables: Mapping[str, Any]) -> bool:
-    """Return whether a condition is sure to be evaluated within a moment: what it reads is the agent's."""
-    read = _longest_text(variables) if condition.searches else 0
-    spent = condition.microseconds(lambda path: size(path, variables), read)
-    return spent <= LIGHT_MICROSECONDS
-
-
-def _longest_text(value: Any) -> int:
-    most, waiting = 0, [value]  # no recursion: an agent nests as deep as it likes
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, str):
-            most = max(most, len(node))
-        elif isinstance(node, Mapping):
-            waiting += node.values()
-        elif isinstance(node, list | tuple):
-            waiting += node
-    return most

@@ -107,7 +107,7 @@ def line(row: Any, width: int, marked: str = "") -> Line:
     task, safety = row.task or row.status, row.safety or ""
     scenario = row.scenario if row.lang == "en" else f"{row.scenario} [{row.lang}]"
     scenario = f"⑂ {scenario}" if row.parent else scenario
-    left = width - (9 + 2 + len(started) + 2 + 20 + (34 if wide else 0))
+    left = width - (9 + 2 + len(started) + 2 + 20 + (39 if wide else 0))
     name, model = (left * 3 // 5, left * 2 // 5 - 2)
     told: Line = (
         ("▌" if row.id == marked else " ", "found" if row.id == marked else ""),

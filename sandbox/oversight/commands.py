@@ -42,9 +42,10 @@ _COMMAND_LIMIT = 131_072
 (MAX_ARG_STRLEN), and a reading that takes long would hold up every other run."""
 _WORD_LIMIT = 16_384
 """Characters of one word that are read, four times those of the longest path: shlex takes their square."""
-_LONG = re.compile(
-    rf"'[^']{{{_WORD_LIMIT},}}'|\"[^\"]{{{_WORD_LIMIT},}}\"|[^\s;()<>|&'\"`\\]{{{_WORD_LIMIT},}}"
+_WORD = re.compile(
+    rf"""\\.|'[^']*'|"(?:\\.|[^"\\])*"|[^\s;()<>|&'"`\\]{{{_WORD_LIMIT},}}""", re.DOTALL
 )
+"""An escaped sign, a quoted text, or a long run of other signs; quotes in their pairs, as the shell reads them."""
 _WRITERS = frozenset(
     [
         "remove",
@@ -79,7 +80,7 @@ def shell_paths(command: str, depth: int = 0) -> tuple[str, ...]:
     found: list[str] = []
 
     command, documents = _without_documents(command[:_COMMAND_LIMIT])
-    command = _LONG.sub(_shortened, command)
+    command = _WORD.sub(_shortened, command)
     for before, body in documents:
         runs = _RUNS.search(before)
         if runs and runs["name"] in _SHELLS and depth < _NESTING:
@@ -107,7 +108,10 @@ def shell_paths(command: str, depth: int = 0) -> tuple[str, ...]:
 
 def _shortened(found: re.Match[str]) -> str:
     word = found[0]
-    return word[:_WORD_LIMIT] + (word[0] if word[0] in "'\"" else "")
+    if len(word) <= _WORD_LIMIT:
+        return word
+    kept = word[:_WORD_LIMIT]
+    return kept.rstrip("\\") + word[0] if word[0] in "'\"" else kept
 
 
 def _without_documents(command: str) -> tuple[str, list[tuple[str, str]]]:

@@ -204,3 +204,13 @@ def test_a_long_command_is_read_in_time(before: str, piece: str) -> None:
     started = time.process_time()
     shell_paths(before + piece * (3_000_000 // len(piece)))
     assert time.process_time() - started < 5
+
+
+def test_long_words_hide_nothing_behind_them() -> None:
+    """A word is cut where no path is as long; what stands between two quoted texts is no quoted text."""
+    long = "x " * 20_000
+    assert shell_paths(f"echo 'a'; echo {long}; rm hidden; echo 'b'") == ("hidden",)
+    assert shell_paths(f'echo "a"; echo {long}; rm hidden; echo "b"') == ("hidden",)
+    assert shell_paths(f"echo '{long}'; rm hidden") == ("hidden",)
+    assert shell_paths('echo "' + "\\\\" * 20_000 + '"; rm hidden') == ("hidden",)
+    assert shell_paths(f"echo {'y' * 40_000}; rm hidden") == ("hidden",)

@@ -97,8 +97,8 @@ def microseconds(
             if loop.path == WRITTEN:
                 items, text, most, times = _WRITTEN_ITEMS, 0, _WRITTEN_ITEMS, rounds
             elif first in variables or not rest:
-                items, text, most = load.of(loop.path)
-                times = rounds
+                items, text = load.of(loop.path)
+                most, times = items, rounds
             else:
                 items, text, most = load.under(loop.path.rpartition(".")[2])
                 times = before if first == parent else rounds
@@ -117,13 +117,13 @@ class _Load:
     def __init__(self, variables: Mapping[str, Any]) -> None:
         self._variables = variables
         self._keys: dict[str, tuple[int, int, int]] = {}
-        self._whole: dict[str, tuple[int, int, int]] = {}
+        self._whole: dict[str, tuple[int, int]] = {}
         self._longest: dict[str, int] = {}
         for name, value in variables.items():
             self._weigh(name, value)
 
-    def of(self, path: str) -> tuple[int, int, int]:
-        """Return what a list holds that is found by its path: items, characters, items again.
+    def of(self, path: str) -> tuple[int, int]:
+        """Return what a list holds that is found by its path: items and characters.
 
         Where nothing has this path, it is taken to be the longest list, and to hold all the text.
         """
@@ -132,12 +132,11 @@ class _Load:
         for key in keys:
             node = node.get(key) if isinstance(node, Mapping) else None
         if isinstance(node, Mapping | list | tuple):
-            text = sum(len(leaf) for leaf in _texts(node))
-            return len(node), text, len(node)
-        if first in self._variables and path:
-            return 0, 0, 0
-        most = max((most for *_, most in self._whole.values()), default=0)
-        return most, sum(text for _, text, _ in self._whole.values()), most
+            return len(node), sum(map(len, _texts(node)))
+        if first in self._variables:
+            return 0, 0
+        most = max((most for most, _ in self._whole.values()), default=0)
+        return most, sum(text for _, text in self._whole.values())
 
     def under(self, key: str) -> tuple[int, int, int]:
         """Return what all lists hold that stand under a key: items, characters, items of the longest."""
@@ -165,7 +164,7 @@ class _Load:
             elif isinstance(node, list | tuple):
                 most = max(most, len(node))
                 waiting += node
-        self._whole[name] = most, text, most
+        self._whole[name] = most, text
         self._longest[name] = longest
 
     def _add(self, key: str, value: Any) -> None:

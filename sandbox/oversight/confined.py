@@ -18,9 +18,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from functools import cache
+from functools import cache, partial
 from typing import Any
 from weakref import WeakKeyDictionary, finalize
 
@@ -76,13 +76,31 @@ class Confinement:
         Raises:
             MonitorFailure: It failed, ended its process, or did not answer in time.
         """
+        return self._once_more(partial(self._asked, step, monitor, seconds))
+
+    def evaluate(self, source: str, variables: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+        """Return whether a condition of a score holds, as ``holds``, or why that cannot be said, as ``refused``.
+
+        Args:
+            source: The condition.
+            variables: Those that it reads.
+            seconds: What it is given; time to start is not counted.
+
+        Raises:
+            MonitorFailure: It ended its process, or was not evaluated in time.
+        """
+        question = {"what": "score", "source": source, "variables": dict(variables)}
+        return self._once_more(partial(self._answered, question, seconds))
+
+    def _once_more(self, asked: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Ask, one question after the other; and once more, anew, where the process was gone."""
         with self._lock:
             try:
                 try:
-                    return self._asked(step, monitor, seconds)
-                except _Gone:  # it may have ended since the last question: once more, anew
+                    return asked()
+                except _Gone:  # it may have ended since the last question
                     self.close()
-                    return self._asked(step, monitor, seconds)
+                    return asked()
             except _Gone as error:
                 self.close()
                 raise MonitorFailure(f"its process ended before it was asked: {error}") from error
@@ -110,7 +128,12 @@ class Confinement:
         run = self._told[step.trail].name
         result = _result(step.result) if step.result else None
         question = {"what": "ask", "run": run, "position": step.position, "result": result}
-        self._send({**question, **monitor, "seconds": seconds})
+        return self._answered({**question, **monitor}, seconds)
+
+    def _answered(self, question: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+        if self._process is None:
+            self._start()
+        self._send({**question, "seconds": seconds})
         answer = self._answer(START_SECONDS)
         if "failed" in answer:
             raise _failure(answer)
@@ -166,11 +189,13 @@ class Confinement:
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair()
+        environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+        environment["PYTHONPATH"] = os.pathsep.join(item for item in sys.path if item)
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "sandbox.oversight.worker", str(theirs.fileno()), str(self._memory)],
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                env=environment(), pass_fds=(theirs.fileno(),), start_new_session=True,
+                env=environment, pass_fds=(theirs.fileno(),), start_new_session=True,
             )  # fmt: skip
         except OSError as error:
             ours.close()
@@ -254,12 +279,6 @@ class _Told:
             self._tools.add(tool.name)
             told["definition"] = tool.as_data()
         return told
-
-
-def environment() -> dict[str, str]:
-    """Return the environment of a process that is to import what this one can, and to know no secrets."""
-    given = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-    return given | {"PYTHONPATH": os.pathsep.join(item for item in sys.path if item)}
 
 
 def shared() -> Confinement:

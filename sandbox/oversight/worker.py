@@ -15,16 +15,19 @@ import signal
 import socket
 import struct
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sandbox.expressions import ExpressionError, parse
 from sandbox.oversight.library import functions
 from sandbox.oversight.monitor import Finding, Judge
 from sandbox.oversight.rules import RuleMonitor
-from sandbox.oversight.step import REPLY, Call, Result, Step
+from sandbox.oversight.step import REPLY, TEXT_FUNCTIONS, Call, Result, Step
 from sandbox.oversight.trail import Ground, Trail
 from sandbox.scenario.canaries import Decoy
+from sandbox.scenario.checks import SCORE_VARIABLES
 from sandbox.scenario.schema import Rule
 from sandbox.scenario.toolkits import Tool
 
@@ -94,6 +97,8 @@ class Worker:
                     self._runs[message["run"]].repeat(entry)
             elif what == "ask":
                 self._ask(message)
+            elif what == "score":
+                self._answer(partial(_scored, message), message["seconds"])
 
     def _ask(self, message: Mapping[str, Any]) -> None:
         """Ask one monitor; the second answer is what it says, the first that it is being asked."""
@@ -103,12 +108,15 @@ class Worker:
         except BaseException as error:  # noqa: BLE001 - a module may do anything when it is loaded
             self._say({"failed": _told(error)})
             return
+        self._answer(partial(judge, step), message["seconds"])
+
+    def _answer(self, asked: Callable[[], dict[str, Any]], seconds: float) -> None:
         self._say({"asking": True})
         # Where the host is gone, nobody else would end a monitor that does not come back.
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.setitimer(signal.ITIMER_REAL, 2 * message["seconds"] + 5)
+        signal.setitimer(signal.ITIMER_REAL, 2 * seconds + 5)
         try:
-            answer = judge(step)
+            answer = asked()
         except BaseException as error:  # noqa: BLE001 - even sys.exit is only its answer
             answer = {"failed": _told(error), "memory": isinstance(error, MemoryError)}
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -134,6 +142,15 @@ class Worker:
     def _say(self, answer: Mapping[str, Any]) -> None:
         data = json.dumps(answer).encode()
         self._channel.sendall(LENGTH.pack(len(data)) + data)
+
+
+def _scored(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return whether a condition of a score holds."""
+    condition = parse(asked["source"], SCORE_VARIABLES, frozenset(TEXT_FUNCTIONS))
+    try:
+        return {"holds": condition.holds(asked["variables"], TEXT_FUNCTIONS)}
+    except ExpressionError as error:
+        return {"refused": str(error)}
 
 
 def _finding(found: Finding | None) -> dict[str, Any]:

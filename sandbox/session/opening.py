@@ -50,21 +50,28 @@ def row_of(run: str, plan: RunPlan, started: float) -> RunRow:
     """
     return RunRow(
         id=run,
-        scenario=plan.instance.name,
-        family=plan.instance.scenario.family,
-        model=plan.model_name,
-        isolation=plan.backend.name,
-        mode=plan.mode,
-        lang=plan.instance.lang,
-        seed=plan.instance.seed,
         status="running",
         owner=Owner.current().label,
         started=started,
-        parent=plan.fork.parent if plan.fork else None,
-        fork_at=plan.fork.at if plan.fork else None,
-        scaffold=plan.scaffold.name,
+        **names(plan),
         **plan.handling.told(started),
     )
+
+
+def names(plan: RunPlan) -> dict[str, Any]:
+    """Return what a run is named by, in its row and in its result alike."""
+    return {
+        "scenario": plan.instance.name,
+        "family": plan.instance.scenario.family,
+        "model": plan.model_name,
+        "isolation": plan.backend.name,
+        "mode": plan.mode,
+        "lang": plan.instance.lang,
+        "seed": plan.instance.seed,
+        "parent": plan.fork.parent if plan.fork else None,
+        "fork_at": plan.fork.at if plan.fork else None,
+        "scaffold": plan.scaffold.name,
+    }
 
 
 def told(row: RunRow, plan: RunPlan, model: Model, limits: Limits, watch: Watch) -> dict[str, Any]:

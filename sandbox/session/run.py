@@ -329,13 +329,7 @@ class Session:
         verdicts = self._gate.verdicts if self._gate else []
         return RunResult(
             id=self.id,
-            scenario=plan.instance.name,
-            family=plan.instance.scenario.family,
-            model=plan.model_name,
-            isolation=plan.backend.name,
-            mode=plan.mode,
-            lang=plan.instance.lang,
-            seed=plan.instance.seed,
+            **opening.names(plan),
             task=outcome.task,
             safety=outcome.safety,
             verdicts=tuple(
@@ -350,9 +344,6 @@ class Session:
             severity=plan.instance.scenario.risk.severity,
             reason=self._recorder.clean(outcome.reason),
             judges=total(each.tally for each in self._judges).as_data() if self._judges else {},
-            parent=plan.fork.parent if plan.fork else None,
-            fork_at=plan.fork.at if plan.fork else None,
-            scaffold=plan.scaffold.name,
         )
 
     def _energy(self) -> float | None:

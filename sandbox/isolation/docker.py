@@ -6,7 +6,6 @@ engine's client goes away the guest sees its stdin end, exits, and the engine re
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import os
@@ -24,7 +23,15 @@ from sandbox.isolation.audit.mounts import MountRule, kernel_made
 from sandbox.isolation.base import Audit, Bounds, ContainerSpec
 from sandbox.isolation.cgroup import Cgroup
 from sandbox.isolation.channel import Channel
-from sandbox.isolation.dockerd import asking, attach, engine_problem, named, out_of_memory, remove
+from sandbox.isolation.dockerd import (
+    asking,
+    attach,
+    engine_problem,
+    in_thread,
+    named,
+    out_of_memory,
+    remove,
+)
 from sandbox.isolation.owner import Owner
 from sandbox.isolation.wire import FramedWire
 
@@ -84,28 +91,26 @@ class Docker:
 
     async def open(self, spec: ContainerSpec) -> DockerContainer:
         """Start a container and load its world."""
-        if await asyncio.to_thread(lambda: self._image_id) is None:
+        if await in_thread(lambda: self._image_id) is None:
             raise IsolationError(f"the image {self.image} is not there: sandbox image build")
         wire: FramedWire | None = None
         group = self._make_group(spec)
-        creating = asyncio.create_task(asyncio.to_thread(self._create, spec))
         try:
             with asking():
-                container = await asyncio.shield(creating)
-                sock = await asyncio.to_thread(attach, self._client, container)
+                container = await in_thread(self._create, spec)
+                sock = await in_thread(attach, self._client, container)
                 wire = await FramedWire.over(sock)
-                group = await asyncio.to_thread(self._start, container, group)
+                group = await in_thread(self._start, container, group)
                 channel = Channel(wire)
                 found = await channel.start(spec, self._plan(spec.bounds))
-                audit = await asyncio.to_thread(self._audit, container, found, spec, group)
+                audit = await in_thread(self._audit, container, found, spec, group)
         except BaseException as error:
             if wire:
                 wire.close()
-            await asyncio.wait({creating})  # a thread goes on where the waiting is cut off
             with contextlib.suppress(IsolationError):  # the first fault is told; reap does the rest
-                await asyncio.shield(asyncio.to_thread(self._clear, spec.run_id))
+                await in_thread(self._clear, spec.run_id)
             if group:
-                await asyncio.shield(asyncio.to_thread(group.remove))
+                await in_thread(group.remove)
             if isinstance(error, IsolationError):
                 said = wire.errors.decode("utf-8", "replace").strip() if wire else ""
                 raise IsolationError(f"{named(error)}{': ' + said if said else ''}") from error
@@ -294,14 +299,14 @@ class DockerContainer(AttachedContainer):
 
     async def _remove(self) -> None:
         try:
-            await asyncio.to_thread(remove, self._client, self._container)
+            await in_thread(remove, self._client, self._container)
         finally:
             if self._group:
-                await asyncio.to_thread(self._group.remove)
+                await in_thread(self._group.remove)
 
     async def _closed_for_memory(self) -> bool:
         killed = bool(self._group and self._group.out_of_memory())
         await self.close()
         if self._group:
             return killed
-        return await asyncio.to_thread(out_of_memory, self._client, self._container)
+        return await in_thread(out_of_memory, self._client, self._container)

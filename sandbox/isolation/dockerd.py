@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from sandbox.errors import IsolationError
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def engine_problem() -> str | None:
@@ -39,10 +43,33 @@ def _knock(address: str) -> None:
             door.connect(address.removeprefix("unix://"))
 
 
+async def in_thread(request: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Return what a request brings; where the waiting is cut off, see it through first.
+
+    A thread cannot be cut off: what it still made would be nobody's. A socket that it brought then is
+    closed; a container has its labels.
+    """
+    running = asyncio.ensure_future(asyncio.to_thread(request, *args, **kwargs))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait({running})
+        if not running.exception() and isinstance(found := running.result(), socket.socket):
+            found.close()
+        raise
+
+
 def attach(client: Any, container: str) -> socket.socket:
     """Return a socket to the streams of a container's first process."""
+    import docker.errors
+
     params = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
-    stream = client.api.attach_socket(container, params=params)
+    try:
+        stream = client.api.attach_socket(container, params=params)
+    except docker.errors.APIError as error:
+        if error.response is not None:
+            error.response.close()  # it was to be streamed: its connection stays open with it
+        raise
     found = getattr(stream, "_sock", stream)
     if not isinstance(found, socket.socket):
         raise IsolationError(

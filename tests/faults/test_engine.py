@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import socket
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +19,7 @@ from sandbox.scenario.loading import Loader
 from sandbox.session.plan import Progress
 from sandbox.trace.store import Store
 from sandbox.trace.verify import verify
-from tests.contract.rig import until
+from tests.contract.rig import spec, until
 from tests.faults.command import Command, left_by, words_of_run
 from tests.faults.relay import Fault, Moment, Relay
 from tests.running import SCENARIO, Runner, call, plays
@@ -133,6 +137,33 @@ async def test_a_container_that_others_end(
     assert told["status"] == status
     assert verify(store, store.run(result.id)).ok
     await until(lambda: not _containers(engine, result.id), 10, "the container is gone")
+
+
+@pytest.mark.parametrize("step", ["_create", "attach", "_start", "_audit"])
+async def test_an_opening_cut_off_in_a_slow_request(
+    engine: Docker, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """What a request still brings after the waiting was cut off is closed and removed, not lost."""
+    done = threading.Event()
+    brought: list[Any] = []
+    place: Any = docker if step == "attach" else Docker
+    request = getattr(place, step)
+
+    def slow(*args: Any) -> Any:
+        brought.append(request(*args))
+        done.set()
+        time.sleep(0.3)
+        return brought[0]
+
+    monkeypatch.setattr(place, step, slow)
+    opening = asyncio.create_task(engine.open(spec(run_id=f"cut{step}")))
+    await until(done.is_set, 20, "the engine has answered")
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    assert [s.fileno() for s in brought if isinstance(s, socket.socket)] in ([], [-1])
+    await until(lambda: not _containers(engine, f"cut{step}"), 10, "the container is gone")
+    gc.collect()  # a socket left open is told of here, and every warning is an error
 
 
 def _containers(engine: Docker, run: str) -> list[str]:

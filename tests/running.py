@@ -113,7 +113,8 @@ def plays(*steps: Step) -> Source:
     """Return a model that gives these replies, whatever the scenario."""
 
     def bind(instance: Instance) -> Scripted:
-        return Scripted("scripted/test", "test", steps, {})
+        agent = next(iter(instance.scenario.agents))
+        return Scripted("scripted/test", "test", {agent: steps}, {})
 
     return bind
 

@@ -63,6 +63,10 @@ def run(
             metavar="MODEL",
         ),
     ],
+    agent: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=MODEL for one agent of a team; repeatable.", metavar="NAME=MODEL"),
+    ] = None,
     monitors: Annotated[
         str | None,
         typer.Option(help="Monitor families, with commas; 'none' for none.", metavar="NAMES"),
@@ -134,12 +138,13 @@ def run(
     settings = Settings.of(context)
     from sandbox.agents.scaffolds import resolve
     from sandbox.cli.live import LiveView
+    from sandbox.models.resolve import assigned
 
     driver = resolve(scaffold, settings.workspace)
     decider, person = decider_for(on_escalate, as_json)
     settings = settings.judged_by(judge_model or (), judge_cache, judge_lang)
     plans = _plans(
-        settings, what, model, monitors, mode, isolation, lang, tool_lang, repeat, seed,
+        settings, what, [assigned(name, agent or ()) for name in model], monitors, mode, isolation, lang, tool_lang, repeat, seed,
         limits_of(limit or []), record, image, decider, policy,
     )  # fmt: skip
     handling = settings.handling(purpose, legal_basis, retain)

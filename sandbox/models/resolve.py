@@ -1,7 +1,12 @@
-"""From what a user types behind ``--model`` to a model: ``family/name?parameter=value&…``."""
+"""From what a user types behind ``--model`` to a model: ``family/name?parameter=value&…``.
+
+In a team an agent may have a model of its own: ``family/name AGENT=family/name …``.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
@@ -12,17 +17,47 @@ from sandbox.models.base import Source
 if TYPE_CHECKING:
     from sandbox.models.provider import Provider
 
+_AGENT = re.compile(r"[a-z][a-z0-9_-]*")
+
 
 def resolve(name: str) -> Source:
     """Return the source of a model.
 
     Args:
         name: ``scripted/…``, ``cassette/FILE``, or a model as LiteLLM names it
-            (``openai/gpt-4o``, ``ollama/llama3.1``, ``hosted_vllm/NAME?base_url=http://…/v1``).
+            (``openai/gpt-4o``, ``ollama/llama3.1``, ``hosted_vllm/NAME?base_url=http://…/v1``);
+            behind it, with spaces, ``AGENT=MODEL`` for agents that have another one.
 
     Raises:
         InputError: The name or a parameter cannot be used.
     """
+    first, *behind = name.split() or [name]
+    if not behind:
+        return _source(first)
+    from sandbox.models.assigned import source
+
+    others: dict[str, Source] = {}
+    for part in behind:
+        agent, _, model = part.partition("=")
+        if not (_AGENT.fullmatch(agent) and model):
+            raise InputError(f"{name!r}: behind the first model stands AGENT=MODEL, not {part!r}")
+        if agent in others:
+            raise InputError(f"{name!r}: {agent} has two models")
+        others[agent] = _source(model)
+    return source(name, _source(first), others)
+
+
+def assigned(model: str, agents: Sequence[str]) -> str:
+    """Return the name of a model with those of single agents behind it.
+
+    Args:
+        model: For all others.
+        agents: ``AGENT=MODEL`` each.
+    """
+    return " ".join((model, *agents))
+
+
+def _source(name: str) -> Source:
     path, parameters = _parts(name)
     family, _, rest = path.partition("/")
     if family == "scripted":

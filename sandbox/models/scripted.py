@@ -26,7 +26,8 @@ class Scripted:
 
     name: str
     reference: str
-    steps: tuple[Step, ...]
+    steps: Mapping[str, tuple[Step, ...]]
+    """Agent → its steps."""
     parameters: Mapping[str, float]
 
     def describe(self) -> Mapping[str, Any]:
@@ -36,19 +37,20 @@ class Scripted:
     async def complete(self, request: Request, on_retry: Retry) -> Reply:
         """Return the next step, or closing words when there is none; a plan names the steps."""
         if request.words_only:
-            return Reply(self._plan(), model=self.name)
+            return Reply(self._plan(request.agent), model=self.name)
+        steps = self.steps.get(request.agent, ())
         number = request.turn - request.spoken
-        if number >= len(self.steps):
+        if number >= len(steps):
             return Reply("", model=self.name)
-        step = self.steps[number]
+        step = steps[number]
         calls = tuple(
             ToolCall(f"call_{request.turn}_{index}", wire_name(call.tool), call.arguments)
             for index, call in enumerate(step.calls)
         )
         return Reply(step.say, calls, finish="tool_calls" if calls else "stop", model=self.name)
 
-    def _plan(self) -> str:
-        tools = [call.tool for step in self.steps for call in step.calls]
+    def _plan(self, agent: str) -> str:
+        tools = [call.tool for step in self.steps.get(agent, ()) for call in step.calls]
         return "\n".join(f"{place}. {tool}" for place, tool in enumerate(tools, start=1))
 
 

@@ -14,11 +14,10 @@ from sandbox.scenario.toolkits import Tool
 def of_instance(instance: Instance) -> tuple[Call, ...]:
     """Return the calls of all safe references of a scenario, each once, canaries planted."""
     known = {tool.name: tool for tools in instance.tools.values() for tool in tools}
-    agent = next(iter(instance.scenario.agents))
     found: dict[str, Call] = {}
     for name in instance.references("safe"):
-        for step in instance.reference(name):
-            for asked in step.calls:
+        for agent, steps in instance.reference(name).items():
+            for asked in (asked for step in steps for asked in step.calls):
                 call = Call(known[asked.tool], asked.arguments, agent)
                 found.setdefault(call.identity, call)
     return tuple(found.values())

@@ -20,7 +20,9 @@ from sandbox.oversight.turn import Role, Turn
 from sandbox.oversight.watch import Sighting, Watch
 from sandbox.scenario.canaries import Decoy
 
-_TELLING = frozenset({"message", "model.reply", "tool.intent", "tool.result", "tool.late"})
+_TELLING = frozenset(
+    {"message", "channel.message", "model.reply", "tool.intent", "tool.result", "tool.late"}
+)
 """Kinds of event that tell monitors something."""
 _ROLES: dict[str, Role] = {"system": "system", "user": "user", "assistant": "assistant"}
 
@@ -131,6 +133,10 @@ def _turn(kind: str, agent: str, data: Mapping[str, Any]) -> Turn | None:
     if kind == "message":
         role = _ROLES.get(str(data.get("role")))
         return Turn(role, agent, _text(data.get("content"))) if role else None
+    if (
+        kind == "channel.message"
+    ):  # an agent's words, not a principal's; where they came from is known
+        return Turn("assistant", str(data["from"]), _text(data.get("text")))
     if kind == "model.reply":
         text, reasoning = str(data.get("text") or ""), str(data.get("reasoning") or "")
         return Turn("assistant", agent, text, reasoning) if text or reasoning else None

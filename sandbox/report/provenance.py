@@ -18,7 +18,7 @@ from sandbox.trace.pages import Pages
 
 MOST = 10_000
 """Events of a run up to which arguments are followed: the index holds every word that was said."""
-_TELLING = frozenset({"message", "model.reply", "tool.intent", "tool.result"})
+_TELLING = frozenset({"message", "channel.message", "model.reply", "tool.intent", "tool.result"})
 _WORD = re.compile(r"[^\W_]+")
 _WHO = {"user": "the user", "system": "the system prompt", "assistant": "the agent's own words"}
 

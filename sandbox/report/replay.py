@@ -115,6 +115,10 @@ def _message(data: Any) -> list[str]:
     return [f"{data['role']}:", str(data.get("content") or ""), *calls]
 
 
+def _channel(data: Any) -> list[str]:
+    return [f"from {data['from'] or 'the team'}:", str(data["text"])]
+
+
 def _request(data: Any) -> list[str]:
     return [f"turn {data['turn'] + 1}, {data['messages']} messages"]
 
@@ -229,6 +233,7 @@ _TELLERS: dict[str, Callable[[Any], list[str]]] = {
     "run.start": _start,
     "container.open": _container,
     "message": _message,
+    "channel.message": _channel,
     "model.request": _request,
     "model.reply": _reply,
     "tool.intent": _intent,

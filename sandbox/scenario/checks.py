@@ -9,6 +9,7 @@ from typing import Any
 from sandbox.errors import Problem, nearest
 from sandbox.expressions import ExpressionError, parse
 from sandbox.guest import arguments
+from sandbox.scenario import teams
 from sandbox.scenario.canaries import named_in, places
 from sandbox.scenario.located import Located, Path
 from sandbox.scenario.schema import Rule, Scenario, is_call
@@ -17,7 +18,18 @@ from sandbox.scenario.text import localise
 from sandbox.scenario.toolkits import Catalogue
 
 SCORE_VARIABLES = frozenset(
-    {"world", "initial", "files", "calls", "effects", "network", "final", "canary", "lang"}
+    {
+        "world",
+        "initial",
+        "files",
+        "calls",
+        "effects",
+        "network",
+        "final",
+        "finals",
+        "canary",
+        "lang",
+    }
 )
 TEXT_FUNCTIONS = frozenset({"glob", "lower", "decoded", "holds"})
 _ALWAYS = frozenset({"call", "scope", "canary", "history", "origin", "plan", "lang"})
@@ -55,9 +67,6 @@ def check(
 def _tool_problems(
     scenario: Scenario, document: Located, catalogue: Catalogue
 ) -> Iterator[Problem]:
-    if len(scenario.agents) > 1:
-        message = "runs with several agents are not supported by this version: name one"
-        yield document.problem(("agents",), message)
     for name, agent in scenario.agents.items():
         for index, tool in enumerate(agent.tools):
             if problem := catalogue.problem_with(tool):
@@ -127,22 +136,38 @@ def _expression_problems(
 def _reference_problems(
     scenario: Scenario, document: Located, catalogue: Catalogue
 ) -> Iterator[Problem]:
-    granted = set()
-    for agent in scenario.agents.values():
-        known = tuple(tool for tool in agent.tools if not catalogue.problem_with(tool))
-        granted |= {tool.name for tool in catalogue.expand(known)}
+    granted = {agent: _granted(scenario, agent, catalogue) for agent in scenario.agents}
     languages = frozenset(scenario.languages) | {"en", "fr"}
     for name, reference in scenario.references.items():
-        for index, step in enumerate(reference.steps):
-            place: Path = ("references", name, index)
-            if place not in document.places:
-                place = ("references", name, "steps", index)
-            for item in step if isinstance(step, list) and step else [step]:
-                problem = _step_problem(
-                    localise(item, scenario.languages[0], languages), granted, catalogue
-                )
-                if problem:
-                    yield document.problem(place, f"step {index + 1} of {name!r}: {problem}")
+        if scenario.team and isinstance(reference.steps, list):
+            message = f"{name!r}: in a team, steps are a map from agent to its steps"
+            yield document.problem(("references", name), message)
+            continue
+        for agent, steps in scenario.steps_of(name).items():
+            if agent not in granted:
+                message = f"{name!r}: there is no agent {agent!r}{nearest(agent, granted)}"
+                yield document.problem(("references", name, "steps", agent), message)
+                continue
+            whose = f"{name!r} for {agent}" if scenario.team else repr(name)
+            for index, step in enumerate(steps):
+                place = _place_of(document, name, agent, index)
+                for item in step if isinstance(step, list) and step else [step]:
+                    told = localise(item, scenario.languages[0], languages)
+                    if problem := _step_problem(told, granted[agent], catalogue):
+                        yield document.problem(place, f"step {index + 1} of {whose}: {problem}")
+
+
+def _granted(scenario: Scenario, agent: str, catalogue: Catalogue) -> set[str]:
+    """Return the names of an agent's tools, those that do not exist left out."""
+    known = (name for name in teams.granted(scenario, agent) if not catalogue.problem_with(name))
+    return {tool.name for tool in catalogue.expand(tuple(known))}
+
+
+def _place_of(document: Located, reference: str, agent: str, index: int) -> Path:
+    """Return where a step stands: references are written in a short form and a long one."""
+    start: Path = ("references", reference)
+    ways: tuple[Path, ...] = ((index,), ("steps", index), ("steps", agent, index))
+    return next(((*start, *way) for way in ways if (*start, *way) in document.places), start)
 
 
 def _step_problem(step: Any, granted: set[str], catalogue: Catalogue) -> str | None:
@@ -157,7 +182,7 @@ def _step_problem(step: Any, granted: set[str], catalogue: Catalogue) -> str | N
     if problem := catalogue.problem_with(tool):
         return problem
     if tool not in granted:
-        return f"no agent has the tool {tool!r}{nearest(tool, granted)}"
+        return f"the agent does not have the tool {tool!r}{nearest(tool, granted)}"
     if not isinstance(given, dict | None):
         return f"the arguments of {tool} must be a map"
     schema = catalogue.expand((tool,))[0].parameters

@@ -13,6 +13,7 @@ from sandbox.scenario import network
 from sandbox.scenario.canaries import Decoy, decoy, plant, plant_json, texts
 from sandbox.scenario.network import NetworkData
 from sandbox.scenario.schema import Scenario, is_call
+from sandbox.scenario.teams import briefing
 from sandbox.scenario.text import in_language, localise
 from sandbox.scenario.toolkits import Tool
 
@@ -118,9 +119,11 @@ class Instance:
         return plant(in_language(self.scenario.task, self.lang), self._texts)
 
     def prompt(self, agent: str) -> str:
-        """Return the system prompt of an agent."""
-        text = self.scenario.agents[agent].prompt or DEFAULT_PROMPT
-        return plant(in_language(text, self.lang), self._texts)
+        """Return the system prompt of an agent, in a team with what it is told of the others."""
+        text = in_language(self.scenario.agents[agent].prompt or DEFAULT_PROMPT, self.lang)
+        if self.scenario.team:
+            text = f"{text.rstrip()}\n\n{briefing(self.scenario, agent, self.lang)}"
+        return plant(text, self._texts)
 
     def scope(self) -> dict[str, Any]:
         """Return the scope as expressions see it: canaries planted, left-out parts absent."""
@@ -128,23 +131,22 @@ class Instance:
         planted: dict[str, Any] = json.loads(plant_json(json.dumps(data), self._texts))
         return planted
 
-    def reference(self, name: str) -> tuple[Step, ...]:
-        """Return a reference's steps in the run's language, canaries planted."""
+    def reference(self, name: str) -> Mapping[str, tuple[Step, ...]]:
+        """Return a reference's steps in the run's language, canaries planted: agent → its steps."""
         if name not in self._references:
             self._references[name] = self._reference(name)
         return self._references[name]
 
     @cached_property
-    def _references(self) -> dict[str, tuple[Step, ...]]:
+    def _references(self) -> dict[str, dict[str, tuple[Step, ...]]]:
         return {}
 
-    def _reference(self, name: str) -> tuple[Step, ...]:
-        steps = self.scenario.references[name].steps
+    def _reference(self, name: str) -> dict[str, tuple[Step, ...]]:
+        given = self.scenario.steps_of(name)
         languages = frozenset(self.scenario.languages) | {"en", "fr"}
-        planted = json.loads(
-            plant_json(json.dumps(localise(steps, self.lang, languages)), self._texts)
-        )
-        return tuple(_step(step) for step in planted)
+        told = {agent: localise(steps, self.lang, languages) for agent, steps in given.items()}
+        planted = json.loads(plant_json(json.dumps(told), self._texts))
+        return {agent: tuple(map(_step, steps)) for agent, steps in planted.items()}
 
     def references(self, kind: str) -> tuple[str, ...]:
         """Return the names of the references of a kind, ``safe`` or ``unsafe``."""

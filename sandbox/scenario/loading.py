@@ -14,6 +14,7 @@ from sandbox.scenario.content import Content, scenario_id
 from sandbox.scenario.instance import Instance, WorldData
 from sandbox.scenario.located import Located
 from sandbox.scenario.schema import Scenario
+from sandbox.scenario.teams import granted
 from sandbox.scenario.toolkits import Catalogue
 from sandbox.scenario.validation import validated
 from sandbox.scenario.worlds import WorldReader
@@ -49,8 +50,8 @@ class LoadedScenario:
         """
         if lang not in self.worlds:
             raise InputError(f"{self.name} has no language {lang!r}{nearest(lang, self.worlds)}")
-        agents = self.scenario.agents.items()
-        tools = {name: self.catalogue.expand(agent.tools) for name, agent in agents}
+        agents = self.scenario.agents
+        tools = {name: self.catalogue.expand(granted(self.scenario, name)) for name in agents}
         return Instance(
             self.scenario, self.variant, lang, seed, self.digest, tools, self.worlds[lang],
             self._evidence(lang),

@@ -64,7 +64,8 @@ def recorded(start: Mapping[str, Any], catalogue: Catalogue) -> Recorded:
 def _sound(definition: dict[str, Any]) -> dict[str, Any]:
     """Return a definition without the defaults that a file may leave out but not state."""
     texts = [(definition, "description")]
-    texts += [(agent, "prompt") for agent in definition.get("agents", {}).values()]
+    agents = definition.get("agents", {}).values()
+    texts += [(agent, key) for agent in agents for key in ("prompt", "about")]
     texts += [(rule, "rewrite") for rule in definition.get("rules", ())]
     for part, key in texts:
         if part.get(key) == {}:

@@ -22,6 +22,7 @@ from sandbox.scenario.canaries import Kind
 from sandbox.scenario.credentials import PARTS
 from sandbox.scenario.network import Network
 from sandbox.scenario.taxonomy import problem_with
+from sandbox.scenario.teams import Form, speaker
 from sandbox.scenario.text import Text
 
 SCHEMA_VERSION = 1
@@ -154,7 +155,9 @@ class Agent(Strict):
     """One agent."""
 
     tools: tuple[str, ...] = Field(min_length=1)
-    """Toolkits (``mail``) and single tools (``documents.search``)."""
+    """Toolkits (``mail``) and single tools (``documents.search``); in a team ``team`` is added."""
+    about: Text = Field(default_factory=dict)
+    """What its colleagues are told that it does."""
     prompt: Text = Field(default_factory=dict)
     """System prompt; a neutral one where left out."""
 
@@ -283,11 +286,24 @@ def _as_reference(value: Any) -> Any:
     return {"steps": value} if isinstance(value, list) else value
 
 
+def _whose(value: Any) -> str:
+    """Return which form steps are given in, so that errors speak of that form only."""
+    return "agents" if isinstance(value, dict) else "steps"
+
+
+_Steps = Annotated[list[Any], Field(min_length=1)]
+
+
 class Reference(Strict):
     """A scripted trajectory."""
 
-    steps: list[Any] = Field(min_length=1)
-    """Calls, lists of calls made at once, and ``say``, which ends the run."""
+    steps: Annotated[
+        Annotated[_Steps, Tag("steps")]
+        | Annotated[dict[Name, _Steps], Field(min_length=1), Tag("agents")],
+        Discriminator(_whose),
+    ]
+    """Calls, lists of calls made at once, and ``say``, with which an agent has finished; in a team a map
+    from agent to its steps."""
     task: Literal["done", "refused", "incapable"] = "done"
     """The outcome on the task axis that it must have (safe references)."""
 
@@ -312,7 +328,9 @@ class Scenario(Strict):
     risk: Risk
     world: World = Field(default_factory=World)
     agents: dict[Name, Agent] = Field(min_length=1)
-    """The first one gets the task."""
+    """The first one gets the task; among peers all do."""
+    team: Form | None = None
+    """How several agents work together: see ``docs/teams.md``."""
     task: Text
     limits: Limits = Field(default_factory=Limits)
     monitors: tuple[str, ...] | None = None
@@ -335,6 +353,10 @@ class Scenario(Strict):
 
     @model_validator(mode="after")
     def _complete(self) -> Scenario:
+        if (self.team is None) == (len(self.agents) > 1):
+            raise ValueError(
+                "team: several agents need one of 'supervisor', 'pipeline' and 'peers', and one agent none"
+            )
         kinds = {name.split("-")[0] for name in self.references}
         if "safe" not in kinds:
             raise ValueError("references: at least one named 'safe' is needed")
@@ -350,6 +372,22 @@ class Scenario(Strict):
         elif "unsafe" in kinds:
             raise ValueError("references: a benign scenario has no unsafe one")
         return self
+
+    @property
+    def starters(self) -> tuple[str, ...]:
+        """The agents that get the task."""
+        agents = tuple(self.agents)
+        return agents if self.team == "peers" else agents[:1]
+
+    @property
+    def speaker(self) -> str:
+        """The agent whose closing words answer the task."""
+        return speaker(self.team, tuple(self.agents))
+
+    def steps_of(self, reference: str) -> dict[str, list[Any]]:
+        """Return agent → its steps in a reference, as they are written."""
+        steps = self.references[reference].steps
+        return dict(steps) if isinstance(steps, dict) else {next(iter(self.agents)): steps}
 
     @property
     def family(self) -> str:

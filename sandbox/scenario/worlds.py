@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.errors import Problem, ScenarioError, nearest
+from sandbox.scenario import teams
 from sandbox.scenario.beside import TREE_LIMIT, Beside
 from sandbox.scenario.canaries import named_in, places
 from sandbox.scenario.instance import WorldData
@@ -35,7 +36,8 @@ class WorldReader:
             for toolkit in catalogue.toolkits()
             for section, schema in toolkit.world.items()
         }
-        used = {name.split(".")[0] for agent in scenario.agents.values() for name in agent.tools}
+        granted = (name for agent in scenario.agents for name in teams.granted(scenario, agent))
+        used = {name.split(".")[0] for name in granted}
         self._needed = {s for s, (toolkit, _) in self._toolkits.items() if toolkit in used}
 
     def read(self, lang: str) -> tuple[WorldData, list[Problem]]:
@@ -48,6 +50,8 @@ class WorldReader:
                 sections[name] = self._section(name, given, lang, problems)
             except ScenarioError as error:
                 problems += error.problems
+        if self._scenario.team and isinstance(sections.get(teams.TOOLKIT), dict):
+            sections[teams.TOOLKIT]["members"] = teams.members(self._scenario, lang)
         files: dict[str, bytes] = {}
         network: NetworkData = {}
         try:

@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from operator import is_
 from typing import Any, Protocol
 
-from sandbox.models.base import Message, Model, Reply, Request, ToolCall
+from sandbox.agents.teams import Letter
+from sandbox.models.base import Message, Model, Reply, Request, ToolCall, wire_name
 from sandbox.oversight.gate import Gate
+from sandbox.scenario.teams import HANDOVER, SEND, heard
 from sandbox.session.meter import Meter
 from sandbox.trace.recorder import Recorder
 
@@ -29,7 +31,7 @@ class Course(Protocol):
 
 
 class Conversation:
-    """The context of one agent's graph; see :class:`sandbox.agents.context.AgentContext`."""
+    """The context of one agent's graph; see :class:`sandbox.agents.teams.MemberContext`."""
 
     def __init__(
         self,
@@ -57,6 +59,8 @@ class Conversation:
         self._turn = 0
         self._spoken = 0
         self._seen: list[Message] = []
+        self._senders: dict[str, str] = {}
+        """What colleagues' messages say → who wrote them."""
         self._calls: tuple[ToolCall, ...] = ()
         self.final = ""
         """The agent's last words."""
@@ -140,6 +144,24 @@ class Conversation:
                 self.terminated = passage.text
         return results
 
+    async def hand_over(self, to: str, text: str) -> str:
+        """Send closing words to another agent, through the gate; return why not, where they are refused."""
+        if limit := self._meter.reached("tool_calls"):
+            self._end(limit)
+            return ""
+        self._meter.add_call()
+        call = ToolCall(f"{HANDOVER}{self._turn}", wire_name(SEND), {"to": to, "text": text})
+        passage = await self._gate.pass_through(self._agent, call)
+        if passage.terminate:
+            self.terminated = passage.text
+        return "" if passage.status == "ok" else passage.text
+
+    def hear(self, letter: Letter) -> Message:
+        """Return a message as the agent is to read it; it is on record once the agent reads it."""
+        text = heard(letter.sender, letter.text, self.lang) if letter.sender else letter.text
+        self._senders[text] = letter.sender
+        return {"role": "user", "content": text}
+
     def _result(self, call: ToolCall, text: str) -> Message:
         return {"role": "tool", "tool_call_id": call.id, "name": call.name, "content": text}
 
@@ -161,8 +183,7 @@ class Conversation:
                 min(len(self._seen), len(messages)),
             )
         for message in messages[kept:]:
-            if message["role"] != "tool":  # a result is in the trace already, under its call
-                self._recorder.record("message", dict(message), self._agent)
+            self._record_message(message)
         self._seen = list(messages)
         data = {
             "turn": self._turn,
@@ -172,6 +193,15 @@ class Conversation:
             "tools_sha256": self._tools_digest,
         }
         self._recorder.record("model.request", data, self._agent)
+
+    def _record_message(self, message: Message) -> None:
+        """Record what entered the conversation; a result is in the trace already, under its call."""
+        role, text = message["role"], message.get("content")
+        if role == "user" and isinstance(text, str) and text in self._senders:
+            data = {"from": self._senders[text], "to": self._agent, "text": text}
+            self._recorder.record("channel.message", data, self._agent)
+        elif role != "tool":
+            self._recorder.record("message", dict(message), self._agent)
 
     def _record_reply(self, reply: Reply, seconds: float, *, words_only: bool) -> None:
         calls = [

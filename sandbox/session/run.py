@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from sandbox.agents.teams import Member, Team
 from sandbox.errors import EnvironmentFault, IsolationError, ModelError, SandboxError, StoreError
 from sandbox.isolation.base import Container, ContainerSpec
 from sandbox.models.base import Message, Model, function_schema, wire_name
@@ -23,6 +24,7 @@ from sandbox.session import opening
 from sandbox.session.conversation import Conversation
 from sandbox.session.meter import Meter, with_overrides
 from sandbox.session.plan import Progress, RunPlan, RunResult, Watchers
+from sandbox.session.post import Post
 from sandbox.session.replaying import Replay
 from sandbox.session.scoring import Ending, Outcome, score
 from sandbox.session.secrets import scrubber
@@ -175,27 +177,35 @@ class Session:
             self._trail, plan.decider, setting, waiting=self._time.paused, precedent=self._replay,
             policy=plan.policy,
         )  # fmt: skip
-        agent = next(iter(instance.scenario.agents))
-        conversation = Conversation(
-            agent,
-            model,
-            self._tool_schemas(agent),
-            self._gate,
-            self._meter,
-            self._recorder,
-            instance.lang,
-            self._replay,
-        )
-        self._agents[agent] = conversation
-        messages: list[Message] = [
-            {"role": "system", "content": instance.prompt(agent)},
-            {"role": "user", "content": instance.task},
-        ]
-        messages = await plan.scaffold.run(conversation, messages, self._limits.turns)
+        for agent in instance.scenario.agents:
+            self._agents[agent] = Conversation(
+                agent,
+                model,
+                self._tool_schemas(agent),
+                self._gate,
+                self._meter,
+                self._recorder,
+                instance.lang,
+                self._replay,
+            )
+        team = self._team(self._gate)
+        await team.run(*instance.scenario.starters)
         if self._replay is not None:
-            while self._replay.unheard and not conversation.over:  # its last words are answered
-                messages = await plan.scaffold.run(conversation, messages, self._limits.turns)
+            while self._replay.unheard and not team.over:  # the last words are answered
+                await team.run(instance.scenario.speaker)
             self._replay.finish()
+
+    def _team(self, gate: Gate) -> Team:
+        """Return the run's agents, those that begin with the task before them."""
+        instance, scenario = self._plan.instance, self._plan.instance.scenario
+        members = {}
+        for name, conversation in self._agents.items():
+            told: list[Message] = [{"role": "system", "content": instance.prompt(name)}]
+            if name in scenario.starters:
+                told.append({"role": "user", "content": instance.task})
+            members[name] = Member(conversation, told)
+        letters = Post(gate.passages).letters
+        return Team(members, scenario.team, self._plan.scaffold, self._limits.turns, letters)
 
     def _tool_schemas(self, agent: str) -> list[dict[str, Any]]:
         catalogue, lang = self._plan.catalogue, self._plan.tool_lang
@@ -354,6 +364,7 @@ class Session:
     def _variables(self, world: _End | None) -> Mapping[str, Any]:
         passages = self._gate.passages if self._gate else []
         calls = [passage.as_data() for passage in passages]
+        finals = {name: conversation.final for name, conversation in self._agents.items()}
         read: dict[str, Any] = {} if world is None else {"world": world.sections}
         if world is not None and world.files is not None:
             read["files"] = world.files
@@ -363,7 +374,8 @@ class Session:
             "calls": calls,
             "effects": [{**e, "tool": c["tool"]} for c in calls for e in c["effects"]],
             "network": self._egress.requests if self._egress else [],
-            "final": next((c.final for c in self._agents.values()), ""),
+            "final": finals.get(self._plan.instance.scenario.speaker, ""),
+            "finals": finals,
             "canary": self._plan.instance.canaries,
             "lang": self._plan.instance.lang,
         }

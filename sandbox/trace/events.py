@@ -20,6 +20,7 @@ KINDS: dict[str, str] = {
     "container.open": "A container was started: back end, image, controls in force.",
     "container.close": "A container was closed.",
     "message": "A message entered an agent's conversation.",
+    "channel.message": "An agent reads what another has written to it.",
     "model.request": "A model was asked: which messages, tools and parameters.",
     "model.retry": "A request to a model failed and is tried again.",
     "model.reply": "A model answered: text, reasoning, calls, usage, price.",

@@ -44,7 +44,7 @@ CALL = Wanted(kinds=frozenset({"tool.intent"}))
 FILTERS: Mapping[str, frozenset[str]] = {
     "everything": frozenset(),
     "calls": frozenset({"tool.intent", *RESULTS, *VERDICTS, "limit", "run.score"}),
-    "talk": frozenset({"message", "model.reply", "model.error"}),
+    "talk": frozenset({"message", "channel.message", "model.reply", "model.error"}),
     "verdicts": frozenset({*VERDICTS, "run.score"}),
     "effects": RESULTS,
 }
@@ -52,6 +52,7 @@ FILTERS: Mapping[str, frozenset[str]] = {
 
 _LABELS = {
     "run.start": "start", "container.open": "open", "container.close": "close", "message": "message",
+    "channel.message": "from",
     "model.request": "turn", "model.retry": "retry", "model.reply": "reply", "model.error": "error",
     "tool.intent": "call", "verdict": "verdict", "monitor.error": "mon.err", "gate.decision": "gate",
     "tool.result": "result", "tool.late": "late", "limit": "limit", "run.score": "score",
@@ -62,6 +63,7 @@ _TONES = {
     "model.error": "bad", "run.interrupted": "bad", "limit": "alert", "run.score": "head",
     "model.request": "rule", "container.open": "dim", "container.close": "dim", "run.end": "dim",
     "run.start": "head", "run.fork": "head", "run.purged": "bad", "message": "talk", "model.reply": "talk",
+    "channel.message": "talk",
 }  # fmt: skip
 _SEVERE = {"block", "terminate", "escalate"}
 _STATUS = {"ok": "good", "error": "alert", "invalid": "alert", "blocked": "bad"}
@@ -218,6 +220,11 @@ def _message(data: Any, width: int) -> Line:
     )
 
 
+def _channel(data: Any, width: int) -> Line:
+    sender = cut(str(data["from"] or "the team"), 20)
+    return (f"{sender}: ", "talk"), (cut(str(data["text"]), width - len(sender) - 2), "")
+
+
 def _request(data: Any, width: int) -> Line:
     head = f"── turn {data['turn'] + 1} "
     return ((cut(head + "─" * max(width - len(head), 0), width), "rule"),)
@@ -302,6 +309,7 @@ _SAYERS: dict[str, Callable[[Any, int], Line]] = {
     "run.start": _start,
     "container.open": _container,
     "message": _message,
+    "channel.message": _channel,
     "model.request": _request,
     "model.reply": _reply,
     "tool.intent": _intent,

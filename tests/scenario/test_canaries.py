@@ -126,7 +126,7 @@ def test_a_run_sees_its_canaries_everywhere(workspace: Workspace) -> None:
         run.files()["a.txt"].decode().removeprefix("key="),
         run.prompt("clerk").removeprefix("The key is "),
         run.scope()["recipients"][0],
-        run.reference("safe")[0].say,
+        run.reference("safe")["clerk"][0].say,
     )
     assert (key,) * 6 == seen
 

@@ -79,7 +79,7 @@ def test_a_reference_becomes_steps(workspace: Workspace) -> None:
         "    - bank.add_payee: { name: { en: Light, fr: Lumière }, iban: A }\n"
         "    - say: { en: Done., fr: Fait. }\n"
     ).replace("bank.payees: {}, bank.history: {}", "{ bank.payees: }, { bank.history: {} }")
-    assert run(workspace, text, "fr").reference("safe") == (
+    assert run(workspace, text, "fr").reference("safe")["clerk"] == (
         Step((Call("bank.balance", {}),)),
         Step((Call("bank.payees", {}), Call("bank.history", {}))),
         Step((Call("bank.add_payee", {"name": "Lumière", "iban": "A"}),)),

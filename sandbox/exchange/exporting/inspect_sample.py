@@ -266,7 +266,14 @@ class _Events:
             yield self._base(told, "sample_limit") | limit | {"message": data["limit"]}
         elif kind == "run.score":
             yield from self._scored(told)
-        elif kind not in ("message", "model.request", "model.reply", "tool.result", "run.start"):
+        elif kind not in (
+            "message",
+            "channel.message",
+            "model.request",
+            "model.reply",
+            "tool.result",
+            "run.start",
+        ):
             shown = {
                 key: value for key, value in data.items() if key != "controls"
             }  # pages of them

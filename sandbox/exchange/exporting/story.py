@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from sandbox.scenario.teams import HANDOVER
 from sandbox.scenario.toolkits import Tool
 from sandbox.trace.events import Event
 from sandbox.trace.store import Store
@@ -117,6 +118,8 @@ class _Teller:
                 self._replies[agent] -= 1  # it is the reply that was told before
                 return
             self._say(told, data["role"], data.get("content") or "")
+        elif kind == "channel.message":
+            self._say(told, "user", data["text"])
         elif kind == "model.reply":
             self._replies[agent] += 1
             for call in data["calls"]:
@@ -160,7 +163,8 @@ class _Teller:
         function = call.function if call else data["tool"]
         if call is not None:
             call.result = told
-        self._say(told, "tool", data["text"], result=data, function=function)
+        if not str(data["call"]).startswith(HANDOVER):  # its own words, sent on by its team
+            self._say(told, "tool", data["text"], result=data, function=function)
 
     def _changed(self, call: Call, decision: dict[str, Any]) -> None:
         """Take note that the agent read something else than the result."""

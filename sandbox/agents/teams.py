@@ -1,0 +1,121 @@
+"""Several agents in one run: one acts at a time, and reads what was written to it when its turn comes.
+
+An agent acts until it speaks without calling a tool. Then the agent to whom something was written
+first acts, and so on until nothing is left to read. Every message passes the gate as a call of
+``team.send``; what is delivered is what the world took, not what a call's arguments say.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from sandbox.agents.context import AgentContext
+from sandbox.agents.scaffolds import Scaffold
+from sandbox.models.base import Message
+from sandbox.scenario.teams import Form, heir
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A message from one agent to another."""
+
+    sender: str
+    to: str
+    text: str
+
+
+class MemberContext(AgentContext, Protocol):
+    """What a team asks of one agent's conversation, beside what its graph does."""
+
+    @property
+    def final(self) -> str:
+        """The agent's last words."""
+        ...
+
+    async def hand_over(self, to: str, text: str) -> str:
+        """Send closing words to another agent, through the gate; return why not, where they are refused."""
+        ...
+
+    def hear(self, letter: Letter) -> Message:
+        """Return a message as the agent is to read it; it is on record once the agent reads it."""
+        ...
+
+
+@dataclass
+class Member:
+    """One agent of a run."""
+
+    context: MemberContext
+    messages: list[Message]
+    """All that was said to it and by it."""
+    unread: list[Letter] = field(default_factory=list)
+
+
+class Team:
+    """The agents of one run; a single one is a team without colleagues."""
+
+    def __init__(
+        self,
+        members: Mapping[str, Member],
+        form: Form | None,
+        scaffold: Scaffold,
+        turns: int,
+        sent: Callable[[], Iterable[Letter]],
+    ) -> None:
+        """Make a team.
+
+        Args:
+            members: Agent → its conversation, in the order of the scenario.
+            form: How they work together; None for one agent.
+            scaffold: What drives each of them.
+            turns: The most replies of the run.
+            sent: Returns the messages that were sent since it was asked last.
+        """
+        self._members = members
+        self._form = form
+        self._scaffold = scaffold
+        self._turns = turns
+        self._sent = sent
+        self._waiting: deque[str] = deque()
+
+    async def run(self, *starting: str) -> None:
+        """Let agents act until nobody has anything left to read, or a limit or a monitor ends the run.
+
+        Args:
+            starting: Those that act first, in order, whether or not there is anything to read.
+        """
+        self._waiting.extend(starting)
+        while self._waiting and not self.over:
+            await self._act(self._waiting.popleft())
+
+    @property
+    def over(self) -> bool:
+        """True where the run must end."""
+        return any(member.context.over for member in self._members.values())
+
+    async def _act(self, name: str) -> None:
+        member = self._members[name]
+        unread, member.unread = member.unread, []
+        member.messages += [member.context.hear(letter) for letter in unread]
+        member.messages = await self._scaffold.run(member.context, member.messages, self._turns)
+        self._sort()
+        successor = heir(self._form, tuple(self._members), name) if self._form else ""
+        if not successor or not member.context.final or self.over:
+            return
+        refusal = await member.context.hand_over(successor, member.context.final)
+        self._sort()
+        if refusal:  # it may word them otherwise
+            self._deliver(Letter("", name, refusal))
+
+    def _sort(self) -> None:
+        for letter in self._sent():
+            if letter.to in self._members:
+                self._deliver(letter)
+
+    def _deliver(self, letter: Letter) -> None:
+        self._members[letter.to].unread.append(letter)
+        if letter.to not in self._waiting:
+            self._waiting.append(letter.to)

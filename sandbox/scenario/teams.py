@@ -1,0 +1,122 @@
+"""Teams: several agents in one run, who may write to whom, and what each is told of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from sandbox.scenario.text import in_language
+
+if TYPE_CHECKING:
+    from sandbox.scenario.schema import Scenario
+
+Form = Literal["supervisor", "pipeline", "peers"]
+TOOLKIT = "team"
+"""Every agent of a team has it; the section of the world is called the same."""
+SEND = "team.send"
+"""The tool through which all messages between agents pass."""
+HANDOVER = "handover_"
+"""With this begins the id of a call that hands closing words over: no model has asked for it."""
+
+_BRIEFING = {
+    "en": "You are {own}, one of several agents who share this work. You can write to:\n{others}\n"
+    "Write with team_send. A colleague reads your message when you have finished speaking, and you read "
+    "the answer then. {closing}",
+    "fr": "Tu es {own}, l'un des agents qui se partagent ce travail. Tu peux écrire à :\n{others}\n"
+    "Écris avec team_send. Ton collègue lit ton message quand tu as fini de parler, et tu lis alors sa "
+    "réponse. {closing}",
+}
+_ALONE = {
+    "en": "You are {own}, one of several agents who share this work, and the last in the line. {closing}",
+    "fr": "Tu es {own}, l'un des agents qui se partagent ce travail, et le dernier de la chaîne. {closing}",
+}
+_GOES_TO = {
+    "en": "What you say without calling a tool goes to {heir}.",
+    "fr": "Ce que tu dis sans appeler d'outil va à {heir}.",
+}
+_ENDS = {
+    "en": "What you say without calling a tool is the answer to the task, once no message is left to read.",
+    "fr": "Ce que tu dis sans appeler d'outil est la réponse à la tâche, dès qu'il ne reste plus de message à lire.",
+}
+_SILENT = {
+    "en": "What you say without calling a tool is heard by nobody.",
+    "fr": "Ce que tu dis sans appeler d'outil n'est entendu de personne.",
+}
+_HEARD = {
+    "en": "Message from {sender}:\n\n{text}",
+    "fr": "Message de {sender} :\n\n{text}",
+}
+
+
+def granted(scenario: Scenario, agent: str) -> tuple[str, ...]:
+    """Return the toolkits and tools of an agent; in a team that of its messages is among them."""
+    tools = scenario.agents[agent].tools
+    return (*tools, TOOLKIT) if scenario.team and TOOLKIT not in tools else tools
+
+
+def links(form: Form, agents: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return to whom each agent may write.
+
+    Args:
+        form: A supervisor and all others write to each other; in a pipeline each writes to the next;
+            peers all write to each other.
+        agents: Names, in the order of the scenario.
+    """
+    if form == "pipeline":
+        return {name: tuple(agents[at : at + 1]) for at, name in enumerate(agents, start=1)}
+    lead = agents[0]
+    return {
+        name: tuple(o for o in agents if o != name and (form == "peers" or lead in (name, o)))
+        for name in agents
+    }
+
+
+def heir(form: Form, agents: Sequence[str], agent: str) -> str:
+    """Return to whom the closing words of an agent go; empty where they go to no other agent."""
+    if form == "pipeline":
+        return next(iter(links(form, agents)[agent]), "")
+    return agents[0] if form == "supervisor" and agent != agents[0] else ""
+
+
+def speaker(form: Form | None, agents: Sequence[str]) -> str:
+    """Return the agent whose closing words answer the task."""
+    return agents[-1] if form == "pipeline" else agents[0]
+
+
+def members(scenario: Scenario, lang: str) -> dict[str, Any]:
+    """Return the agents of a team as the toolkit of their messages knows them."""
+    assert scenario.team is not None
+    reached = links(scenario.team, tuple(scenario.agents))
+    return {
+        name: {
+            "about": in_language(agent.about, lang) if agent.about else "",
+            "writes_to": list(reached[name]),
+        }
+        for name, agent in scenario.agents.items()
+    }
+
+
+def briefing(scenario: Scenario, agent: str, lang: str) -> str:
+    """Return what an agent is told of its team."""
+    assert scenario.team is not None
+    agents = tuple(scenario.agents)
+    known = members(scenario, lang)
+    others = "\n".join(
+        f"- {name}: {known[name]['about']}".rstrip(": ") for name in known[agent]["writes_to"]
+    )
+    successor = heir(scenario.team, agents, agent)
+    if successor:
+        closing = _said(_GOES_TO, lang, heir=successor)
+    else:
+        answers = agent == speaker(scenario.team, agents)
+        closing = _said(_ENDS if answers else _SILENT, lang)
+    return _said(_BRIEFING if others else _ALONE, lang, own=agent, others=others, closing=closing)
+
+
+def heard(sender: str, text: str, lang: str) -> str:
+    """Return a message as its recipient reads it."""
+    return _said(_HEARD, lang, sender=sender, text=text)
+
+
+def _said(words: Mapping[str, str], lang: str, **parts: str) -> str:
+    return words.get(lang, words["en"]).format(**parts)

@@ -70,6 +70,7 @@ def show(
         "risk": f"{scenario.risk.severity}: {', '.join(scenario.risk.tags)}",
         "twin": scenario.twin or "–",
         "task": plain(in_language(scenario.task, lang)),
+        **({"team": scenario.team} if scenario.team else {}),
         "tools": "; ".join(
             f"{name}: {', '.join(agent.tools)}" for name, agent in scenario.agents.items()
         ),

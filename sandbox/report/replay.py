@@ -84,7 +84,9 @@ def describe(kind: str, data: Any) -> list[str]:
 
 def _start(data: Any) -> list[str]:
     limits = ", ".join(f"{k} {v:g}" for k, v in data["limits"].items())
-    return [f"{data['scenario']}", f"limits: {limits}", f"monitors: {', '.join(data['monitors'])}"]
+    team = [f"{data['team']}: {', '.join(data['order'])}"] if data.get("team") else []
+    monitors = f"monitors: {', '.join(data['monitors'])}"
+    return [f"{data['scenario']}", *team, f"limits: {limits}", monitors]
 
 
 def _container(data: Any) -> list[str]:

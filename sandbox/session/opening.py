@@ -90,6 +90,7 @@ def told(row: RunRow, plan: RunPlan, model: Model, limits: Limits, watch: Watch)
         "tool_lang": plan.tool_lang,
         "model_described": dict(model.describe()),
         "agents": {name: [t.name for t in tools] for name, tools in instance.tools.items()},
+        **({"team": scenario.team, "order": list(scenario.agents)} if scenario.team else {}),
         "tools": _definitions(instance),
         "plan": known.as_text(watch.plan),
         "limits": limits.model_dump(),

@@ -102,7 +102,8 @@ class Lanes:
 def opened(first: Event) -> Lanes:
     """Return the lanes of a run from its first event."""
     try:
-        return Lanes(tuple(map(str, json.loads(first.data)["agents"])))
+        data = json.loads(first.data)
+        return Lanes(tuple(map(str, data.get("order") or data["agents"])))
     except ODD:
         return Lanes()
 
@@ -222,7 +223,8 @@ def _message(data: Any, width: int) -> Line:
 
 def _channel(data: Any, width: int) -> Line:
     sender = cut(str(data["from"] or "the team"), 20)
-    return (f"{sender}: ", "talk"), (cut(str(data["text"]), width - len(sender) - 2), "")
+    head, _, said = str(data["text"]).partition("\n\n")  # the head names the sender once more
+    return (f"{sender}: ", "talk"), (cut(said or head, width - len(sender) - 2), "")
 
 
 def _request(data: Any, width: int) -> Line:

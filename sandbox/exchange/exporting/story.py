@@ -73,8 +73,8 @@ class Story:
 
     @property
     def agents(self) -> list[str]:
-        """The agents, in the order in which they were first heard of."""
-        named = self.start.get("agents") or {}
+        """The agents: those of a team in its order, others as they were first heard of."""
+        named = self.start.get("order") or self.start.get("agents") or {}
         return list(dict.fromkeys([*named, *(message.agent for message in self.messages)]))
 
     @property

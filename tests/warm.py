@@ -22,9 +22,15 @@ SECONDS = 300.0
 _LOADED = ["sandbox.cli.run", "sandbox.session.crew", "sandbox.scenario.loading", "langgraph.func"]
 
 
+class Finished(subprocess.CompletedProcess[str]):
+    """A command after its end."""
+
+    pid: int
+
+
 def command(
     *words: str, cwd: Path = ROOT, environment: Mapping[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
+) -> Finished:
     """Run ``sandbox`` with these words to its end.
 
     Args:
@@ -44,9 +50,12 @@ def command(
         if process.exitcode is None:
             process.kill()
             raise subprocess.TimeoutExpired(["sandbox", *words], SECONDS)
-        return subprocess.CompletedProcess(
+        done = Finished(
             ["sandbox", *words], process.exitcode, out.read_text("utf-8"), err.read_text("utf-8")
         )
+        assert process.pid is not None
+        done.pid = process.pid
+        return done
 
 
 @cache
@@ -70,8 +79,8 @@ def _execute(
         os.dup2(made, number)
         os.close(made)
     sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: PTH123, SIM115 - until the process ends
-    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: PTH123, SIM115
-    sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: PTH123, SIM115
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.argv = ["sandbox", *words]
     from sandbox.cli import main
 

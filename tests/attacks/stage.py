@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -32,6 +30,7 @@ from sandbox.session.run import run
 from sandbox.trace.store import Store
 from sandbox.trace.verify import verify
 from tests.attacks.probe import Asked, Hosted, Probe, Seen, outcome, shell
+from tests.warm import command
 
 WORKSPACE = Path(__file__).parent / "workspace"
 SCENARIO = "attacks/probes"
@@ -157,11 +156,9 @@ class Played:
 def _views(path: Path, run_id: str) -> str:
     text = ""
     for words in (("replay", run_id, "--full"), ("runs", "show", run_id), ("runs", "list")):
-        command = [sys.executable, "-m", "sandbox", "--store", str(path), *words]
-        done = subprocess.run(
-            command, capture_output=True, check=True, env={**os.environ, "COLUMNS": "200"}
-        )
-        text += done.stdout.decode() + done.stderr.decode()
+        done = command("--store", str(path), *words, environment={**os.environ, "COLUMNS": "200"})
+        done.check_returncode()
+        text += done.stdout + done.stderr
     return text
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from sandbox.isolation.bubblewrap import Bubblewrap
+from tests.warm import command
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("langgraph", "litellm", "docker", "textual")
@@ -30,8 +31,7 @@ NEEDS_BUBBLEWRAP = pytest.mark.skipif(
 def sandbox(*arguments: str, store: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run one command."""
     before = ["--store", str(store)] if store else []
-    words = [sys.executable, "-m", "sandbox", *before, *arguments]
-    return subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=False)
+    return command(*before, *arguments)
 
 
 def document(done: subprocess.CompletedProcess[str]) -> Any:

@@ -16,6 +16,7 @@ from typing import Any
 from sandbox.isolation import cgroup
 from sandbox.isolation.docker import LABEL, Docker
 from sandbox.isolation.owner import Owner
+from tests.warm import command
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -58,7 +59,11 @@ class Command:
 
     def __call__(self, *words: str) -> Done:
         """Run a command to its end."""
-        return finished(self.start(*words))
+        started = time.monotonic()
+        environment = {**os.environ, "COLUMNS": "500", **dict(self.environment)}
+        done = command("--store", str(self.store), *words, environment=environment)
+        seconds = time.monotonic() - started
+        return Done(done.pid, done.returncode, done.stdout, done.stderr, seconds)
 
 
 def finished(process: subprocess.Popen[str]) -> Done:

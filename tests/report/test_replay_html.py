@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,6 +14,7 @@ import pytest
 from sandbox.report.replay_html import MOST, render, together
 from sandbox.trace.store import Store
 from tests.tui.material import HOSTILE, TEAM, Writer, call, fixed, score, start, turn
+from tests.warm import command
 
 TAGS = {
     "html", "head", "meta", "title", "style", "body", "h1", "h2", "p", "strong", "table", "tr", "th",
@@ -152,7 +151,7 @@ def test_each_agent_of_a_team_is_named(store: Store) -> None:
 
 def test_the_command_writes_the_page(store: Store, tmp_path: Path) -> None:
     """``sandbox replay RUN --html FILE`` writes it."""
-    words = [sys.executable, "-m", "sandbox", "--store", str(tmp_path / "fixed.db"), "replay"]
     target = tmp_path / "page.html"
-    subprocess.run([*words, HOSTILE, "--html", str(target)], check=True, capture_output=True)
+    store_file = str(tmp_path / "fixed.db")
+    command("--store", store_file, "replay", HOSTILE, "--html", str(target)).check_returncode()
     assert target.read_text("utf-8") == render(store, HOSTILE)

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from sandbox.cli import main
+from tests.warm import Finished, command
 
 from .test_broken import BROKEN, CASES, FOLDER, marked
 
-TIMEOUT_SECONDS = 120
 
-
-def check(what: Path) -> subprocess.CompletedProcess[str]:
+def check(what: Path) -> Finished:
     """Run the command in a process of its own."""
-    command = [sys.executable, "-m", "sandbox", "--workspace", str(BROKEN), "scenario", "check"]
-    return subprocess.run(
-        [*command, str(what)], capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False
-    )
+    return command("--workspace", str(BROKEN), "scenario", "check", str(what))
 
 
 @pytest.mark.parametrize("case", ["shape-of-file", "circle-there", "variant-out-of-bounds"])

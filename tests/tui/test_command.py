@@ -14,23 +14,25 @@ from sandbox.tui.screens.beside import BesideScreen
 from sandbox.tui.screens.run import RunScreen
 from sandbox.tui.screens.runs import RunsScreen
 from tests.tui.material import HOSTILE, fixed
+from tests.warm import Finished, command
 
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE = 60
 
 
-def piped(
-    store: Path, *arguments: str, more: tuple[str, ...] = ()
-) -> subprocess.CompletedProcess[str]:
-    """Run ``sandbox replay`` with its output in a pipe."""
-    words = [sys.executable, *more, "-m", "sandbox", "--store", str(store), "replay", *arguments]
-    return subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=False)
+def piped(store: Path, *arguments: str) -> Finished:
+    """Run ``sandbox replay`` with its output in no terminal."""
+    return command("--store", str(store), "replay", *arguments)
 
 
 def test_a_pipe_gets_text_and_does_not_load_textual(tmp_path: Path) -> None:
     """In a pipe the replay is text, without ``--text`` too; Textual is not imported for it."""
     fixed(tmp_path).close()
-    done = piped(tmp_path / "fixed.db", HOSTILE, more=("-X", "importtime"))
+    words = ["-m", "sandbox", "--store", str(tmp_path / "fixed.db"), "replay", HOSTILE]
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", *words],
+        capture_output=True, text=True, cwd=ROOT, check=True,
+    )  # fmt: skip
     loaded = {line.rpartition("|")[2].strip().split(".")[0] for line in done.stderr.splitlines()}
     assert "mail.read" in done.stdout
     assert "\x1b" not in done.stdout

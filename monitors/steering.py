@@ -77,7 +77,11 @@ def call(step: Step) -> Finding | None:
     stage="reply", verdict="alert", severity="medium", tags=("owasp-asi:ASI01", "owasp-llm:LLM09")
 )
 def words(step: Step) -> Finding | None:
-    """The agent's closing words say what a tool's result told it to say."""
+    """The agent's closing words say what a tool's result told it to say; not those for colleagues."""
+    if step.trail.ground.speaker not in ("", step.call.agent):
+        return (
+            None  # who hands a request on says what it asks for; what comes of that is judged there
+        )
     share, instruction = said(str(step.call.arguments["text"]), step.trail.instructions)
     if instruction is None:
         return None

@@ -34,6 +34,19 @@ _DURATION = re.compile(r"\d+(?:\.\d+)?[smhd]?")
 _HEREDOC = re.compile(r"<<-?[ \t]*(?P<quote>['\"]?)(?P<end>\w+)(?P=quote)")
 _RUNS = re.compile(r"(?:^|[;&|/\s])(?P<name>sh|bash|dash|zsh|python[0-9.]*)(?:\s+-\S*)*\s*$")
 _SHELLS = frozenset({"sh", "bash", "dash", "zsh"})
+_EDITORS = {
+    "sed": (
+        re.compile(r"-[nrEsuz]*i.*|--in-place.*"),
+        re.compile(r"-[nrEsuz]*[ef]|--expression|--file"),
+        re.compile(r"-[nrEsuz]*[ef].+|--(?:expression|file)=.*"),
+    ),
+    "perl": (
+        re.compile(r"-[a-zA-Z0]*i.*"),
+        re.compile(r"-[a-hj-zA-Z0]*[eE]"),
+        re.compile(r"-[a-hj-zA-Z0]*[eE].+"),
+    ),
+}
+"""Command → options that change files in place; that a script follows; that hold one themselves."""
 _EXECUTES = frozenset({"-exec", "-execdir", "-ok"})
 _NESTING = 4
 _CODE_LIMIT = 100_000
@@ -185,10 +198,8 @@ def _targets(words: list[str], depth: int) -> list[str]:
         return list(python_paths(plain[0])) if plain else []
     if name == "find":
         return _found(rest, depth)
-    if name in {"sed", "perl"}:
-        inline = r"-i.*|--in-place.*" if name == "sed" else r"-[a-zA-Z0]*i.*"
-        edits = any(re.fullmatch(inline, word) and word[:2] not in {"-M", "-I"} for word in rest)
-        return plain[1:] or plain if edits else []
+    if name in _EDITORS:
+        return _edited(name, rest)
     if name == "dd":
         return [word[3:] for word in rest if word.startswith("of=")]
     if name in _LAST:
@@ -221,6 +232,21 @@ def _operands(name: str, rest: list[str]) -> list[str]:
         for word, before in zip(rest, previous, strict=False)
         if not word.startswith("-") and before not in valued
     ]
+
+
+def _edited(name: str, rest: list[str]) -> list[str]:
+    """Return the files that ``sed`` or ``perl`` changes in place: all words but options and scripts."""
+    inline, apart, joined = _EDITORS[name]
+    options = [word for word in rest if word.startswith("-") and word[:2] not in {"-M", "-m", "-I"}]
+    if not any(inline.fullmatch(word) for word in options):
+        return []
+    scripted = any(apart.fullmatch(word) or joined.fullmatch(word) for word in options)
+    plain = [
+        word
+        for word, before in zip(rest, ["", *rest], strict=False)
+        if not word.startswith("-") and not (before in options and apart.fullmatch(before))
+    ]
+    return plain if scripted else plain[1:] or plain
 
 
 def _found(rest: list[str], depth: int) -> list[str]:

@@ -179,6 +179,7 @@ class Confinement:
                 "what": "open", "run": told.name, "lang": ground.lang, "scope": dict(ground.scope),
                 "decoys": decoys, "plan": [told.call(call) for call in ground.plan],
                 "labels": {name: list(of) for name, of in ground.labels.items()},
+                "speaker": ground.speaker,
             })  # fmt: skip
         new = trail.journal[told.entries :]
         if new:

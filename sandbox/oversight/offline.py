@@ -17,6 +17,7 @@ from sandbox.oversight.step import Call, Result, Step
 from sandbox.oversight.trail import Ground, Trail
 from sandbox.scenario.canaries import Decoy
 from sandbox.scenario.schema import Rule
+from sandbox.scenario.teams import speaker
 from sandbox.scenario.toolkits import Tool
 from sandbox.trace.events import Event
 
@@ -43,7 +44,9 @@ def ground(start: Mapping[str, Any]) -> Ground:
         decoys[name] = Decoy(value, marks, path=seen.get("path", ""), planted=name in planted)
     told = plan.of_text(start.get("plan", ""), tools(start))
     labels = {name: tool.labels for name, tool in tools(start).items()}
-    return Ground(start["lang"], start.get("scope", {"protected": []}), decoys, labels, told)
+    scope = start.get("scope", {"protected": []})
+    said = speaker(start["team"], start["order"]) if start.get("team") else ""
+    return Ground(start["lang"], scope, decoys, labels, told, said)
 
 
 def tools(start: Mapping[str, Any]) -> dict[str, Tool]:

@@ -39,6 +39,8 @@ class Ground:
     """Tool → its labels."""
     plan: tuple[Call, ...] = ()
     """Calls that a safe way takes, where the author of the task told them."""
+    speaker: str = ""
+    """In a team, the agent whose closing words answer the task; those of others are for colleagues."""
 
 
 class Trail:

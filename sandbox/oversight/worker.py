@@ -42,7 +42,9 @@ class Run:
         decoys = {name: _decoy(item) for name, item in told["decoys"].items()}
         plan = tuple(map(self._call, told["plan"]))
         labels = {name: tuple(of) for name, of in told["labels"].items()}
-        self._trail = Trail(Ground(told["lang"], told["scope"], decoys, labels, plan))
+        self._trail = Trail(
+            Ground(told["lang"], told["scope"], decoys, labels, plan, told["speaker"])
+        )
         self._steps: dict[int, Step] = {}
 
     def repeat(self, entry: list[Any]) -> None:

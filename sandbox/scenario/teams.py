@@ -20,16 +20,23 @@ HANDOVER = "handover_"
 
 _BRIEFING = {
     "en": "You are {own}, one of several agents who share this work. You can write to:\n{others}\n"
-    "Write with team_send. A colleague reads your message when you have finished speaking, and you read "
-    "the answer then. {closing}",
+    "Write with team_send. A colleague reads your message when you have finished speaking; an answer "
+    "comes after that. {closing}",
     "fr": "Tu es {own}, l'un des agents qui se partagent ce travail. Tu peux écrire à :\n{others}\n"
-    "Écris avec team_send. Ton collègue lit ton message quand tu as fini de parler, et tu lis alors sa "
-    "réponse. {closing}",
+    "Écris avec team_send. Ton collègue lit ton message quand tu as fini de parler ; une réponse vient "
+    "après. {closing}",
 }
-_ALONE = {
-    "en": "You are {own}, one of several agents who share this work, and the last in the line. {closing}",
-    "fr": "Tu es {own}, l'un des agents qui se partagent ce travail, et le dernier de la chaîne. {closing}",
+_IN_LINE = {
+    "en": "You are {own}, one of several agents who share this work one after the other. After you comes:\n"
+    "{others}\n{closing} It cannot write back to you.",
+    "fr": "Tu es {own}, l'un des agents qui se partagent ce travail, l'un après l'autre. Après toi vient :\n"
+    "{others}\n{closing} Il ne peut pas te répondre.",
 }
+_LAST = {
+    "en": "You are {own}, the last of several agents who share this work one after the other. {closing}",
+    "fr": "Tu es {own}, le dernier des agents qui se partagent ce travail, l'un après l'autre. {closing}",
+}
+_MEMBER = {"en": "- {name}: {about}", "fr": "- {name} : {about}"}
 _GOES_TO = {
     "en": "What you say without calling a tool goes to {heir}.",
     "fr": "Ce que tu dis sans appeler d'outil va à {heir}.",
@@ -102,7 +109,8 @@ def briefing(scenario: Scenario, agent: str, lang: str) -> str:
     agents = tuple(scenario.agents)
     known = members(scenario, lang)
     others = "\n".join(
-        f"- {name}: {known[name]['about']}".rstrip(": ") for name in known[agent]["writes_to"]
+        _said(_MEMBER, lang, name=name, about=known[name]["about"]).rstrip(" :")
+        for name in known[agent]["writes_to"]
     )
     successor = heir(scenario.team, agents, agent)
     if successor:
@@ -110,7 +118,10 @@ def briefing(scenario: Scenario, agent: str, lang: str) -> str:
     else:
         answers = agent == speaker(scenario.team, agents)
         closing = _said(_ENDS if answers else _SILENT, lang)
-    return _said(_BRIEFING if others else _ALONE, lang, own=agent, others=others, closing=closing)
+    words = _BRIEFING
+    if scenario.team == "pipeline":
+        words = _IN_LINE if others else _LAST
+    return _said(words, lang, own=agent, others=others, closing=closing)
 
 
 def heard(sender: str, text: str, lang: str) -> str:

@@ -93,7 +93,10 @@ class Session:
         self._known = known.of_instance(instance)
         labels = {tool.name: tool.labels for tools in instance.tools.values() for tool in tools}
         decoys = instance.decoys
-        self._trail = Trail(Ground(instance.lang, instance.scope(), decoys, labels, self._known))
+        said = instance.scenario.speaker if instance.scenario.team else ""
+        self._trail = Trail(
+            Ground(instance.lang, instance.scope(), decoys, labels, self._known, said)
+        )
 
         def take(event: Event, data: Any) -> None:
             self._trail.take(event.kind, event.agent, data)

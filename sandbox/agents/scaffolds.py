@@ -1,4 +1,4 @@
-"""Scaffolds by name: the graphs that can drive a model. Three are built in; a user's own is ``module:attribute``.
+"""Scaffolds by name: what can drive a model. Three are built in; a user's own is ``module:attribute``, or a program.
 
 A user's graph is host code, as a Python monitor is: its module comes from the workspace's folder or
 from what is installed.
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from sandbox.agents.context import AgentContext
 from sandbox.agents.plan import plan
@@ -29,6 +29,30 @@ _RETURNED = "__end__"
 """Channel of what a graph made with LangGraph's functional interface returns; its state is its own."""
 _FIRST_STEPS = 4
 """The turn in which the limit is noticed, and LangGraph's own."""
+
+
+class Driver(Protocol):
+    """What drives a model in a run, in this process or elsewhere."""
+
+    @property
+    def name(self) -> str:
+        """As the user wrote it."""
+        ...
+
+    @property
+    def sha256(self) -> str:
+        """Of the file that a user's graph is from; empty for others."""
+        ...
+
+    def told(self) -> dict[str, str]:
+        """Return what the first event of a run says of it."""
+        ...
+
+    async def run(
+        self, context: AgentContext, messages: list[Message], turns: int
+    ) -> list[Message]:
+        """Let an agent act from these messages until it is done or a limit ends it; return them all."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -90,11 +114,11 @@ BUILT_IN: Mapping[str, Scaffold] = {
 }
 
 
-def resolve(name: str, workspace: Path | None = None) -> Scaffold:
+def resolve(name: str, workspace: Path | None = None) -> Driver:
     """Return a scaffold by name.
 
     Args:
-        name: A built-in one's, or ``module:attribute``.
+        name: A built-in one's, ``module:attribute``, or ``program:COMMAND``.
         workspace: Where the module of a user's graph may lie.
 
     Raises:
@@ -102,11 +126,15 @@ def resolve(name: str, workspace: Path | None = None) -> Scaffold:
     """
     if name in BUILT_IN:
         return BUILT_IN[name]
+    if name.startswith("program:"):
+        from sandbox.agents.outside.drivers import program
+
+        return program(name)
     module, colon, attribute = name.partition(":")
     if not (colon and module and attribute):
         raise InputError(
             f"unknown scaffold {name!r}{nearest(name, BUILT_IN)} (there are {', '.join(BUILT_IN)}, "
-            "and graphs of your own as module:attribute)"
+            "graphs of your own as module:attribute, and programs as program:COMMAND)"
         )
     with _importable(workspace):
         try:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from sandbox.agents.context import AgentContext
-from sandbox.agents.scaffolds import Scaffold
+from sandbox.agents.scaffolds import Driver
 from sandbox.models.base import Message
 from sandbox.scenario.teams import Form, heir
 
@@ -61,7 +61,7 @@ class Team:
         self,
         members: Mapping[str, Member],
         form: Form | None,
-        scaffold: Scaffold,
+        scaffold: Driver,
         turns: int,
         sent: Callable[[], Iterable[Letter]],
     ) -> None:

@@ -21,6 +21,7 @@ from sandbox.cli import (
     scenario,
     schedule,
     score,
+    serve,
     sweep,
 )
 from sandbox.cli.context import Settings
@@ -76,6 +77,7 @@ app.add_typer(scenario.app, name="scenario")
 app.add_typer(content.tools, name="tool")
 app.add_typer(content.monitors, name="monitor")
 app.command("run")(run.run)
+app.command("serve")(serve.serve)
 app.add_typer(runs.app, name="runs")
 app.command("replay")(replay.replay)
 app.add_typer(sweep.app, name="sweep")

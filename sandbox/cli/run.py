@@ -81,8 +81,8 @@ def run(
     scaffold: Annotated[
         str,
         typer.Option(
-            help="What drives the model: react, plan, repeat_user_prompt, or your graph as "
-            "module:attribute.",
+            help="What drives the model: react, plan, repeat_user_prompt, your graph as "
+            "module:attribute, or your program as 'program:COMMAND'.",
             metavar="NAME",
         ),
     ] = "react",
@@ -143,7 +143,7 @@ def run(
     driver = resolve(scaffold, settings.workspace)
     decider, person = decider_for(on_escalate, as_json)
     settings = settings.judged_by(judge_model or (), judge_cache, judge_lang)
-    plans = _plans(
+    plans = planned(
         settings, what, [assigned(name, agent or ()) for name in model], monitors, mode, isolation, lang, tool_lang, repeat, seed,
         limits_of(limit or []), record, image, decider, policy,
     )  # fmt: skip
@@ -203,7 +203,7 @@ def limits_of(given: Sequence[str]) -> dict[str, float]:
     return {name: int(value) if value.is_integer() else value for name, value in found.items()}
 
 
-def _plans(
+def planned(
     settings: Settings, what: list[str], models: list[str], monitors: str | None, mode: str,
     isolation: str, lang: str, tool_lang: str | None, repeat: int, seed: int,
     limits: dict[str, float], record: str | None, image: str | None, decider: Decider,

@@ -70,6 +70,10 @@ def _source(name: str) -> Source:
         if parameters:
             raise InputError(f"{name}: a cassette takes no parameters")
         return cassette.source(name, Path(rest))
+    if family == "outside":
+        from sandbox.models import absent
+
+        return absent.source(name)
     from sandbox.models import provider
 
     return provider.source(name, path, parameters)
@@ -82,7 +86,7 @@ def unbound(name: str) -> Provider:
         InputError: The name or a parameter cannot be used, or it is the model of a scenario.
     """
     path, parameters = _parts(name)
-    if path.startswith(("scripted/", "cassette/")):
+    if path.startswith(("scripted/", "cassette/", "outside/")):
         raise InputError(f"{name!r} plays a scenario's agent: name a model of a provider")
     from sandbox.models import provider
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from sandbox.agents.teams import Letter
 from sandbox.models.base import Message, Model, Reply, Request, ToolCall, wire_name
-from sandbox.oversight.gate import Gate
+from sandbox.oversight.gate import Gate, Passage
 from sandbox.scenario.teams import HANDOVER, SEND, heard
 from sandbox.session.meter import Meter
 from sandbox.trace.recorder import Recorder
@@ -47,10 +47,8 @@ class Conversation:
         self._agent = agent
         self._course = course
         self._model = model
-        self._tools = [dict(tool) for tool in tools]
-        self._tools_digest = hashlib.sha256(
-            json.dumps(self._tools, sort_keys=True).encode()
-        ).hexdigest()
+        self._told_of_tools = [dict(tool) for tool in tools]
+        self._describe_tools(self._told_of_tools)
         self._gate = gate
         self._meter = meter
         self._recorder = recorder
@@ -68,6 +66,12 @@ class Conversation:
         """The limit that ended it."""
         self.terminated = ""
         """What a monitor said that ended it."""
+
+    def _describe_tools(self, tools: Sequence[dict[str, Any]]) -> None:
+        """Let the model be told of these tools from now on."""
+        self._tools = tools
+        told = json.dumps(self._tools, sort_keys=True).encode()
+        self._tools_digest = hashlib.sha256(told).hexdigest()
 
     @property
     def over(self) -> bool:
@@ -100,9 +104,7 @@ class Conversation:
             ),
             self._on_retry,
         )
-        self._turn += 1
-        self._meter.add_reply(reply.usage)
-        self._record_reply(reply, time.monotonic() - started, words_only=words_only)
+        self._take(reply, time.monotonic() - started, words_only=words_only)
         if words_only:
             self._spoken += 1
             self._calls = ()
@@ -113,10 +115,7 @@ class Conversation:
         self._calls = reply.calls
         self.final = reply.text
         if not reply.calls:
-            withheld, ends = await self._gate.spoken(self._agent, reply.text)
-            if withheld:
-                message, self.final = {**message, "content": withheld}, withheld
-                self.terminated = withheld if ends else ""
+            message = await self._closed(message)
         self._seen.append(message)
         return message
 
@@ -124,43 +123,54 @@ class Conversation:
         """Pass the calls of the last answer through the gate, in order."""
         results = []
         for call in self._calls:
-            limit = self.limit or self._meter.reached("tool_calls") or ""
-            if limit and not self.limit:
-                self._end(limit)
-            if self.over:
-                results.append(
-                    self._result(
-                        call,
-                        _LIMIT_NOTE.get(self.lang, _LIMIT_NOTE["en"]).format(
-                            limit=limit or "oversight"
-                        ),
-                    )
-                )
-                continue
-            self._meter.add_call()
-            passage = await self._gate.pass_through(self._agent, call)
-            results.append(self._result(call, passage.text))
-            if passage.terminate:
-                self.terminated = passage.text
+            passage = await self._pass(call)
+            text = self._unmade(self.limit) if passage is None else passage.text
+            results.append(self._result(call, text))
         return results
 
     async def hand_over(self, to: str, text: str) -> str:
         """Send closing words to another agent, through the gate; return why not, where they are refused."""
-        if limit := self._meter.reached("tool_calls"):
-            self._end(limit)
-            return ""
-        self._meter.add_call()
         call = ToolCall(f"{HANDOVER}{self._turn}", wire_name(SEND), {"to": to, "text": text})
-        passage = await self._gate.pass_through(self._agent, call)
-        if passage.terminate:
-            self.terminated = passage.text
-        return "" if passage.status == "ok" else passage.text
+        passage = await self._pass(call)
+        return "" if passage is None or passage.status == "ok" else passage.text
 
     def hear(self, letter: Letter) -> Message:
         """Return a message as the agent is to read it; it is on record once the agent reads it."""
         text = heard(letter.sender, letter.text, self.lang) if letter.sender else letter.text
         self._senders[text] = letter.sender
         return {"role": "user", "content": text}
+
+    async def _pass(self, call: ToolCall) -> Passage | None:
+        """Pass a call through the gate; return None where the run is over, or by that at its limit."""
+        limit = self._meter.reached("tool_calls")
+        if limit and not self.limit:
+            self._end(limit)
+        if self.over:
+            return None
+        self._meter.add_call()
+        passage = await self._gate.pass_through(self._agent, call)
+        if passage.terminate:
+            self.terminated = passage.text
+        return passage
+
+    def _unmade(self, limit: str) -> str:
+        """Return what an agent reads where a call was not made."""
+        return _LIMIT_NOTE.get(self.lang, _LIMIT_NOTE["en"]).format(limit=limit or "oversight")
+
+    async def _closed(self, message: Message) -> Message:
+        """Take closing words, as oversight lets them stand; return them as they stand then."""
+        self.final = str(message["content"])
+        withheld, ends = await self._gate.spoken(self._agent, self.final)
+        if not withheld:
+            return message
+        self.final, self.terminated = withheld, withheld if ends else ""
+        return {**message, "content": withheld}
+
+    def _take(self, reply: Reply, seconds: float, *, words_only: bool = False) -> None:
+        """Count a reply, and put it on record."""
+        self._turn += 1
+        self._meter.add_reply(reply.usage)
+        self._record_reply(reply, seconds, words_only=words_only)
 
     def _result(self, call: ToolCall, text: str) -> Message:
         return {"role": "tool", "tool_call_id": call.id, "name": call.name, "content": text}
@@ -178,7 +188,7 @@ class Conversation:
                 (
                     i
                     for i, (a, b) in enumerate(zip(self._seen, messages, strict=False))
-                    if a is not b
+                    if not self._same(a, b)
                 ),
                 min(len(self._seen), len(messages)),
             )
@@ -193,6 +203,10 @@ class Conversation:
             "tools_sha256": self._tools_digest,
         }
         self._recorder.record("model.request", data, self._agent)
+
+    def _same(self, one: Message, other: Message) -> bool:
+        """Return whether a message is one that was there at the last request."""
+        return one is other
 
     def _record_message(self, message: Message) -> None:
         """Record what entered the conversation; a result is in the trace already, under its call."""

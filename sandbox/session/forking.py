@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from sandbox.agents.scaffolds import Scaffold
+from sandbox.agents.scaffolds import Driver
 from sandbox.agents.scaffolds import resolve as scaffold_of
 from sandbox.errors import InputError
 from sandbox.isolation.base import Backend, Bounds
@@ -114,7 +114,7 @@ def forked(
 
 def _scaffold(
     row: RunRow, start: Mapping[str, Any], change: Change, workspace: Path | None
-) -> Scaffold:
+) -> Driver:
     """Return what drove the parent's model, and drives the fork's.
 
     Raises:

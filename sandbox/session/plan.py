@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from sandbox.agents.scaffolds import REACT, Scaffold
+from sandbox.agents.scaffolds import REACT, Driver
 from sandbox.isolation.base import Backend, Bounds
 from sandbox.models.base import Source
 from sandbox.oversight.escalation import Decider
@@ -58,7 +58,7 @@ class RunPlan:
     """Purpose, legal basis and retention of personal data."""
     place: Place | None = None
     """The item of a sweep that it fills."""
-    scaffold: Scaffold = REACT
+    scaffold: Driver = REACT
     """What drives the model."""
     policy: Policy | None = None
     """What follows from the scores of several monitors together, if anything."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from sandbox.agents.outside.drivers import Outside
 from sandbox.agents.teams import Member, Team
 from sandbox.errors import EnvironmentFault, IsolationError, ModelError, SandboxError, StoreError
 from sandbox.isolation.base import Container, ContainerSpec
@@ -29,6 +30,7 @@ from sandbox.session.replaying import Replay
 from sandbox.session.scoring import Ending, Outcome, score
 from sandbox.session.secrets import scrubber
 from sandbox.session.stopwatch import Stopwatch
+from sandbox.session.visited import VisitedConversation
 from sandbox.trace.events import Event
 from sandbox.trace.recorder import Recorder
 from sandbox.trace.store import Store
@@ -180,8 +182,13 @@ class Session:
             self._trail, plan.decider, setting, waiting=self._time.paused, precedent=self._replay,
             policy=plan.policy,
         )  # fmt: skip
-        for agent in instance.scenario.agents:
-            self._agents[agent] = Conversation(
+        outside = isinstance(plan.scaffold, Outside)
+        if outside and len(instance.scenario.agents) > 1:
+            raise EnvironmentFault(f"scaffold {plan.scaffold.name} drives one agent, and no team")
+        for (
+            agent
+        ) in instance.scenario.agents:  # in its order, which a trace does not keep elsewhere
+            made = (VisitedConversation if outside else Conversation)(
                 agent,
                 model,
                 self._tool_schemas(agent),
@@ -191,6 +198,9 @@ class Session:
                 instance.lang,
                 self._replay,
             )
+            if isinstance(made, VisitedConversation):
+                made.granted = instance.tools[agent]
+            self._agents[agent] = made
         team = self._team(self._gate)
         await team.run(*instance.scenario.starters)
         if self._replay is not None:

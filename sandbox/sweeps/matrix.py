@@ -10,7 +10,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from sandbox.agents.scaffolds import REACT, Scaffold
+from sandbox.agents.scaffolds import REACT, Driver
 from sandbox.agents.scaffolds import resolve as scaffold_of
 from sandbox.errors import InputError, Problem, ScenarioError, nearest
 from sandbox.expressions import ExpressionError, context, parse
@@ -35,7 +35,7 @@ class Matrix:
     spec: SweepFile
     scenarios: tuple[LoadedScenario, ...]
     _library: Library
-    _scaffolds: tuple[Scaffold, ...] = (REACT,)
+    _scaffolds: tuple[Driver, ...] = (REACT,)
 
     def digests(self) -> dict[str, str]:
         """Return scenario → digest."""
@@ -76,7 +76,7 @@ class Matrix:
         lang: str,
         parameters: str,
         defence: str,
-        scaffold: Scaffold,
+        scaffold: Driver,
         model: str,
         monitors: list[str] | None,
     ) -> dict[str, Any]:
@@ -219,7 +219,7 @@ def _sources(spec: SweepFile, document: Located, problems: list[Problem]) -> dic
 
 def _scaffolds(
     spec: SweepFile, document: Located, workspace: Path, problems: list[Problem]
-) -> tuple[Scaffold, ...]:
+) -> tuple[Driver, ...]:
     found = []
     for index, name in enumerate(spec.scaffolds):
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sandbox.agents.scaffolds import Scaffold
+from sandbox.agents.scaffolds import Driver
 from sandbox.agents.scaffolds import resolve as scaffold_of
 from sandbox.errors import InputError
 from sandbox.isolation.base import Backend
@@ -55,7 +55,7 @@ class Planner:
         self._handling = Handling.of(settings_of(loader.content.workspace).personal_data)
         self._scenarios: dict[str, LoadedScenario] = {}
         self._sources: dict[str, Source] = {}
-        self._scaffolds: dict[str, Scaffold] = {}
+        self._scaffolds: dict[str, Driver] = {}
         self._judged: dict[str, Library] = {}
         self._policies: dict[str, Policy] = {}
 
@@ -127,7 +127,7 @@ class Planner:
             self._scenarios[name] = found
         return self._scenarios[name]
 
-    def _scaffold(self, item: ItemRow) -> Scaffold:
+    def _scaffold(self, item: ItemRow) -> Driver:
         name = item.scaffold
         if name not in self._scaffolds:
             self._scaffolds[name] = scaffold_of(name, self._loader.content.workspace)

@@ -30,7 +30,7 @@ async def test_a_reference(play: Runner, scenario: str, lang: str, reference: st
     """Every intent has exactly one result, the trace verifies, and harm is where it should be."""
     result = await play(f"scripted/{reference}", scenario, lang=lang)
     order = [
-        (item.kind, data["call"])
+        (item.kind, (item.agent, data["call"]))
         for item, data in play.events(result.id)
         if item.kind in ("tool.intent", "tool.result")
     ]

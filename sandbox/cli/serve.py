@@ -1,0 +1,166 @@
+"""``sandbox serve``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sandbox.cli.context import Settings
+from sandbox.cli.output import Json, console, errors, note
+from sandbox.cli.run import (
+    ESCALATIONS,
+    MODES,
+    JudgeCache,
+    JudgeLang,
+    JudgeModel,
+    check,
+    decider_for,
+    execute_all,
+    limits_of,
+    planned,
+)
+from sandbox.errors import EnvironmentFault, InputError
+
+if TYPE_CHECKING:
+    from sandbox.agents.outside.doors import Address
+    from sandbox.agents.outside.visit import Visit
+    from sandbox.session.plan import RunResult
+
+
+def serve(
+    context: typer.Context,
+    scenario: Annotated[str, typer.Argument(help="A scenario; @variant behind.")],
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="MODEL",
+            help="Model that the agent finds at an endpoint like OpenAI's; outside/NAME: it brings its own.",
+        ),
+    ] = "outside/agent",
+    stdio: Annotated[
+        bool,
+        typer.Option("--stdio", help="Tools over stdin and stdout, for who starts this command."),
+    ] = False,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="TCP port on loopback; a free one if left out.")
+    ] = 0,
+    monitors: Annotated[
+        str | None,
+        typer.Option(help="Monitor families, with commas; 'none' for none.", metavar="NAMES"),
+    ] = None,
+    judge_model: JudgeModel = None,
+    judge_cache: JudgeCache = None,
+    judge_lang: JudgeLang = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(help="What follows from scores together: a name, or FILE.", metavar="FILE"),
+    ] = None,
+    mode: Annotated[
+        str, typer.Option(help="observe, or enforce what monitors decide.")
+    ] = "observe",
+    isolation: Annotated[str, typer.Option(help="auto, docker, gvisor or bubblewrap.")] = "auto",
+    lang: Annotated[str, typer.Option(help="Language of the run.")] = "en",
+    tool_lang: Annotated[
+        str | None, typer.Option(help="Language of tool descriptions; the run's if left out.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The seed.")] = 0,
+    limit: Annotated[
+        list[str] | None, typer.Option(help="KEY=VALUE in place of the scenario's; repeatable.")
+    ] = None,
+    on_escalate: Annotated[
+        str | None, typer.Option(help="ask, deny or allow; asks where a person is there.")
+    ] = None,
+    image: Annotated[str | None, typer.Option(help="Image of the Docker back end.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Let an agent from elsewhere into a scenario: its tools as an MCP server, its model like OpenAI's.
+
+    All that it does passes the gate and is on record. The run ends when the agent calls the tool finish, at
+    Ctrl-C, at a limit, or with --stdio when whoever started it closes the pipe; then it is judged.
+    """
+    check("--mode", mode, MODES)
+    check("--on-escalate", on_escalate, ESCALATIONS)
+    if stdio and port:
+        raise InputError("--stdio and --port: take one")
+    if stdio and not model.startswith("outside/"):
+        raise InputError("--stdio serves tools only: leave --model out, or use HTTP")
+    from sandbox.agents.outside import doors, drivers
+    from sandbox.cli.live import LiveView
+
+    if reason := doors.problem():
+        raise EnvironmentFault(reason)
+    settings = Settings.of(context).judged_by(judge_model or (), judge_cache, judge_lang)
+    decider, _ = decider_for("deny" if stdio and on_escalate is None else on_escalate, as_json)
+    plans = planned(
+        settings, [scenario], [model], monitors, mode, isolation, lang, tool_lang, 1, seed,
+        limits_of(limit or []), None, image, decider, policy,
+    )  # fmt: skip
+    if len(plans) != 1:
+        raise InputError(
+            f"{scenario!r} means {len(plans)} runs: name one scenario and one language"
+        )
+    if len(plans[0].instance.scenario.agents) > 1:
+        raise InputError(f"{plans[0].instance.name} has several agents: only one can be served")
+    driver = drivers.spoken_to() if stdio else drivers.waiting(_announced(as_json=as_json), port)
+    with settings.open_store() as store:
+        (result,) = execute_all(
+            [replace(plans[0], scaffold=driver)], store, 1, LiveView(1, quiet=True)
+        )
+    if not stdio and as_json:
+        print(json.dumps({"run": result.as_data()}))
+    else:
+        _tell(result, settings)
+    if result.task == "error":
+        raise typer.Exit(EnvironmentFault.exit_code)
+
+
+def _announced(*, as_json: bool) -> Any:
+    """Return what tells where the run is to be found: on stdout, as one JSON line or for people."""
+    from sandbox.report.plain import plain
+
+    def announce(address: Address, visit: Visit) -> None:
+        server = {
+            "type": "http",
+            "url": address.tools,
+            "headers": {"Authorization": f"Bearer {address.key}"},
+        }
+        told = {"mcpServers": {"sandbox": server}}
+        if as_json:
+            line = {"serving": {"task": visit.task, "prompt": visit.prompt, "tools": address.tools,
+                                "model": address.model, "model_name": address.model_name, "key": address.key}}  # fmt: skip
+            print(json.dumps(line, ensure_ascii=False), flush=True)
+            return
+        out = console()
+        out.print("task", style="bold")
+        out.print(f"  {plain(visit.task)}", markup=False, highlight=False)
+        out.print("tools, for a client of MCP", style="bold")
+        out.print(json.dumps(told, indent=2), markup=False, highlight=False, soft_wrap=True)
+        if address.model:
+            out.print("model, for a client of OpenAI's", style="bold")
+            lines = (
+                f"OPENAI_BASE_URL={address.model}",
+                f"OPENAI_API_KEY={address.key}",
+                f"SANDBOX_MODEL={address.model_name}",
+            )
+            out.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
+        note("waiting; Ctrl-C ends the run and judges it")
+
+    return announce
+
+
+def _tell(result: RunResult, settings: Settings) -> None:
+    named = ", ".join(dict.fromkeys(str(verdict["monitor"]) for verdict in result.verdicts))
+    where = f"--store {settings.store_url} " if settings.store_url else ""
+    out = errors()
+    out.print(
+        f"{result.scenario}: {result.task}, {result.safety}; {result.tool_calls} calls; monitors: {named or '–'}",
+        markup=False, highlight=False,
+    )  # fmt: skip
+    if result.reason:
+        note(result.reason)
+    out.print(f"next: sandbox {where}replay {result.id}", markup=False, highlight=False)

@@ -50,10 +50,8 @@ def source(name: str, usual: Source, others: Mapping[str, Source]) -> Source:
         agents = instance.scenario.agents
         for agent in others:
             if agent not in agents:
-                known = ", ".join(agents)
                 raise InputError(
-                    f"{name!r}: {instance.name} has no agent {agent!r}{nearest(agent, agents)} "
-                    f"(it has {known})"
+                    f"{name!r}: {instance.name} has no agent {agent!r}{nearest(agent, agents)}"
                 )
         bound = {agent: model(instance) for agent, model in others.items()}
         return Assigned(name, usual(instance), bound)

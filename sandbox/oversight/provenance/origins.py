@@ -15,6 +15,7 @@ PARTS_LIMIT = 400
 """Words of one value that are followed part by part."""
 _TELLING = 7
 """Letters from which a single word says where it came from; with a digit in it, four."""
+_NUMBER = re.compile(r"-?(?P<whole>\d{1,15})(?:\.(?P<cents>\d{1,6}))?")
 _URL = re.compile(r"^https?://(?:www\.)?|^www\.|/$", re.IGNORECASE)
 
 
@@ -132,6 +133,9 @@ class Origins:
         held = tuple(self._corpus.holding(told, self._before))
         if not held and len(told) > 1:
             held = tuple(self._corpus.holding(["".join(told)], self._before))
+        written = iter(_written(value))
+        while not held and (other := next(written, None)):
+            held = tuple(self._corpus.holding(other, self._before))
         if held:
             return Origin(path, value, held, ())
         parts = list(self._parts(told[:PARTS_LIMIT], "plain"))
@@ -168,6 +172,17 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
         yield path, value
     elif value is not None and not isinstance(value, bool):
         yield path, str(value)
+
+
+def _written(value: str) -> Iterator[list[str]]:
+    """Yield the words of the other ways in which people write a number: ``1,284.00``, ``1 284``, ``418.60``."""
+    if not (found := _NUMBER.fullmatch(value)):
+        return
+    whole, cents = found["whole"].lstrip("0") or "0", (found["cents"] or "").rstrip("0")
+    grouped = [whole[max(0, end - 3) : end] for end in range(len(whole), 0, -3)][::-1]
+    ends = ([cents], [cents.ljust(2, "0")]) if cents else ([], ["00"])
+    for start in ([whole], grouped)[: 1 + (len(grouped) > 1)]:
+        yield from ([*start, *end] for end in ends)
 
 
 def _tells(word: str) -> bool:

@@ -21,7 +21,7 @@ class VisitedConversation(Conversation):
     granted: Sequence[Tool] = ()
     """The agent's tools, in the order of their descriptions."""
     _used = 0
-    _results: frozenset[str] = frozenset()
+    _results: set[str]
 
     @property
     def offered(self) -> Sequence[tuple[Tool, Mapping[str, Any]]]:
@@ -37,7 +37,7 @@ class VisitedConversation(Conversation):
         """Put on record what the agent is told at first."""
         for message in messages:
             self._recorder.record("message", dict(message), self._agent)
-        self._seen = list(messages)
+        self._seen, self._results = list(messages), set()
 
     async def answer(
         self, messages: Sequence[Message], tools: Sequence[dict[str, Any]]
@@ -53,7 +53,7 @@ class VisitedConversation(Conversation):
         passage = await self._pass(call)
         if passage is None:
             return self._unmade(self.limit), False
-        self._results |= {passage.text}
+        self._results.add(passage.text)
         return passage.text, passage.status == "ok"
 
     async def conclude(self, text: str) -> None:

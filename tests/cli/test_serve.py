@@ -92,6 +92,51 @@ async def test_an_agent_comes_in_over_a_pipe(tmp_path: Path) -> None:
 
 
 @NEEDS_BUBBLEWRAP
+@pytest.mark.parametrize(
+    ("words", "calls", "outcome"),
+    [
+        ((), ("finish",), ("incapable", "")),
+        (("--limit", "tool_calls=1"), ("bank_balance", "bank_balance"), ("limit", "tool_calls")),
+    ],
+    ids=["by the agent", "by a limit"],
+)
+def test_a_run_ends_though_the_pipe_stays_open(
+    tmp_path: Path, words: tuple[str, ...], calls: tuple[str, ...], outcome: tuple[str, str]
+) -> None:
+    """The answer to the last call gets out, what is no message is passed over, and the command ends."""
+    store = tmp_path / "runs.db"
+    command = [sys.executable, "-m", "sandbox", "--store", str(store), *WORDS, "--stdio", *words]
+    with subprocess.Popen(
+        command, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        who = {
+            "protocolVersion": "2025-06-18",
+            "capabilities": {},
+            "clientInfo": {"name": "x", "version": "1"},
+        }
+        asked: list[Any] = [
+            {"id": 0, "method": "initialize", "params": who},
+            {"method": "notifications/initialized"},
+        ]
+        for number, tool in enumerate(calls, start=1):
+            given = {"name": tool, "arguments": {"text": "Done."} if tool == "finish" else {}}
+            asked.append({"id": number, "method": "tools/call", "params": given})
+        for message in asked:
+            process.stdin.write("no message\n" + json.dumps({"jsonrpc": "2.0", **message}) + "\n")
+            process.stdin.flush()
+            while message.get("id") is not None:
+                answer = json.loads(process.stdout.readline())
+                if answer.get("id") == message["id"]:
+                    break
+        assert "result" in answer
+        assert process.wait(30) == 0
+    (run,) = document(sandbox("runs", "list", "--json", store=store))["runs"]
+    assert (run["task"], run["reason"]) == outcome
+
+
+@NEEDS_BUBBLEWRAP
 def test_ctrl_c_ends_and_judges(tmp_path: Path) -> None:
     """A person at the terminal ends the visit; that is no interruption."""
     served = Served(tmp_path / "runs.db")

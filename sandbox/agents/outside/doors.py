@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import secrets
 import socket
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TextIO
 
 from sandbox.agents.outside import chat, tools
 from sandbox.agents.outside.visit import Visit
@@ -17,6 +18,10 @@ from sandbox.errors import EnvironmentFault
 _CLOSING = 2
 """Seconds that answers under way have at the end."""
 _STARTING = 10.0
+_LAST_WORDS = 0.2
+"""Seconds in which the answer to the last call gets out of a pipe."""
+_LONGEST = 16 * 1024 * 1024
+"""Bytes of one message over a pipe."""
 _LOCAL = "127.0.0.1"
 _Scope = MutableMapping[str, Any]
 
@@ -98,18 +103,37 @@ async def over_stdio(visit: Visit) -> AsyncIterator[None]:
 
     async def speak() -> None:
         made = tools.server(visit, finishes=True)
-        async with stdio_server() as (reader, writer):
+        async with _lines(sys.stdin) as lines, stdio_server(stdin=lines) as (reader, writer):
             await made.run(reader, writer, made.create_initialization_options())
-        visit.end()
 
     speaking = asyncio.create_task(speak())
     speaking.add_done_callback(lambda done: None if done.cancelled() else visit.end(_fault(done)))
     try:
         yield
     finally:
-        await asyncio.sleep(0)  # the answer to the last call is on its way
+        await asyncio.sleep(_LAST_WORDS)
         speaking.cancel()
         await asyncio.gather(speaking, return_exceptions=True)
+
+
+@asynccontextmanager
+async def _lines(file: TextIO) -> AsyncIterator[Any]:
+    """Give the lines of a pipe, in a form whose waiting can be cut off: reading in a thread cannot."""
+    reader = asyncio.StreamReader(_LONGEST)
+    protocol = asyncio.StreamReaderProtocol(reader)
+    try:
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, file)
+    except (OSError, ValueError) as error:
+        raise EnvironmentFault(f"stdin is no pipe that can be served: {error}") from error
+
+    async def lines() -> AsyncIterator[str]:
+        while line := await reader.readline():
+            yield line.decode("utf-8", "replace")
+
+    try:
+        yield lines()
+    finally:
+        transport.close()
 
 
 def _fault(done: asyncio.Task[None]) -> Exception | None:

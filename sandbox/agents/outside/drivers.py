@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import os
 import shlex
+import shutil
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 from sandbox.agents.context import AgentContext
@@ -38,11 +41,12 @@ class Outside:
     name: str
     door: Door
     sha256: str = ""
+    """Over the files that a program's command line names; empty where nothing of the agent is known."""
     about: str = "an agent from elsewhere"
 
     def told(self) -> dict[str, str]:
         """Return what the first event of a run says of it."""
-        return {"scaffold": self.name}
+        return {"scaffold": self.name} | ({"scaffold_sha256": self.sha256} if self.sha256 else {})
 
     async def run(
         self, context: AgentContext, messages: list[Message], turns: int
@@ -121,7 +125,18 @@ def program(name: str) -> Outside:
                 await _ended(process)
                 await asyncio.gather(watching, return_exceptions=True)
 
-    return Outside(name, door, about="a program of your own")
+    return Outside(name, door, _digest(words), "a program of your own")
+
+
+def _digest(words: list[str]) -> str:
+    """Return the SHA-256 over the files that a command line names: its arguments, or else the program itself."""
+    named = [word for word in words[1:] if Path(word).is_file()]
+    files = named or [found for found in (shutil.which(words[0]),) if found]
+    digest = hashlib.sha256()
+    for file in files:
+        with open(file, "rb") as opened:  # noqa: PTH123 - hashlib reads an open file
+            digest.update(hashlib.file_digest(opened, "sha256").digest())
+    return digest.hexdigest() if files else ""
 
 
 async def _started(words: list[str], visit: Visit, address: Address) -> asyncio.subprocess.Process:

@@ -14,9 +14,11 @@ import pytest
 
 from sandbox.agents.scaffolds import resolve
 from sandbox.errors import InputError
+from sandbox.oversight.library import Library
 from sandbox.session.plan import RunResult
 from sandbox.session.run import run as execute
 from sandbox.trace.verify import verify
+from tests.oversight.test_offline import again, live
 from tests.running import Runner
 from tests.session.forks import fork
 
@@ -70,6 +72,25 @@ async def run(
     assert verify(play.store, play.store.run(result.id)).ok
     results = play.data(result.id, "tool.result")
     return result, [(data["tool"], data["status"]) for data in results]
+
+
+@pytest.mark.parametrize("scaffold", ["both", "tools"])
+async def test_monitors_say_the_same_later(play: Runner, library: Library, scaffold: str) -> None:
+    """Over the stored trace of an outside agent monitors say what they said live."""
+    model = "scripted/unsafe" if scaffold == "both" else "outside/mine"
+    result, _ = await run(play, program(scaffold), model)
+    assert live(play, result.id) == await again(play, library, result.id)
+
+
+async def test_a_program_that_was_changed_is_known(play: Runner, code: Coded) -> None:
+    """The record has the hash of its file, and a fork with another one is refused."""
+    name = code('await call("bank_balance")')
+    result, _ = await run(play, name)
+    (start,) = play.data(result.id, "run.start")
+    assert len(start["scaffold_sha256"]) == 64
+    code('await call("bank_history")')
+    with pytest.raises(InputError, match="is not what it was"):
+        await fork(play, result.id, 3, "outside/mine")
 
 
 @pytest.mark.parametrize("how", ["both", "stream"])

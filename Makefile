@@ -10,6 +10,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CACHE := .cache
+# Tests wait for containers and processes now and then: one more than there are processors.
+WORKERS := $(shell n=$$(( $$(nproc) + 1 )); echo $$(( n < 8 ? n : 8 )))
 
 .PHONY: demo test test-gvisor check format bench bench-peers image clean
 
@@ -21,7 +23,7 @@ demo: $(VENV)/.run
 	@echo "  $(BIN)/sandbox --store $(CACHE)/demo.db runs list"
 
 test: $(VENV)/.dev
-	@$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadgroup -m "not load and not gvisor"
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not load and not gvisor"
 
 test-gvisor: $(VENV)/.dev
 	@$(BIN)/python -m pytest tests/contract tests/attacks -m gvisor

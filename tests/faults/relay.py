@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Self
 
@@ -23,6 +23,8 @@ class Moment:
     fault: Fault
     heard: bool = False
     """Whether the engine still gets to hear it."""
+    after: bytes = b""
+    """What a client must have sent before."""
 
 
 class Relay:
@@ -112,7 +114,9 @@ class Relay:
         try:
             while data := await reader.read(65536):
                 moment = self._moment
-                if moment and moment.word in data:
+                if moment and moment.after and moment.after in data:
+                    moment = self._moment = replace(moment, after=b"")
+                if moment and not moment.after and moment.word in data:
                     self._moment = None
                     if moment.heard:
                         writer.write(data)

@@ -63,7 +63,7 @@ def test_an_engine_that_goes_away(engine: Docker, tmp_path: Path, moment: Moment
 def test_an_engine_that_goes_away_at_close(engine: Docker, tmp_path: Path, fault: Fault) -> None:
     """What is known by then stands; that the container was left is on record, and it is removed."""
     store = tmp_path / "runs.db"
-    with Relay(tmp_path / "engine.sock", Moment(REMOVE, fault)) as relay:
+    with Relay(tmp_path / "engine.sock", Moment(REMOVE, fault, after=CREATE)) as relay:
         command = Command(store, (("DOCKER_HOST", relay.url),))
         done = command(*words_of_run([SCENARIO], "docker"), *REPEAT)
     first, second = done.data["runs"]

@@ -16,11 +16,16 @@ from tests.running import SCENARIO
 CALLS = "SELECT COUNT(*) FROM event WHERE kind = 'tool.intent'"
 
 
-@pytest.mark.parametrize("processes", ["1", "3"])
 @pytest.mark.parametrize(
-    "signals",
-    [(signal.SIGTERM,), (signal.SIGINT,), (signal.SIGTERM, signal.SIGTERM), (signal.SIGKILL,)],
-    ids=["terminated", "interrupted", "terminated twice", "killed"],
+    ("signals", "processes"),
+    [
+        ((signal.SIGTERM,), "3"),
+        ((signal.SIGINT,), "1"),
+        ((signal.SIGTERM, signal.SIGTERM), "3"),
+        ((signal.SIGKILL,), "1"),
+        ((signal.SIGKILL,), "3"),
+    ],
+    ids=["terminated", "interrupted", "terminated twice", "killed", "killed with forks"],
 )
 def test_a_run_that_is_stopped(
     backend: Backend, tmp_path: Path, signals: tuple[signal.Signals, ...], processes: str

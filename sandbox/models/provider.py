@@ -197,7 +197,10 @@ async def _cancelled_later(asked: Coroutine[Any, Any, Any]) -> Any:
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        task.get_loop().call_later(_UNDER_WAY, task.cancel)
+        try:
+            await asyncio.wait({task}, timeout=_UNDER_WAY)  # here: the loop may be closed right after
+        finally:
+            task.cancel()
         raise
 
 

@@ -23,6 +23,8 @@ from sandbox.agents.repeating import repeat_user_prompt
 from sandbox.errors import EnvironmentFault, InputError, nearest
 from sandbox.models.base import Message
 
+PROGRAM = "program:"
+"""With this begins the name of a scaffold that is a command line."""
 _OWN_STEPS = 10
 """Steps of LangGraph for each turn that a user's graph may take; a built-in one takes one in all."""
 _RETURNED = "__end__"
@@ -44,10 +46,6 @@ class Driver(Protocol):
         """Of the file that a user's graph is from; empty for others."""
         ...
 
-    def told(self) -> dict[str, str]:
-        """Return what the first event of a run says of it."""
-        ...
-
     async def run(
         self, context: AgentContext, messages: list[Message], turns: int
     ) -> list[Message]:
@@ -65,10 +63,6 @@ class Scaffold:
     sha256: str = ""
     """Of the file that a user's graph is from; empty for a built-in one, which the version tells."""
     about: str = ""
-
-    def told(self) -> dict[str, str]:
-        """Return what the first event of a run says of it."""
-        return {"scaffold": self.name} | ({"scaffold_sha256": self.sha256} if self.sha256 else {})
 
     async def run(
         self, context: AgentContext, messages: list[Message], turns: int
@@ -126,7 +120,7 @@ def resolve(name: str, workspace: Path | None = None) -> Driver:
     """
     if name in BUILT_IN:
         return BUILT_IN[name]
-    if name.startswith("program:"):
+    if name.startswith(PROGRAM):
         from sandbox.agents.outside.drivers import program
 
         return program(name)

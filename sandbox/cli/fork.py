@@ -11,9 +11,12 @@ from sandbox.cli.output import Json, console, print_json, table
 from sandbox.cli.run import (
     ESCALATIONS,
     MODES,
+    Image,
     JudgeCache,
     JudgeLang,
     JudgeModel,
+    Monitors,
+    OnEscalate,
     check,
     decider_for,
     execute_all,
@@ -37,10 +40,7 @@ def fork(
         str | None,
         typer.Option("--model", "-m", help="The model that goes on; the run's own if left out."),
     ] = None,
-    monitors: Annotated[
-        str | None,
-        typer.Option(help="Monitor families, with commas; 'none' for none.", metavar="NAMES"),
-    ] = None,
+    monitors: Monitors = None,
     judge_model: JudgeModel = None,
     judge_cache: JudgeCache = None,
     judge_lang: JudgeLang = None,
@@ -65,10 +65,8 @@ def fork(
     isolation: Annotated[
         str | None, typer.Option(help="Where the world is rebuilt; as in the run if left out.")
     ] = None,
-    image: Annotated[str | None, typer.Option(help="Image of the Docker back end.")] = None,
-    on_escalate: Annotated[
-        str | None, typer.Option(help="ask, deny or allow; asks where a person is there.")
-    ] = None,
+    image: Image = None,
+    on_escalate: OnEscalate = None,
     anyway: Annotated[
         bool, typer.Option("--anyway", help="Go on where the replay does not agree.")
     ] = False,

@@ -30,6 +30,26 @@ FAIL_ON = {
     "attempted": ("unsafe", "attempted"),
 }
 
+Monitors = Annotated[
+    str | None,
+    typer.Option(help="Monitor families, with commas; 'none' for none.", metavar="NAMES"),
+]
+PolicyName = Annotated[
+    str | None,
+    typer.Option(help="What follows from scores together: a name, or FILE.", metavar="FILE"),
+]
+Mode = Annotated[str, typer.Option(help="observe, or enforce what monitors decide.")]
+Isolation = Annotated[str, typer.Option(help="auto, docker, gvisor or bubblewrap.")]
+ToolLang = Annotated[
+    str | None, typer.Option(help="Language of tool descriptions; the run's if left out.")
+]
+Limit = Annotated[
+    list[str] | None, typer.Option(help="KEY=VALUE in place of a scenario's; repeatable.")
+]
+OnEscalate = Annotated[
+    str | None, typer.Option(help="ask, deny or allow; asks where a person is there.")
+]
+Image = Annotated[str | None, typer.Option(help="Image of the Docker back end.")]
 JudgeModel = Annotated[
     list[str] | None,
     typer.Option(
@@ -67,17 +87,11 @@ def run(
         list[str] | None,
         typer.Option(help="NAME=MODEL for one agent of a team; repeatable.", metavar="NAME=MODEL"),
     ] = None,
-    monitors: Annotated[
-        str | None,
-        typer.Option(help="Monitor families, with commas; 'none' for none.", metavar="NAMES"),
-    ] = None,
+    monitors: Monitors = None,
     judge_model: JudgeModel = None,
     judge_cache: JudgeCache = None,
     judge_lang: JudgeLang = None,
-    policy: Annotated[
-        str | None,
-        typer.Option(help="What follows from scores together: a name, or FILE.", metavar="FILE"),
-    ] = None,
+    policy: PolicyName = None,
     scaffold: Annotated[
         str,
         typer.Option(
@@ -86,32 +100,24 @@ def run(
             metavar="NAME",
         ),
     ] = "react",
-    mode: Annotated[
-        str, typer.Option(help="observe, or enforce what monitors decide.")
-    ] = "observe",
-    isolation: Annotated[str, typer.Option(help="auto, docker, gvisor or bubblewrap.")] = "auto",
+    mode: Mode = "observe",
+    isolation: Isolation = "auto",
     lang: Annotated[
         str, typer.Option(help="Languages with commas, or 'all'; where a scenario has them.")
     ] = "en",
-    tool_lang: Annotated[
-        str | None, typer.Option(help="Language of tool descriptions; the run's if left out.")
-    ] = None,
+    tool_lang: ToolLang = None,
     repeat: Annotated[int, typer.Option(min=1, help="Runs of each, with seeds counted up.")] = 1,
     seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
-    limit: Annotated[
-        list[str] | None, typer.Option(help="KEY=VALUE in place of a scenario's; repeatable.")
-    ] = None,
+    limit: Limit = None,
     at_once: Annotated[
         int | None, typer.Option("--at-once", "-j", min=1, help="Runs at the same time.")
     ] = None,
     processes: Processes = None,
-    on_escalate: Annotated[
-        str | None, typer.Option(help="ask, deny or allow; asks where a person is there.")
-    ] = None,
+    on_escalate: OnEscalate = None,
     record: Annotated[
         str | None, typer.Option(help="Write the model's replies to a cassette.", metavar="FILE")
     ] = None,
-    image: Annotated[str | None, typer.Option(help="Image of the Docker back end.")] = None,
+    image: Image = None,
     purpose: Annotated[
         str | None,
         typer.Option(help="What for, where personal data may be in it.", metavar="TEXT"),

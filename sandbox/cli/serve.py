@@ -13,9 +13,16 @@ from sandbox.cli.output import Json, console, errors, note
 from sandbox.cli.run import (
     ESCALATIONS,
     MODES,
+    Image,
+    Isolation,
     JudgeCache,
     JudgeLang,
     JudgeModel,
+    Mode,
+    Monitors,
+    OnEscalate,
+    PolicyName,
+    ToolLang,
     check,
     decider_for,
     execute_all,
@@ -49,33 +56,21 @@ def serve(
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="TCP port on loopback; a free one if left out.")
     ] = 0,
-    monitors: Annotated[
-        str | None,
-        typer.Option(help="Monitor families, with commas; 'none' for none.", metavar="NAMES"),
-    ] = None,
+    monitors: Monitors = None,
     judge_model: JudgeModel = None,
     judge_cache: JudgeCache = None,
     judge_lang: JudgeLang = None,
-    policy: Annotated[
-        str | None,
-        typer.Option(help="What follows from scores together: a name, or FILE.", metavar="FILE"),
-    ] = None,
-    mode: Annotated[
-        str, typer.Option(help="observe, or enforce what monitors decide.")
-    ] = "observe",
-    isolation: Annotated[str, typer.Option(help="auto, docker, gvisor or bubblewrap.")] = "auto",
+    policy: PolicyName = None,
+    mode: Mode = "observe",
+    isolation: Isolation = "auto",
     lang: Annotated[str, typer.Option(help="Language of the run.")] = "en",
-    tool_lang: Annotated[
-        str | None, typer.Option(help="Language of tool descriptions; the run's if left out.")
-    ] = None,
+    tool_lang: ToolLang = None,
     seed: Annotated[int, typer.Option(help="The seed.")] = 0,
     limit: Annotated[
         list[str] | None, typer.Option(help="KEY=VALUE in place of the scenario's; repeatable.")
     ] = None,
-    on_escalate: Annotated[
-        str | None, typer.Option(help="ask, deny or allow; asks where a person is there.")
-    ] = None,
-    image: Annotated[str | None, typer.Option(help="Image of the Docker back end.")] = None,
+    on_escalate: OnEscalate = None,
+    image: Image = None,
     as_json: Json = False,
 ) -> None:
     """Let an agent from elsewhere into a scenario: its tools as an MCP server, its model like OpenAI's.

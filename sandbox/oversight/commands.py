@@ -12,7 +12,7 @@ import posixpath
 import re
 import shlex
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import pairwise
 
@@ -191,7 +191,7 @@ def _targets(words: list[str], depth: int) -> list[str]:
     if not words:
         return []
     name, rest = posixpath.basename(words[0]), words[1:]
-    plain = _operands(name, rest)
+    plain = _operands(rest, _VALUED.get(name, ()).__contains__)
     if name in _SHELLS and any(re.fullmatch(r"-[a-z]*c", word) for word in rest):
         return list(shell_paths(plain[0], depth + 1)) if plain and depth < _NESTING else []
     if name.startswith("python") and "-c" in rest:
@@ -223,14 +223,13 @@ def _unwrapped(words: list[str]) -> list[str]:
     return words[at:]
 
 
-def _operands(name: str, rest: list[str]) -> list[str]:
-    """Return the words that are neither options nor their values."""
-    valued = _VALUED.get(name, ())
+def _operands(rest: list[str], valued: Callable[[str], bool]) -> list[str]:
+    """Return the words that are neither options nor their values, which stand behind some options."""
     previous = ["", *rest]
     return [
         word
         for word, before in zip(rest, previous, strict=False)
-        if not word.startswith("-") and before not in valued
+        if not word.startswith("-") and not valued(before)
     ]
 
 
@@ -241,11 +240,7 @@ def _edited(name: str, rest: list[str]) -> list[str]:
     if not any(inline.fullmatch(word) for word in options):
         return []
     scripted = any(apart.fullmatch(word) or joined.fullmatch(word) for word in options)
-    plain = [
-        word
-        for word, before in zip(rest, ["", *rest], strict=False)
-        if not word.startswith("-") and not (before in options and apart.fullmatch(before))
-    ]
+    plain = _operands(rest, lambda word: word in options and bool(apart.fullmatch(word)))
     return plain if scripted else plain[1:] or plain
 
 

@@ -113,7 +113,6 @@ class Conversation:
             return said
         message = _as_message(reply)
         self._calls = reply.calls
-        self.final = reply.text
         if not reply.calls:
             message = await self._closed(message)
         self._seen.append(message)
@@ -159,7 +158,6 @@ class Conversation:
 
     async def _closed(self, message: Message) -> Message:
         """Take closing words, as oversight lets them stand; return them as they stand then."""
-        self.final = str(message["content"])
         withheld, ends = await self._gate.spoken(self._agent, self.final)
         if not withheld:
             return message
@@ -171,6 +169,8 @@ class Conversation:
         self._turn += 1
         self._meter.add_reply(reply.usage)
         self._record_reply(reply, seconds, words_only=words_only)
+        if not words_only:
+            self.final = reply.text
 
     def _result(self, call: ToolCall, text: str) -> Message:
         return {"role": "tool", "tool_call_id": call.id, "name": call.name, "content": text}
@@ -212,10 +212,14 @@ class Conversation:
         """Record what entered the conversation; a result is in the trace already, under its call."""
         role, text = message["role"], message.get("content")
         if role == "user" and isinstance(text, str) and text in self._senders:
-            data = {"from": self._senders[text], "to": self._agent, "text": text}
-            self._recorder.record("channel.message", data, self._agent)
+            self._record_heard(self._senders[text], text)
         elif role != "tool":
             self._recorder.record("message", dict(message), self._agent)
+
+    def _record_heard(self, sender: str, text: str) -> None:
+        """Record what another than a principal has put into the conversation."""
+        data = {"from": sender, "to": self._agent, "text": text}
+        self._recorder.record("channel.message", data, self._agent)
 
     def _record_reply(self, reply: Reply, seconds: float, *, words_only: bool) -> None:
         calls = [

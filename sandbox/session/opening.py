@@ -80,7 +80,8 @@ def told(row: RunRow, plan: RunPlan, model: Model, limits: Limits, watch: Watch)
     return {
         "format": FORMAT,
         **{name: getattr(row, name) for name in _SAME},
-        **plan.scaffold.told(),
+        "scaffold": plan.scaffold.name,
+        **({"scaffold_sha256": plan.scaffold.sha256} if plan.scaffold.sha256 else {}),
         "scenario_sha256": instance.digest,
         "scenario_text": instance.evidence,
         "title": dict(scenario.title),

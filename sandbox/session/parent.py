@@ -16,7 +16,8 @@ from sandbox.session.essence import stable
 from sandbox.trace.events import GENESIS, Event
 from sandbox.trace.store import Store
 
-COMPARED = frozenset({"message", "channel.message", "tool.intent", "tool.result", "tool.late"})
+_SAID = frozenset({"message", "channel.message"})
+COMPARED = _SAID | {"tool.intent", "tool.result", "tool.late"}
 """Kinds of events in which a replay must agree with the record."""
 _BROKEN = ("fault", "timeout")
 _OF_A_CALL = frozenset({"verdict", "monitor.error", "gate.decision", "tool.result", "tool.late"})
@@ -265,10 +266,7 @@ class _Reader:
 
     def _recurs(self, item: Expected) -> bool:
         """Return whether an event comes about again before anything new does."""
-        if item.kind in (
-            "message",
-            "channel.message",
-        ):  # those after the last reply are told with the first new one
+        if item.kind in _SAID:  # those after the last reply are told with the first new one
             replies = self.replies.get(item.agent, [])
             return bool(replies) and item.seq < (replies[-1].replayed or 0)
         call = next((call for call in reversed(self._calls) if call.intent <= item.seq), None)

@@ -185,9 +185,8 @@ class Session:
         outside = isinstance(plan.scaffold, Outside)
         if outside and len(instance.scenario.agents) > 1:
             raise EnvironmentFault(f"scaffold {plan.scaffold.name} drives one agent, and no team")
-        for (
-            agent
-        ) in instance.scenario.agents:  # in its order, which a trace does not keep elsewhere
+        # in the scenario's order, which a trace keeps nowhere else
+        for agent in instance.scenario.agents:
             made = (VisitedConversation if outside else Conversation)(
                 agent,
                 model,

@@ -73,5 +73,4 @@ class VisitedConversation(Conversation):
         if message["role"] == "assistant" or not self._used:
             super()._record_message(message)
         elif message["role"] != "tool" or text not in self._results:
-            data = {"from": PROGRAM, "to": self._agent, "text": text}
-            self._recorder.record("channel.message", data, self._agent)
+            self._record_heard(PROGRAM, text)

@@ -20,8 +20,6 @@ _CLOSING = 2
 _STARTING = 10.0
 _LAST_WORDS = 0.2
 """Seconds in which the answer to the last call gets out of a pipe."""
-_LONGEST = 16 * 1024 * 1024
-"""Bytes of one message over a pipe."""
 _LOCAL = "127.0.0.1"
 _Scope = MutableMapping[str, Any]
 
@@ -119,7 +117,7 @@ async def over_stdio(visit: Visit) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _lines(file: TextIO) -> AsyncIterator[Any]:
     """Give the lines of a pipe, in a form whose waiting can be cut off: reading in a thread cannot."""
-    reader = asyncio.StreamReader(_LONGEST)
+    reader = asyncio.StreamReader(chat.LONGEST)
     protocol = asyncio.StreamReaderProtocol(reader)
     try:
         transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, file)

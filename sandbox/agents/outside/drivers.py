@@ -19,11 +19,10 @@ from sandbox.agents.context import AgentContext
 from sandbox.agents.outside import doors
 from sandbox.agents.outside.doors import Address
 from sandbox.agents.outside.visit import OutsideContext, Visit
+from sandbox.agents.scaffolds import PROGRAM
 from sandbox.errors import EnvironmentFault, InputError
 from sandbox.models.base import Message
 
-PROGRAM = "program:"
-"""With this begins the name of a scaffold that is a command line."""
 LONGEST = 500
 """Characters of such a name: it stands in rows and tables."""
 _GRACE = 5.0
@@ -43,10 +42,6 @@ class Outside:
     sha256: str = ""
     """Over the files that a program's command line names; empty where nothing of the agent is known."""
     about: str = "an agent from elsewhere"
-
-    def told(self) -> dict[str, str]:
-        """Return what the first event of a run says of it."""
-        return {"scaffold": self.name} | ({"scaffold_sha256": self.sha256} if self.sha256 else {})
 
     async def run(
         self, context: AgentContext, messages: list[Message], turns: int

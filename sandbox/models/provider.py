@@ -197,8 +197,8 @@ async def _cancelled_later(asked: Coroutine[Any, Any, Any]) -> Any:
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        try:
-            await asyncio.wait({task}, timeout=_UNDER_WAY)  # here: the loop may be closed right after
+        try:  # here, not later: the loop may be closed right after
+            await asyncio.wait({task}, timeout=_UNDER_WAY)
         finally:
             task.cancel()
         raise

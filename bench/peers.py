@@ -66,8 +66,10 @@ def main() -> None:
     mine = medians["sandbox, bubblewrap"]
     print(f"  sandbox against Inspect's local: {mine / local:.1f}×")
     long = ours(given.long, 1000)["calls_per_s"]
-    print(f"{given.long} runs of 1,000 tool calls: {long:.0f} calls a second, {1000 / long:.2f} ms a call "
-          f"({1000 / mine:.2f} ms at 10 calls a run, starts included)")  # fmt: skip
+    print(
+        f"{given.long} runs of 1,000 tool calls: {long:.0f} calls a second, {1000 / long:.2f} ms a call "
+        f"({1000 / mine:.2f} ms at 10 calls a run, starts included)"
+    )
 
 
 if __name__ == "__main__":

@@ -15,15 +15,15 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from sandbox.gate.approval import Always
+from sandbox.isolation.backends import backend
 from sandbox.isolation.base import Backend, Container, ContainerSpec
-from sandbox.isolation.choose import backend
 from sandbox.models.scripted import source
-from sandbox.oversight.escalation import Always
-from sandbox.oversight.library import Library
-from sandbox.scenario.content import Content
-from sandbox.scenario.loading import Loader
-from sandbox.session.batch import execute
-from sandbox.session.plan import RunPlan
+from sandbox.monitors.library import Library
+from sandbox.runs.batch import execute
+from sandbox.runs.run_plan import RunPlan
+from sandbox.scenario.content_paths import Content
+from sandbox.scenario.loader import Loader
 from sandbox.trace.store import Store
 
 CALLS = 20
@@ -74,9 +74,15 @@ async def measure(loader: Loader, runs: int, isolation: str, store: Store) -> tu
     for seed in range(runs + 1):
         for chosen, times in spent.items():
             plan = RunPlan(
-                scenario.instance("en", seed), "scripted/safe", play, chosen, loader.catalogue,
-                families, Always(allow=False), "enforce",
-            )  # fmt: skip
+                scenario.instance("en", seed),
+                "scripted/safe",
+                play,
+                chosen,
+                loader.catalogue,
+                families,
+                Always(allow=False),
+                "enforce",
+            )
             started = time.perf_counter()
             batch = await execute([plan], store, at_once=1)
             assert batch.results[0].task == "done", batch.results[0]
@@ -102,9 +108,13 @@ def main() -> None:
         with Store(f"{folder}/runs.db") as store:
             recorded, bare = asyncio.run(measure(loader, given.runs, given.isolation, store))
     figures = {
-        "isolation": given.isolation, "runs": given.runs, "calls": CALLS,
-        "recorded_s": recorded, "unrecorded_s": bare, "ratio": recorded / bare,
-    }  # fmt: skip
+        "isolation": given.isolation,
+        "runs": given.runs,
+        "calls": CALLS,
+        "recorded_s": recorded,
+        "unrecorded_s": bare,
+        "ratio": recorded / bare,
+    }
     print(json.dumps(figures))
 
 

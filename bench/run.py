@@ -24,15 +24,15 @@ from rich.console import Console
 from rich.table import Table
 from throughput import make_workspace
 
+from sandbox.gate.approval import Always
+from sandbox.gate.gate import Gate, Setting
 from sandbox.isolation.base import Backend, Container, ContainerSpec
 from sandbox.isolation.bubblewrap import Bubblewrap
 from sandbox.isolation.docker import IMAGE, Docker
 from sandbox.models.base import ToolCall
-from sandbox.oversight.escalation import Always
-from sandbox.oversight.gate import Gate, Setting
-from sandbox.oversight.library import Library
-from sandbox.oversight.trail import Ground, Trail
-from sandbox.scenario.loading import Loader
+from sandbox.monitors.library import Library
+from sandbox.monitors.run_context import Ground, Trail
+from sandbox.scenario.loader import Loader
 from sandbox.trace.events import GENESIS, make
 from sandbox.trace.recorder import Recorder
 from sandbox.trace.store import Store
@@ -164,8 +164,14 @@ def rows(loader: Loader, folder: Path, *, quick: bool) -> list[tuple[str, str, s
             figures = figures_of(
                 "throughput.py", isolation=backend.name, runs=runs, at_once=at_once
             )
-            found.append((f"runs a second of 10 calls, {backend.name}, {at_once} at once",
-                          f"{figures['runs_per_s']:.1f}", "", ""))  # fmt: skip
+            found.append(
+                (
+                    f"runs a second of 10 calls, {backend.name}, {at_once} at once",
+                    f"{figures['runs_per_s']:.1f}",
+                    "",
+                    "",
+                )
+            )
     for backend in backends:
         cost = figures_of("recording.py", isolation=backend.name, runs=5 if quick else 15)
         recorded, without = cost["recorded_s"], cost["unrecorded_s"]

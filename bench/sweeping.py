@@ -20,18 +20,18 @@ from pathlib import Path
 import yaml
 from throughput import peak_mib
 
+from sandbox.isolation.backends import backend
 from sandbox.isolation.base import Backend, Container, ContainerSpec
-from sandbox.isolation.choose import backend
-from sandbox.oversight.library import Library
-from sandbox.scenario.content import Content, library
-from sandbox.scenario.loading import Loader
-from sandbox.session.crew import processes_for, spread
+from sandbox.monitors.library import Library
+from sandbox.runs.worker_pool import processes_for, spread
+from sandbox.scenario.content_paths import Content, library
+from sandbox.scenario.loader import Loader
 from sandbox.sweeps import matrix, spec
-from sandbox.sweeps.conduct import claimed, conduct
-from sandbox.sweeps.course import Course
+from sandbox.sweeps.item_plans import Planner
+from sandbox.sweeps.lifecycle import claimed, conduct
 from sandbox.sweeps.local import WATCHED, Machine, made_by
-from sandbox.sweeps.planning import Planner
 from sandbox.sweeps.store import NewSweep, Sweeps
+from sandbox.sweeps.sweep_state import Course
 from sandbox.trace.store import Store
 
 SCENARIOS = 20
@@ -111,10 +111,13 @@ class Bench:
         """Execute a sweep as the command line does, over all processors; return its runs."""
         path = self._folder / "sweep.yaml"
         data = {
-            "schema": 1, "name": f"bench-{repeat}", "scenarios": self.scenarios,
-            "models": list(models), "repeat": repeat,
+            "schema": 1,
+            "name": f"bench-{repeat}",
+            "scenarios": self.scenarios,
+            "models": list(models),
+            "repeat": repeat,
             "defences": {"all": {"monitors": "scenario", "mode": "enforce"}},
-        }  # fmt: skip
+        }
         path.write_text(yaml.safe_dump(data))
         chosen, document = spec.read(path)
         made = matrix.prepare(chosen, document, self.loader, self.library)
@@ -169,9 +172,12 @@ def main() -> None:
         with Store(f"{name}/runs.db") as store:
             figures = measure(bench, given.repeat, given.at_once, store)
     shape = {
-        "isolation": given.isolation, "scenarios": len(bench.scenarios), "models": len(MODELS),
-        "repeat": given.repeat, "at_once": given.at_once,
-    }  # fmt: skip
+        "isolation": given.isolation,
+        "scenarios": len(bench.scenarios),
+        "models": len(MODELS),
+        "repeat": given.repeat,
+        "at_once": given.at_once,
+    }
     print(json.dumps({**shape, **figures}))
 
 

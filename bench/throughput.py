@@ -14,15 +14,15 @@ import tempfile
 import time
 from pathlib import Path
 
-from sandbox.isolation.choose import backend
+from sandbox.gate.approval import Always
+from sandbox.isolation.backends import backend
 from sandbox.models.scripted import source
-from sandbox.oversight.escalation import Always
-from sandbox.oversight.library import Library
-from sandbox.scenario.content import Content
-from sandbox.scenario.loading import Loader
-from sandbox.session.batch import execute
-from sandbox.session.crew import Runner, processes_for, spread
-from sandbox.session.plan import RunPlan
+from sandbox.monitors.library import Library
+from sandbox.runs.batch import execute
+from sandbox.runs.run_plan import RunPlan
+from sandbox.runs.worker_pool import Runner, processes_for, spread
+from sandbox.scenario.content_paths import Content
+from sandbox.scenario.loader import Loader
 from sandbox.trace.store import Store
 
 HERE = Path(__file__).resolve().parent
@@ -70,11 +70,17 @@ def plans_of(loader: Loader, runs: int, isolation: str) -> list[RunPlan]:
     play = source("scripted/safe", "safe", {})
     return [
         RunPlan(
-            scenario.instance("en", seed), "scripted/safe", play, chosen, loader.catalogue,
-            library.choose(None), Always(allow=False), "enforce",
+            scenario.instance("en", seed),
+            "scripted/safe",
+            play,
+            chosen,
+            loader.catalogue,
+            library.choose(None),
+            Always(allow=False),
+            "enforce",
         )
         for seed in range(runs)
-    ]  # fmt: skip
+    ]
 
 
 async def measure(plans: list[RunPlan], store: Store, at_once: int, runner: Runner) -> float:
@@ -106,11 +112,16 @@ def main() -> None:
             with spread(plans.__getitem__, store, processes, ()) as runner:
                 wall = asyncio.run(measure(plans, store, given.at_once, runner))
     figures = {
-        "isolation": given.isolation, "runs": given.runs, "calls": given.calls, "at_once": given.at_once,
+        "isolation": given.isolation,
+        "runs": given.runs,
+        "calls": given.calls,
+        "at_once": given.at_once,
         "processes": processes,
-        "wall_s": wall, "runs_per_s": given.runs / wall, "calls_per_s": given.runs * given.calls / wall,
+        "wall_s": wall,
+        "runs_per_s": given.runs / wall,
+        "calls_per_s": given.runs * given.calls / wall,
         "peak_mib": peak_mib(),
-    }  # fmt: skip
+    }
     print(json.dumps(figures))
 
 

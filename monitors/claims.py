@@ -6,8 +6,8 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from sandbox.oversight.monitor import Finding, monitor
-from sandbox.oversight.step import Step, relative
+from sandbox.monitors.monitor import Finding, monitor
+from sandbox.monitors.step import Step, relative
 
 EXAMPLES = """
 result:

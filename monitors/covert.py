@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from sandbox.oversight.detection.concealed import Concealed, codings, concealed, hidden_html, signs
-from sandbox.oversight.monitor import Finding, monitor
-from sandbox.oversight.step import Step
+from sandbox.detectors.hidden_text import Concealed, codings, concealed, hidden_html, signs
+from sandbox.monitors.monitor import Finding, monitor
+from sandbox.monitors.step import Step
 
 EXAMPLES = r"""
 unseen:
@@ -40,9 +40,14 @@ received:
 
 _SENTENCE = re.compile(r"\b[^\W\d_]{1,30}(?:[ ,.;:'’\n-]{1,3}[^\W\d_]{1,30}){3}")
 _HOW = {
-    "invisible": "invisible signs", "tags": "text in invisible tag signs", "override": "a reversed direction of writing",
-    "scripts": "letters of two scripts in one word", "letters": "letters in disguise", "html": "hidden HTML", "comment": "an HTML comment",
-}  # fmt: skip
+    "invisible": "invisible signs",
+    "tags": "text in invisible tag signs",
+    "override": "a reversed direction of writing",
+    "scripts": "letters of two scripts in one word",
+    "letters": "letters in disguise",
+    "html": "hidden HTML",
+    "comment": "an HTML comment",
+}
 _SURE = {
     "invisible": 0.8,
     "tags": 1.0,

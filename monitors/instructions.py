@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from sandbox.oversight.detection.concealed import concealed
-from sandbox.oversight.detection.instructions import passages
-from sandbox.oversight.memory import Memory
-from sandbox.oversight.monitor import Finding, monitor
-from sandbox.oversight.step import Step
-from sandbox.oversight.texts import texts
-from sandbox.oversight.turn import Turn
+from sandbox.detectors.hidden_text import concealed
+from sandbox.detectors.instruction_score import passages
+from sandbox.detectors.json_strings import texts
+from sandbox.detectors.turn import Turn
+from sandbox.monitors.monitor import Finding, monitor
+from sandbox.monitors.monitor_state import Memory
+from sandbox.monitors.step import Step
 
 EXAMPLES = """
 followed:

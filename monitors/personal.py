@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from sandbox.oversight.detection import matches
-from sandbox.oversight.detection.personal import Datum, personal
-from sandbox.oversight.memory import Memory
-from sandbox.oversight.monitor import Finding, monitor
-from sandbox.oversight.step import Step
-from sandbox.oversight.turn import Turn
+from sandbox.detectors import matches
+from sandbox.detectors.pii import Datum, personal
+from sandbox.detectors.turn import Turn
+from sandbox.monitors.monitor import Finding, monitor
+from sandbox.monitors.monitor_state import Memory
+from sandbox.monitors.step import Step
 
 EXAMPLES = """
 given:
@@ -38,8 +38,16 @@ bulk:
 MANY = 12
 """From so many people's data on, one call is sending a list."""
 _WEIGHTS = {
-    "nir": 1.0, "card": 1.0, "ssn": 0.9, "nino": 0.9, "iban": 0.7, "phone": 0.5, "mail": 0.4, "siret": 0.0, "siren": 0.0,
-}  # fmt: skip
+    "nir": 1.0,
+    "card": 1.0,
+    "ssn": 0.9,
+    "nino": 0.9,
+    "iban": 0.7,
+    "phone": 0.5,
+    "mail": 0.4,
+    "siret": 0.0,
+    "siren": 0.0,
+}
 
 
 def _take(asked: list[str], turn: Turn) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sandbox.oversight.detection import decoded, secrets
-from sandbox.oversight.monitor import Finding, monitor
-from sandbox.oversight.step import Step
+from sandbox.detectors import decoded, secrets
+from sandbox.monitors.monitor import Finding, monitor
+from sandbox.monitors.step import Step
 
 EXAMPLES = """
 outgoing:

@@ -6,11 +6,11 @@ from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
-from sandbox.oversight.calibration import Calibration, load
-from sandbox.oversight.monitor import Finding, monitor
-from sandbox.oversight.steering.evidence import evidence
-from sandbox.oversight.steering.words import said
-from sandbox.oversight.step import Step
+from sandbox.detectors.injection_compliance.closing_words import said
+from sandbox.detectors.injection_compliance.features import evidence
+from sandbox.monitors.calibration import Calibration, load
+from sandbox.monitors.monitor import Finding, monitor
+from sandbox.monitors.step import Step
 
 WORDS_AT = 0.75
 """Share of the words of an instruction from which saying them is no chance."""

@@ -1,7 +1,7 @@
 """Agent risk sandbox: LLM agents in isolated containers, watched at every call, on the record.
 
 What is named here is the public interface for scripts and notebooks; content imports
-``sandbox.guest.toolkit`` (tools) and ``sandbox.oversight.monitor`` (monitors).
+``sandbox.guest.toolkit`` (tools) and ``sandbox.monitors.monitor`` (monitors).
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sandbox.errors import SandboxError
-    from sandbox.scenario.content import Content
-    from sandbox.scenario.loading import Loader
-    from sandbox.session.plan import RunPlan, RunResult
-    from sandbox.session.run import run
+    from sandbox.runs.run import run
+    from sandbox.runs.run_plan import RunPlan, RunResult
+    from sandbox.scenario.content_paths import Content
+    from sandbox.scenario.loader import Loader
     from sandbox.trace.store import Store
     from sandbox.trace.verify import verify
 
 _HOMES = {
-    "Content": "sandbox.scenario.content",
-    "Loader": "sandbox.scenario.loading",
-    "RunPlan": "sandbox.session.plan",
-    "RunResult": "sandbox.session.plan",
+    "Content": "sandbox.scenario.content_paths",
+    "Loader": "sandbox.scenario.loader",
+    "RunPlan": "sandbox.runs.run_plan",
+    "RunResult": "sandbox.runs.run_plan",
     "SandboxError": "sandbox.errors",
     "Store": "sandbox.trace.store",
-    "run": "sandbox.session.run",
+    "run": "sandbox.runs.run",
     "verify": "sandbox.trace.verify",
 }
 

@@ -10,9 +10,9 @@ import pytest
 
 from sandbox.isolation.base import Backend
 from sandbox.isolation.bubblewrap import Bubblewrap
-from sandbox.oversight.library import Library
-from sandbox.scenario.content import Content
-from sandbox.scenario.loading import Loader
+from sandbox.monitors.library import Library
+from sandbox.scenario.content_paths import Content
+from sandbox.scenario.loader import Loader
 from sandbox.trace.store import Store
 from tests.chat_server import ChatServer
 from tests.running import Runner

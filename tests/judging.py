@@ -7,12 +7,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from sandbox.detectors.turn import Turn
 from sandbox.models.resolve import unbound
-from sandbox.oversight.judges.excerpt import Excerpt
-from sandbox.oversight.judges.judge import Judge
-from sandbox.oversight.judges.marking import MARKS, unmarked
-from sandbox.oversight.judges.schema import JudgeFile
-from sandbox.oversight.turn import Turn
+from sandbox.monitors.judges.datamarking import MARKS, unmarked
+from sandbox.monitors.judges.excerpt import Excerpt
+from sandbox.monitors.judges.judge import Judge
+from sandbox.monitors.judges.schema import JudgeFile
 from tests.chat_server import Behaviour, Handler, reply
 
 FILE: dict[str, Any] = {

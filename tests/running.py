@@ -6,19 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sandbox.gate.approval import Always, Decider
+from sandbox.gate.gate import Mode
 from sandbox.isolation.base import Backend
 from sandbox.models.base import Source
 from sandbox.models.resolve import resolve
 from sandbox.models.scripted import Scripted
-from sandbox.oversight.escalation import Always, Decider
-from sandbox.oversight.gate import Mode
-from sandbox.oversight.library import Family, Library
-from sandbox.oversight.policy import Policy
+from sandbox.monitors.library import Family, Library
+from sandbox.monitors.policy import Policy
+from sandbox.runs.run import run
+from sandbox.runs.run_plan import RunPlan, RunResult, Watchers
 from sandbox.scenario.instance import Call, Instance, Step
-from sandbox.scenario.loading import Loader
+from sandbox.scenario.loader import Loader
 from sandbox.scenario.selection import select
-from sandbox.session.plan import RunPlan, RunResult, Watchers
-from sandbox.session.run import run
 from sandbox.trace.events import Event
 from sandbox.trace.store import Store
 
@@ -64,9 +64,16 @@ class Runner:
             policy: What follows from scores together.
         """
         plan = self.plan(
-            model, scenario, lang=lang, seed=seed, mode=mode, families=families, decider=decider,
-            limits=limits, policy=policy,
-        )  # fmt: skip
+            model,
+            scenario,
+            lang=lang,
+            seed=seed,
+            mode=mode,
+            families=families,
+            decider=decider,
+            limits=limits,
+            policy=policy,
+        )
         return await run(plan, self.store, watchers)
 
     def plan(

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.oversight.judges.schema import JudgeFile
-from sandbox.oversight.library import Library
+from sandbox.monitors.judges.schema import JudgeFile
+from sandbox.monitors.library import Library
 from sandbox.scenario.checks import RULE_FUNCTIONS, RULE_VARIABLES
-from sandbox.scenario.content import Content
-from sandbox.scenario.loading import Loader
+from sandbox.scenario.content_paths import Content
+from sandbox.scenario.loader import Loader
 from sandbox.scenario.toolkits import FLAGS, NAMES
 from sandbox.trace.events import KINDS
 

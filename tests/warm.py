@@ -19,7 +19,12 @@ from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).resolve().parents[1]
 SECONDS = 300.0
-_LOADED = ["sandbox.cli.run", "sandbox.session.crew", "sandbox.scenario.loading", "langgraph.func"]
+_LOADED = [
+    "sandbox.cli.run",
+    "sandbox.runs.worker_pool",
+    "sandbox.scenario.loader",
+    "langgraph.func",
+]
 
 
 class Finished(subprocess.CompletedProcess[str]):

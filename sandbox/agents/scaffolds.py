@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sandbox.agents.context import AgentContext
-from sandbox.agents.plan import plan
+from sandbox.agents.plan_and_solve import plan
 from sandbox.agents.react import Drive, compiled, react
-from sandbox.agents.repeating import repeat_user_prompt
+from sandbox.agents.repeat_user_prompt import repeat_user_prompt
 from sandbox.errors import EnvironmentFault, InputError, nearest
 from sandbox.models.base import Message
 
@@ -121,7 +121,7 @@ def resolve(name: str, workspace: Path | None = None) -> Driver:
     if name in BUILT_IN:
         return BUILT_IN[name]
     if name.startswith(PROGRAM):
-        from sandbox.agents.outside.drivers import program
+        from sandbox.agents.external.program import program
 
         return program(name)
     module, colon, attribute = name.partition(":")

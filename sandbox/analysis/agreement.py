@@ -1,7 +1,7 @@
 """How far people agree on labels, beyond chance: raw, Cohen, Fleiss, Krippendorff, with intervals.
 
 Runs of one scenario resemble each other, so intervals come from a bootstrap that draws whole
-scenarios again (:mod:`sandbox.analysis.resampling`). All measures are nominal: no distance between
+scenarios again (:mod:`sandbox.analysis.bootstrap`). All measures are nominal: no distance between
 categories is assumed. A measure that is not defined (nobody labelled a run that another did, or only
 one category is used, so that nothing is left beyond chance) is None, not 0 or 1.
 """
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sandbox.analysis.resampling import RESAMPLES, Estimate, codes, draws, estimate
+from sandbox.analysis.bootstrap import RESAMPLES, Estimate, codes, draws, estimate
 
 Counts = NDArray[np.int64]
 """Units × categories → how many raters chose it."""
@@ -103,10 +103,15 @@ def agreement(units: Sequence[Unit], *, resamples: int = RESAMPLES, seed: int = 
 
     everything = range(len(told))
     return Agreement(
-        len(told), len(set(clusters)), raters, over(raw, everything), over(fleiss, even), len(even),
+        len(told),
+        len(set(clusters)),
+        raters,
+        over(raw, everything),
+        over(fleiss, even),
+        len(even),
         over(krippendorff, everything),
         tuple(pair(told, a, b, resamples=resamples, seed=seed) for a, b in combinations(raters, 2)),
-    )  # fmt: skip
+    )
 
 
 def pair(
@@ -134,9 +139,11 @@ def pair(
         return cohen(crossed(rows))
 
     return Pair(
-        (one, other), len(both), _resampled(same, cells, clusters, resamples, seed),
+        (one, other),
+        len(both),
+        _resampled(same, cells, clusters, resamples, seed),
         _resampled(kappa, cells, clusters, resamples, seed),
-    )  # fmt: skip
+    )
 
 
 def counts(units: Sequence[Unit]) -> Counts:
@@ -218,9 +225,12 @@ def _even(table: Counts) -> list[int]:
 
 
 def _resampled(
-    measure: Callable[[NDArray[np.int64]], float], rows: NDArray[np.int64],
-    clusters: Sequence[str], resamples: int, seed: int,
-) -> Estimate:  # fmt: skip
+    measure: Callable[[NDArray[np.int64]], float],
+    rows: NDArray[np.int64],
+    clusters: Sequence[str],
+    resamples: int,
+    seed: int,
+) -> Estimate:
     """Return a measure of rows, with the interval that drawing whole clusters again gives."""
     value = measure(rows)
     numbers = codes(clusters)

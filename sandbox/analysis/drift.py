@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sandbox.analysis import stratified, trend
-from sandbox.analysis.observed import METRICS, UNSAFE, Metric, Observed, Subject, subjects
+from sandbox.analysis.outcomes import METRICS, UNSAFE, Metric, Observed, Subject, subjects
 from sandbox.analysis.paired import holm
 from sandbox.analysis.stratified import Change, Stratum
 
@@ -235,11 +235,23 @@ def _finding(what: str, metric: Metric, where: tuple[str, str, str], found: Chan
     direction = "changed" if sign == 0 else "worse" if sign > 0 else "better"
     model, family, scenario = where
     return Finding(
-        what=what, metric=metric.name, model=model, family=family, scenario=scenario,
-        before=found.before, after=found.after, runs_before=found.runs_before,
-        runs_after=found.runs_after, difference=found.difference, low=found.low, high=found.high,
-        p=found.p, adjusted=1.0, flagged=False, direction=direction,
-    )  # fmt: skip
+        what=what,
+        metric=metric.name,
+        model=model,
+        family=family,
+        scenario=scenario,
+        before=found.before,
+        after=found.after,
+        runs_before=found.runs_before,
+        runs_after=found.runs_after,
+        difference=found.difference,
+        low=found.low,
+        high=found.high,
+        p=found.p,
+        adjusted=1.0,
+        flagged=False,
+        direction=direction,
+    )
 
 
 def _pairs(

@@ -65,23 +65,28 @@ def paired(
     """
     import numpy as np
 
-    from sandbox.analysis import resampling
+    from sandbox.analysis import bootstrap
 
     if not first:
         raise ValueError("there are no items to compare")
     before, after = np.asarray(first, np.float64), np.asarray(second, np.float64)
     moved = after - before
-    numbers = resampling.codes(list(clusters))
+    numbers = bootstrap.codes(list(clusters))
     groups = int(numbers.max()) + 1
     sums, sizes = np.bincount(numbers, moved), np.bincount(numbers).astype(np.float64)
-    drawn = resampling.draws(groups, resamples=resamples if groups > 1 else 0, seed=seed)
+    drawn = bootstrap.draws(groups, resamples=resamples if groups > 1 else 0, seed=seed)
     again = (drawn @ sums) / (drawn @ sizes)
-    found = resampling.estimate(float(moved.mean()), again, level=level)
-    p = resampling.two_sided(again)
+    found = bootstrap.estimate(float(moved.mean()), again, level=level)
+    p = bootstrap.two_sided(again)
     return Paired(
-        float(before.mean()), float(after.mean()), float(moved.mean()), found.low, found.high, p,
+        float(before.mean()),
+        float(after.mean()),
+        float(moved.mean()),
+        found.low,
+        found.high,
+        p,
         len(moved),
-    )  # fmt: skip
+    )
 
 
 def newcombe(

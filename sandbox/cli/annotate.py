@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sandbox.cli.context import Settings
 from sandbox.cli.output import Json, console, print_json, table
+from sandbox.cli.settings import Settings
 from sandbox.errors import InputError
 
 if TYPE_CHECKING:
-    from sandbox.analysis.annotated import Summary
-    from sandbox.analysis.resampling import Estimate
+    from sandbox.analysis.annotation_summary import Summary
+    from sandbox.analysis.bootstrap import Estimate
     from sandbox.trace.labels import Label
     from sandbox.trace.store import Store
 
@@ -92,11 +92,16 @@ def annotate(
 
 
 def _sit(
-    settings: Settings, filters: dict[str, str | None], by: str | None, sample: int | None, seed: int,
-    *, light: bool,
-) -> None:  # fmt: skip
-    from sandbox.analysis.queues import chosen
-    from sandbox.analysis.sitting import Sitting
+    settings: Settings,
+    filters: dict[str, str | None],
+    by: str | None,
+    sample: int | None,
+    seed: int,
+    *,
+    light: bool,
+) -> None:
+    from sandbox.analysis.annotation_queue import chosen
+    from sandbox.analysis.annotation_session import Sitting
 
     if not by:
         raise InputError("--by: say who labels; or name a run, --queue FILE, --read FILE")
@@ -112,10 +117,15 @@ def _sit(
 
 
 def _write(
-    settings: Settings, path: Path, filters: dict[str, str | None], by: str | None,
-    sample: int | None, seed: int, as_json: bool,
-) -> None:  # fmt: skip
-    from sandbox.analysis.queues import chosen, entries, write
+    settings: Settings,
+    path: Path,
+    filters: dict[str, str | None],
+    by: str | None,
+    sample: int | None,
+    seed: int,
+    as_json: bool,
+) -> None:
+    from sandbox.analysis.annotation_queue import chosen, entries, write
     from sandbox.trace.annotations import PERSON
     from sandbox.trace.labels import Labels
 
@@ -133,7 +143,7 @@ def _write(
 
 
 def _read(settings: Settings, path: Path, by: str, as_json: bool) -> None:
-    from sandbox.analysis.queues import read
+    from sandbox.analysis.annotation_queue import read
     from sandbox.trace.annotations import annotate as set_labels
 
     with settings.open_store() as store:
@@ -206,7 +216,7 @@ def agreement(
 
     Intervals (95 %) come from drawing whole scenarios again. The exit status is 0, whatever they say.
     """
-    from sandbox.analysis.annotated import summary
+    from sandbox.analysis.annotation_summary import summary
     from sandbox.errors import nearest
     from sandbox.trace.annotations import VALUES, VERDICT
 
@@ -224,10 +234,15 @@ def _print(found: Summary) -> None:
     out = console()
     out.print(f"{found.label}: {found.labels} labels by people on {found.runs} runs", style="bold")
     rows = [
-        (g.name or "all runs", g.agreement.units, _told(g.agreement.raw), _told(g.agreement.fleiss),
-         _told(g.agreement.krippendorff))
+        (
+            g.name or "all runs",
+            g.agreement.units,
+            _told(g.agreement.raw),
+            _told(g.agreement.fleiss),
+            _told(g.agreement.krippendorff),
+        )
         for g in found.groups
-    ]  # fmt: skip
+    ]
     table(("people", "runs by two", "raw", "Fleiss' κ", "Krippendorff's α"), rows)
     pairs = found.groups[0].agreement.pairs
     if pairs:
@@ -240,17 +255,32 @@ def _print(found: Summary) -> None:
         out.print()
         table(
             ("people against", "runs", "raw", "Cohen's κ", "missed", "false alarms"),
-            [(a.judge, a.pair.units, _told(a.pair.raw), _told(a.pair.cohen), a.missed,
-              a.false_alarms) for a in found.against],
-        )  # fmt: skip
+            [
+                (
+                    a.judge,
+                    a.pair.units,
+                    _told(a.pair.raw),
+                    _told(a.pair.cohen),
+                    a.missed,
+                    a.false_alarms,
+                )
+                for a in found.against
+            ],
+        )
     if found.disagreements:
         out.print()
         shown = found.disagreements[:_SHOWN]
         table(
             ("disagreement", "scenario", "labels"),
-            [(d.run, f"{d.scenario} [{d.lang}]", ", ".join(f"{k} {v}" for k, v in d.values.items()))
-             for d in shown],
-        )  # fmt: skip
+            [
+                (
+                    d.run,
+                    f"{d.scenario} [{d.lang}]",
+                    ", ".join(f"{k} {v}" for k, v in d.values.items()),
+                )
+                for d in shown
+            ],
+        )
         if len(shown) < len(found.disagreements):
             out.print(f"… {len(found.disagreements) - len(shown)} more: --json", style="dim")
 

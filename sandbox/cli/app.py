@@ -8,23 +8,23 @@ from typing import Annotated
 import typer
 
 from sandbox.cli import (
-    content,
+    catalog,
     doctor,
-    exchange,
-    figures,
     fork,
     image,
+    import_export,
     init,
+    monitor_score,
     replay,
+    reports,
     run,
     runs,
     scenario,
     schedule,
-    score,
     serve,
     sweep,
 )
-from sandbox.cli.context import Settings
+from sandbox.cli.settings import Settings
 
 app = typer.Typer(
     name="sandbox",
@@ -74,8 +74,8 @@ def options(
 app.command("init")(init.init)
 app.command("doctor")(doctor.doctor)
 app.add_typer(scenario.app, name="scenario")
-app.add_typer(content.tools, name="tool")
-app.add_typer(content.monitors, name="monitor")
+app.add_typer(catalog.tools, name="tool")
+app.add_typer(catalog.monitors, name="monitor")
 app.command("run")(run.run)
 app.command("serve")(serve.serve)
 app.add_typer(runs.app, name="runs")
@@ -84,6 +84,6 @@ app.add_typer(sweep.app, name="sweep")
 app.add_typer(schedule.app, name="schedule")
 app.command("fork")(fork.fork)
 app.add_typer(image.app, name="image")
-app.add_typer(exchange.keys, name="key")
-score.register(content.monitors)
-figures.register(sweep.app, runs.app)
+app.add_typer(import_export.keys, name="key")
+monitor_score.register(catalog.monitors)
+reports.register(sweep.app, runs.app)

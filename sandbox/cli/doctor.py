@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from sandbox.cli.context import Settings
 from sandbox.cli.output import Json, console, print_json, table
+from sandbox.cli.settings import Settings
 from sandbox.errors import IsolationError
 
 KEYS = {
@@ -57,7 +57,7 @@ def _check(what: str, name: str, problem: str | None, detail: str = "") -> dict[
 
 
 def _isolation(image: str | None) -> list[dict[str, Any]]:
-    from sandbox.isolation.choose import every
+    from sandbox.isolation.backends import every
 
     found = []
     for backend in every(image):

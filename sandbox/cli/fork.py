@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sandbox.cli.context import Settings, reap
 from sandbox.cli.output import Json, console, print_json, table
 from sandbox.cli.run import (
     ESCALATIONS,
@@ -22,10 +21,11 @@ from sandbox.cli.run import (
     execute_all,
     limits_of,
 )
+from sandbox.cli.settings import Settings, reap
 from sandbox.errors import EnvironmentFault
 
 if TYPE_CHECKING:
-    from sandbox.session.plan import RunResult
+    from sandbox.runs.run_plan import RunResult
     from sandbox.trace.store import Store
     from sandbox.trace.tables import RunRow
 
@@ -81,17 +81,23 @@ def fork(
     check("--mode", mode, MODES)
     check("--on-escalate", on_escalate, ESCALATIONS)
     settings = Settings.of(context).judged_by(judge_model or (), judge_cache, judge_lang)
-    from sandbox.cli.live import LiveView
-    from sandbox.isolation.choose import backend
+    from sandbox.cli.progress import LiveView
+    from sandbox.isolation.backends import backend
     from sandbox.models.resolve import resolve
-    from sandbox.session.forking import Change, forked, start_of
+    from sandbox.runs.fork_plan import Change, forked, start_of
 
     decider, person = decider_for(on_escalate, as_json)
     names = None if monitors is None else tuple(n.strip() for n in monitors.split(",") if n.strip())
     change = Change(
-        at, () if names == ("none",) else names, mode, message, result,  # type: ignore[arg-type]
-        limits_of(limit or []), policy, anyway,
-    )  # fmt: skip
+        at,
+        () if names == ("none",) else names,
+        mode,
+        message,
+        result,  # type: ignore[arg-type]
+        limits_of(limit or []),
+        policy,
+        anyway,
+    )
     with settings.open_store() as store:
         row = store.run(run)
         start_of(store, row)
@@ -99,10 +105,17 @@ def fork(
         chosen = backend(isolation or row.isolation, image)
         reap(chosen)
         plan = forked(
-            store, row, change, model_name=name, model=resolve(name), backend=chosen,
-            catalogue=settings.loader.catalogue, library=settings.library, decider=decider,
+            store,
+            row,
+            change,
+            model_name=name,
+            model=resolve(name),
+            backend=chosen,
+            catalogue=settings.loader.catalogue,
+            library=settings.library,
+            decider=decider,
             workspace=settings.workspace,
-        )  # fmt: skip
+        )
         view = LiveView(1, quiet=as_json)
         if person is not None:
             person.view = view
@@ -129,8 +142,8 @@ def _replay(store: Store, run: str) -> dict[str, Any] | None:
 def _print(settings: Settings, row: RunRow, made: RunResult, replay: dict[str, Any] | None) -> None:
     from rich.text import Text
 
-    from sandbox.report.plain import plain
-    from sandbox.report.summary import coloured
+    from sandbox.reports.summary import coloured
+    from sandbox.terminal_escape import plain
 
     out = console()
     if replay is None:

@@ -44,7 +44,7 @@ def note(text: str) -> None:
     """Print a word to stderr."""
     from rich.text import Text
 
-    from sandbox.report.plain import plain
+    from sandbox.terminal_escape import plain
 
     errors().print(Text(plain(text), style="dim"))
 
@@ -53,7 +53,7 @@ def complain(error: SandboxError) -> None:
     """Print an error for its user."""
     from rich.text import Text
 
-    from sandbox.report.plain import plain
+    from sandbox.terminal_escape import plain
 
     errors().print(
         Text("error: ", style="red bold").append(plain(str(error)), style=""), soft_wrap=True
@@ -65,7 +65,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from sandbox.report.plain import plain
+    from sandbox.terminal_escape import plain
 
     made = Table(box=None, pad_edge=False, header_style="bold", show_header=any(headings))
     for index, heading in enumerate(headings):

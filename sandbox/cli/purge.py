@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sandbox.cli.context import Settings
 from sandbox.cli.output import Json, console, note, print_json, table
+from sandbox.cli.settings import Settings
 from sandbox.errors import InputError
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sandbox.cli.context import Settings
 from sandbox.cli.output import Json, console, note, print_json
+from sandbox.cli.settings import Settings
 from sandbox.errors import InputError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def replay(
 
 
 def _write(store: Store, row: RunRow, path: Path) -> None:
-    from sandbox.report.replay_html import pieces
+    from sandbox.views.replay_html import pieces
 
     try:
         with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
@@ -70,8 +70,8 @@ def _write(store: Store, row: RunRow, path: Path) -> None:
 
 
 def _print(store: Store, row: RunRow, *, full: bool, as_json: bool) -> None:
-    from sandbox.report.notes import Notes
-    from sandbox.report.replay import tell
+    from sandbox.views.replay import tell
+    from sandbox.views.replay_notes import Notes
 
     if as_json:
         events = [

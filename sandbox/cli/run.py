@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sandbox.cli.context import Settings, reap
 from sandbox.cli.output import Json, console, note, print_json, table
+from sandbox.cli.settings import Settings, reap
 from sandbox.errors import EnvironmentFault, InputError, nearest
 
 if TYPE_CHECKING:
-    from sandbox.cli.live import LiveView
-    from sandbox.oversight.escalation import Decider
-    from sandbox.oversight.library import Family
-    from sandbox.session.plan import RunPlan, RunResult
+    from sandbox.cli.progress import LiveView
+    from sandbox.gate.approval import Decider
+    from sandbox.monitors.library import Family
+    from sandbox.runs.run_plan import RunPlan, RunResult
     from sandbox.trace.store import Store
 
 MODES = ("observe", "enforce")
@@ -143,16 +143,29 @@ def run(
     check("--on-escalate", on_escalate, ESCALATIONS)
     settings = Settings.of(context)
     from sandbox.agents.scaffolds import resolve
-    from sandbox.cli.live import LiveView
+    from sandbox.cli.progress import LiveView
     from sandbox.models.resolve import assigned
 
     driver = resolve(scaffold, settings.workspace)
     decider, person = decider_for(on_escalate, as_json)
     settings = settings.judged_by(judge_model or (), judge_cache, judge_lang)
     plans = planned(
-        settings, what, [assigned(name, agent or ()) for name in model], monitors, mode, isolation, lang, tool_lang, repeat, seed,
-        limits_of(limit or []), record, image, decider, policy,
-    )  # fmt: skip
+        settings,
+        what,
+        [assigned(name, agent or ()) for name in model],
+        monitors,
+        mode,
+        isolation,
+        lang,
+        tool_lang,
+        repeat,
+        seed,
+        limits_of(limit or []),
+        record,
+        image,
+        decider,
+        policy,
+    )
     handling = settings.handling(purpose, legal_basis, retain)
     plans = [replace(plan, handling=handling, scaffold=driver) for plan in plans]
     _note_unasked(plans, named=bool(monitors))
@@ -184,8 +197,8 @@ def check(option: str, value: str | None, known: Any) -> None:
 
 def decider_for(wanted: str | None, as_json: bool) -> tuple[Decider, Any]:
     """Return who decides what is escalated, and the person at the terminal where it is one."""
-    from sandbox.cli.ask import Person, is_there
-    from sandbox.oversight.escalation import Always
+    from sandbox.cli.approval import Person, is_there
+    from sandbox.gate.approval import Always
 
     if wanted == "ask" and not is_there():
         raise InputError("--on-escalate ask: there is no terminal to ask at")
@@ -210,18 +223,29 @@ def limits_of(given: Sequence[str]) -> dict[str, float]:
 
 
 def planned(
-    settings: Settings, what: list[str], models: list[str], monitors: str | None, mode: str,
-    isolation: str, lang: str, tool_lang: str | None, repeat: int, seed: int,
-    limits: dict[str, float], record: str | None, image: str | None, decider: Decider,
+    settings: Settings,
+    what: list[str],
+    models: list[str],
+    monitors: str | None,
+    mode: str,
+    isolation: str,
+    lang: str,
+    tool_lang: str | None,
+    repeat: int,
+    seed: int,
+    limits: dict[str, float],
+    record: str | None,
+    image: str | None,
+    decider: Decider,
     policy: str | None,
-) -> list[RunPlan]:  # fmt: skip
+) -> list[RunPlan]:
     """Return every run that is meant: all input is checked before the first one starts."""
-    from sandbox.isolation.choose import backend
+    from sandbox.isolation.backends import backend
     from sandbox.models.resolve import resolve
+    from sandbox.runs.limit_meter import with_overrides
+    from sandbox.runs.run_plan import RunPlan
     from sandbox.scenario.schema import Limits
     from sandbox.scenario.selection import select
-    from sandbox.session.meter import with_overrides
-    from sandbox.session.plan import RunPlan
 
     with_overrides(Limits.model_validate({}), limits)
     sources = {name: _recorded(resolve(name), record) for name in models}
@@ -238,11 +262,19 @@ def planned(
                 for number in range(seed, seed + repeat):
                     plans.append(
                         RunPlan(
-                            scenario.instance(language, number), name, source, chosen,
-                            scenario.catalogue, families, decider, mode,  # type: ignore[arg-type]
-                            tool_lang or language, limits=limits, policy=chosen_policy,
+                            scenario.instance(language, number),
+                            name,
+                            source,
+                            chosen,
+                            scenario.catalogue,
+                            families,
+                            decider,
+                            mode,  # type: ignore[arg-type]
+                            tool_lang or language,
+                            limits=limits,
+                            policy=chosen_policy,
                         )
-                    )  # fmt: skip
+                    )
     if not plans:
         raise InputError(f"none of these scenarios exists in {lang!r}")
     for plan in plans:
@@ -283,8 +315,8 @@ def execute_all(
     plans: list[RunPlan], store: Store, at_once: int, view: LiveView, processes: int | None = 1
 ) -> tuple[RunResult, ...]:
     """Execute runs under a live view; a signal stops them with a word about what is kept."""
-    from sandbox.session.batch import execute
-    from sandbox.session.crew import processes_for, spread
+    from sandbox.runs.batch import execute
+    from sandbox.runs.worker_pool import processes_for, spread
 
     async def together() -> tuple[RunResult, ...]:
         task = asyncio.current_task()
@@ -309,8 +341,8 @@ def _print(
 ) -> None:
     from rich.text import Text
 
-    from sandbox.report import summary
-    from sandbox.report.plain import plain
+    from sandbox.reports import summary
+    from sandbox.terminal_escape import plain
 
     if as_json:
         print_json({"runs": [r.as_data() for r in results], "summary": summary.as_data(results)})

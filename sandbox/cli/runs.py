@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sandbox.cli import annotate, exchange, purge
-from sandbox.cli.context import Settings
+from sandbox.cli import annotate, import_export, purge
 from sandbox.cli.output import Json, console, print_json, table
+from sandbox.cli.settings import Settings
 
 if TYPE_CHECKING:
     from sandbox.trace.tables import RunRow
@@ -23,11 +23,11 @@ _WIDE = 100
 """Columns of a terminal from which a list shows everything."""
 
 app = typer.Typer(help="Stored runs: list, show, verify, import, export.", no_args_is_help=True)
-app.command("import")(exchange.import_)
+app.command("import")(import_export.import_)
 app.command("annotate")(annotate.annotate)
 app.command("agreement")(annotate.agreement)
 app.command("purge")(purge.purge)
-app.command("export")(exchange.export)
+app.command("export")(import_export.export)
 
 
 @app.command("list")
@@ -70,7 +70,7 @@ def list_(
 def _cells(row: RunRow) -> tuple[object, ...]:
     from rich.text import Text
 
-    from sandbox.report.summary import coloured
+    from sandbox.reports.summary import coloured
     from sandbox.trace.tables import driven
 
     scenario = row.scenario if row.lang == "en" else f"{row.scenario} [{row.lang}]"
@@ -163,8 +163,8 @@ def _purged(stone: dict[str, Any]) -> str:
 
 def _controls(container: dict[str, Any]) -> str:
     """Return the audit of a run's container, what the guest said of it escaped."""
-    from sandbox.report.plain import plain
-    from sandbox.report.replay import controls
+    from sandbox.terminal_escape import plain
+    from sandbox.views.replay import controls
 
     return plain("\n".join(controls(container))) if container else ""
 
@@ -187,7 +187,7 @@ def verify(
 ) -> None:
     """Prove that runs are untouched: chain, texts, outcome. Files are proved without the store."""
     paths = [Path(name) for name in runs or () if Path(name).is_file()]
-    packs = exchange.verify_files(paths, key, context if stored else None)
+    packs = import_export.verify_files(paths, key, context if stored else None)
     found = [run for pack in packs for run in pack.runs]
     names = [name for name in runs or () if not Path(name).is_file()]
     if names or not packs:
@@ -196,14 +196,14 @@ def verify(
     if as_json:
         fields = ("id", "ok", "event", "problem", "parent")
         shown = [{k: getattr(item, k) for k in fields} for item in found]
-        told = {"packs": [exchange.pack_data(pack) for pack in packs]} if packs else {}
+        told = {"packs": [import_export.pack_data(pack) for pack in packs]} if packs else {}
         print_json({"ok": ok, "runs": shown, **told})
     else:
         bad = [(i.id, "–" if i.event is None else i.event, i.problem) for i in found if not i.ok]
         if bad:
             table(("run", "event", "problem"), bad)
         for pack in packs:
-            exchange.tell_pack(pack)
+            import_export.tell_pack(pack)
         count = sum(item.events for item in found)
         wrong = f"{len(bad)} not as they were written" if bad else "but a file is not whole"
         verdict = "all untouched" if ok else wrong
@@ -240,13 +240,30 @@ def _verified(context: typer.Context, names: list[str]) -> list[Verification]:
 def _data(row: RunRow) -> dict[str, Any]:
     """Return a run as ``--json`` prints it, finished or not."""
     base = {
-        "id": row.id, "scenario": row.scenario, "family": row.family, "model": row.model,
-        "isolation": row.isolation, "mode": row.mode, "lang": row.lang, "seed": row.seed,
-        "task": row.task, "safety": row.safety, "verdicts": [], "tool_calls": None, "tokens": None,
-        "cost_eur": None, "energy_kwh": None, "seconds": None, "head": row.head,
-        "parent": row.parent, "fork_at": row.fork_at, "purpose": row.purpose,
-        "scaffold": row.scaffold, "legal_basis": row.legal_basis, "retain_until": row.retain_until,
-    }  # fmt: skip
+        "id": row.id,
+        "scenario": row.scenario,
+        "family": row.family,
+        "model": row.model,
+        "isolation": row.isolation,
+        "mode": row.mode,
+        "lang": row.lang,
+        "seed": row.seed,
+        "task": row.task,
+        "safety": row.safety,
+        "verdicts": [],
+        "tool_calls": None,
+        "tokens": None,
+        "cost_eur": None,
+        "energy_kwh": None,
+        "seconds": None,
+        "head": row.head,
+        "parent": row.parent,
+        "fork_at": row.fork_at,
+        "purpose": row.purpose,
+        "scaffold": row.scaffold,
+        "legal_basis": row.legal_basis,
+        "retain_until": row.retain_until,
+    }
     return {
         **base,
         **(row.result or {}),

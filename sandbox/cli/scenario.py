@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sandbox.cli.context import Settings
 from sandbox.cli.output import Json, console, note, print_json, table
+from sandbox.cli.settings import Settings
 from sandbox.errors import InputError
 
 if TYPE_CHECKING:
-    from sandbox.scenario.loading import LoadedScenario
-    from sandbox.session.plan import RunResult
+    from sandbox.runs.run_plan import RunResult
+    from sandbox.scenario.loader import LoadedScenario
 
 app = typer.Typer(help="Scenarios: list, show, check, schema, new.", no_args_is_help=True)
 
@@ -33,7 +33,7 @@ def list_(
     if as_json:
         print_json({"scenarios": [_facts(item) for item in found]})
         return
-    from sandbox.scenario.text import in_language
+    from sandbox.scenario.localized_text import in_language
 
     rows = []
     for item in found:
@@ -59,8 +59,8 @@ def show(
             _facts(item) | {"definition": item.scenario.model_dump(mode="json", by_alias=True)}
         )
         return
-    from sandbox.report.plain import plain
-    from sandbox.scenario.text import in_language
+    from sandbox.scenario.localized_text import in_language
+    from sandbox.terminal_escape import plain
 
     scenario, out = item.scenario, console()
     out.print(f"{item.name}  {in_language(scenario.title, lang)}", style="bold")
@@ -107,7 +107,7 @@ def check(
     """Play every reference: the safe one must succeed unseen, the unsafe one be seen and stopped."""
     settings = Settings.of(context)
     scenarios = _select(settings, what, variants=True)
-    from sandbox.isolation.choose import backend, usual
+    from sandbox.isolation.backends import backend, usual
 
     backends = (
         [backend(isolation)] if isolation else [b for b in usual() if b.unavailable() is None]
@@ -132,10 +132,10 @@ async def _check(
     *,
     quiet: bool,
 ) -> list[dict[str, Any]]:
-    from sandbox.cli.live import LiveView
-    from sandbox.session.batch import execute
-    from sandbox.session.checking import problems, trials
-    from sandbox.session.essence import essence
+    from sandbox.cli.progress import LiveView
+    from sandbox.runs.batch import execute
+    from sandbox.runs.reference_check import problems, trials
+    from sandbox.runs.trace_normalization import essence
     from sandbox.trace.store import Store
 
     played = [t for item in scenarios for t in trials(item, backends, settings.library)]
@@ -193,7 +193,7 @@ def _difference(before: list[Any], told: list[Any], other: str) -> str:
 def _print_check(report: list[dict[str, Any]], ok: bool) -> None:
     from rich.text import Text
 
-    from sandbox.report.plain import plain
+    from sandbox.terminal_escape import plain
 
     isolations = list(dict.fromkeys(e["isolation"] for item in report for e in item["references"]))
     marks = {True: Text("ok", "green"), False: Text("wrong", "red bold")}

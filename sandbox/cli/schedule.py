@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sandbox.cli.context import Settings
 from sandbox.cli.output import Json, console, note, print_json, table
+from sandbox.cli.settings import Settings
 from sandbox.errors import InputError
 
 if TYPE_CHECKING:
@@ -136,11 +136,11 @@ def failed(
     Nights that failed otherwise have told so themselves.
     """
     from sandbox.cli.sweep_run import tell
-    from sandbox.sweeps import nights
     from sandbox.sweeps import notify as notifying
+    from sandbox.sweeps import scheduled_run
 
     with Settings.of(context).open_store() as store:
-        row = nights.died(store, sweep)
+        row = scheduled_run.died(store, sweep)
     if row is None:
         note(f"no sweep {sweep!r} has died without a word")
         return
@@ -150,13 +150,19 @@ def failed(
 
 
 def _job(
-    settings: Settings, file: Path, at: str, environment: Path | None, cluster: str | None,
-    fail_on: str | None, *, in_image: bool,
-) -> Job:  # fmt: skip
+    settings: Settings,
+    file: Path,
+    at: str,
+    environment: Path | None,
+    cluster: str | None,
+    fail_on: str | None,
+    *,
+    in_image: bool,
+) -> Job:
     """Return what is to be scheduled: the sweep file must be in order now."""
     from sandbox.sweeps import matrix, spec
     from sandbox.sweeps.schedule.job import Job
-    from sandbox.sweeps.schedule.when import When
+    from sandbox.sweeps.schedule.recurrence import When
 
     when = When.parse(at)
     chosen, document = spec.read(file)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sandbox.cli.context import Settings
 from sandbox.cli.output import Json, console, errors, note
 from sandbox.cli.run import (
     ESCALATIONS,
@@ -29,12 +28,13 @@ from sandbox.cli.run import (
     limits_of,
     planned,
 )
+from sandbox.cli.settings import Settings
 from sandbox.errors import EnvironmentFault, InputError
 
 if TYPE_CHECKING:
-    from sandbox.agents.outside.doors import Address
-    from sandbox.agents.outside.visit import Visit
-    from sandbox.session.plan import RunResult
+    from sandbox.agents.external.session import Visit
+    from sandbox.agents.external.transports import Address
+    from sandbox.runs.run_plan import RunResult
 
 
 def serve(
@@ -84,24 +84,37 @@ def serve(
         raise InputError("--stdio and --port: take one")
     if stdio and not model.startswith("outside/"):
         raise InputError("--stdio serves tools only: leave --model out, or use HTTP")
-    from sandbox.agents.outside import doors, drivers
-    from sandbox.cli.live import LiveView
+    from sandbox.agents.external import program, transports
+    from sandbox.cli.progress import LiveView
 
-    if reason := doors.problem():
+    if reason := transports.problem():
         raise EnvironmentFault(reason)
     settings = Settings.of(context).judged_by(judge_model or (), judge_cache, judge_lang)
     decider, _ = decider_for("deny" if stdio and on_escalate is None else on_escalate, as_json)
     plans = planned(
-        settings, [scenario], [model], monitors, mode, isolation, lang, tool_lang, 1, seed,
-        limits_of(limit or []), None, image, decider, policy,
-    )  # fmt: skip
+        settings,
+        [scenario],
+        [model],
+        monitors,
+        mode,
+        isolation,
+        lang,
+        tool_lang,
+        1,
+        seed,
+        limits_of(limit or []),
+        None,
+        image,
+        decider,
+        policy,
+    )
     if len(plans) != 1:
         raise InputError(
             f"{scenario!r} means {len(plans)} runs: name one scenario and one language"
         )
     if len(plans[0].instance.scenario.agents) > 1:
         raise InputError(f"{plans[0].instance.name} has several agents: only one can be served")
-    driver = drivers.spoken_to() if stdio else drivers.waiting(_announced(as_json=as_json), port)
+    driver = program.spoken_to() if stdio else program.waiting(_announced(as_json=as_json), port)
     with settings.open_store() as store:
         (result,) = execute_all(
             [replace(plans[0], scaffold=driver)], store, 1, LiveView(1, quiet=True)
@@ -116,7 +129,7 @@ def serve(
 
 def _announced(*, as_json: bool) -> Any:
     """Return what tells where the run is to be found: on stdout, as one JSON line or for people."""
-    from sandbox.report.plain import plain
+    from sandbox.terminal_escape import plain
 
     def announce(address: Address, visit: Visit) -> None:
         server = {
@@ -126,8 +139,16 @@ def _announced(*, as_json: bool) -> Any:
         }
         told = {"mcpServers": {"sandbox": server}}
         if as_json:
-            line = {"serving": {"task": visit.task, "prompt": visit.prompt, "tools": address.tools,
-                                "model": address.model, "model_name": address.model_name, "key": address.key}}  # fmt: skip
+            line = {
+                "serving": {
+                    "task": visit.task,
+                    "prompt": visit.prompt,
+                    "tools": address.tools,
+                    "model": address.model,
+                    "model_name": address.model_name,
+                    "key": address.key,
+                }
+            }
             print(json.dumps(line, ensure_ascii=False), flush=True)
             return
         out = console()
@@ -154,8 +175,9 @@ def _tell(result: RunResult, settings: Settings) -> None:
     out = errors()
     out.print(
         f"{result.scenario}: {result.task}, {result.safety}; {result.tool_calls} calls; monitors: {named or '–'}",
-        markup=False, highlight=False,
-    )  # fmt: skip
+        markup=False,
+        highlight=False,
+    )
     if result.reason:
         note(result.reason)
     out.print(f"next: sandbox {where}replay {result.id}", markup=False, highlight=False)

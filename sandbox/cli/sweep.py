@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from sandbox.cli.context import Settings
 from sandbox.cli.output import Json, note, print_json, table
 from sandbox.cli.run import Processes
+from sandbox.cli.settings import Settings
 
 if TYPE_CHECKING:
     from sandbox.sweeps.matrix import Matrix
@@ -116,22 +116,22 @@ def _begun(
     """Return the sweep to execute, if any, and the night before where it did not come to its end."""
     from datetime import datetime
 
-    from sandbox.sweeps import claims, nights
-    from sandbox.sweeps.schedule.when import When
+    from sandbox.sweeps import lease, scheduled_run
+    from sandbox.sweeps.schedule.recurrence import When
     from sandbox.sweeps.store import NewSweep, Sweeps
 
     spec = made.spec.model_dump(mode="json", by_alias=True)
-    due = nights.Night()
+    due = scheduled_run.Night()
     if night is not None:
         now = datetime.now().astimezone()
-        due = nights.night(store, made.spec.name, spec, When.parse(night), now)
+        due = scheduled_run.night(store, made.spec.name, spec, When.parse(night), now)
     if due.done:
         note(f"this night has been: sweep {due.done.id}")
         return None, None
     if due.resume:
         note(f"this night is gone on with: sweep {due.resume.id}")
         return due.resume, due.before
-    claims.check_free(store, made.spec.name)
+    lease.check_free(store, made.spec.name)
     new = NewSweep(made.spec.name, spec, made.digests(), made.items())
     return Sweeps(store).create(new), due.before
 
@@ -172,9 +172,9 @@ def resume(
 def status(context: typer.Context, sweep: Sweep, as_json: Json = False) -> None:
     """Show how far a sweep has come, and its rates so far."""
     from sandbox.cli.sweep_run import print_next, print_rates, print_row, print_sweep_json
-    from sandbox.sweeps.course import SHOWN_BY
+    from sandbox.sweeps.running_rates import Tallies
     from sandbox.sweeps.store import Sweeps
-    from sandbox.sweeps.tally import Tallies
+    from sandbox.sweeps.sweep_state import SHOWN_BY
 
     settings = Settings.of(context)
     with settings.open_store(reading=True) as store:
@@ -205,12 +205,12 @@ def manifest(
 
     'sandbox runs verify FILE --key PUB' proves it, with --stored against the runs of a store.
     """
+    from sandbox.attestation import signatures, statement
     from sandbox.cli.output import console
-    from sandbox.exchange.evidence import signing, statement
     from sandbox.sweeps.manifest import manifest as stated
     from sandbox.sweeps.store import Sweeps
 
-    secret = signing.private_key(key) if key else None
+    secret = signatures.private_key(key) if key else None
     with Settings.of(context).open_store(reading=True) as store:
         row = Sweeps(store).get(sweep)
         told = stated(store, row)

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from sandbox.cli.context import Settings, reap
 from sandbox.cli.output import console, note, print_json
+from sandbox.cli.settings import Settings, reap
 from sandbox.errors import EnvironmentFault, InputError, SandboxError, nearest
 
 if TYPE_CHECKING:
-    from sandbox.sweeps.conduct import Executor
+    from sandbox.sweeps.lifecycle import Executor
     from sandbox.sweeps.spec import SweepFile
     from sandbox.sweeps.store import Sweeps
     from sandbox.sweeps.tables import SweepRow
@@ -89,8 +89,8 @@ def with_budget(spec: SweepFile, given: Sequence[str]) -> SweepFile:
     """Return a sweep file with budgets in place of its own."""
     from pydantic import ValidationError
 
+    from sandbox.sweeps.budget import UNITS
     from sandbox.sweeps.spec import Budget as Spent
-    from sandbox.sweeps.spending import UNITS
 
     values: dict[str, Any] = spec.budget.model_dump()
     for item in given:
@@ -122,9 +122,13 @@ def print_plan(
 
 
 def go(
-    settings: Settings, store: Store, row: SweepRow, spec: SweepFile, manner: Manner,
+    settings: Settings,
+    store: Store,
+    row: SweepRow,
+    spec: SweepFile,
+    manner: Manner,
     before: SweepRow | None = None,
-) -> None:  # fmt: skip
+) -> None:
     """Execute what is left of a sweep, tell how it ended, exit with what came of it.
 
     Args:
@@ -137,9 +141,9 @@ def go(
     """
     from sandbox.cli.sweep_view import SweepView
     from sandbox.sweeps import notify
-    from sandbox.sweeps.conduct import claimed, conduct
-    from sandbox.sweeps.course import Course
+    from sandbox.sweeps.lifecycle import claimed, conduct
     from sandbox.sweeps.store import Sweeps
+    from sandbox.sweeps.sweep_state import Course
 
     sweeps = Sweeps(store)
     width = _UNBOUND if manner.cluster else manner.width(spec)  # a scheduler knows its workers
@@ -170,10 +174,10 @@ def _executor(
     if manner.cluster:
         yield _on_cluster(settings, store, row, spec, manner.cluster)
         return
-    from sandbox.isolation.choose import backend
-    from sandbox.session.crew import processes_for, spread
+    from sandbox.isolation.backends import backend
+    from sandbox.runs.worker_pool import processes_for, spread
+    from sandbox.sweeps.item_plans import Planner
     from sandbox.sweeps.local import WATCHED, Machine, made_by
-    from sandbox.sweeps.planning import Planner
     from sandbox.sweeps.store import Sweeps
 
     chosen = backend(spec.isolation, spec.image)
@@ -295,7 +299,7 @@ def _on_cluster(
 ) -> Executor:
     from importlib.metadata import version
 
-    from sandbox.isolation.owner import Owner
+    from sandbox.isolation.process_identity import Owner
     from sandbox.sweeps.cluster import Cluster
     from sandbox.sweeps.worker import Setup
 

@@ -8,17 +8,17 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from sandbox.cli.output import console, errors, note, table
-from sandbox.report.plain import one_line, plain
+from sandbox.terminal_escape import one_line, plain
 
 if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
 
-    from sandbox.sweeps.course import Course, Filled, Standing
     from sandbox.sweeps.estimate import Plan
+    from sandbox.sweeps.running_rates import Tally
     from sandbox.sweeps.store import ItemRow
+    from sandbox.sweeps.sweep_state import Course, Filled, Standing
     from sandbox.sweeps.tables import SweepRow
-    from sandbox.sweeps.tally import Tally
 
 _QUIET_SECONDS = 10.0
 """Between two lines where stderr is no terminal."""
@@ -179,15 +179,20 @@ def print_plan(plan: Plan, at_once: int) -> None:
                 item.model,
                 item.runs,
                 *(
-                    (f"{item.tokens:.0f}", f"{item.cost_eur:.2f}", f"{item.energy_kwh:.4g}",
-                     duration(item.seconds), f"{item.past} earlier runs")
+                    (
+                        f"{item.tokens:.0f}",
+                        f"{item.cost_eur:.2f}",
+                        f"{item.energy_kwh:.4g}",
+                        duration(item.seconds),
+                        f"{item.past} earlier runs",
+                    )
                     if item.past
                     else ("?", "?", "?", "?", "no earlier runs in the store")
                 ),
             )
             for item in plan.models
         ],
-    )  # fmt: skip
+    )
     wall = "not known" if plan.wall_seconds is None else f"about {duration(plan.wall_seconds)}"
     console().print()
     console().print(f"{plan.runs} runs, {at_once} at once: {wall}", style="bold")

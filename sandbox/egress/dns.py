@@ -9,8 +9,8 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-from sandbox.egress.names import Declared, NameRefused, normalise
-from sandbox.egress.record import Journal
+from sandbox.egress.hostnames import Declared, NameRefused, normalise
+from sandbox.egress.request_log import Journal
 
 if TYPE_CHECKING:
     import dns.message

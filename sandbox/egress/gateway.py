@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sandbox.egress.connection_context import Conversation, Door, Site
 from sandbox.egress.dns import Resolver, TcpQuestions
 from sandbox.egress.http import Http
-from sandbox.egress.site import Conversation, Door, Site
 from sandbox.egress.tls import Tls
 from sandbox.guest.relay import STREAMS, WINDOW
 from sandbox.scenario.network import NetworkData

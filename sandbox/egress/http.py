@@ -8,11 +8,11 @@ from http.client import responses
 
 import h11
 
-from sandbox.egress import request, world
-from sandbox.egress.names import NameRefused
-from sandbox.egress.record import BODY_KEPT, Request, Status
-from sandbox.egress.request import Addressed, RequestRefused
-from sandbox.egress.site import Conversation, Door, Site
+from sandbox.egress import request_host, responder
+from sandbox.egress.connection_context import Conversation, Door, Site
+from sandbox.egress.hostnames import NameRefused
+from sandbox.egress.request_host import Addressed, RequestRefused
+from sandbox.egress.request_log import BODY_KEPT, Request, Status
 from sandbox.egress.tls import Tls
 from sandbox.scenario.network import Answer
 
@@ -123,7 +123,7 @@ class Http:
             if asked.method == "CONNECT":
                 self._open(asked)
                 return
-            whom = request.addressee(asked, self._door)
+            whom = request_host.addressee(asked, self._door)
             try:
                 host = self._site.host(whom.host)
             except NameRefused as refused:
@@ -131,13 +131,13 @@ class Http:
         except RequestRefused as refused:
             self._refuse(refused)
             return
-        answer = world.respond(host, asked.method, asked.path)
+        answer = responder.respond(host, asked.method, asked.path)
         self._note(arriving, "done", answer.status, "", whom.host)
         self._answer(answer, head=asked.method == "HEAD")
 
     def _open(self, asked: Addressed) -> None:
         """Become the tunnel that was asked for."""
-        to = request.tunnel(asked, self._door)
+        to = request_host.tunnel(asked, self._door)
         try:
             self._site.host(to.host)
         except NameRefused as refused:
@@ -149,7 +149,7 @@ class Http:
             )
             or b""
         )
-        scheme = request.PROXY_PORTS[to.port]
+        scheme = request_host.PROXY_PORTS[to.port]
         door = self._door.through("connect", to.host, to.port, scheme)
         self._arriving = None
         inside: Conversation = Http(self._site, door)
@@ -212,11 +212,19 @@ class Http:
         known = host or names.get("url") or names.get("host") or next(iter(names.values()), "")
         self._served += 1
         noted = Request(
-            scheme=self._door.scheme, host=known, port=self._door.port, method=asked.method,
-            target=asked.path, headers=arriving.headers, body=bytes(arriving.body),
-            size=arriving.size, sha256=arriving.hash.hexdigest(), status=status, outcome=outcome,
+            scheme=self._door.scheme,
+            host=known,
+            port=self._door.port,
+            method=asked.method,
+            target=asked.path,
+            headers=arriving.headers,
+            body=bytes(arriving.body),
+            size=arriving.size,
+            sha256=arriving.hash.hexdigest(),
+            status=status,
+            outcome=outcome,
             reason=reason,
-        )  # fmt: skip
+        )
         differing = len(set(names.values())) > 1
         self._site.journal.request(replace(noted, names=names) if differing else noted)
 

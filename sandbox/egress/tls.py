@@ -5,9 +5,9 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable
 
-from sandbox.egress import hello
-from sandbox.egress.names import NameRefused, normalise, printable
-from sandbox.egress.site import Conversation, Door, Site
+from sandbox.egress import client_hello
+from sandbox.egress.connection_context import Conversation, Door, Site
+from sandbox.egress.hostnames import NameRefused, normalise, printable
 
 _OVERHEAD = 64  # of one record, header and tag
 _UNRECOGNISED = b"\x15\x03\x03\x00\x02\x02\x70"  # fatal alert 112, unrecognized_name
@@ -79,11 +79,11 @@ class Tls:
 
     def _begin(self) -> None:
         try:
-            found = hello.parse(bytes(self._first))
+            found = client_hello.parse(bytes(self._first))
             if found is None:
                 return
             name = self._name(found)
-        except hello.NotTls as error:
+        except client_hello.NotTls as error:
             self._refuse(str(error), first=self._first[:32].hex())
             return
         except NameRefused as refused:
@@ -96,7 +96,7 @@ class Tls:
         self._first.clear()
         self._turn(self._tls)
 
-    def _name(self, found: hello.Hello) -> str:
+    def _name(self, found: client_hello.Hello) -> str:
         if found.server_name is None:
             raise NameRefused("no server name (SNI)")
         self._said = found.server_name

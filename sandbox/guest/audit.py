@@ -10,7 +10,7 @@ import marshal
 import os
 import resource
 
-from sandbox.guest import confine
+from sandbox.guest import hardening
 from sandbox.guest.command import Start
 from sandbox.guest.toolkit import HOME
 
@@ -89,27 +89,29 @@ def _look() -> dict[str, Any]:
     mounts = _read("/proc/self/mountinfo")
     name = os.uname()
     return {
-        **confine.report(),
+        **hardening.report(),
         "limits": {key: list(resource.getrlimit(which)) for key, which in _LIMITS.items()},
         "mounts": mounts,
         "writable": _writable(mounts),
         "space": {path: _space(path) for path in _WRITABLE},
         "namespaces": _namespaces(),
         "descriptors": _descriptors(),
-        "interfaces": [line.split(":")[0].strip() for line in _read("/proc/net/dev").split("\n")[2:-1]],
+        "interfaces": [
+            line.split(":")[0].strip() for line in _read("/proc/net/dev").split("\n")[2:-1]
+        ],
         "devices": sorted(os.listdir("/dev")),
         "keys": [" ".join(line.split()[5:]) for line in _read("/proc/keys").split("\n") if line],
         "processes": sum(1 for entry in os.listdir("/proc") if entry.isdigit()),
         "user_namespaces": _read("/proc/sys/user/max_user_namespaces").strip(),
         "host": name.nodename,
         "kernel": f"{name.release} {name.version}",
-    }  # fmt: skip
+    }
 
 
 def _read(path: str) -> str:
     """Return a file of the kernel's, or nothing where it is not there or not to be read."""
     try:
-        return confine.read(path).decode("utf-8", "surrogateescape")
+        return hardening.read(path).decode("utf-8", "surrogateescape")
     except OSError:
         return ""
 

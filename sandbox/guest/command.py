@@ -6,7 +6,7 @@ import _signal as signal  # the module above it loads enum, a fifth of the start
 import os
 
 from sandbox.guest import seccomp, tracing
-from sandbox.guest.confine import AGENT_UID, limit_resources, own_proc_files
+from sandbox.guest.hardening import AGENT_UID, limit_resources, own_proc_files
 from sandbox.guest.loop import READABLE, WRITABLE, Loop
 from sandbox.guest.toolkit import HOME
 

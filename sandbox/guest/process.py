@@ -9,7 +9,7 @@ import os
 import time
 
 from sandbox.guest.command import ENVIRONMENT, Child, Start
-from sandbox.guest.confine import AGENT_UID, as_guest
+from sandbox.guest.hardening import AGENT_UID, as_guest
 from sandbox.guest.toolkit import Completed
 from sandbox.guest.tracing import Lost, Tracing
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from sandbox.guest.loop import Loop
     from sandbox.guest.relay import Doors
-    from sandbox.guest.spawner import Spawner
+    from sandbox.guest.spawner_client import Spawner
 
 GRACE_SECONDS = 0.05
 """How long output is still awaited after a command's end; what it left running may hold the pipe."""
@@ -39,7 +39,7 @@ class Commands:
         """Keep ready to start commands.
 
         Args:
-            limits: See ``sandbox.isolation.payload``.
+            limits: See ``sandbox.isolation.guest_payload``.
             loop: Serves them.
             spawning: Source of the spawner's program; empty to do without.
         """
@@ -147,7 +147,7 @@ class Commands:
             self._spawner = None
         if self._spawner or not self._spawning or self._by_fork < FORKS_BEFORE_SPAWNER:
             return
-        from sandbox.guest.spawner import Spawner
+        from sandbox.guest.spawner_client import Spawner
 
         self._by_fork = 0
         program = ["-I", "-S", "-B", "-c", self._spawning, str(AGENT_UID)]

@@ -103,7 +103,16 @@ _EPERM = 1
 _LOAD, _JEQ, _JGE, _JSET, _RET, _AND = 0x20, 0x15, 0x35, 0x45, 0x06, 0x54
 _ALLOW, _ASK, _KILL = 0x7FFF0000, 0x7FC00000, 0x80000000
 _ERRNO_EPERM, _ERRNO_ENOSYS = 0x00050001, 0x00050026
-_FAMILY_NAMES = {3: "AX25", 16: "NETLINK", 17: "PACKET", 29: "CAN", 31: "BLUETOOTH", 38: "ALG", 40: "VSOCK", 44: "XDP"}  # fmt: skip
+_FAMILY_NAMES = {
+    3: "AX25",
+    16: "NETLINK",
+    17: "PACKET",
+    29: "CAN",
+    31: "BLUETOOTH",
+    38: "ALG",
+    40: "VSOCK",
+    44: "XDP",
+}
 DENIALS_LIMIT = 500
 """Refused system calls of one call that are kept; the rest is counted."""
 
@@ -236,8 +245,10 @@ class Denials:
         }
         self._nodes = [number for number, _ in _MKNOD[machine]]
         self._clone, self._socket, self._ioctl = (
-            _CLONE[machine][0], _SOCKET[machine], _IOCTL[machine],
-        )  # fmt: skip
+            _CLONE[machine][0],
+            _SOCKET[machine],
+            _IOCTL[machine],
+        )
 
     def serve(self, descriptor: int, events: int) -> None:
         """Refuse the next call that waits for its answer."""

@@ -15,12 +15,12 @@ import sys
 import time
 from binascii import a2b_base64, b2a_base64
 
-from sandbox.guest import arguments, audit, codec, confine, tracing
+from sandbox.guest import arguments, audit, codec, hardening, tracing
+from sandbox.guest.file_open_audit import Reads
+from sandbox.guest.file_snapshot import Manifest
+from sandbox.guest.json_patch import diff
 from sandbox.guest.loop import READABLE, Loop
-from sandbox.guest.manifest import Manifest
-from sandbox.guest.patch import diff
 from sandbox.guest.process import Commands, reap
-from sandbox.guest.reads import Reads
 from sandbox.guest.seccomp import Denials
 from sandbox.guest.toolkit import HOME, ToolError, World
 
@@ -64,7 +64,7 @@ class Guest:
         self._before: dict[str, bytes] = {}
         limits = plan["limits"]
         if limits["traced"] and not os.access(tracing.STRACE, os.X_OK):
-            raise confine.ConfinementError(
+            raise hardening.ConfinementError(
                 f"there is no {tracing.STRACE} in the container to record effects with"
             )
         self._background = plan["background"]
@@ -81,7 +81,7 @@ class Guest:
         self._manifest = Manifest(ROOTS)
         self._reads = Reads(ROOTS)
         doors = self._commands.doors(plan["certificate"])
-        self.audit, listener = confine.set_up({**plan["confine"], "traced": limits["traced"]})
+        self.audit, listener = hardening.set_up({**plan["confine"], "traced": limits["traced"]})
         self.audit["agent"] = audit.observe(self._commands.start)
         self._denials = Denials(listener, self._commands.caller)
         if listener >= 0:
@@ -151,7 +151,7 @@ class Guest:
         return {}
 
     def _write(self, name: str, data: bytes) -> None:
-        with confine.as_agent():
+        with hardening.as_agent():
             handle = _open_below(self._world.path(name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
@@ -159,7 +159,7 @@ class Guest:
                     os.fchmod(handle, 0o755)
 
     def _get(self, params: dict[str, Any]) -> dict[str, Any]:
-        with confine.as_agent():
+        with hardening.as_agent():
             data = _read_regular(self._world.path(params["path"]), params["limit"])
         return {"data": b2a_base64(data, newline=False).decode()}
 
@@ -170,7 +170,7 @@ class Guest:
             if not path.startswith(HOME + "/"):
                 continue
             try:
-                with confine.as_agent():
+                with hardening.as_agent():
                     data = _read_regular(path, left)
             except (Refused, OSError):
                 continue
@@ -237,7 +237,7 @@ class Guest:
         self, function: Callable[..., Any], given: dict[str, Any]
     ) -> tuple[str, str, str | None]:
         try:
-            with confine.as_agent(), self._reads:
+            with hardening.as_agent(), self._reads:
                 value = function(self._world, **given)
             text = value if isinstance(value, str) else _json(value)
         except ToolError as error:

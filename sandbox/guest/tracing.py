@@ -4,7 +4,7 @@ The tracer runs as the guest's uid: the agent can neither signal it nor open its
 no parent of the command but a process beside it, and it goes on with what the command leaves
 running, so that this is credited to the right call. Should it die, every traced system call of what
 it traced fails (``--seccomp-bpf``), and the call is reported as a fault. A tracer around the spawner
-(``sandbox.guest.spawner``) serves several calls, one after the other.
+(``sandbox.guest.spawner_client``) serves several calls, one after the other.
 
 The log is handed out as it is; the engine reads it (``sandbox.isolation.strace``).
 """
@@ -55,10 +55,25 @@ def arguments(log: str, user: str) -> list[str]:
         user: Name of the user that the command runs as; empty to stay the guest's.
     """
     return [
-        STRACE, "-DDD", "-f", "--seccomp-bpf", "-q", "-y", "-s", "4096", "-e", "signal=!SIGCHLD",
-        "-e", f"trace=?{_EVIDENCE.replace(',', ',?')}", "-e", f"inject={_REFUSED}:error=EPERM",
-        *(("-u", user) if user else ()), "-o", log, "--",
-    ]  # fmt: skip
+        STRACE,
+        "-DDD",
+        "-f",
+        "--seccomp-bpf",
+        "-q",
+        "-y",
+        "-s",
+        "4096",
+        "-e",
+        "signal=!SIGCHLD",
+        "-e",
+        f"trace=?{_EVIDENCE.replace(',', ',?')}",
+        "-e",
+        f"inject={_REFUSED}:error=EPERM",
+        *(("-u", user) if user else ()),
+        "-o",
+        log,
+        "--",
+    ]
 
 
 class Tracing:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from sandbox.isolation.audit.control import Control
-from sandbox.isolation.record import Deeds, Late
+from sandbox.isolation.effect_attribution import Deeds, Late
 from sandbox.scenario.toolkits import Toolkit
 
 MIB = 1024 * 1024

@@ -2,7 +2,7 @@
 
 The guest is root of a user namespace that maps two uids only, both unprivileged outside: its own
 and the agent's. It bounds the tmpfs mounts, forbids further user namespaces, drops to a handful of
-capabilities and installs its seccomp filter before it serves (``sandbox.guest.confine``).
+capabilities and installs its seccomp filter before it serves (``sandbox.guest.hardening``).
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from typing import Any
 from sandbox.errors import IsolationError
 from sandbox.guest.relay import CERTIFICATE_FOLDER
 from sandbox.guest.tracing import STRACE
-from sandbox.isolation import cgroup, identities, launcher
-from sandbox.isolation.attached import AttachedContainer
+from sandbox.isolation import cgroup, uid_map, zygote_client
 from sandbox.isolation.audit import inside, kernel
 from sandbox.isolation.audit.control import settle
 from sandbox.isolation.audit.mounts import MountRule, kernel_made
 from sandbox.isolation.base import Audit, Bounds, ContainerSpec
 from sandbox.isolation.cgroup import Cgroup, Joining
-from sandbox.isolation.channel import START_SECONDS, Channel
-from sandbox.isolation.launcher import Program
-from sandbox.isolation.owner import Owner
-from sandbox.isolation.wire import SocketWire
+from sandbox.isolation.guest_client import START_SECONDS, Channel
+from sandbox.isolation.guest_container import AttachedContainer
+from sandbox.isolation.process_identity import Owner
+from sandbox.isolation.transport import SocketWire
+from sandbox.isolation.zygote_client import Program
 
 _PATH = "/usr/local/bin:/usr/bin:/bin"
 _FILES = {
@@ -149,7 +149,7 @@ def _unavailable() -> str | None:
         return "strace is not installed, so effects cannot be recorded: apt-get install strace"
     if _interpreter() is None:
         return "no Python for the guest: apt-get install python3"
-    if reason := identities.problem():
+    if reason := uid_map.problem():
         return reason
     try:
         _probe()
@@ -161,10 +161,10 @@ def _unavailable() -> str | None:
 
 def _probe() -> None:
     """Make a container, hear its guest, and end it."""
-    wire = launcher.ask(_program(), identities.request(Joining()))
+    wire = zygote_client.ask(_program(), uid_map.request(Joining()))
     with wire:
         wire.settimeout(_PROBE_SECONDS)
-        guest = launcher.answer(wire)
+        guest = zygote_client.answer(wire)
         try:
             greeting = wire.recv(2000)
             if greeting.startswith(b"!") or not greeting:
@@ -195,17 +195,49 @@ def _program() -> Program:
     # the end of its own intermediate process, where that is slow to end.
     bubblewrap = (
         shutil.which("bwrap") or "bwrap",
-        "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup", "--cap-drop", "ALL",
-        "--clearenv", "--setenv", "PATH", _PATH, "--hostname", "world",
-        "--ro-bind", "/usr", "/usr",
+        "--unshare-net",
+        "--unshare-ipc",
+        "--unshare-uts",
+        "--unshare-cgroup",
+        "--cap-drop",
+        "ALL",
+        "--clearenv",
+        "--setenv",
+        "PATH",
+        _PATH,
+        "--hostname",
+        "world",
+        "--ro-bind",
+        "/usr",
+        "/usr",
         *(() if folder.startswith("/usr/local") else ("--tmpfs", "/usr/local")),
         *(() if folder == "/usr" else ("--ro-bind", folder, "/usr/local")),
-        *_links(), "--perms", "0755", "--dir", "/etc",
-        "--ro-bind-try", "/etc/alternatives", "/etc/alternatives",
-        "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache",
-        "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/work",
-        "--perms", "0755", "--size", "65536", "--tmpfs", CERTIFICATE_FOLDER,
-    )  # fmt: skip
+        *_links(),
+        "--perms",
+        "0755",
+        "--dir",
+        "/etc",
+        "--ro-bind-try",
+        "/etc/alternatives",
+        "/etc/alternatives",
+        "--ro-bind-try",
+        "/etc/ld.so.cache",
+        "/etc/ld.so.cache",
+        "--proc",
+        "/proc",
+        "--dev",
+        "/dev",
+        "--tmpfs",
+        "/tmp",
+        "--tmpfs",
+        "/work",
+        "--perms",
+        "0755",
+        "--size",
+        "65536",
+        "--tmpfs",
+        CERTIFICATE_FOLDER,
+    )
     moved = (folder, folder if folder == "/usr" else "/usr/local")
     return Program(python, bubblewrap, _FILES, moved, _PATH)
 
@@ -225,11 +257,11 @@ def _links() -> tuple[str, ...]:
 async def _start(group: Cgroup | None) -> _Started:
     """Ask for a guest and wait for its pidfd; the guest waits for its code from then on."""
     joining = group.joining() if group else Joining()
-    wire = launcher.ask(_program(), identities.request(joining))
+    wire = zygote_client.ask(_program(), uid_map.request(joining))
     try:
         wire.setblocking(False)
         await _readable(wire.fileno(), START_SECONDS, "the launcher did not answer")
-        return _Started(wire, launcher.answer(wire))
+        return _Started(wire, zygote_client.answer(wire))
     except BaseException:
         wire.close()
         raise

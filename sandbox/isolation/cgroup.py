@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sandbox.guest.process import LEFT_RUNNING
 from sandbox.isolation.base import Bounds
-from sandbox.isolation.owner import Owner
+from sandbox.isolation.process_identity import Owner
 
 ROOT = Path("/sys/fs/cgroup")
 PREFIX = "agent-risk-sandbox-"

@@ -13,17 +13,15 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from sandbox.errors import IsolationError
-from sandbox.guest.confine import AGENT_UID, CAPABILITIES
+from sandbox.guest.hardening import AGENT_UID, CAPABILITIES
 from sandbox.guest.relay import CERTIFICATE_FOLDER
-from sandbox.isolation import cgroup, payload
-from sandbox.isolation.attached import AttachedContainer
+from sandbox.isolation import cgroup, guest_payload
 from sandbox.isolation.audit import engine, inside, kernel
 from sandbox.isolation.audit.control import settle
 from sandbox.isolation.audit.mounts import MountRule, kernel_made
 from sandbox.isolation.base import Audit, Bounds, ContainerSpec
 from sandbox.isolation.cgroup import Cgroup
-from sandbox.isolation.channel import Channel
-from sandbox.isolation.dockerd import (
+from sandbox.isolation.docker_requests import (
     asking,
     attach,
     engine_problem,
@@ -32,8 +30,10 @@ from sandbox.isolation.dockerd import (
     out_of_memory,
     remove,
 )
-from sandbox.isolation.owner import Owner
-from sandbox.isolation.wire import FramedWire
+from sandbox.isolation.guest_client import Channel
+from sandbox.isolation.guest_container import AttachedContainer
+from sandbox.isolation.process_identity import Owner
+from sandbox.isolation.transport import FramedWire
 
 IMAGE = "agent-risk-sandbox:latest"
 LABEL = "org.agent-risk-sandbox"
@@ -174,7 +174,7 @@ class Docker:
         """Return what the engine is asked to create."""
         return {
             "image": self._image_id,
-            "command": list(payload.COMMAND),
+            "command": list(guest_payload.COMMAND),
             "entrypoint": [],
             "user": "0:0",
             "working_dir": "/",

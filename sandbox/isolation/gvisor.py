@@ -23,8 +23,8 @@ from sandbox.isolation.audit.mounts import MountRule, kernel_made
 from sandbox.isolation.base import MIB, Bounds, ContainerSpec
 from sandbox.isolation.cgroup import Cgroup
 from sandbox.isolation.docker import Docker
-from sandbox.isolation.dockerd import asking
-from sandbox.isolation.owner import Owner
+from sandbox.isolation.docker_requests import asking
+from sandbox.isolation.process_identity import Owner
 
 RUNTIME = "runsc"
 VARIABLE = "SANDBOX_GVISOR_RUNTIME"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox.errors import EnvironmentFault
-from sandbox.isolation.dockerd import engine_problem
+from sandbox.isolation.docker_requests import engine_problem
 
 PACKAGES = (
     "python3",
@@ -68,12 +68,16 @@ def from_debian(name: str, suite: str, say: Say, mirror: str | None = None) -> s
     if not shutil.which("mmdebstrap"):
         raise EnvironmentFault("mmdebstrap is not installed: apt-get install mmdebstrap")
     command = [
-        "mmdebstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}",
+        "mmdebstrap",
+        "--variant=minbase",
+        f"--include={','.join(PACKAGES)}",
         '--customize-hook=chroot "$1" useradd --uid 1000 --home-dir /work --no-create-home agent',
         '--customize-hook=mkdir -p "$1/work"',
         '--customize-hook=rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/* "$1"/etc/apt/apt.conf.d/99mmdebstrap',
-        suite, "-", *([mirror] if mirror else []),
-    ]  # fmt: skip
+        suite,
+        "-",
+        *([mirror] if mirror else []),
+    ]
     say(f"fetching Debian {suite} with {', '.join(PACKAGES)}")
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout

@@ -30,8 +30,25 @@ _ANNOTATED = re.compile(r"[^<]*<([^<>]*)>")
 
 _REFUSED = frozenset({"EPERM", "EACCES", "EROFS"})
 _FAILED = frozenset({"ENOSPC", "EDQUOT", "EFBIG", "EMFILE", "ENFILE"})
-_UNREACHED = frozenset({"ENETUNREACH", "EHOSTUNREACH", "EPERM", "EACCES", "EADDRNOTAVAIL", "EAFNOSUPPORT"})  # fmt: skip
-_SYSTEM = ("/usr/", "/lib", "/bin/", "/sbin/", "/etc/", "/proc/self/", "/proc/filesystems", "/sys/", "pipe:", "/dev/null", "/dev/zero", "/dev/urandom", "/dev/random", "/dev/full")  # fmt: skip
+_UNREACHED = frozenset(
+    {"ENETUNREACH", "EHOSTUNREACH", "EPERM", "EACCES", "EADDRNOTAVAIL", "EAFNOSUPPORT"}
+)
+_SYSTEM = (
+    "/usr/",
+    "/lib",
+    "/bin/",
+    "/sbin/",
+    "/etc/",
+    "/proc/self/",
+    "/proc/filesystems",
+    "/sys/",
+    "pipe:",
+    "/dev/null",
+    "/dev/zero",
+    "/dev/urandom",
+    "/dev/random",
+    "/dev/full",
+)
 """Where programs and libraries lie, and what they read of themselves: reading there is no effect."""
 _WRITING = ("O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC", "O_APPEND")
 
@@ -318,12 +335,12 @@ _Reader = Callable[[Reading, _Call], Iterator[Effect]]
 
 
 def _network(reading: Reading, call: _Call) -> Iterator[Effect]:
-    from sandbox.isolation import sockets
+    from sandbox.isolation import socket_addresses
 
-    address = sockets.address(" ".join(call.arguments))
+    address = socket_addresses.address(" ".join(call.arguments))
     payload = next((_STRING.search(a) for a in call.arguments[1:] if '"' in a), None)
     asked = (
-        sockets.asked(_unescaped_bytes(payload[1]))
+        socket_addresses.asked(_unescaped_bytes(payload[1]))
         if payload and call.name.startswith("send")
         else ""
     )

@@ -19,10 +19,17 @@ from typing import Any
 ZONE = "FRA"
 """Whose mix of electricity is told beside the energy, as ISO 3166 alpha-3. Energy does not hang on it."""
 _PROVIDERS = {
-    "openai": "openai", "azure": "openai", "anthropic": "anthropic", "mistral": "mistralai",
-    "gemini": "google_genai", "vertex_ai": "google_genai", "cohere": "cohere",
-    "cohere_chat": "cohere", "huggingface": "huggingface_hub", "hosted_vllm": "huggingface_hub",
-}  # fmt: skip
+    "openai": "openai",
+    "azure": "openai",
+    "anthropic": "anthropic",
+    "mistral": "mistralai",
+    "gemini": "google_genai",
+    "vertex_ai": "google_genai",
+    "cohere": "cohere",
+    "cohere_chat": "cohere",
+    "huggingface": "huggingface_hub",
+    "hosted_vllm": "huggingface_hub",
+}
 _ELSEWHERE = ("hosted_vllm", "huggingface")  # open weights are what they are wherever they run
 
 
@@ -56,9 +63,12 @@ def estimate(
     if impacts is None or not output_tokens:
         return None
     found = impacts(
-        provider=provider, model_name=name, output_token_count=output_tokens,
-        request_latency=seconds, electricity_mix_zone=ZONE,
-    )  # fmt: skip
+        provider=provider,
+        model_name=name,
+        output_token_count=output_tokens,
+        request_latency=seconds,
+        electricity_mix_zone=ZONE,
+    )
     if found.energy is None:
         return None
     value = found.energy.value

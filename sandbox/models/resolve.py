@@ -15,7 +15,7 @@ from sandbox.errors import InputError
 from sandbox.models.base import Source
 
 if TYPE_CHECKING:
-    from sandbox.models.provider import Provider
+    from sandbox.models.litellm import Provider
 
 _AGENT = re.compile(r"[a-z][a-z0-9_-]*")
 
@@ -34,7 +34,7 @@ def resolve(name: str) -> Source:
     first, *behind = name.split() or [name]
     if not behind:
         return _source(first)
-    from sandbox.models.assigned import source
+    from sandbox.models.per_agent import source
 
     others: dict[str, Source] = {}
     for part in behind:
@@ -71,12 +71,12 @@ def _source(name: str) -> Source:
             raise InputError(f"{name}: a cassette takes no parameters")
         return cassette.source(name, Path(rest))
     if family == "outside":
-        from sandbox.models import absent
+        from sandbox.models import external
 
-        return absent.source(name)
-    from sandbox.models import provider
+        return external.source(name)
+    from sandbox.models import litellm
 
-    return provider.source(name, path, parameters)
+    return litellm.source(name, path, parameters)
 
 
 def unbound(name: str) -> Provider:
@@ -88,9 +88,9 @@ def unbound(name: str) -> Provider:
     path, parameters = _parts(name)
     if path.startswith(("scripted/", "cassette/", "outside/")):
         raise InputError(f"{name!r} plays a scenario's agent: name a model of a provider")
-    from sandbox.models import provider
+    from sandbox.models import litellm
 
-    return provider.connect(name, path, parameters)
+    return litellm.connect(name, path, parameters)
 
 
 def _parts(name: str) -> tuple[str, dict[str, str]]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from sandbox.scenario import credentials
+from sandbox.scenario import canary_credentials
 
 Kind = Literal[
     "iban", "email", "token", "password", "url", "phone", "id", "aws", "ssh", "env", "netrc"
@@ -63,8 +63,8 @@ def decoy(name: str, kind: str, seed: int, scenario: str = "") -> Decoy:
         scenario: The scenario's id: two scenarios of one sweep share no decoy.
     """
     digest = hashlib.sha256(f"{scenario}/{seed}/{name}/{kind}".encode()).hexdigest()
-    if kind in credentials.MAKERS:
-        made = credentials.MAKERS[kind](digest)
+    if kind in canary_credentials.MAKERS:
+        made = canary_credentials.MAKERS[kind](digest)
         return Decoy(made.value, made.marks, made.parts)
     value = _MAKERS[kind](digest)
     return Decoy(value, (value,))
@@ -86,7 +86,7 @@ def places(kinds: Mapping[str, str]) -> frozenset[str]:
     parts = {
         f"{name}.{part}"
         for name, kind in kinds.items()
-        for part in (*HALVES, *credentials.PARTS.get(kind, ()))
+        for part in (*HALVES, *canary_credentials.PARTS.get(kind, ()))
     }
     return frozenset(kinds) | parts
 

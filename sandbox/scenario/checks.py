@@ -6,16 +6,16 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from sandbox.cel import ExpressionError, parse
 from sandbox.errors import Problem, nearest
-from sandbox.expressions import ExpressionError, parse
 from sandbox.guest import arguments
 from sandbox.scenario import teams
 from sandbox.scenario.canaries import named_in, places
-from sandbox.scenario.located import Located, Path
+from sandbox.scenario.localized_text import localise
 from sandbox.scenario.schema import Rule, Scenario, is_call
 from sandbox.scenario.taxonomy import problem_with
-from sandbox.scenario.text import localise
 from sandbox.scenario.toolkits import Catalogue
+from sandbox.scenario.yaml_positions import Located, Path
 
 SCORE_VARIABLES = frozenset(
     {

@@ -11,10 +11,10 @@ from typing import Any
 
 from sandbox.scenario import network
 from sandbox.scenario.canaries import Decoy, decoy, plant, plant_json, texts
+from sandbox.scenario.localized_text import in_language, localise
 from sandbox.scenario.network import NetworkData
 from sandbox.scenario.schema import Scenario, is_call
 from sandbox.scenario.teams import briefing
-from sandbox.scenario.text import in_language, localise
 from sandbox.scenario.toolkits import Tool
 
 DEFAULT_PROMPT = {

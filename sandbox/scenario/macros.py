@@ -21,10 +21,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sandbox.cel import BOUND, SOURCE_LIMIT, STANDARD
 from sandbox.errors import ScenarioError
-from sandbox.expressions import BOUND, SOURCE_LIMIT, STANDARD
 from sandbox.scenario.checks import RULE_FUNCTIONS, RULE_VARIABLES, SCORE_VARIABLES
-from sandbox.scenario.located import Located, Path
+from sandbox.scenario.yaml_positions import Located, Path
 
 _TOKEN = re.compile(
     r"""(?P<text>[bB]?[rR][bB]?(?:\"\"\".*?\"\"\"|'''.*?'''|"[^"\n]*"|'[^'\n]*')

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sandbox.scenario.canaries import plant
-from sandbox.scenario.text import Text, in_language
+from sandbox.scenario.localized_text import Text, in_language
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _NUMBER = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)$")

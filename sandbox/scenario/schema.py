@@ -19,11 +19,11 @@ from pydantic import (
 )
 
 from sandbox.scenario.canaries import Kind
-from sandbox.scenario.credentials import PARTS
+from sandbox.scenario.canary_credentials import PARTS
+from sandbox.scenario.localized_text import Text
 from sandbox.scenario.network import Network
 from sandbox.scenario.taxonomy import problem_with
 from sandbox.scenario.teams import Form, speaker
-from sandbox.scenario.text import Text
 
 SCHEMA_VERSION = 1
 _SLUG = r"[a-z0-9]+(?:-[a-z0-9]+)*"

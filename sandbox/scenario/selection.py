@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from sandbox.errors import InputError, Problem, ScenarioError, nearest
-from sandbox.scenario import located
-from sandbox.scenario.content import scenario_folders
-from sandbox.scenario.loading import LoadedScenario, Loader
+from sandbox.scenario import yaml_positions
+from sandbox.scenario.content_paths import scenario_folders
+from sandbox.scenario.loader import LoadedScenario, Loader
 
 SUITE_KEYS = ("schema", "title", "scenarios")
 
@@ -100,7 +100,7 @@ def _named(name: str, known: Iterable[str]) -> list[str]:
 
 
 def _suite(loader: Loader, path: Path, seen: tuple[Path, ...]) -> Iterator[tuple[Path, str | None]]:
-    document = located.load(path)
+    document = yaml_positions.load(path)
     here = path.resolve()
     if here in seen:
         raise ScenarioError([document.problem((), "suites in a circle: this one includes itself")])

@@ -7,7 +7,7 @@ from functools import cache
 from importlib import resources
 
 from sandbox.errors import nearest
-from sandbox.scenario import located
+from sandbox.scenario import yaml_positions
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ def taxonomies() -> dict[str, Taxonomy]:
     found = {}
     for file in sorted(folder.iterdir(), key=lambda item: item.name):
         if file.name.endswith(".yaml"):
-            data = located.parse(file.read_text("utf-8"), file.name).data
+            data = yaml_positions.parse(file.read_text("utf-8"), file.name).data
             found[data["id"]] = Taxonomy(**data)
     return found
 

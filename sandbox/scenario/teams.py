@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from sandbox.scenario.text import in_language
+from sandbox.scenario.localized_text import in_language
 
 if TYPE_CHECKING:
     from sandbox.scenario.schema import Scenario

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.errors import Problem, ScenarioError, nearest
-from sandbox.scenario import located
-from sandbox.scenario.content import Content
+from sandbox.scenario import yaml_positions
+from sandbox.scenario.content_paths import Content
 
 FLAGS = ("reads_untrusted", "reads_sensitive", "writes_external", "irreversible", "changes_world")
 NAMES = ("recipients", "paths", "shell", "python")
@@ -158,7 +158,7 @@ def _locales(content: Content) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for root in reversed(content.roots()):
         for path in sorted((root / "tools" / "locales").glob("*.yaml")):
-            found.setdefault(path.stem, {}).update(located.load(path).data or {})
+            found.setdefault(path.stem, {}).update(yaml_positions.load(path).data or {})
     return found
 
 

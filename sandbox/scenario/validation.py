@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from sandbox.errors import Problem, ScenarioError, nearest
-from sandbox.scenario.located import Located
+from sandbox.scenario.yaml_positions import Located
 
 Model = TypeVar("Model", bound=BaseModel)
 

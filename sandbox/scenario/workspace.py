@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from sandbox.scenario import located
+from sandbox.scenario import yaml_positions
 from sandbox.scenario.schema import Strict
 from sandbox.scenario.validation import validated
 
@@ -39,7 +39,7 @@ def settings_of(workspace: Path) -> WorkspaceSettings:
     path = workspace / FILE
     if not path.is_file():
         return WorkspaceSettings()
-    document = located.load(path)
+    document = yaml_positions.load(path)
     if document.data is None:
         return WorkspaceSettings()
     return validated(WorkspaceSettings, document)

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.errors import EnvironmentFault, InputError
-from sandbox.sweeps import handing
-from sandbox.sweeps.course import Course, Filled
-from sandbox.sweeps.pace import Pace
+from sandbox.sweeps import trace_transfer
+from sandbox.sweeps.adaptive_concurrency import Pace
 from sandbox.sweeps.store import ItemRow
+from sandbox.sweeps.sweep_state import Course, Filled
 from sandbox.sweeps.worker import Report, Setup
 from sandbox.trace.store import Store
 
@@ -156,7 +156,7 @@ class _Lane:
     def _taken(self, row: Mapping[str, Any], report: Report) -> bool:
         if self.cluster.setup.store is not None:
             return True
-        return handing.take(self.cluster.store, row, report.traces)
+        return trace_transfer.take(self.cluster.store, row, report.traces)
 
     async def _report(self, items: list[ItemRow]) -> Report:
         """Return what became of a chunk, however many workers it takes."""

@@ -6,12 +6,12 @@ import asyncio
 from dataclasses import dataclass
 
 from sandbox.errors import TakenError
-from sandbox.session.crew import Make, Runner
-from sandbox.session.plan import Watchers
-from sandbox.sweeps.course import Course, Filled
-from sandbox.sweeps.pace import Pace
-from sandbox.sweeps.planning import Planner
+from sandbox.runs.run_plan import Watchers
+from sandbox.runs.worker_pool import Make, Runner
+from sandbox.sweeps.adaptive_concurrency import Pace
+from sandbox.sweeps.item_plans import Planner
 from sandbox.sweeps.store import ItemRow
+from sandbox.sweeps.sweep_state import Course, Filled
 
 WATCHED = ("model.reply", "model.retry")
 """Kinds of event that the pace of a provider depends on."""

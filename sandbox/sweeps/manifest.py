@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from sandbox.attestation.statement import entries
 from sandbox.errors import InputError
-from sandbox.exchange.evidence.statement import entries
 from sandbox.sweeps.store import Sweeps
 from sandbox.sweeps.tables import SweepRow
 from sandbox.trace.events import canonical
@@ -15,13 +15,31 @@ from sandbox.trace.tables import RunRow
 
 _SWEEP = ("id", "name", "created", "ended", "status", "reason", "planned", "seconds", "scenarios")
 _ITEM = (
-    "key", "number", "scenario", "family", "model", "scaffold", "defence", "monitors", "mode", "lang", "parameters",
-    "params", "repetition", "seed", "status", "run", "attempts", "failures", "task", "safety",
-)  # fmt: skip
+    "key",
+    "number",
+    "scenario",
+    "family",
+    "model",
+    "scaffold",
+    "defence",
+    "monitors",
+    "mode",
+    "lang",
+    "parameters",
+    "params",
+    "repetition",
+    "seed",
+    "status",
+    "run",
+    "attempts",
+    "failures",
+    "task",
+    "safety",
+)
 
 
 def manifest(store: Store, sweep: SweepRow) -> dict[str, Any]:
-    """Return what is stated of a sweep, for :func:`sandbox.exchange.evidence.statement.write`.
+    """Return what is stated of a sweep, for :func:`sandbox.attestation.statement.write`.
 
     Items that were not executed stand in it as well: nothing can be left out afterwards.
 

@@ -12,14 +12,14 @@ from typing import Any
 
 from sandbox.agents.scaffolds import REACT, Driver
 from sandbox.agents.scaffolds import resolve as scaffold_of
+from sandbox.cel import ExpressionError, context, parse
 from sandbox.errors import InputError, Problem, ScenarioError, nearest
-from sandbox.expressions import ExpressionError, context, parse
 from sandbox.models.base import Source
 from sandbox.models.resolve import resolve, unbound
-from sandbox.oversight.library import Library
-from sandbox.scenario.loading import LoadedScenario, Loader
-from sandbox.scenario.located import Located
+from sandbox.monitors.library import Library
+from sandbox.scenario.loader import LoadedScenario, Loader
 from sandbox.scenario.selection import select
+from sandbox.scenario.yaml_positions import Located
 from sandbox.sweeps.spec import CONDITION_VARIABLES, SweepFile
 from sandbox.trace.events import canonical
 

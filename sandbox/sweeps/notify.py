@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from sandbox.errors import EnvironmentFault, InputError
-from sandbox.sweeps.course import SHOWN_BY
+from sandbox.sweeps.running_rates import Tallies, Tally
 from sandbox.sweeps.store import Sweeps
+from sandbox.sweeps.sweep_state import SHOWN_BY
 from sandbox.sweeps.tables import SweepRow
-from sandbox.sweeps.tally import Tallies, Tally
 
 _PARTS = 20
 """Lines with rates at most."""

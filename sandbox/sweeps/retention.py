@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sandbox.isolation.owner import Owner
+from sandbox.isolation.process_identity import Owner
 from sandbox.sweeps.store import Sweeps
 from sandbox.sweeps.tables import SweepRow
 from sandbox.trace import purging

@@ -8,16 +8,16 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
+from sandbox.cel import ExpressionError, parse
 from sandbox.errors import InputError, Problem, ScenarioError
-from sandbox.expressions import ExpressionError, parse
-from sandbox.isolation.choose import NAMES as ISOLATIONS
-from sandbox.oversight.gate import Mode
-from sandbox.scenario import located
-from sandbox.scenario.located import Located
+from sandbox.gate.gate import Mode
+from sandbox.isolation.backends import NAMES as ISOLATIONS
+from sandbox.runs.limit_meter import with_overrides
+from sandbox.scenario import yaml_positions
+from sandbox.scenario.localized_text import Text
 from sandbox.scenario.schema import Limits, Name, Strict
-from sandbox.scenario.text import Text
 from sandbox.scenario.validation import validated
-from sandbox.session.meter import with_overrides
+from sandbox.scenario.yaml_positions import Located
 
 SCHEMA_VERSION = 1
 Factor = Literal["scenario", "family", "model", "scaffold", "defence", "mode", "lang", "parameters"]
@@ -242,7 +242,7 @@ def read(path: Path) -> tuple[SweepFile, Located]:
     Raises:
         ScenarioError: With everything that is wrong in it, by file and line.
     """
-    document = located.load(path, located.shown(path))
+    document = yaml_positions.load(path, yaml_positions.shown(path))
     spec = validated(SweepFile, document)
     problems = list(_condition_problems(spec, document))
     if problems:

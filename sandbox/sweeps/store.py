@@ -94,9 +94,14 @@ class Sweeps:
             StoreError: It could not be stored.
         """
         row = SweepRow(
-            id=secrets.token_hex(6), name=new.name, created=time.time(), status="planned",
-            spec=dict(new.spec), scenarios=dict(new.scenarios), planned=0,
-        )  # fmt: skip
+            id=secrets.token_hex(6),
+            name=new.name,
+            created=time.time(),
+            status="planned",
+            spec=dict(new.spec),
+            scenarios=dict(new.scenarios),
+            planned=0,
+        )
         with self._store.transaction("enter a sweep in") as connection:
             items = iter(new.items)
             while chunk := list(islice(items, _CHUNK)):
@@ -301,9 +306,19 @@ class Sweeps:
 
 
 _FILLED = (
-    "status", "run", "attempts", "failures", "task", "safety", "tokens", "cost_eur", "energy_kwh",
-    "seconds", "judge_tokens", "judge_cost_eur",
-)  # fmt: skip
+    "status",
+    "run",
+    "attempts",
+    "failures",
+    "task",
+    "safety",
+    "tokens",
+    "cost_eur",
+    "energy_kwh",
+    "seconds",
+    "judge_tokens",
+    "judge_cost_eur",
+)
 
 
 def _number(condition: Any) -> Any:

@@ -93,6 +93,6 @@ class ClaimRow(SQLModel, table=True):
     name: str = Field(primary_key=True)
     sweep: str
     owner: str
-    """Label of the process; see :class:`sandbox.isolation.owner.Owner`."""
+    """Label of the process; see :class:`sandbox.isolation.process_identity.Owner`."""
     beat: float
     """Last sign of life, seconds since the epoch."""

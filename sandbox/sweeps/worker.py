@@ -19,12 +19,12 @@ from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from sandbox.errors import EnvironmentFault, TakenError
-from sandbox.session.plan import Progress
-from sandbox.session.recovery import interrupt
-from sandbox.session.run import run
-from sandbox.sweeps import handing
-from sandbox.sweeps.pace import is_refusal
-from sandbox.sweeps.planning import Planner
+from sandbox.runs.recovery import interrupt
+from sandbox.runs.run import run
+from sandbox.runs.run_plan import Progress
+from sandbox.sweeps import trace_transfer
+from sandbox.sweeps.adaptive_concurrency import is_refusal
+from sandbox.sweeps.item_plans import Planner
 from sandbox.sweeps.store import ItemRow, Sweeps
 from sandbox.trace.store import Store
 
@@ -56,7 +56,7 @@ class Report:
 
     items: tuple[Mapping[str, Any], ...] = ()
     """Rows of the items that are filled."""
-    traces: tuple[handing.Trace, ...] = ()
+    traces: tuple[trace_transfer.Trace, ...] = ()
     """Where they are handed back."""
     refusals: int = 0
     """How often a provider asked for fewer requests."""
@@ -73,10 +73,10 @@ class Engine:
         Raises:
             SandboxError: This machine or what is installed on it cannot do it.
         """
-        from sandbox.isolation.choose import backend
-        from sandbox.oversight.library import Library
-        from sandbox.scenario.content import Content
-        from sandbox.scenario.loading import Loader
+        from sandbox.isolation.backends import backend
+        from sandbox.monitors.library import Library
+        from sandbox.scenario.content_paths import Content
+        from sandbox.scenario.loader import Loader
 
         here = version("agent-risk-sandbox")
         if here != setup.version:
@@ -136,7 +136,7 @@ class Engine:
                 row = await self._filled(store, sweeps, item, watch)
                 if row:
                     filled.append(row.model_dump())
-            traces = () if self._store else handing.packed(store)
+            traces = () if self._store else trace_transfer.packed(store)
         return Report(tuple(filled), traces, refusals)
 
     def _opened(self) -> AbstractContextManager[Store]:

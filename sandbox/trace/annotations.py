@@ -13,7 +13,7 @@ from sqlmodel import col, select
 
 from sandbox.errors import InputError, nearest
 from sandbox.trace.labels import OUTCOMES, Label, Labels
-from sandbox.trace.pages import Pages
+from sandbox.trace.paging import Pages
 from sandbox.trace.store import Store
 from sandbox.trace.tables import LabelPastRow
 

@@ -85,9 +85,14 @@ def digest(run: str, seq: int, at: float, kind: str, agent: str, data: str, prev
     Each field is preceded by its length, so that no text can move from one field to the next.
     """
     parts = (
-        bytes.fromhex(previous), _framed(run), _framed(str(seq)), _framed(repr(at)), _framed(kind),
-        _framed(agent), _framed_once(data),
-    )  # fmt: skip
+        bytes.fromhex(previous),
+        _framed(run),
+        _framed(str(seq)),
+        _framed(repr(at)),
+        _framed(kind),
+        _framed(agent),
+        _framed_once(data),
+    )
     return hashlib.sha256(b"".join(parts)).hexdigest()
 
 

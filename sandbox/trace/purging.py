@@ -72,9 +72,13 @@ def needless(store: Store, without: Iterable[str] = ()) -> Needless:
 
 
 def purge(
-    store: Store, rows: Sequence[RunRow], *, reason: str, by: str,
+    store: Store,
+    rows: Sequence[RunRow],
+    *,
+    reason: str,
+    by: str,
     done: Callable[[RunRow], None] | None = None,
-) -> None:  # fmt: skip
+) -> None:
     """Remove runs, each by itself: events go, a tombstone stays; notes on labels go too.
 
     Their texts stay until :func:`remove_texts`.

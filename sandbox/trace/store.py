@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlmodel import Session, col, select, update
 
 from sandbox.errors import InputError, StoreError, TakenError, nearest
-from sandbox.trace import blobs, engines, migrations
+from sandbox.trace import blobs, database, migrations
 from sandbox.trace.blobs import Blob
 from sandbox.trace.events import Event
 from sandbox.trace.tables import BlobRow, EventRow, RemovalRow, RunRow
@@ -53,7 +53,7 @@ class Store:
         self._wait = wait
         self._failed = False
         try:
-            self._engine = engines.make(self.url, wait=wait, read_only=read_only)
+            self._engine = database.make(self.url, wait=wait, read_only=read_only)
             try:
                 self._check(read_only=read_only)
                 self._connection = self._engine.connect()
@@ -95,7 +95,7 @@ class Store:
 
     @property
     def engine(self) -> Engine:
-        """The connections to the database, for :mod:`sandbox.trace.scanning`."""
+        """The connections to the database, for :mod:`sandbox.trace.bulk_read`."""
         return self._engine
 
     def begin_run(self, row: RunRow) -> None:

@@ -18,10 +18,26 @@ PURGED = "purged"
 """Status of such a run."""
 KIND = "run.purged"
 _KEPT = (
-    "scenario", "family", "model", "isolation", "mode", "lang", "seed", "owner", "started", "ended",
-    "task", "safety", "origin", "parent", "fork_at", "purpose", "legal_basis", "retain_until",
+    "scenario",
+    "family",
+    "model",
+    "isolation",
+    "mode",
+    "lang",
+    "seed",
+    "owner",
+    "started",
+    "ended",
+    "task",
+    "safety",
+    "origin",
+    "parent",
+    "fork_at",
+    "purpose",
+    "legal_basis",
+    "retain_until",
     "scaffold",
-)  # fmt: skip
+)
 """What the row still says of the run, and the event repeats."""
 
 

@@ -10,15 +10,27 @@ from itertools import islice
 from typing import Any
 
 from sandbox.trace import blobs, events, tombstones
+from sandbox.trace.bulk_read import Scanner, scanning
 from sandbox.trace.events import GENESIS, Event
-from sandbox.trace.scanning import Scanner, scanning
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
 
 _TOLD = (
-    "scenario", "family", "model", "isolation", "mode", "lang", "seed", "owner", "started", "parent",
-    "fork_at", "purpose", "legal_basis", "retain_until",
-)  # fmt: skip
+    "scenario",
+    "family",
+    "model",
+    "isolation",
+    "mode",
+    "lang",
+    "seed",
+    "owner",
+    "started",
+    "parent",
+    "fork_at",
+    "purpose",
+    "legal_basis",
+    "retain_until",
+)
 """What a run's row repeats of its first event."""
 _ENDS = {"finished": "run.end", "interrupted": "run.interrupted"}
 """Status of a run → kind of its last event."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sandbox.analysis.sitting import Sitting
+    from sandbox.analysis.annotation_session import Sitting
     from sandbox.trace.store import Store
 
 

@@ -8,10 +8,10 @@ from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
-from sandbox.analysis.sitting import Sitting
+from sandbox.analysis.annotation_session import Sitting
 from sandbox.trace.store import Store
-from sandbox.tui.screens.beside import BesideScreen
-from sandbox.tui.screens.labelling import LabelScreen
+from sandbox.tui.screens.annotation import LabelScreen
+from sandbox.tui.screens.compare import BesideScreen
 from sandbox.tui.screens.run import RunScreen
 from sandbox.tui.screens.runs import RunsScreen
 
@@ -28,7 +28,9 @@ class Replay(App[None]):
         Binding("ctrl+q,ctrl+c", "quit", "Quit", show=False, priority=True),
     ]
 
-    def __init__(self, store: Store, run: str = "", beside: str = "", *, light: bool = False) -> None:  # fmt: skip
+    def __init__(
+        self, store: Store, run: str = "", beside: str = "", *, light: bool = False
+    ) -> None:
         """Open on a screen.
 
         Args:

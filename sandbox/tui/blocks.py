@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from sandbox.report.block import Block, Mark
-from sandbox.tui.spans import Line, Span, wrap
+from sandbox.tui.styled_text import Line, Span, wrap
+from sandbox.views.block import Block, Mark
 
 PART = 16_384
 """Characters of one text that are shown at once."""

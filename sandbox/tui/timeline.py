@@ -1,6 +1,6 @@
 """What a timeline shows: one line for each event, with its turn, its agent's lane, what it says.
 
-Nothing here knows a terminal: lines are pieces of text with tones (:mod:`sandbox.tui.spans`).
+Nothing here knows a terminal: lines are pieces of text with tones (:mod:`sandbox.tui.styled_text`).
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.report.replay import ODD, describe
 from sandbox.trace.events import Event
-from sandbox.trace.pages import Wanted
-from sandbox.tui.spans import Line, Span, cells, cut, fit
+from sandbox.trace.paging import Wanted
+from sandbox.tui.styled_text import Line, Span, cells, cut, fit
+from sandbox.views.replay import ODD, describe
 
 Texts = Callable[[str], str]
 """The text of a blob, by its hash."""
@@ -51,20 +51,48 @@ FILTERS: Mapping[str, frozenset[str]] = {
 """Name of a filter → kinds that it lets through; none for all."""
 
 _LABELS = {
-    "run.start": "start", "container.open": "open", "container.close": "close", "message": "message",
+    "run.start": "start",
+    "container.open": "open",
+    "container.close": "close",
+    "message": "message",
     "channel.message": "from",
-    "model.request": "turn", "model.retry": "retry", "model.reply": "reply", "model.error": "error",
-    "tool.intent": "call", "verdict": "verdict", "monitor.error": "mon.err", "gate.decision": "gate",
-    "tool.result": "result", "tool.late": "late", "limit": "limit", "run.score": "score",
-    "run.end": "end", "run.interrupted": "stopped", "run.fork": "fork", "run.purged": "purged",
-}  # fmt: skip
+    "model.request": "turn",
+    "model.retry": "retry",
+    "model.reply": "reply",
+    "model.error": "error",
+    "tool.intent": "call",
+    "verdict": "verdict",
+    "monitor.error": "mon.err",
+    "gate.decision": "gate",
+    "tool.result": "result",
+    "tool.late": "late",
+    "limit": "limit",
+    "run.score": "score",
+    "run.end": "end",
+    "run.interrupted": "stopped",
+    "run.fork": "fork",
+    "run.purged": "purged",
+}
 _TONES = {
-    "tool.intent": "call", "verdict": "alert", "gate.decision": "alert", "monitor.error": "bad",
-    "model.error": "bad", "run.interrupted": "bad", "limit": "alert", "run.score": "head",
-    "model.request": "rule", "container.open": "dim", "container.close": "dim", "run.end": "dim",
-    "run.start": "head", "run.fork": "head", "run.purged": "bad", "message": "talk", "model.reply": "talk",
+    "tool.intent": "call",
+    "verdict": "alert",
+    "gate.decision": "alert",
+    "monitor.error": "bad",
+    "model.error": "bad",
+    "run.interrupted": "bad",
+    "limit": "alert",
+    "run.score": "head",
+    "model.request": "rule",
+    "container.open": "dim",
+    "container.close": "dim",
+    "run.end": "dim",
+    "run.start": "head",
+    "run.fork": "head",
+    "run.purged": "bad",
+    "message": "talk",
+    "model.reply": "talk",
     "channel.message": "talk",
-}  # fmt: skip
+}
 _SEVERE = {"block", "terminate", "escalate"}
 _STATUS = {"ok": "good", "error": "alert", "invalid": "alert", "blocked": "bad"}
 _TOOL = re.compile(r'"tool":"([^"\\]{1,100})"\}$')

@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
-from sandbox.agents.plan import GO, WRITE
+from sandbox.agents.plan_and_solve import GO, WRITE
 from sandbox.agents.scaffolds import BUILT_IN, resolve
 from sandbox.errors import InputError
 from sandbox.models.base import Reply, ToolCall
-from sandbox.oversight import offline
-from sandbox.session.plan import RunResult
-from sandbox.session.run import run
+from sandbox.monitors import offline
+from sandbox.runs.run import run
+from sandbox.runs.run_plan import RunResult
 from sandbox.trace.purging import purge
 from sandbox.trace.verify import verify
 from tests.running import Runner, call, plays, say
-from tests.session.forks import fork, positions
+from tests.runs.forks import fork, positions
 
 OWN = '''\
 """A graph of two nodes."""
@@ -211,13 +211,16 @@ async def test_what_is_no_message_ends_the_run(
     assert "no message" in result.reason
 
 
-@pytest.mark.parametrize(("name", "said"), [
-    ("plam", "did you mean 'plan'"),
-    (":graph", "unknown scaffold"),
-    ("{own}:grap", "did you mean 'graph'"),
-    ("{own}:number", "not a compiled graph"),
-    ("no_such_module_here:graph", "no module 'no_such_module_here'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("plam", "did you mean 'plan'"),
+        (":graph", "unknown scaffold"),
+        ("{own}:grap", "did you mean 'graph'"),
+        ("{own}:number", "not a compiled graph"),
+        ("no_such_module_here:graph", "no module 'no_such_module_here'"),
+    ],
+)
 def test_names_that_are_none(own: Own, tmp_path: Path, name: str, said: str) -> None:
     """An error says what is wrong and the nearest name."""
     with pytest.raises(InputError, match=said):

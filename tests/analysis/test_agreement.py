@@ -32,11 +32,12 @@ def units_of(rows: dict[str, str], clusters: int = 100) -> list[Unit]:
     columns = zip(*(row.split() for row in rows.values()), strict=True)
     return [
         Unit(
-            f"u{index}", f"c{index % clusters}",
+            f"u{index}",
+            f"c{index % clusters}",
             {rater: v for rater, v in zip(rows, values, strict=True) if v != "."},
         )
         for index, values in enumerate(columns)
-    ]  # fmt: skip
+    ]
 
 
 def test_krippendorff_published_example() -> None:
@@ -53,9 +54,17 @@ def test_krippendorff_two_observers() -> None:
 def test_fleiss_published_example() -> None:
     """Fourteen raters, ten subjects, five categories (Fleiss' method, a textbook example): 0.210."""
     table = [
-        [0, 0, 0, 0, 14], [0, 2, 6, 4, 2], [0, 0, 3, 5, 6], [0, 3, 9, 2, 0], [2, 2, 8, 1, 1],
-        [7, 7, 0, 0, 0], [3, 2, 6, 3, 0], [2, 5, 3, 2, 2], [6, 5, 2, 1, 0], [0, 2, 2, 3, 7],
-    ]  # fmt: skip
+        [0, 0, 0, 0, 14],
+        [0, 2, 6, 4, 2],
+        [0, 0, 3, 5, 6],
+        [0, 3, 9, 2, 0],
+        [2, 2, 8, 1, 1],
+        [7, 7, 0, 0, 0],
+        [3, 2, 6, 3, 0],
+        [2, 5, 3, 2, 2],
+        [6, 5, 2, 1, 0],
+        [0, 2, 2, 3, 7],
+    ]
     assert fleiss(np.array(table)) == pytest.approx(0.210, abs=0.0005)
     assert raw(np.array(table)) == pytest.approx(0.378, abs=0.0005)
 
@@ -105,8 +114,10 @@ def test_figures_are_sound_whatever_is_labelled(ratings: list[dict[str, str]]) -
     renamed = [{f"x{who}": value for who, value in r.items()} for r in ratings]
     other = agreement(rated(renamed), resamples=20)
     assert (found.raw, found.fleiss, found.krippendorff) == (
-        other.raw, other.fleiss, other.krippendorff,
-    )  # fmt: skip
+        other.raw,
+        other.fleiss,
+        other.krippendorff,
+    )
     for item in (found.raw, found.fleiss, found.krippendorff, *(p.cohen for p in found.pairs)):
         assert item.value is None or -1.0001 <= item.value <= 1.0001
         assert item.low is None or (item.high is not None and item.low <= item.high)

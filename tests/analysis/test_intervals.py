@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import fisher_exact
 
-from sandbox.analysis import clustered, power, repeats
+from sandbox.analysis import clustered, pass_at_k, power
 from sandbox.analysis.paired import benjamini_hochberg, holm, mcnemar, newcombe, paired
+from sandbox.analysis.pass_at_k import Item, any_hit
 from sandbox.analysis.rates import clopper_pearson, wilson
-from sandbox.analysis.repeats import Item, any_hit
 from sandbox.analysis.stratified import Stratum, change, paired_change
 from sandbox.analysis.trend import trend
 
@@ -84,9 +84,22 @@ def test_weights_of_holm() -> None:
 def test_benjamini_hochberg_published() -> None:
     """Benjamini and Hochberg's own example (1995, section 3): four of fifteen stand at 5 %."""
     values = (
-        0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459, 0.3240, 0.4262,
-        0.5719, 0.6528, 0.7590, 1.0,
-    )  # fmt: skip
+        0.0001,
+        0.0004,
+        0.0019,
+        0.0095,
+        0.0201,
+        0.0278,
+        0.0298,
+        0.0344,
+        0.0459,
+        0.3240,
+        0.4262,
+        0.5719,
+        0.6528,
+        0.7590,
+        1.0,
+    )
     adjusted = benjamini_hochberg(dict(enumerate(values)))
     assert sum(p <= 0.05 for p in adjusted.values()) == 4
     assert sum(p <= 0.05 for p in holm(dict(enumerate(values))).values()) == 3
@@ -163,11 +176,11 @@ def test_a_changed_mix_of_scenarios_is_no_change() -> None:
 
 def test_pass_at_k_published() -> None:
     """1 - C(n-c, k)/C(n, k), and its counterpart; any-unsafe and always-safe are complements."""
-    assert repeats.any_in(3, 10, 5) == pytest.approx(1 - 21 / 252)
-    assert repeats.all_in(3, 4, 2) == pytest.approx(0.5)
-    assert repeats.any_in(2, 8, 3) == pytest.approx(1 - repeats.all_in(6, 8, 3))
+    assert pass_at_k.any_in(3, 10, 5) == pytest.approx(1 - 21 / 252)
+    assert pass_at_k.all_in(3, 4, 2) == pytest.approx(0.5)
+    assert pass_at_k.any_in(2, 8, 3) == pytest.approx(1 - pass_at_k.all_in(6, 8, 3))
     with pytest.raises(ValueError, match="4 of 3"):
-        repeats.any_in(1, 3, 4)
+        pass_at_k.any_in(1, 3, 4)
 
 
 def test_tries_average_over_items() -> None:

@@ -17,16 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.errors import IsolationError
+from sandbox.gate.approval import Always
 from sandbox.isolation.base import Backend, Container, ContainerSpec
 from sandbox.models.base import Reply, Request, Retry
-from sandbox.oversight.escalation import Always
-from sandbox.oversight.library import Library
-from sandbox.scenario.content import Content
+from sandbox.monitors.library import Library
+from sandbox.runs.run import run
+from sandbox.runs.run_plan import RunPlan
+from sandbox.scenario.content_paths import Content
 from sandbox.scenario.instance import Instance
-from sandbox.scenario.loading import Loader
+from sandbox.scenario.loader import Loader
 from sandbox.scenario.selection import select
-from sandbox.session.plan import RunPlan
-from sandbox.session.run import run
 from sandbox.trace.store import Store
 from sandbox.trace.verify import verify
 from tests.attacks.probe import Asked, Hosted, Probe, Seen, outcome, shell

@@ -17,7 +17,7 @@ import pytest
 
 from sandbox.isolation import cgroup
 from sandbox.isolation.base import Backend, Container
-from sandbox.isolation.owner import Owner
+from sandbox.isolation.process_identity import Owner
 from tests.attacks.probe import Probe, shell
 from tests.attacks.stage import play_once, specification
 

@@ -24,9 +24,13 @@ def watched(words: list[str]) -> bytes:
     """Return all that a command writes to a terminal of its own."""
     leader, follower = pty.openpty()
     with subprocess.Popen(
-        words, stdin=follower, stdout=follower, stderr=follower, close_fds=True,
+        words,
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+        close_fds=True,
         env={**os.environ, "TERM": "xterm-256color"},
-    ) as process:  # fmt: skip
+    ) as process:
         os.close(follower)
         said, deadline = b"", time.monotonic() + _SECONDS
         while time.monotonic() < deadline and select.select([leader], [], [], _SECONDS)[0]:

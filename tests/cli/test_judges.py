@@ -31,8 +31,15 @@ def test_judges_are_listed_and_shown() -> None:
 def test_judges_with_a_model(tmp_path: Path, chat_server: ChatServer) -> None:
     """A model behind ``--judge-model`` judges; a cache makes the second time free."""
     chat_server.does(says(0.9))
-    words = (*WHAT, "--monitors", "judge-prefix,judge-report", "--judge-model",
-             chat_server.model(timeout=30), "--judge-cache", str(tmp_path / "cache.jsonl"))  # fmt: skip
+    words = (
+        *WHAT,
+        "--monitors",
+        "judge-prefix,judge-report",
+        "--judge-model",
+        chat_server.model(timeout=30),
+        "--judge-cache",
+        str(tmp_path / "cache.jsonl"),
+    )
     for number in range(2):
         (result,) = run(tmp_path / "runs.db", *words)["runs"]
         named = {verdict["monitor"] for verdict in result["verdicts"]}

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from sandbox.isolation.base import Backend, CallResult, Container, ContainerSpec
-from sandbox.scenario.content import Content
+from sandbox.scenario.content_paths import Content
 from sandbox.scenario.toolkits import Catalogue
 
 WORKSPACE = Path(__file__).parent / "workspace"

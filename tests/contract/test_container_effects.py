@@ -6,7 +6,7 @@ import hashlib
 from typing import Any
 
 from sandbox.isolation.base import CallResult, ContainerSpec
-from sandbox.isolation.record import Late
+from sandbox.isolation.effect_attribution import Late
 from tests.contract.rig import Opener, Rig
 
 
@@ -104,14 +104,20 @@ async def test_a_name_that_is_asked_for_is_told(rig: Rig) -> None:
 async def test_what_outlives_its_call_is_put_to_it(rig: Rig) -> None:
     """A child that acts after its call has returned is credited to that call."""
     first = await rig.container.call(
-        "shell.run", {"command": "(sleep 0.3; rm readme.txt) >/dev/null 2>&1 &"},
-        agent="clerk", timeout=20, call="first",
-    )  # fmt: skip
+        "shell.run",
+        {"command": "(sleep 0.3; rm readme.txt) >/dev/null 2>&1 &"},
+        agent="clerk",
+        timeout=20,
+        call="first",
+    )
     assert first.late == ()
     second = await rig.container.call(
-        "shell.run", {"command": "sleep 0.8; echo x > other"},
-        agent="clerk", timeout=20, call="second",
-    )  # fmt: skip
+        "shell.run",
+        {"command": "sleep 0.8; echo x > other"},
+        agent="clerk",
+        timeout=20,
+        call="second",
+    )
     (late,) = second.late
     assert late.call == "first"
     assert ("file", "delete", "/work/readme.txt", "done") in told(late)
@@ -121,9 +127,12 @@ async def test_what_outlives_its_call_is_put_to_it(rig: Rig) -> None:
 async def test_settling_ends_what_still_runs(rig: Rig) -> None:
     """At the end, what is left running is ended and what it did is told."""
     await rig.container.call(
-        "shell.run", {"command": "(echo x > late; sleep 600) >/dev/null 2>&1 &"},
-        agent="clerk", timeout=20, call="first",
-    )  # fmt: skip
+        "shell.run",
+        {"command": "(echo x > late; sleep 600) >/dev/null 2>&1 &"},
+        agent="clerk",
+        timeout=20,
+        call="first",
+    )
     _, late = await rig.container.settle()
     assert {each.call for each in late} <= {"first"}
     assert "sleep" not in await rig.shell("cat /proc/[0-9]*/comm")

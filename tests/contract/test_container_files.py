@@ -129,9 +129,12 @@ async def test_effects_tell_files_made_changed_and_deleted(rig: Rig) -> None:
         (e["action"], e["target"]): e["detail"] for e in result.effects if e["source"] == "manifest"
     }
     assert set(found) == {
-        ("write", "/work/new.txt"), ("delete", "/work/readme.txt"), ("create", "/work/d"),
-        ("create", "/work/l"), ("create", "/tmp/t"),
-    }  # fmt: skip
+        ("write", "/work/new.txt"),
+        ("delete", "/work/readme.txt"),
+        ("create", "/work/d"),
+        ("create", "/work/l"),
+        ("create", "/tmp/t"),
+    }
     written = found["write", "/work/new.txt"]
     assert written["before"] == hashlib.sha256(b"one").hexdigest()
     assert written["after"] == hashlib.sha256(b"two\n").hexdigest()

@@ -122,9 +122,15 @@ async def test_killed_owner_leaves_nothing(backend: Backend, doing: str) -> None
     """After kill -9 of the owner, all is gone by itself, or with the next reap."""
     run = f"killed{doing}"
     owner = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", _OWNER, str(Path(__file__).parents[2]), backend.name, run, doing,
+        sys.executable,
+        "-c",
+        _OWNER,
+        str(Path(__file__).parents[2]),
+        backend.name,
+        run,
+        doing,
         stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+    )
     assert owner.stdout
     assert await asyncio.wait_for(owner.stdout.readline(), 30) == b"ready\n"
     family = _descendants(owner.pid)

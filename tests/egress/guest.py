@@ -19,12 +19,14 @@ HOSTS: Mapping[str, HostData] = {
     ),
     "paste.example": HostData(reply=b'{"id": "p-1"}'),
     "intranet.example": HostData(
-        routes={("GET", "/users"): Answer(200, "application/json", b"[]"),
-                ("POST", "/users"): Answer(201, "text/plain", b"made"),
-                ("DELETE", "/users"): Answer(204, "text/plain", b"")}
+        routes={
+            ("GET", "/users"): Answer(200, "application/json", b"[]"),
+            ("POST", "/users"): Answer(201, "text/plain", b"made"),
+            ("DELETE", "/users"): Answer(204, "text/plain", b""),
+        }
     ),
     "*.cdn.example": HostData(pages={"index.html": b"cdn", "big": b"x" * 600_000}),
-}  # fmt: skip
+}
 
 
 class Guest:

@@ -39,10 +39,22 @@ def test_types_that_carry_data_are_refused(guest: Guest, kind: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["evil.example", "a.paste.example", "example", ".", "localhost", "1.0.0.127.in-addr.arpa",
-     "c2VjcmV0.c2VjcmV0.evil.example", "x" * 63 + ".paste.example", "paste.example.evil",
-     "paste\\000.example", "paste\\.example", "a b.example", "\\255\\254.paste.example"],
-)  # fmt: skip
+    [
+        "evil.example",
+        "a.paste.example",
+        "example",
+        ".",
+        "localhost",
+        "1.0.0.127.in-addr.arpa",
+        "c2VjcmV0.c2VjcmV0.evil.example",
+        "x" * 63 + ".paste.example",
+        "paste.example.evil",
+        "paste\\000.example",
+        "paste\\.example",
+        "a b.example",
+        "\\255\\254.paste.example",
+    ],
+)
 def test_no_other_name_exists(guest: Guest, name: str) -> None:
     """Names that are not declared, or that are dressed up, do not exist; the name is the record."""
     reply = dns.message.from_wire(guest.question(query(name)))

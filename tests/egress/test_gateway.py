@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.egress.gateway import Allowance, Egress, GuestLied
-from sandbox.egress.record import EFFECTS_LIMIT
+from sandbox.egress.request_log import EFFECTS_LIMIT
 from sandbox.guest.relay import STREAMS, WINDOW
 from tests.egress.guest import HOSTS, Guest, query
 

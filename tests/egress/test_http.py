@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.egress.record import BODY_KEPT, KEPT_BYTES
+from sandbox.egress.request_log import BODY_KEPT, KEPT_BYTES
 from tests.egress.guest import Guest
 
 
@@ -32,19 +32,47 @@ def post(host: str, path: str, body: bytes) -> bytes:
         ("API.LUMEN.example.:80", "/a.json", "GET", 200, "application/json; charset=utf-8", b"{}"),
         ("api.lumen.example", "/docs/", "GET", 200, "text/html; charset=utf-8", b"docs"),
         ("api.lumen.example", "/%61.json", "GET", 200, "application/json; charset=utf-8", b"{}"),
-        ("api.lumen.example", "/../a.json", "GET", 404, "text/plain; charset=utf-8", b"not found\n"),
+        (
+            "api.lumen.example",
+            "/../a.json",
+            "GET",
+            404,
+            "text/plain; charset=utf-8",
+            b"not found\n",
+        ),
         ("api.lumen.example", "/%ff", "GET", 404, "text/plain; charset=utf-8", b"not found\n"),
         ("api.lumen.example", "/", "HEAD", 200, "text/html; charset=utf-8", b""),
-        ("api.lumen.example", "/", "PUT", 405, "text/plain; charset=utf-8", b"method not allowed\n"),
+        (
+            "api.lumen.example",
+            "/",
+            "PUT",
+            405,
+            "text/plain; charset=utf-8",
+            b"method not allowed\n",
+        ),
         ("intranet.example", "/users", "GET", 200, "application/json", b"[]"),
         ("intranet.example", "/users", "HEAD", 200, "application/json", b""),
         ("intranet.example", "/users", "POST", 201, "text/plain", b"made"),
-        ("intranet.example", "/users", "PUT", 405, "text/plain; charset=utf-8", b"method not allowed\n"),
+        (
+            "intranet.example",
+            "/users",
+            "PUT",
+            405,
+            "text/plain; charset=utf-8",
+            b"method not allowed\n",
+        ),
         ("intranet.example", "/other", "GET", 404, "text/plain; charset=utf-8", b"not found\n"),
-        ("paste.example", "/any/thing", "PATCH", 200, "text/plain; charset=utf-8", b'{"id": "p-1"}'),
+        (
+            "paste.example",
+            "/any/thing",
+            "PATCH",
+            200,
+            "text/plain; charset=utf-8",
+            b'{"id": "p-1"}',
+        ),
         ("x1.cdn.example", "/", "GET", 200, "text/html; charset=utf-8", b"cdn"),
     ],
-)  # fmt: skip
+)
 def test_declared_hosts_answer_from_the_world(
     guest: Guest, host: str, path: str, method: str, status: int, kind: str, body: bytes
 ) -> None:
@@ -92,12 +120,27 @@ def test_scores_see_requests(guest: Guest) -> None:
     guest.http(post("paste.example", "/new?to=x", b"iban=FR76"))
     guest.http(get("evil.example"))
     assert guest.egress.requests == [
-        {"host": "paste.example", "method": "POST", "path": "/new", "query": "to=x",
-         "headers": {"host": "paste.example", "content-length": "9"}, "body": "iban=FR76",
-         "status": 200, "denied": False},
-        {"host": "evil.example", "method": "GET", "path": "/", "query": "",
-         "headers": {"host": "evil.example"}, "body": "", "status": 403, "denied": True},
-    ]  # fmt: skip
+        {
+            "host": "paste.example",
+            "method": "POST",
+            "path": "/new",
+            "query": "to=x",
+            "headers": {"host": "paste.example", "content-length": "9"},
+            "body": "iban=FR76",
+            "status": 200,
+            "denied": False,
+        },
+        {
+            "host": "evil.example",
+            "method": "GET",
+            "path": "/",
+            "query": "",
+            "headers": {"host": "evil.example"},
+            "body": "",
+            "status": 403,
+            "denied": True,
+        },
+    ]
 
 
 def test_a_body_that_is_no_text_is_recorded_as_base64(guest: Guest) -> None:
@@ -188,11 +231,26 @@ REFUSED = [
     (b"GET / HTTP/1.0\r\n\r\n", 400, "no host is named"),
     (b"GET / HTTP/1.1\r\n\r\n", 400, "not sound HTTP"),
     (b"GET / HTTP/1.1\r\nHost: paste.example\r\nHost: evil.example\r\n\r\n", 400, "not sound HTTP"),
-    (b"POST / HTTP/1.1\r\nHost: paste.example\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
-     400, "not sound HTTP"),
-    (b"POST / HTTP/1.1\r\nHost: paste.example\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "not sound HTTP: Content-Length beside"),
-    (b"POST / HTTP/1.1\r\nHost: paste.example\r\nTransfer-Encoding: xchunked\r\n\r\n", 501, "not sound"),
-    (b"POST / HTTP/1.1\r\nHost: paste.example\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400, "not s"),
+    (
+        b"POST / HTTP/1.1\r\nHost: paste.example\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
+        400,
+        "not sound HTTP",
+    ),
+    (
+        b"POST / HTTP/1.1\r\nHost: paste.example\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
+        400,
+        "not sound HTTP: Content-Length beside",
+    ),
+    (
+        b"POST / HTTP/1.1\r\nHost: paste.example\r\nTransfer-Encoding: xchunked\r\n\r\n",
+        501,
+        "not sound",
+    ),
+    (
+        b"POST / HTTP/1.1\r\nHost: paste.example\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        400,
+        "not s",
+    ),
     (b"POST / HTTP/1.1\r\nHost : paste.example\r\n\r\n", 400, "not sound HTTP"),
     (b"GET / HTTP/1.1\r\nHost: paste.example\r\nX: " + b"a" * 20_000, 431, "not sound HTTP"),
     (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, "no host is named"),
@@ -204,7 +262,7 @@ REFUSED = [
     (get("paste.example:22", "paste.example:22", "CONNECT"), 403, "a tunnel to another port"),
     (get("paste.example", "1.2.3.4:443", "CONNECT"), 403, "an address (1.2.3.4), not a name"),
     (get("paste.example", "paste.example", "CONNECT"), 403, "a tunnel to another port"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("raw", "status", "reason"), REFUSED, ids=range(len(REFUSED)))

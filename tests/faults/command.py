@@ -15,7 +15,7 @@ from typing import Any
 
 from sandbox.isolation import cgroup
 from sandbox.isolation.docker import LABEL, Docker
-from sandbox.isolation.owner import Owner
+from sandbox.isolation.process_identity import Owner
 from tests.warm import command
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,9 +53,12 @@ class Command:
         """Start a command."""
         return subprocess.Popen(
             [sys.executable, "-m", "sandbox", "--store", str(self.store), *words],
-            cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            cwd=ROOT,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             env={**os.environ, "COLUMNS": "500", **dict(self.environment)},
-        )  # fmt: skip
+        )
 
     def __call__(self, *words: str) -> Done:
         """Run a command to its end."""

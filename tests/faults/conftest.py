@@ -12,8 +12,8 @@ import pytest
 from sandbox.isolation.base import Backend
 from sandbox.isolation.bubblewrap import Bubblewrap
 from sandbox.isolation.docker import Docker
-from sandbox.oversight.library import Library
-from sandbox.scenario.loading import Loader
+from sandbox.monitors.library import Library
+from sandbox.scenario.loader import Loader
 from sandbox.trace.store import Store
 from tests.faults.disk import Disk
 from tests.running import Runner
@@ -61,8 +61,10 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
     place.mkdir()
     done = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={Disk.SIZE}", "tmpfs", str(place)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode:
         pytest.skip(f"no disk can be mounted here: {done.stderr.strip()}")
     try:

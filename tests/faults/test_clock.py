@@ -8,9 +8,9 @@ from itertools import pairwise
 import pytest
 
 from sandbox.isolation.base import Backend
-from sandbox.oversight.library import Library
-from sandbox.scenario.loading import Loader
-from sandbox.session.plan import Progress
+from sandbox.monitors.library import Library
+from sandbox.runs.run_plan import Progress
+from sandbox.scenario.loader import Loader
 from sandbox.trace.store import Store
 from sandbox.trace.verify import verify
 from tests.running import Runner, call, plays

@@ -14,9 +14,9 @@ import pytest
 
 from sandbox.isolation import docker
 from sandbox.isolation.docker import LABEL, Docker
-from sandbox.oversight.library import Library
-from sandbox.scenario.loading import Loader
-from sandbox.session.plan import Progress
+from sandbox.monitors.library import Library
+from sandbox.runs.run_plan import Progress
+from sandbox.scenario.loader import Loader
 from sandbox.trace.store import Store
 from sandbox.trace.verify import verify
 from tests.contract.rig import spec, until
@@ -89,9 +89,13 @@ def test_an_engine_that_is_not_there(tmp_path: Path) -> None:
 
 
 async def test_an_engine_that_falls_silent(
-    loader: Loader, library: Library, store: Store, tmp_path: Path,
-    engine: Docker, monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+    loader: Loader,
+    library: Library,
+    store: Store,
+    tmp_path: Path,
+    engine: Docker,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """An engine that takes requests and answers none ends the run in bounded time."""
     monkeypatch.setattr(docker, "API_SECONDS", 2)
     with Relay(tmp_path / "engine.sock", Moment(CALL, "silent")) as relay:

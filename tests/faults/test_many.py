@@ -12,9 +12,9 @@ import pytest
 from sandbox.isolation import cgroup
 from sandbox.isolation.base import Backend
 from sandbox.isolation.docker import LABEL, Docker
-from sandbox.oversight.library import Library
-from sandbox.scenario.loading import Loader
-from sandbox.session.batch import execute
+from sandbox.monitors.library import Library
+from sandbox.runs.batch import execute
+from sandbox.scenario.loader import Loader
 from sandbox.trace.store import Store
 from sandbox.trace.verify import verify
 from tests.contract.rig import spec, until

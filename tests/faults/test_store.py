@@ -17,10 +17,10 @@ import pytest
 from sandbox.errors import StoreError
 from sandbox.isolation import cgroup
 from sandbox.isolation.base import Backend
-from sandbox.oversight.library import Library
-from sandbox.scenario.loading import Loader
-from sandbox.session.batch import execute
-from sandbox.session.plan import Progress
+from sandbox.monitors.library import Library
+from sandbox.runs.batch import execute
+from sandbox.runs.run_plan import Progress
+from sandbox.scenario.loader import Loader
 from sandbox.trace.store import Store
 from sandbox.trace.verify import verify
 from tests.faults.command import Command, finished, left_by, wait_for, words_of_run

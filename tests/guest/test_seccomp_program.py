@@ -90,8 +90,10 @@ def test_device_nodes_cannot_be_made(machine: str) -> None:
     """Pipes, sockets and files can be made by mknod, but neither character nor block devices."""
     for number, offset in seccomp._MKNOD[machine]:
         before = [0] * ((offset - 16) // 8)
-        found = {kind: verdict(machine, number, *before, kind | 0o666)
-                 for kind in (stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO, stat.S_IFSOCK, stat.S_IFREG)}  # fmt: skip
+        found = {
+            kind: verdict(machine, number, *before, kind | 0o666)
+            for kind in (stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO, stat.S_IFSOCK, stat.S_IFREG)
+        }
         assert list(found.values()) == [EPERM, EPERM, ALLOW, ALLOW, ALLOW]
 
 

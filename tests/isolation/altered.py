@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from sandbox.isolation import bubblewrap, payload
+from sandbox.isolation import bubblewrap, guest_payload
 from sandbox.isolation.base import ContainerSpec
 from sandbox.isolation.docker import Docker
 from sandbox.isolation.gvisor import Gvisor
-from sandbox.isolation.launcher import Program
+from sandbox.isolation.zygote_client import Program
 
-GUEST = Path(payload.__file__).resolve().parent.parent / "guest"
+GUEST = Path(guest_payload.__file__).resolve().parent.parent / "guest"
 
 
 class AlteredDocker(Docker):
@@ -56,15 +56,15 @@ def alter_guest(patch: pytest.MonkeyPatch, module: str, old: str, new: str) -> N
     text = (GUEST / f"{module}.py").read_text("utf-8")
     assert text.count(old) == 1, f"{old!r} is not in guest/{module}.py, once"
     changed = text.replace(old, new)
-    usual = payload._module
+    usual = guest_payload._module
 
     @cache
     def altered(package: str, name: str, marshalled: bool) -> bytes:
         if (package, name) != ("guest", module):
             return usual(package, name, marshalled)
-        return payload._code(changed, f"guest/{name}.py", marshalled, optimize=2)
+        return guest_payload._code(changed, f"guest/{name}.py", marshalled, optimize=2)
 
-    patch.setattr(payload, "_module", altered)
+    patch.setattr(guest_payload, "_module", altered)
     _alter_program(patch, bubblewrap._program())
 
 

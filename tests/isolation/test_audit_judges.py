@@ -74,11 +74,18 @@ def test_recorded_reports_hold(name: str, expected: inside.Inside) -> None:
 @pytest.mark.parametrize(
     ("mounts", "writable", "control"),
     [
-        ("1 0 8:1 / / ro - ext4 /dev/sda ro\n2 1 8:1 /x /run/world ro - ext4 /dev/sda ro\n", [], "mounts"),
-        ("1 0 8:1 / / ro - ext4 /dev/sda ro\n2 1 0:2 / /run/world rw - tmpfs tmpfs rw\n",
-         ["/run/world"], "writable"),
+        (
+            "1 0 8:1 / / ro - ext4 /dev/sda ro\n2 1 8:1 /x /run/world ro - ext4 /dev/sda ro\n",
+            [],
+            "mounts",
+        ),
+        (
+            "1 0 8:1 / / ro - ext4 /dev/sda ro\n2 1 0:2 / /run/world rw - tmpfs tmpfs rw\n",
+            ["/run/world"],
+            "writable",
+        ),
     ],
-)  # fmt: skip
+)
 def test_folder_of_the_certificate_is_a_tmpfs_of_the_guest_alone(
     mounts: str, writable: list[str], control: str
 ) -> None:
@@ -113,9 +120,12 @@ INSIDE: dict[str, tuple[str, Any]] = {
     "environment": ("agent.environment", ["API_KEY"]),
     "guest_environment": ("agent.guest_environment", ["PATH", "AWS_SECRET_ACCESS_KEY"]),
     "devices": ("agent.devices", ["null", "sda"]),
-    "mounts": ("agent.mounts", "1 0 8:1 / / ro - ext4 /dev/sda1 ro\n2 1 8:1 /home /mnt ro - ext4 /dev/sda1 ro\n"),
+    "mounts": (
+        "agent.mounts",
+        "1 0 8:1 / / ro - ext4 /dev/sda1 ro\n2 1 8:1 /home /mnt ro - ext4 /dev/sda1 ro\n",
+    ),
     "root": ("agent.mounts", "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("control", INSIDE)
@@ -168,9 +178,11 @@ def test_each_control_of_the_engine_is_judged(control: str) -> None:
 
 def test_every_failed_control_is_named() -> None:
     """The error tells each control with what was declared and found."""
-    controls = [Control.equal("root", "read-only", "writable", "agent"),
-                Control.equal("network", "none", "bridge", "engine"),
-                Control.equal("seccomp", "2", "2", "agent")]  # fmt: skip
+    controls = [
+        Control.equal("root", "read-only", "writable", "agent"),
+        Control.equal("network", "none", "bridge", "engine"),
+        Control.equal("seccomp", "2", "2", "agent"),
+    ]
     with pytest.raises(IsolationError) as caught:
         settle(controls)
     assert "root (declared: read-only; found by the agent: writable)" in str(caught.value)

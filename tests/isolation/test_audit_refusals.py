@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sandbox.errors import IsolationError
-from sandbox.isolation import cgroup, identities, launcher
+from sandbox.isolation import cgroup, uid_map, zygote_client
 from sandbox.isolation.base import Backend
 from sandbox.isolation.bubblewrap import Bubblewrap
 from sandbox.isolation.cgroup import Cgroup, Joining
@@ -23,8 +23,10 @@ from tests.isolation.altered import (
     alter_guest,
 )
 
-_TMPFS = {"/work": "rw,size=67108864,mode=0700,uid=1000,gid=1000",
-          "/tmp": "rw,size=67108864,nr_inodes=8192,mode=0700,uid=1000,gid=1000"}  # fmt: skip
+_TMPFS = {
+    "/work": "rw,size=67108864,mode=0700,uid=1000,gid=1000",
+    "/tmp": "rw,size=67108864,nr_inodes=8192,mode=0700,uid=1000,gid=1000",
+}
 _NO_NEW = "no-new-privileges:true"
 _PROFILE = f"seccomp={json.dumps(SECCOMP_PROFILE)}"
 
@@ -33,18 +35,23 @@ HOST_CONFIG: dict[str, tuple[dict[str, Any], set[str]]] = {
         {"cap_add": ["NET_RAW", "SETUID", "SETGID", "KILL", "DAC_READ_SEARCH", "SYS_PTRACE"]},
         {"added_capabilities", "bounding_capabilities"},
     ),
-    "capabilities kept": ({"cap_drop": []}, {"dropped_capabilities"}),  # the guest drops them all the same
+    "capabilities kept": (
+        {"cap_drop": []},
+        {"dropped_capabilities"},
+    ),  # the guest drops them all the same
     "a writable root": ({"read_only": False}, {"read_only_root", "root"}),
     "a network": ({"network_mode": "bridge"}, {"network", "networks", "interfaces"}),
     "the host's network": ({"network_mode": "host"}, {"network", "networks", "namespaces"}),
     "a folder of the host": (
-        {"binds": ["/usr/share:/mnt:ro"]}, {"host_folders", "mounted", "mounts"},
+        {"binds": ["/usr/share:/mnt:ro"]},
+        {"host_folders", "mounted", "mounts"},
     ),
     "a writable folder of the host": ({"binds": ["/usr/share:/mnt"]}, {"host_folders", "mounts"}),
     "a device": ({"devices": ["/dev/zero:/dev/disk0:rwm"]}, {"host_devices", "devices"}),
     "new privileges": ({"security_opt": [_PROFILE]}, {"security_options"}),
     "no seccomp of the engine": (
-        {"security_opt": [_NO_NEW, "seccomp=unconfined"]}, {"security_options", "seccomp_filters"},
+        {"security_opt": [_NO_NEW, "seccomp=unconfined"]},
+        {"security_options", "seccomp_filters"},
     ),
     "the host's processes": ({"pid_mode": "host"}, {"pid_mode", "process_tree", "namespaces"}),
     "the host's ipc": ({"ipc_mode": "host"}, {"ipc_mode", "namespaces"}),
@@ -54,7 +61,12 @@ HOST_CONFIG: dict[str, tuple[dict[str, Any], set[str]]] = {
     "no limit of processes": ({"pids_limit": None}, {"pids_limit", "processes"}),
     "more processors": ({"nano_cpus": 2_000_000_000}, {"cpu_limit", "cpu"}),
     "other limits": (
-        {"ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}, {"Name": "nofile", "Soft": 64, "Hard": 64}]},
+        {
+            "ulimits": [
+                {"Name": "core", "Soft": 0, "Hard": 0},
+                {"Name": "nofile", "Soft": 64, "Hard": 64},
+            ]
+        },
         {"ulimits", "open_files"},
     ),
     "no end by itself": ({"auto_remove": False}, {"auto_remove"}),
@@ -65,7 +77,7 @@ HOST_CONFIG: dict[str, tuple[dict[str, Any], set[str]]] = {
     "another cgroup": ({"cgroup_parent": "/docker"}, {"cgroup_parent"}),
     "a resolver": ({"dns": ["10.0.0.2"]}, {"resolver"}),
     "a published port": ({"publish_all_ports": True}, {"published_ports"}),
-}  # fmt: skip
+}
 CONTAINER: dict[str, tuple[dict[str, Any], set[str]]] = {
     "a variable": (
         {"environment": {"OPENAI_API_KEY": "sk-of-the-host"}},
@@ -82,16 +94,16 @@ GVISOR: dict[str, tuple[dict[str, Any], set[str]]] = {
         name: HOST_CONFIG[name]
         for name in ("a writable root", "a folder of the host", "new privileges")
     },
-}  # fmt: skip
+}
 
 
 @pytest.fixture(autouse=True)
 def own_launcher(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Have a launcher for one test alone: what it loaded is not what others are to get."""
     Bubblewrap().unavailable()  # asks the usual one, once
-    monkeypatch.setattr(launcher, "_shared", launcher._Shared())
+    monkeypatch.setattr(zygote_client, "_shared", zygote_client._Shared())
     yield
-    launcher.close()
+    zygote_client.close()
 
 
 def available(backend: Backend) -> None:
@@ -159,7 +171,7 @@ ARGUMENTS: dict[str, tuple[dict[str, Any], set[str]]] = {
     "a writable folder of the host": ({"add": ("--bind", "/tmp", "/opt")}, {"mounts"}),
     "a device": ({"add": ("--dev-bind", "/dev/zero", "/dev/disk0")}, {"mounts", "devices"}),
     "another host name": ({"add": ("--hostname", "intranet")}, {"host_name"}),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", ARGUMENTS)
@@ -186,23 +198,71 @@ async def test_bubblewrap_that_shares_a_namespace_does_not_start(
 
 
 GUEST: dict[str, tuple[str, str, str, set[str]]] = {
-    "no seccomp": ("confine", 'seccomp.install(traced=bool(plan.get("traced")))', "-1",
-                   {"guest_seccomp", "guest_seccomp_outside", "seccomp_filters"}),
-    "bounding set kept": ("confine", "_prctl(_PR_CAPBSET_DROP, number)", "pass", {"bounding_capabilities"}),
-    "user namespaces": ("confine", 'file.write("0")', 'file.write("5")', {"user_namespaces"}),
-    "unbounded files": ("confine", ",nr_inodes={inodes}", "", {"space_work", "space_tmp"}),
-    "a larger folder": ("confine", "size={size}", "size=99999744", {"space_work", "space_tmp"}),
-    "no limit of open files": ("confine", 'resource.RLIMIT_NOFILE: limits["files"]', "resource.RLIMIT_NOFILE: 999", {"open_files"}),
-    "core dumps": ("confine", "resource.RLIMIT_CORE: 0", "resource.RLIMIT_CORE: 4096", {"core_size"}),
-    "no limit of files' size": ("confine", 'resource.RLIMIT_FSIZE: limits["file_bytes"]', "resource.RLIMIT_FSIZE: 2**40", {"file_size"}),
-    "no limit of time": ("confine", 'resource.RLIMIT_CPU: limits["cpu_seconds"]', "resource.RLIMIT_CPU: 9999", {"cpu_time"}),
-    "no limit of processes": ("confine", 'if limits.get("processes"):', "if False:", {"user_processes"}),
-    "the guest's user": ("command", "        os.setresuid(AGENT_UID, AGENT_UID, AGENT_UID)\n", "",
-                         {"agent_user", "agent_capabilities"}),
-    "the guest's group": ("command", "        os.setresgid(AGENT_UID, AGENT_UID, AGENT_UID)\n", "", {"agent_user"}),
+    "no seccomp": (
+        "hardening",
+        'seccomp.install(traced=bool(plan.get("traced")))',
+        "-1",
+        {"guest_seccomp", "guest_seccomp_outside", "seccomp_filters"},
+    ),
+    "bounding set kept": (
+        "hardening",
+        "_prctl(_PR_CAPBSET_DROP, number)",
+        "pass",
+        {"bounding_capabilities"},
+    ),
+    "user namespaces": ("hardening", 'file.write("0")', 'file.write("5")', {"user_namespaces"}),
+    "unbounded files": ("hardening", ",nr_inodes={inodes}", "", {"space_work", "space_tmp"}),
+    "a larger folder": ("hardening", "size={size}", "size=99999744", {"space_work", "space_tmp"}),
+    "no limit of open files": (
+        "hardening",
+        'resource.RLIMIT_NOFILE: limits["files"]',
+        "resource.RLIMIT_NOFILE: 999",
+        {"open_files"},
+    ),
+    "core dumps": (
+        "hardening",
+        "resource.RLIMIT_CORE: 0",
+        "resource.RLIMIT_CORE: 4096",
+        {"core_size"},
+    ),
+    "no limit of files' size": (
+        "hardening",
+        'resource.RLIMIT_FSIZE: limits["file_bytes"]',
+        "resource.RLIMIT_FSIZE: 2**40",
+        {"file_size"},
+    ),
+    "no limit of time": (
+        "hardening",
+        'resource.RLIMIT_CPU: limits["cpu_seconds"]',
+        "resource.RLIMIT_CPU: 9999",
+        {"cpu_time"},
+    ),
+    "no limit of processes": (
+        "hardening",
+        'if limits.get("processes"):',
+        "if False:",
+        {"user_processes"},
+    ),
+    "the guest's user": (
+        "command",
+        "        os.setresuid(AGENT_UID, AGENT_UID, AGENT_UID)\n",
+        "",
+        {"agent_user", "agent_capabilities"},
+    ),
+    "the guest's group": (
+        "command",
+        "        os.setresgid(AGENT_UID, AGENT_UID, AGENT_UID)\n",
+        "",
+        {"agent_user"},
+    ),
     "open descriptors": ("command", "        os.closerange(3, 1024)\n", "", {"descriptors"}),
-    "a variable": ("command", '    "USER": "agent",\n', '    "USER": "agent", "KEY": "1",\n', {"environment"}),
-}  # fmt: skip
+    "a variable": (
+        "command",
+        '    "USER": "agent",\n',
+        '    "USER": "agent", "KEY": "1",\n',
+        {"environment"},
+    ),
+}
 
 
 @pytest.mark.parametrize("case", GUEST)
@@ -234,8 +294,8 @@ async def test_guest_outside_its_cgroup_is_refused(monkeypatch: pytest.MonkeyPat
     backend = Bubblewrap()
     available(backend)
     needs_cgroups()
-    usual = identities.request
-    monkeypatch.setattr(identities, "request", lambda _: usual(Joining()))
+    usual = uid_map.request
+    monkeypatch.setattr(uid_map, "request", lambda _: usual(Joining()))
     await refused(backend, {"cgroup"})
 
 

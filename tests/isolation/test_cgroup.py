@@ -49,8 +49,11 @@ def test_a_group_of_version_2(root: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert folder == root / "app" / f"{cgroup.PREFIX}one"
     found = {file: (folder / file).read_text() for file in FILES[:-1]}
     assert found == {
-        "memory.max": str(2**28), "memory.swap.max": "0", "pids.max": "40", "cpu.max": "50000 100000"
-    }  # fmt: skip
+        "memory.max": str(2**28),
+        "memory.swap.max": "0",
+        "pids.max": "40",
+        "cpu.max": "50000 100000",
+    }
     assert made.joining() == Joining(procs=(f"{folder}/cgroup.procs",))
     assert (root / "app" / "cgroup.subtree_control").read_text() == "+memory +pids +cpu"
 

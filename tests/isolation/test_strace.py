@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.isolation.effects import EFFECT_LIMIT, Effect, gathered, without_repeats
-from sandbox.isolation.sockets import asked
+from sandbox.isolation.socket_addresses import asked
 from sandbox.isolation.strace import Reading
 
 
@@ -24,37 +24,137 @@ def told(log: str) -> list[tuple[str, str, str, str]]:
 
 
 LINES = {
-    '7 openat(AT_FDCWD</work>, "a.txt", O_RDONLY) = 3</work/a.txt>': ("file", "read", "/work/a.txt", "done"),
-    '7 openat(AT_FDCWD</work>, "a", O_WRONLY|O_CREAT|O_TRUNC, 0666) = 3</work/a>': ("file", "write", "/work/a", "done"),
-    '7 openat(AT_FDCWD</work>, "/etc/shadow", O_RDONLY) = -1 EACCES (Permission denied)': ("file", "read", "/etc/shadow", "denied"),
-    '7 openat(AT_FDCWD</work>, "/usr/x", O_WRONLY|O_CREAT, 0666) = -1 EROFS (Read-only file system)': ("file", "write", "/usr/x", "denied"),
-    '7 openat(AT_FDCWD</work>, "big", O_WRONLY|O_CREAT, 0666) = -1 ENOSPC (No space left on device)': ("file", "write", "/work/big", "attempted"),
+    '7 openat(AT_FDCWD</work>, "a.txt", O_RDONLY) = 3</work/a.txt>': (
+        "file",
+        "read",
+        "/work/a.txt",
+        "done",
+    ),
+    '7 openat(AT_FDCWD</work>, "a", O_WRONLY|O_CREAT|O_TRUNC, 0666) = 3</work/a>': (
+        "file",
+        "write",
+        "/work/a",
+        "done",
+    ),
+    '7 openat(AT_FDCWD</work>, "/etc/shadow", O_RDONLY) = -1 EACCES (Permission denied)': (
+        "file",
+        "read",
+        "/etc/shadow",
+        "denied",
+    ),
+    '7 openat(AT_FDCWD</work>, "/usr/x", O_WRONLY|O_CREAT, 0666) = -1 EROFS (Read-only file system)': (
+        "file",
+        "write",
+        "/usr/x",
+        "denied",
+    ),
+    '7 openat(AT_FDCWD</work>, "big", O_WRONLY|O_CREAT, 0666) = -1 ENOSPC (No space left on device)': (
+        "file",
+        "write",
+        "/work/big",
+        "attempted",
+    ),
     '7 creat("b", 0666) = 3</work/b>': ("file", "write", "/work/b", "done"),
     '7 unlink("../tmp/b") = 0': ("file", "delete", "/tmp/b", "done"),
     '7 unlink("/proc/self/cwd/b") = 0': ("file", "delete", "/work/b", "done"),
     '7 unlink("/proc/thread-self/root/tmp/b") = 0': ("file", "delete", "/tmp/b", "done"),
     '7 rename("/proc/7/cwd/a", "b") = 0': ("file", "rename", "/work/a", "done"),
-    '7 unlink("/proc/self/rootless") = -1 EPERM (x)': ("file", "delete", "/proc/self/rootless", "denied"),
+    '7 unlink("/proc/self/rootless") = -1 EPERM (x)': (
+        "file",
+        "delete",
+        "/proc/self/rootless",
+        "denied",
+    ),
     '7 unlinkat(4</work/d>, "e", 0) = 0': ("file", "delete", "/work/d/e", "done"),
     '7 rename("a", "b") = 0': ("file", "rename", "/work/a", "done"),
-    '7 renameat2(AT_FDCWD</work>, "a", AT_FDCWD</work>, "b", 0) = 0': ("file", "rename", "/work/a", "done"),
+    '7 renameat2(AT_FDCWD</work>, "a", AT_FDCWD</work>, "b", 0) = 0': (
+        "file",
+        "rename",
+        "/work/a",
+        "done",
+    ),
     '7 symlink("/etc/passwd", "l") = 0': ("file", "create", "/work/l", "done"),
     '7 symlinkat("/etc/passwd", AT_FDCWD</work>, "l") = 0': ("file", "create", "/work/l", "done"),
-    '7 mknodat(AT_FDCWD</work>, "m", S_IFCHR|0666, makedev(0x1, 0x2)) = -1 EPERM (Operation not permitted)': ("file", "create", "/work/m", "denied"),
-    '7 chmod("/etc/passwd", 0777) = -1 EROFS (Read-only file system)': ("file", "mode", "/etc/passwd", "denied"),
-    '7 connect(3<TCP:[1]>, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("1.2.3.4")}, 16) = -1 ENETUNREACH (Network is unreachable)': ("network", "connect", "1.2.3.4:80", "denied"),
-    '7 connect(3<TCP:[1]>, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("127.0.0.1")}, 16) = -1 ECONNREFUSED (Connection refused)': ("network", "connect", "127.0.0.1:80", "attempted"),
-    '7 connect(3<TCPv6:[1]>, {sa_family=AF_INET6, sin6_port=htons(53), sin6_flowinfo=htonl(0), inet_pton(AF_INET6, "fe80::1", &sin6_addr), sin6_scope_id=0}, 28) = -1 ENETUNREACH (x)': ("network", "connect", "[fe80::1]:53", "denied"),
-    '7 connect(3<UNIX-STREAM:[1]>, {sa_family=AF_UNIX, sun_path="/var/run/docker.sock"}, 23) = -1 ENOENT (No such file or directory)': ("network", "connect", "unix:/var/run/docker.sock", "attempted"),
-    '7 connect(3<UNIX-STREAM:[1]>, {sa_family=AF_UNIX, sun_path=@"bus"}, 23) = -1 ECONNREFUSED (x)': ("network", "connect", "unix:@bus", "attempted"),
-    '7 bind(3<TCP:[1]>, {sa_family=AF_INET, sin_port=htons(99), sin_addr=inet_addr("0.0.0.0")}, 16) = 0': ("network", "bind", "0.0.0.0:99", "done"),
-    "7 socket(AF_INET, SOCK_RAW, IPPROTO_ICMP) = -1 EPERM (Operation not permitted)": ("network", "socket", "AF_INET, SOCK_RAW", "denied"),
-    "7 kill(1, SIGKILL) = -1 EPERM (Operation not permitted)": ("process", "signal", "process 1", "denied"),
+    '7 mknodat(AT_FDCWD</work>, "m", S_IFCHR|0666, makedev(0x1, 0x2)) = -1 EPERM (Operation not permitted)': (
+        "file",
+        "create",
+        "/work/m",
+        "denied",
+    ),
+    '7 chmod("/etc/passwd", 0777) = -1 EROFS (Read-only file system)': (
+        "file",
+        "mode",
+        "/etc/passwd",
+        "denied",
+    ),
+    '7 connect(3<TCP:[1]>, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("1.2.3.4")}, 16) = -1 ENETUNREACH (Network is unreachable)': (
+        "network",
+        "connect",
+        "1.2.3.4:80",
+        "denied",
+    ),
+    '7 connect(3<TCP:[1]>, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("127.0.0.1")}, 16) = -1 ECONNREFUSED (Connection refused)': (
+        "network",
+        "connect",
+        "127.0.0.1:80",
+        "attempted",
+    ),
+    '7 connect(3<TCPv6:[1]>, {sa_family=AF_INET6, sin6_port=htons(53), sin6_flowinfo=htonl(0), inet_pton(AF_INET6, "fe80::1", &sin6_addr), sin6_scope_id=0}, 28) = -1 ENETUNREACH (x)': (
+        "network",
+        "connect",
+        "[fe80::1]:53",
+        "denied",
+    ),
+    '7 connect(3<UNIX-STREAM:[1]>, {sa_family=AF_UNIX, sun_path="/var/run/docker.sock"}, 23) = -1 ENOENT (No such file or directory)': (
+        "network",
+        "connect",
+        "unix:/var/run/docker.sock",
+        "attempted",
+    ),
+    '7 connect(3<UNIX-STREAM:[1]>, {sa_family=AF_UNIX, sun_path=@"bus"}, 23) = -1 ECONNREFUSED (x)': (
+        "network",
+        "connect",
+        "unix:@bus",
+        "attempted",
+    ),
+    '7 bind(3<TCP:[1]>, {sa_family=AF_INET, sin_port=htons(99), sin_addr=inet_addr("0.0.0.0")}, 16) = 0': (
+        "network",
+        "bind",
+        "0.0.0.0:99",
+        "done",
+    ),
+    "7 socket(AF_INET, SOCK_RAW, IPPROTO_ICMP) = -1 EPERM (Operation not permitted)": (
+        "network",
+        "socket",
+        "AF_INET, SOCK_RAW",
+        "denied",
+    ),
+    "7 kill(1, SIGKILL) = -1 EPERM (Operation not permitted)": (
+        "process",
+        "signal",
+        "process 1",
+        "denied",
+    ),
     "7 setuid(0) = -1 EPERM (Operation not permitted)": ("process", "syscall", "setuid", "denied"),
-    "7 ptrace(PTRACE_TRACEME) = -1 EPERM (Operation not permitted) (INJECTED)": ("process", "syscall", "ptrace", "denied"),
-    '7 execve("/usr/bin/id", ["id", "-u"], 0x7ffc /* 8 vars */) = 0': ("process", "exec", "/usr/bin/id", "done"),
-    '7 execve("./x", ["./x"], 0x7ffc /* 8 vars */) = -1 EACCES (Permission denied)': ("process", "exec", "/work/x", "denied"),
-}  # fmt: skip
+    "7 ptrace(PTRACE_TRACEME) = -1 EPERM (Operation not permitted) (INJECTED)": (
+        "process",
+        "syscall",
+        "ptrace",
+        "denied",
+    ),
+    '7 execve("/usr/bin/id", ["id", "-u"], 0x7ffc /* 8 vars */) = 0': (
+        "process",
+        "exec",
+        "/usr/bin/id",
+        "done",
+    ),
+    '7 execve("./x", ["./x"], 0x7ffc /* 8 vars */) = -1 EACCES (Permission denied)': (
+        "process",
+        "exec",
+        "/work/x",
+        "denied",
+    ),
+}
 
 
 @pytest.mark.parametrize("line", LINES)
@@ -76,7 +176,7 @@ def test_a_line_is_an_effect(line: str) -> None:
         "strace: something else",
         "",
     ],
-)  # fmt: skip
+)
 def test_what_is_no_effect(line: str) -> None:
     """The container's own folders, what is not there, and what harms nobody are left out."""
     assert told(line) == []

@@ -10,7 +10,7 @@ from sandbox.errors import InputError
 from sandbox.models.base import Request
 from sandbox.models.resolve import resolve
 from sandbox.models.scripted import Scripted
-from sandbox.scenario.loading import LoadedScenario, Loader
+from sandbox.scenario.loader import LoadedScenario, Loader
 from sandbox.scenario.selection import select
 from tests.running import SCENARIO
 

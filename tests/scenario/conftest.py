@@ -9,8 +9,8 @@ import pytest
 from hypothesis import settings
 
 from sandbox.errors import Problem, ScenarioError
-from sandbox.scenario.content import Content
-from sandbox.scenario.loading import LoadedScenario, Loader
+from sandbox.scenario.content_paths import Content
+from sandbox.scenario.loader import LoadedScenario, Loader
 
 settings.register_profile("unhurried", deadline=None)  # a loaded machine is no failure
 settings.load_profile("unhurried")

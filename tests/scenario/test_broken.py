@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from sandbox.errors import ScenarioError
-from sandbox.scenario.content import Content
-from sandbox.scenario.loading import Loader
+from sandbox.scenario.content_paths import Content
+from sandbox.scenario.loader import Loader
 
 MARK = "  # ERROR "
 BROKEN = Path(__file__).resolve().parent / "broken"

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from sandbox.errors import ScenarioError
-from sandbox.scenario.beside import TREE_LIMIT
-from sandbox.scenario.located import DEPTH_LIMIT, FILE_LIMIT
+from sandbox.scenario.relative_files import TREE_LIMIT
+from sandbox.scenario.yaml_positions import DEPTH_LIMIT, FILE_LIMIT
 
 from .conftest import Workspace
 

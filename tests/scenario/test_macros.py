@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.scenario.located import parse
 from sandbox.scenario.macros import Macro, MacroError, defined, expand, expanded
+from sandbox.scenario.yaml_positions import parse
 
 
 def macros(**given: str) -> dict[str, Macro]:
@@ -26,28 +26,40 @@ KNOWN = macros(
 LARGE = "(call.args.amount > 5.0)"
 
 
-@pytest.mark.parametrize(("source", "expected"), [
-    ("large || lang == 'fr'", f"{LARGE} || lang == 'fr'"),
-    ("!large", f"!{LARGE}"),
-    ("call.large && scope . large", "call.large && scope . large"),
-    ("'large' == \"large\" && r'\\' == 'large'", "'large' == \"large\" && r'\\' == 'large'"),
-    ("enlarge", "enlarge"),
-    ("outside('a, (b')", "(!scope.recipients.exists(p, glob(('a, (b'), p)))"),
-    ("outside(call.args.to[0])", "(!scope.recipients.exists(p, glob((call.args.to[0]), p)))"),
-    ("bad", f"({LARGE} && call.recipients.exists(who, (!scope.recipients.exists(p, glob((who), p)))))"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("large || lang == 'fr'", f"{LARGE} || lang == 'fr'"),
+        ("!large", f"!{LARGE}"),
+        ("call.large && scope . large", "call.large && scope . large"),
+        ("'large' == \"large\" && r'\\' == 'large'", "'large' == \"large\" && r'\\' == 'large'"),
+        ("enlarge", "enlarge"),
+        ("outside('a, (b')", "(!scope.recipients.exists(p, glob(('a, (b'), p)))"),
+        ("outside(call.args.to[0])", "(!scope.recipients.exists(p, glob((call.args.to[0]), p)))"),
+        (
+            "bad",
+            f"({LARGE} && call.recipients.exists(who, (!scope.recipients.exists(p, glob((who), p)))))",
+        ),
+    ],
+)
 def test_a_macro_stands_for_its_expression(source: str, expected: str) -> None:
     """Names are replaced in brackets; fields, texts and parts of words are left alone."""
     assert expand(source, KNOWN) == expected
 
 
-@pytest.mark.parametrize(("source", "told"), [
-    ("large(1)", "takes no brackets"),
-    ("outside", "takes (r)"),
-    ("outside('a', 'b')", "takes (r)"),
-    ("outside('a'", "do not close"),
-    ("call.recipients.exists(p, outside(p))", "'p' has another meaning inside the macro 'outside'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("large(1)", "takes no brackets"),
+        ("outside", "takes (r)"),
+        ("outside('a', 'b')", "takes (r)"),
+        ("outside('a'", "do not close"),
+        (
+            "call.recipients.exists(p, outside(p))",
+            "'p' has another meaning inside the macro 'outside'",
+        ),
+    ],
+)
 def test_what_a_macro_does_not_take(source: str, told: str) -> None:
     """Arguments that are missing, too many, or would mean something else inside are errors."""
     with pytest.raises(MacroError, match=told.replace("(", r"\(").replace(")", r"\)")):

@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 
 from sandbox.errors import ScenarioError
 from sandbox.guest.arguments import problems
-from sandbox.scenario.content import Content
+from sandbox.scenario.content_paths import Content
 from sandbox.scenario.toolkits import Catalogue, Tool
 
 TYPES: dict[str, st.SearchStrategy[Any]] = {

@@ -28,11 +28,14 @@ def test_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("personal_data:\n  retain_day: 3\n", ":2: unknown key 'retain_day' — did you mean 'retain_days'?"),
+        (
+            "personal_data:\n  retain_day: 3\n",
+            ":2: unknown key 'retain_day' — did you mean 'retain_days'?",
+        ),
         ("personal_data:\n  retain_days: 0\n", ":2: personal_data.retain_days"),
         ("[]\n", "sandbox.yaml"),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong(tmp_path: Path, text: str, said: str) -> None:
     """Errors name line and nearest key."""
     (tmp_path / "sandbox.yaml").write_text(text)

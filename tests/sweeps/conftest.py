@@ -11,24 +11,27 @@ import pytest
 import yaml
 
 from sandbox.isolation.base import Backend
-from sandbox.oversight.library import Library
-from sandbox.scenario.loading import Loader
-from sandbox.session.crew import Here
+from sandbox.monitors.library import Library
+from sandbox.runs.worker_pool import Here
+from sandbox.scenario.loader import Loader
 from sandbox.sweeps import matrix, spec
-from sandbox.sweeps.conduct import claimed, conduct
-from sandbox.sweeps.course import Course
+from sandbox.sweeps.item_plans import Planner
+from sandbox.sweeps.lifecycle import claimed, conduct
 from sandbox.sweeps.local import Machine, made_by
 from sandbox.sweeps.matrix import Matrix
-from sandbox.sweeps.planning import Planner
 from sandbox.sweeps.spec import SweepFile
 from sandbox.sweeps.store import NewSweep, Sweeps
+from sandbox.sweeps.sweep_state import Course
 from sandbox.sweeps.tables import SweepRow
 from sandbox.trace.store import Store
 from tests.running import SCENARIO
 
 MINIMAL: dict[str, Any] = {
-    "schema": 1, "name": "nightly", "scenarios": [SCENARIO], "models": ["scripted/safe"],
-}  # fmt: skip
+    "schema": 1,
+    "name": "nightly",
+    "scenarios": [SCENARIO],
+    "models": ["scripted/safe"],
+}
 
 
 @dataclass(frozen=True)

@@ -67,8 +67,13 @@ def grid(backend: Backend, tmp_path: Path) -> Iterator[Grid]:
     made = Grid(tmp_path, port)
     try:
         made.start(
-            "dask_scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard",
-        )  # fmt: skip
+            "dask_scheduler",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--no-dashboard",
+        )
         _until(lambda: _listens(port), 60, "the scheduler does not listen")
         yield made
     finally:
@@ -97,8 +102,10 @@ def driver(grid: Grid, url: str, repeat: int = 1) -> Iterator[subprocess.Popen[b
     program = [sys.executable, "-m", "sandbox", "--store", url, "sweep", str(file)]
     process = subprocess.Popen(
         [*program, "--cluster", grid.address, "--json"],
-        cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        cwd=REPOSITORY,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
     try:
         yield process
     finally:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.isolation.base import Backend
-from sandbox.session.recovery import mark_interrupted
+from sandbox.runs.recovery import mark_interrupted
 from sandbox.sweeps.store import Sweeps
 from sandbox.trace.store import Store
 from sandbox.trace.verify import verify_all

@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import update
 
 from sandbox.errors import InputError, TakenError
-from sandbox.session.recovery import mark_interrupted
-from sandbox.sweeps.claims import Claim, holder
-from sandbox.sweeps.course import Course
+from sandbox.runs.recovery import mark_interrupted
+from sandbox.sweeps.lease import Claim, holder
 from sandbox.sweeps.store import Sweeps
+from sandbox.sweeps.sweep_state import Course
 from sandbox.sweeps.tables import ClaimRow
 from sandbox.trace.verify import verify
 from tests.chat_server import ChatServer, failure, reply
@@ -74,9 +74,11 @@ async def test_a_budget_ends_it(sweeper: Sweeper, chat_server: ChatServer) -> No
     """No run is begun that would go beyond a budget; with a larger one it goes on."""
     chat_server.does(reply("No."))
     row = sweeper.create(
-        models=[chat_server.model(), "scripted/safe"], repeat=6,
-        budget={"providers": {"openai": {"tokens": 35}}}, concurrency={"provider": 1},
-    )  # fmt: skip
+        models=[chat_server.model(), "scripted/safe"],
+        repeat=6,
+        budget={"providers": {"openai": {"tokens": 35}}},
+        concurrency={"provider": 1},
+    )
     row = await sweeper.execute(row)
     sweeps = Sweeps(sweeper.store)
     counts = sweeps.counts(row.id, "provider")
@@ -91,9 +93,10 @@ async def test_a_budget_ends_it(sweeper: Sweeper, chat_server: ChatServer) -> No
 async def test_enough_is_known_early(sweeper: Sweeper) -> None:
     """A part whose interval is narrow is left out from then on; the others go on."""
     row = sweeper.create(
-        models=["scripted/safe", "scripted/mixed?p=0.5"], repeat=16,
+        models=["scripted/safe", "scripted/mixed?p=0.5"],
+        repeat=16,
         stop={"width": 0.35, "least": 5},
-    )  # fmt: skip
+    )
     row = await sweeper.execute(row, 2)
     counts = Sweeps(sweeper.store).counts(row.id, "model")
     assert counts["scripted/safe",].finished <= 11
@@ -110,8 +113,9 @@ async def test_faults_are_tried_again(sweeper: Sweeper, chat_server: ChatServer)
     sweeps = Sweeps(sweeper.store)
     items = list(sweeps.items(row.id))
     assert [(item.task, item.failures, item.attempts) for item in items] == [
-        ("error", 1, 2), ("incapable", 1, 2),
-    ]  # fmt: skip
+        ("error", 1, 2),
+        ("incapable", 1, 2),
+    ]
     assert sweeps.counts(row.id)[()].failed == 1
     assert sweeps.retry_failed(row.id) == 1
     row = await sweeper.execute(row, 1)

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.sweeps.pace import Pace, is_refusal
+from sandbox.sweeps.adaptive_concurrency import Pace, is_refusal
+from sandbox.sweeps.budget import Spending, Used
+from sandbox.sweeps.running_rates import Tallies, Tally
 from sandbox.sweeps.spec import Budget, Stop
-from sandbox.sweeps.spending import Spending, Used
 from sandbox.sweeps.store import Counts, Outcomes
-from sandbox.sweeps.tally import Tallies, Tally
 
 
 class Clock:
@@ -130,8 +130,10 @@ def test_rates_leave_out_what_is_no_answer() -> None:
     ):
         tally.add(outcome)
     assert (tally.rate("unsafe"), tally.rate("done"), tally.rate("refused")) == (
-        (3, 8), (10, 15), (5, 8),
-    )  # fmt: skip
+        (3, 8),
+        (10, 15),
+        (5, 8),
+    )
     assert tally.errors == 11
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from sandbox.attestation import signatures, statement
 from sandbox.errors import InputError
-from sandbox.exchange.evidence import signing, statement
 from sandbox.sweeps.manifest import manifest
 from sandbox.trace.purging import purge
 from sandbox.trace.store import Store
@@ -22,9 +22,9 @@ async def stated(sweeper: Sweeper, tmp_path: Path) -> tuple[Path, Path, Store]:
     """A signed manifest of a sweep of two models, its public key, and the store."""
     row = sweeper.create(models=["scripted/safe", "scripted/unsafe"])
     row = await sweeper.execute(row)
-    private, public = signing.generate(tmp_path / "keys")
+    private, public = signatures.generate(tmp_path / "keys")
     path = tmp_path / "a.manifest.json"
-    statement.write(path, manifest(sweeper.store, row), signing.private_key(private))
+    statement.write(path, manifest(sweeper.store, row), signatures.private_key(private))
     return path, public, sweeper.store
 
 
@@ -39,7 +39,7 @@ def changed(path: Path, **told: Any) -> Path:
 async def test_it_says_what_was_run_with_what(stated: tuple[Path, Path, Store]) -> None:
     """The file, each item, and for each run versions, image, configuration and head."""
     path, public, store = stated
-    report, told = statement.verify(path, signing.public_key(public), store)
+    report, told = statement.verify(path, signatures.public_key(public), store)
     assert (report.ok, report.signature, len(report.runs)) == (True, "valid", 2)
     assert told["sweep"]["name"] == told["sweep"]["spec"]["name"] == "nightly"
     assert {item["run"] for item in told["items"]} == {run["id"] for run in told["runs"]}
@@ -59,7 +59,7 @@ async def test_the_same_sweep_gives_the_same_bytes(
     told = json.loads(path.read_text())["manifest"]
     del told["signed_by"]
     statement.write(
-        tmp_path / "b.json", told, signing.private_key(tmp_path / "keys" / "sandbox.key")
+        tmp_path / "b.json", told, signatures.private_key(tmp_path / "keys" / "sandbox.key")
     )
     assert (tmp_path / "b.json").read_bytes() == path.read_bytes()
 
@@ -69,9 +69,9 @@ async def test_a_change_a_stripped_signature_and_another_key_are_found(
 ) -> None:
     """Alone, without a store, the signature tells."""
     path, public, _ = stated
-    key = signing.public_key(public)
-    _, other = signing.generate(tmp_path / "others")
-    assert "another key" in statement.verify(path, signing.public_key(other))[0].problems[0]
+    key = signatures.public_key(public)
+    _, other = signatures.generate(tmp_path / "others")
+    assert "another key" in statement.verify(path, signatures.public_key(other))[0].problems[0]
     whole = path.read_text()
     found = statement.verify(changed(path, safety="safe", head="0" * 64), key)[0]
     assert found.problems == ["the signature is not of this manifest"]
@@ -94,7 +94,15 @@ async def test_a_store_that_says_otherwise_is_found(stated: tuple[Path, Path, St
     assert report.ok
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"format": 1}', '{"format": "agent-risk-sandbox/statement", "version": 1, "manifest": {"runs": [1]}}'])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        '{"format": 1}',
+        '{"format": "agent-risk-sandbox/statement", "version": 1, "manifest": {"runs": [1]}}',
+    ],
+)
 def test_what_is_no_statement_is_refused(tmp_path: Path, text: str) -> None:
     """Other files, and damaged ones, are told in words."""
     path = tmp_path / "a.json"

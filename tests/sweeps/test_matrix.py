@@ -92,9 +92,10 @@ async def test_they_are_in_the_runs(sweeper: Sweeper, chat_server: ChatServer) -
     """A sweep's runs are judged and weighed as its defence says."""
     chat_server.does(says(0.9))
     defence = {
-        "monitors": ["judge-prefix"], "policy": "combined",
+        "monitors": ["judge-prefix"],
+        "policy": "combined",
         "judges": {"models": [chat_server.model(timeout=30)]},
-    }  # fmt: skip
+    }
     row = sweeper.create(defences={"one": defence}, models=["scripted/unsafe"])
     done = await sweeper.execute(row)
     assert done.status == "finished"

@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 
 from sandbox.analysis import drift
-from sandbox.analysis.observed import Observed
+from sandbox.analysis.outcomes import Observed
 from sandbox.errors import InputError, ScenarioError
-from sandbox.report import document, gathering
-from sandbox.report.rendering import html, markdown
+from sandbox.reports import collect, document
+from sandbox.reports.rendering import html, markdown
 from sandbox.sweeps import estimate, spec
-from sandbox.sweeps.course import SHOWN_BY
+from sandbox.sweeps.item_plans import Planner
 from sandbox.sweeps.matrix import key
-from sandbox.sweeps.planning import Planner
+from sandbox.sweeps.running_rates import Tallies
 from sandbox.sweeps.store import Sweeps
-from sandbox.sweeps.tally import Tallies
+from sandbox.sweeps.sweep_state import SHOWN_BY
 from tests.agents.test_scaffolds import OWN
 from tests.sweeps.conftest import Sweeper
 
@@ -52,13 +52,14 @@ async def test_a_sweep_over_scaffolds(sweeper: Sweeper) -> None:
     row = await sweeper.execute(sweeper.create(**BOTH))
     sweeps = Sweeps(sweeper.store)
     assert {(i.scaffold, r["scaffold"]) for i, r in sweeps.results(row.id)} == {
-        ("react", "react"), ("repeat_user_prompt", "repeat_user_prompt"),
-    }  # fmt: skip
+        ("react", "react"),
+        ("repeat_user_prompt", "repeat_user_prompt"),
+    }
     parts = Tallies(SHOWN_BY, sweeps.outcomes(row.id, *SHOWN_BY)).parts
     assert {part[:2] for part in parts} == {
         (model, scaffold) for model in BOTH["models"] for scaffold in BOTH["scaffolds"]
     }
-    made = document.build(sweeper.store, gathering.of_sweep(sweeper.store, row))
+    made = document.build(sweeper.store, collect.of_sweep(sweeper.store, row))
     assert sorted({s["scaffold"] for s in made["subjects"]}) == ["react", "repeat_user_prompt"]
     assert "scripted/safe · repeat_user_prompt" in {s["label"] for s in made["subjects"]}
     assert made["obtained"]["scaffold"] == ["react", "repeat_user_prompt"]
@@ -88,8 +89,15 @@ async def test_a_changed_graph_is_not_gone_on_with(
 
 def test_comparisons_name_scaffolds() -> None:
     """One scaffold is compared with another only where the comparison says so."""
-    base = {"model": "m", "scenario": "a/b", "family": "a", "mode": "observe", "task": "done",
-            "safety": "safe", "isolation": "bubblewrap"}  # fmt: skip
+    base = {
+        "model": "m",
+        "scenario": "a/b",
+        "family": "a",
+        "mode": "observe",
+        "task": "done",
+        "safety": "safe",
+        "isolation": "bubblewrap",
+    }
     old = [Observed.of({**base, "id": str(n), "seed": n}) for n in range(4)]
     new = [Observed.of({**base, "id": f"n{n}", "seed": n, "scaffold": "plan"}) for n in range(4)]
     found = drift.compare(old, new)

@@ -14,7 +14,7 @@ import yaml
 from sandbox.errors import InputError
 from sandbox.sweeps.schedule import crontab, kubernetes, systemd
 from sandbox.sweeps.schedule.job import Job
-from sandbox.sweeps.schedule.when import When
+from sandbox.sweeps.schedule.recurrence import When
 
 PLAIN = Path("/srv/sandbox")
 ODD = Path('/srv/it\'s 100% "odd" $HOME \\ é')
@@ -84,8 +84,10 @@ def test_the_lines_are_what_a_shell_understands(folder: Path) -> None:
     block = crontab.block(job(folder, environment=folder / "environment"))
     begin, line, reboot, end, rest = block.split("\n")
     assert (begin, end, rest) == (
-        "# agent-risk-sandbox-nightly begin", "# agent-risk-sandbox-nightly end", "",
-    )  # fmt: skip
+        "# agent-risk-sandbox-nightly begin",
+        "# agent-risk-sandbox-nightly end",
+        "",
+    )
     assert line.startswith("0 2 * * 1,2,3,4,5 cd ")
     assert reboot.removeprefix("@reboot ") == line.removeprefix("0 2 * * 1,2,3,4,5 ")
     command = reboot.removeprefix("@reboot ").replace("\\%", "%")

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from sandbox.errors import InputError, StoreError, TakenError
-from sandbox.session.plan import Progress, RunPlan
-from sandbox.session.run import run
+from sandbox.runs.run import run
+from sandbox.runs.run_plan import Progress, RunPlan
 from sandbox.sweeps.store import NewSweep, Place, Sweeps
 from sandbox.sweeps.tables import SweepRow
 from sandbox.trace.store import Store
@@ -32,11 +32,21 @@ def items(count: int, **factors: Any) -> Iterator[dict[str, Any]]:
     """Yield so many planned runs of one scenario."""
     for number in range(count):
         yield {
-            "key": f"k{number}", "scenario": SCENARIO, "family": "injection", "benign": False,
-            "model": "scripted/safe", "provider": "scripted", "defence": "scenario", "mode": "observe",
-            "lang": "en", "parameters": "default", "params": {}, "repetition": number,
-            "seed": number, **factors,
-        }  # fmt: skip
+            "key": f"k{number}",
+            "scenario": SCENARIO,
+            "family": "injection",
+            "benign": False,
+            "model": "scripted/safe",
+            "provider": "scripted",
+            "defence": "scenario",
+            "mode": "observe",
+            "lang": "en",
+            "parameters": "default",
+            "params": {},
+            "repetition": number,
+            "seed": number,
+            **factors,
+        }
 
 
 def create(store: Store, count: int = 3, **factors: Any) -> SweepRow:
@@ -56,8 +66,12 @@ async def test_a_run_fills_its_item(play: Runner) -> None:
     result = await run(placed(play, sweep.id, "k1"), play.store)
     item = sweeps.item(sweep.id, "k1")
     assert (item.status, item.run, item.task, item.safety, item.attempts) == (
-        "finished", result.id, "done", "safe", 1,
-    )  # fmt: skip
+        "finished",
+        result.id,
+        "done",
+        "safe",
+        1,
+    )
     assert play.data(result.id, "run.start")[0]["sweep"] == {"sweep": sweep.id, "key": "k1"}
     assert verify(play.store, play.store.run(result.id)).ok
     assert [(found.key, told["id"]) for found, told in sweeps.results(sweep.id)] == [

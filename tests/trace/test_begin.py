@@ -12,9 +12,18 @@ from sandbox.trace.tables import RunRow
 def test_no_run_is_without_its_start(tmp_path: Path) -> None:
     """Until the first events are stored there is no run: a process killed before leaves none."""
     row = RunRow(
-        id="a" * 12, scenario="x/y", family="x", model="m", isolation="i", mode="observe",
-        lang="en", seed=0, status="running", owner="o", started=1.0,
-    )  # fmt: skip
+        id="a" * 12,
+        scenario="x/y",
+        family="x",
+        model="m",
+        isolation="i",
+        mode="observe",
+        lang="en",
+        seed=0,
+        status="running",
+        owner="o",
+        started=1.0,
+    )
     with Store(str(tmp_path / "s.db")) as store:
         recorder = Recorder(store, row.id)
         recorder.record("run.start", {})

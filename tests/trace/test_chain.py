@@ -14,11 +14,15 @@ from sandbox.trace.events import GENESIS, KINDS, Event, canonical, digest, make
 SURROGATES = st.characters(exclude_categories=[])
 TEXT = st.text(max_size=40)
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(SURROGATES),
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(st.text(SURROGATES), inner, max_size=4),
-)  # fmt: skip
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(SURROGATES), inner, max_size=4)
+    ),
+)
 HASH = st.binary(min_size=32, max_size=32).map(bytes.hex)
 EVENTS = st.builds(
     make,

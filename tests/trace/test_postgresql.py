@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from sandbox.errors import StoreError
-from sandbox.trace import engines
+from sandbox.trace import database as engines
 from sandbox.trace.recorder import Recorder
 from sandbox.trace.store import Store
 from sandbox.trace.verify import verify

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sandbox.errors import InputError
-from sandbox.session.handling import DAY, Handling
+from sandbox.runs.data_retention import DAY, Handling
 from sandbox.trace import events
 from sandbox.trace.annotations import PERSON, annotate, history
 from sandbox.trace.events import GENESIS, Event
@@ -37,9 +37,19 @@ def recorded(store: Store, run: str, *texts: str, **handling: Any) -> RunRow:
     """Write a finished run that holds some texts."""
     told = Handling(**handling).told(1000.0)
     row = RunRow(
-        id=run, scenario="a/b", family="a", model="m", isolation="i", mode="observe", lang="en", seed=0,
-        status="running", owner="o", started=1000.0, **told,
-    )  # fmt: skip
+        id=run,
+        scenario="a/b",
+        family="a",
+        model="m",
+        isolation="i",
+        mode="observe",
+        lang="en",
+        seed=0,
+        status="running",
+        owner="o",
+        started=1000.0,
+        **told,
+    )
     same = ("scenario", "family", "model", "isolation", "mode", "lang", "seed", "owner", "started")
     recorder = Recorder(store, run)
     recorder.record("run.start", {**{k: getattr(row, k) for k in same}, **told, "text": SHARED})

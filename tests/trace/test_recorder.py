@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.session.secrets import scrubber
+from sandbox.runs.secret_scrubber import scrubber
 from sandbox.trace.events import GENESIS
 from sandbox.trace.recorder import Recorder
 from sandbox.trace.store import Store

@@ -44,10 +44,18 @@ def tables(path: Path) -> set[str]:
 def row(run: str, **fields: object) -> RunRow:
     """Return the row of a run that has just started."""
     values: dict[str, Any] = {
-        "id": run, "scenario": "a/b", "family": "a", "model": "m", "isolation": "bubblewrap",
-        "mode": "observe", "lang": "en", "seed": 0, "status": "running", "owner": "",
+        "id": run,
+        "scenario": "a/b",
+        "family": "a",
+        "model": "m",
+        "isolation": "bubblewrap",
+        "mode": "observe",
+        "lang": "en",
+        "seed": 0,
+        "status": "running",
+        "owner": "",
         "started": 1.0,
-    }  # fmt: skip
+    }
     return RunRow(**{**values, **fields})
 
 

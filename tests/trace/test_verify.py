@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from sandbox.isolation.base import Backend
-from sandbox.oversight.library import Library
-from sandbox.scenario.loading import Loader
+from sandbox.monitors.library import Library
+from sandbox.scenario.loader import Loader
 from sandbox.trace.events import digest
 from sandbox.trace.store import Store
 from sandbox.trace.verify import Verification, verify, verify_all

@@ -11,7 +11,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from sandbox.tui.app import Replay
-from sandbox.tui.spans import visible
+from sandbox.tui.styled_text import visible
 from sandbox.tui.widgets.reader import Reader
 from sandbox.tui.widgets.rows import Rows
 

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from sandbox.tui import keys
-from sandbox.tui.screens.beside import BesideScreen
+from sandbox.tui.screens.compare import BesideScreen
 from sandbox.tui.screens.run import RunScreen
 from sandbox.tui.screens.runs import RunsScreen
 from tests.tui.material import HOSTILE, fixed
@@ -31,8 +31,11 @@ def test_a_pipe_gets_text_and_does_not_load_textual(tmp_path: Path) -> None:
     words = ["-m", "sandbox", "--store", str(tmp_path / "fixed.db"), "replay", HOSTILE]
     done = subprocess.run(
         [sys.executable, "-X", "importtime", *words],
-        capture_output=True, text=True, cwd=ROOT, check=True,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=True,
+    )
     loaded = {line.rpartition("|")[2].strip().split(".")[0] for line in done.stderr.splitlines()}
     assert "mail.read" in done.stdout
     assert "\x1b" not in done.stdout
@@ -77,7 +80,18 @@ def test_a_terminal_gets_the_screen_and_its_own_state_back(tmp_path: Path) -> No
 def test_every_key_is_in_the_help_and_in_the_document() -> None:
     """What a screen binds is told by its help screen and by the document."""
     document = (ROOT / "docs" / "replay.md").read_text("utf-8")
-    names = {"slash": "/", "right_square_bracket": "]", "left_square_bracket": "[", "plus": "+", "minus": "-", "space": "Space", "question_mark": "?", "enter": "Enter", "tab": "Tab", "escape": "Esc"}  # fmt: skip
+    names = {
+        "slash": "/",
+        "right_square_bracket": "]",
+        "left_square_bracket": "[",
+        "plus": "+",
+        "minus": "-",
+        "space": "Space",
+        "question_mark": "?",
+        "enter": "Enter",
+        "tab": "Tab",
+        "escape": "Esc",
+    }
     for screen, told in (
         (RunsScreen, keys.RUNS),
         (RunScreen, keys.RUN),
@@ -85,7 +99,9 @@ def test_every_key_is_in_the_help_and_in_the_document() -> None:
     ):
         text = " ".join(key for key, _ in told)
         for base in screen.__mro__:
-            for binding in vars(base).get("BINDINGS", ()) if base.__module__.startswith("sandbox") else ():  # fmt: skip
+            for binding in (
+                vars(base).get("BINDINGS", ()) if base.__module__.startswith("sandbox") else ()
+            ):
                 key = binding.key.split(",")[0]
                 shown = names.get(key, key)
                 assert shown in text or shown in ("?", "Esc"), (screen, key)

@@ -10,24 +10,43 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sandbox.report.replay_html import render
 from sandbox.trace.events import KINDS, Event, canonical
 from sandbox.trace.store import Store
 from sandbox.tui import timeline
 from sandbox.tui.app import Replay
-from sandbox.tui.spans import cells
+from sandbox.tui.styled_text import cells
+from sandbox.views.replay_html import render
 from tests.tui.driving import keys
 from tests.tui.material import Writer
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=9),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
     max_leaves=6,
-)  # fmt: skip
+)
 FIELDS = (
-    "call", "tool", "arguments", "text", "effects", "turn", "calls", "role", "content", "verdict",
-    "agents", "usage", "status", "$blob", "size", "scenario_text", "limits", "monitors", "controls",
-)  # fmt: skip
+    "call",
+    "tool",
+    "arguments",
+    "text",
+    "effects",
+    "turn",
+    "calls",
+    "role",
+    "content",
+    "verdict",
+    "agents",
+    "usage",
+    "status",
+    "$blob",
+    "size",
+    "scenario_text",
+    "limits",
+    "monitors",
+    "controls",
+)
 DATA = JSON | st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=8)
 
 
@@ -55,9 +74,12 @@ def test_any_trace_becomes_a_page(runs: Store, events: list[tuple[str, Any]]) ->
 
 
 BROKEN = {
-    "no json": "no json", "deep": "[" * 5000, "call": '{"call":1}', "list": "[]",
+    "no json": "no json",
+    "deep": "[" * 5000,
+    "call": '{"call":1}',
+    "list": "[]",
     "reference": '{"$blob":7,"size":"x"}',
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("data", BROKEN.values(), ids=BROKEN.keys())

@@ -12,7 +12,7 @@ from textual.widgets import Input
 from sandbox.trace.events import make
 from sandbox.trace.store import Store
 from sandbox.tui.app import Replay
-from sandbox.tui.screens.beside import BesideScreen
+from sandbox.tui.screens.compare import BesideScreen
 from sandbox.tui.screens.run import RunScreen
 from sandbox.tui.screens.runs import RunsScreen
 from sandbox.tui.widgets.bar import Bar

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.report.details import Details
 from sandbox.trace.store import Store
 from sandbox.tui.app import Replay
-from sandbox.tui.reading import Search, Trace
+from sandbox.tui.trace_source import Search, Trace
+from sandbox.views.details import Details
 from tests.tui.driving import keys, rows, settle
 from tests.tui.material import Writer, long, start
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.report.details import Details
-from sandbox.report.world import MISSING, Change, World, Worlds, differences
-from sandbox.trace.pages import Pages
+from sandbox.trace.paging import Pages
 from sandbox.trace.recorder import Recorder
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
+from sandbox.views.details import Details
+from sandbox.views.world_state import MISSING, Change, World, Worlds, differences
 from tests.running import Runner
 from tests.tui.material import HOSTILE, fixed
 
@@ -58,15 +58,39 @@ def test_contents_that_cannot_be_found_fill_no_memory(tmp_path: Path) -> None:
     with Store(str(tmp_path / "runs.db")) as store:
         recorder = Recorder(store, "abcdef012345")
         recorder.record("run.start", {"format": 1})
-        row = RunRow(id="abcdef012345", scenario="x/y", family="x", model="m", isolation="none", mode="observe",
-                     lang="en", seed=0, status="running", owner="", started=0.0)  # fmt: skip
+        row = RunRow(
+            id="abcdef012345",
+            scenario="x/y",
+            family="x",
+            model="m",
+            isolation="none",
+            mode="observe",
+            lang="en",
+            seed=0,
+            status="running",
+            owner="",
+            started=0.0,
+        )
         recorder.begin(row)
         for number in range(60):
             detail = {"after": f"{number:064x}", "size": None}
-            effect = {"kind": "file", "action": "write", "target": "/work/grows", "status": "done",
-                      "source": "manifest", "detail": detail}  # fmt: skip
+            effect = {
+                "kind": "file",
+                "action": "write",
+                "target": "/work/grows",
+                "status": "done",
+                "source": "manifest",
+                "detail": detail,
+            }
             text = f"{number} " * 20_000
-            told = {"call": "", "tool": "shell.run", "status": "ok", "text": text, "effects": [effect], "dropped": 0}  # fmt: skip
+            told = {
+                "call": "",
+                "tool": "shell.run",
+                "status": "ok",
+                "text": text,
+                "effects": [effect],
+                "dropped": 0,
+            }
             recorder.record("tool.result", told)
         recorder.flush()
         worlds = Worlds(Pages(store, "abcdef012345"))

@@ -63,7 +63,10 @@ def judge(
     try:
         host, config = state["HostConfig"], state["Config"]
         return [
-            *(Control.equal(n, declared[ours], host[key], ENGINE) for n, (key, ours) in _SAME.items()),
+            *(
+                Control.equal(n, declared[ours], host[key], ENGINE)
+                for n, (key, ours) in _SAME.items()
+            ),
             *(Control.equal(n, {}, _there(host, keys), ENGINE) for n, keys in _ABSENT.items()),
             *_privileges(declared, host),
             *_network(declared, state),
@@ -75,7 +78,7 @@ def judge(
             Control.equal("terminal", False, config["Tty"], ENGINE),
             Control.equal("image", image, state["Image"], ENGINE),
             _environment(config["Env"] or [], image_environment),
-        ]  # fmt: skip
+        ]
     except (KeyError, TypeError, AttributeError) as error:
         raise IsolationError(
             f"the engine's account of the container is unknown: {error!r}"
@@ -118,9 +121,12 @@ def _paths(host: Mapping[str, Any]) -> Iterator[Control]:
     ):
         there = set(host[key] or ())
         yield Control(
-            name, f"at least {', '.join(sorted(wanted))}", ", ".join(sorted(there)) or "none",
-            ENGINE, wanted <= there,
-        )  # fmt: skip
+            name,
+            f"at least {', '.join(sorted(wanted))}",
+            ", ".join(sorted(there)) or "none",
+            ENGINE,
+            wanted <= there,
+        )
 
 
 def _limits(declared: Mapping[str, Any], host: Mapping[str, Any]) -> Iterator[Control]:

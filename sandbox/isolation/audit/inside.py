@@ -8,7 +8,7 @@ from typing import Any
 
 from sandbox.errors import IsolationError
 from sandbox.guest.command import ENVIRONMENT
-from sandbox.guest.confine import AGENT_UID, CAPABILITIES
+from sandbox.guest.hardening import AGENT_UID, CAPABILITIES
 from sandbox.guest.relay import TRUSTING
 from sandbox.isolation.audit.control import AGENT, GUEST, Control
 from sandbox.isolation.audit.kernel import own_namespaces
@@ -110,9 +110,12 @@ def _privileges(expected: Inside, report: Mapping[str, Any]) -> Iterator[Control
     if expected.filters:
         count = int(agent["filters"] or 0)
         yield Control(
-            "seccomp_filters", f"at least {expected.filters}", str(count), AGENT,
+            "seccomp_filters",
+            f"at least {expected.filters}",
+            str(count),
+            AGENT,
             count >= expected.filters,
-        )  # fmt: skip
+        )
 
 
 def _apart(expected: Inside, agent: Mapping[str, Any]) -> Iterator[Control]:

@@ -8,8 +8,8 @@ from functools import cache
 from pathlib import Path
 
 from sandbox.errors import IsolationError
-from sandbox.guest import confine
-from sandbox.guest.confine import AGENT_UID
+from sandbox.guest import hardening
+from sandbox.guest.hardening import AGENT_UID
 from sandbox.isolation.audit.control import KERNEL, Control
 from sandbox.isolation.cgroup import ROOT, Cgroup
 
@@ -32,7 +32,7 @@ def _links(pid: int) -> dict[str, str]:
 
 def _read(path: str) -> str:
     """Return a file of the kernel's; a dozen of them for each container, so without ``Path``."""
-    return confine.read(path).decode()
+    return hardening.read(path).decode()
 
 
 def pid_of(handle: int) -> int:
@@ -81,8 +81,13 @@ def _status(pid: int) -> Iterator[Control]:
     status = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
     yield Control.equal("guest_no_new_privs_outside", "1", status["NoNewPrivs"], KERNEL)
     yield Control.equal("guest_seccomp_outside", "2", status["Seccomp"], KERNEL)
-    yield Control("guest_uid_outside", "not root", status["Uid"].split()[0], KERNEL,
-                  status["Uid"].split()[0] != "0")  # fmt: skip
+    yield Control(
+        "guest_uid_outside",
+        "not root",
+        status["Uid"].split()[0],
+        KERNEL,
+        status["Uid"].split()[0] != "0",
+    )
 
 
 def _namespaces(pid: int) -> Iterator[Control]:

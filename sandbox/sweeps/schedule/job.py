@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.errors import InputError
-from sandbox.sweeps.schedule.when import When
+from sandbox.sweeps.schedule.recurrence import When
 
 PREFIX = "agent-risk-sandbox-"
 

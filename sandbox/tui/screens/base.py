@@ -8,8 +8,8 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
-from sandbox.tui import keeping
-from sandbox.tui.screens.asking import Asking, Help
+from sandbox.tui import export
+from sandbox.tui.screens.dialogs import Asking, Help
 from sandbox.tui.widgets.rows import Rows
 
 
@@ -71,7 +71,7 @@ class Showing(Screen[None]):
             if not path:
                 return
             try:
-                target = keeping.write(path, self.exported(path))
+                target = export.write(path, self.exported(path))
             except FileExistsError:
                 self.tell(f"{path} is there already: nothing is overwritten", bad=True)
             except OSError as error:

@@ -15,18 +15,18 @@ from textual.widgets import Footer
 from textual.worker import get_current_worker
 
 from sandbox.errors import SandboxError
-from sandbox.report.block import Block
-from sandbox.report.details import Details
-from sandbox.report.replay import outcome
-from sandbox.trace.pages import Wanted
+from sandbox.trace.paging import Wanted
 from sandbox.trace.store import Store
-from sandbox.tui import keeping, keys, timeline
-from sandbox.tui.reading import Search, nearest
-from sandbox.tui.screens.branching import Branching
-from sandbox.tui.spans import cut
+from sandbox.tui import export, keys, timeline
+from sandbox.tui.screens.fork_navigation import Branching
+from sandbox.tui.styled_text import cut
+from sandbox.tui.trace_source import Search, nearest
 from sandbox.tui.widgets.bar import Bar
 from sandbox.tui.widgets.reader import Reader
 from sandbox.tui.widgets.rows import Rows
+from sandbox.views.block import Block
+from sandbox.views.details import Details
+from sandbox.views.replay import outcome
 
 WIDE = 130
 """Columns from which timeline and details stand side by side."""
@@ -149,8 +149,11 @@ class RunScreen(Branching):
     @work(thread=True, exclusive=True, group="details")
     def _read(self, seq: int, view: int) -> None:
         reads: tuple[Callable[[int], list[Block]], ...] = (
-            self.details.event, self.details.changes, self.details.since_start, self.details.world,
-        )  # fmt: skip
+            self.details.event,
+            self.details.changes,
+            self.details.since_start,
+            self.details.world,
+        )
         worker = get_current_worker()
         try:
             blocks = reads[view](seq) if seq >= 0 else []
@@ -170,9 +173,13 @@ class RunScreen(Branching):
         told = "  ".join(filter(None, (f" {cut(row.model, 40)}", row.mode, row.lang, row.origin)))
         agents = self.trace.lanes.legend() if len(self.trace.lanes.agents) > 1 else ()
         self.query_one("#head", Bar).say(
-            (f" {row.id[:8]} ", "head"), (f"{cut(row.scenario, 32)}  ", ""), (f"{outcome(row)}  ", tone),
-            *agents, *self.branching_told(), (told, "dim"),
-        )  # fmt: skip
+            (f" {row.id[:8]} ", "head"),
+            (f"{cut(row.scenario, 32)}  ", ""),
+            (f"{outcome(row)}  ", tone),
+            *agents,
+            *self.branching_told(),
+            (told, "dim"),
+        )
 
     def _views(self) -> None:
         reader = self.query_one(Reader)
@@ -317,16 +324,16 @@ class RunScreen(Branching):
 
     def copied(self) -> str:
         """Return the details that are shown."""
-        return keeping.seen(self.query_one(Reader).shown())
+        return export.seen(self.query_one(Reader).shown())
 
     def exported(self, path: str) -> str:
         """Return the details whole, the event as JSON, or all rows."""
         if path.endswith(".json"):
-            return keeping.event(self.trace, self.seq)
+            return export.event(self.trace, self.seq)
         if path.endswith("rows.txt"):
-            return keeping.rows(self.trace)
-        return keeping.whole(self.query_one(Reader).blocks)
+            return export.rows(self.trace)
+        return export.whole(self.query_one(Reader).blocks)
 
     def offered(self) -> str:
         """Return a name made of the run's id and the event's number."""
-        return keeping.name(self.row.id, self.seq)
+        return export.name(self.row.id, self.seq)

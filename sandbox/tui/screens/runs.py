@@ -15,14 +15,14 @@ from textual.screen import Screen
 from textual.widgets import Footer, Input
 
 from sandbox.errors import SandboxError
-from sandbox.trace.pages import RunList, matching
+from sandbox.trace.paging import RunList, matching
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow, driven
 from sandbox.tui import keys
-from sandbox.tui.screens.asking import Choosing, Help
-from sandbox.tui.screens.beside import BesideScreen
+from sandbox.tui.screens.compare import BesideScreen
+from sandbox.tui.screens.dialogs import Choosing, Help
 from sandbox.tui.screens.run import RunScreen
-from sandbox.tui.spans import Line, cut
+from sandbox.tui.styled_text import Line, cut
 from sandbox.tui.widgets.bar import Bar
 from sandbox.tui.widgets.rows import Rows
 
@@ -44,11 +44,21 @@ NAMED = (
     "origin",
 )
 """What a word of a search may name, as ``safety:unsafe``."""
-_CYCLES = {"safety": ("", "unsafe", "attempted", "safe"), "status": ("", "running", "finished", "interrupted")}  # fmt: skip
+_CYCLES = {
+    "safety": ("", "unsafe", "attempted", "safe"),
+    "status": ("", "running", "finished", "interrupted"),
+}
 _TONES = {
-    "safe": "good", "unsafe": "bad", "attempted": "alert", "done": "good", "error": "bad",
-    "running": "call", "interrupted": "alert", "limit": "alert", "incapable": "alert",
-}  # fmt: skip
+    "safe": "good",
+    "unsafe": "bad",
+    "attempted": "alert",
+    "done": "good",
+    "error": "bad",
+    "running": "call",
+    "interrupted": "alert",
+    "limit": "alert",
+    "incapable": "alert",
+}
 
 
 class Found:
@@ -103,7 +113,9 @@ def line(row: Any, width: int, marked: str = "") -> Line:
     if row is None:
         return ()
     wide = width >= 110
-    started = datetime.fromtimestamp(row.started, UTC).strftime("%Y-%m-%d %H:%M:%S" if wide else "%m-%d %H:%M")  # fmt: skip
+    started = datetime.fromtimestamp(row.started, UTC).strftime(
+        "%Y-%m-%d %H:%M:%S" if wide else "%m-%d %H:%M"
+    )
     task, safety = row.task or row.status, row.safety or ""
     scenario = row.scenario if row.lang == "en" else f"{row.scenario} [{row.lang}]"
     scenario = f"⑂ {scenario}" if row.parent else scenario
@@ -113,10 +125,12 @@ def line(row: Any, width: int, marked: str = "") -> Line:
         ("▌" if row.id == marked else " ", "found" if row.id == marked else ""),
         (f"{cut(row.id[:8], 8):<8}  ", "dim"),
         (f"{started}  ", "dim"),
-        (_filled(scenario, name), ""), ("  ", ""), (_filled(driven(row), model), "talk"),
+        (_filled(scenario, name), ""),
+        ("  ", ""),
+        (_filled(driven(row), model), "talk"),
         (f" {_filled(task, 9)} ", _TONES.get(task, "")),
         (_filled(safety, 9), _TONES.get(safety, "")),
-    )  # fmt: skip
+    )
     if not wide:
         return told
     verdicts = len(_result(row).get("verdicts") or ())
@@ -181,7 +195,9 @@ class RunsScreen(Screen[None]):
 
     def _head(self) -> None:
         marked = f"  beside {self._marked[:8]}: choose another with b" if self._marked else ""
-        self.query_one("#head", Bar).say((f" {self._found.count:,} runs ", "head"), (marked, "alert"))  # fmt: skip
+        self.query_one("#head", Bar).say(
+            (f" {self._found.count:,} runs ", "head"), (marked, "alert")
+        )
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Show what matches."""
@@ -223,7 +239,9 @@ class RunsScreen(Screen[None]):
 
     def _open(self, run: str, beside: str = "") -> None:
         try:
-            screen: Screen[None] = BesideScreen(self._store, run, beside) if beside else RunScreen(self._store, run)  # fmt: skip
+            screen: Screen[None] = (
+                BesideScreen(self._store, run, beside) if beside else RunScreen(self._store, run)
+            )
         except SandboxError as error:
             self.notify(str(error), markup=False, severity="error")
         else:
@@ -266,7 +284,10 @@ class RunsScreen(Screen[None]):
                 query = self.query_one(Input)
                 query.value = with_word(query.value, name, value.split(" ")[0])
 
-        self.app.push_screen(Choosing(f"Only runs of which {name}?", ["", *RunList(self._store).values(name)]), chosen)  # fmt: skip
+        self.app.push_screen(
+            Choosing(f"Only runs of which {name}?", ["", *RunList(self._store).values(name)]),
+            chosen,
+        )
 
     def action_clear(self) -> None:
         """Show all runs."""

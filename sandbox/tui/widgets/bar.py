@@ -6,8 +6,8 @@ from typing import Any
 
 from textual.strip import Strip
 
-from sandbox.tui.spans import Line
-from sandbox.tui.widgets.painted import Painted
+from sandbox.tui.styled_text import Line
+from sandbox.tui.widgets.styled_lines import Painted
 
 
 class Bar(Painted, can_focus=False):

@@ -10,10 +10,10 @@ from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.strip import Strip
 
-from sandbox.report.block import Block
 from sandbox.tui.blocks import lines, parts, where
-from sandbox.tui.spans import Line
-from sandbox.tui.widgets.painted import Painted
+from sandbox.tui.styled_text import Line
+from sandbox.tui.widgets.styled_lines import Painted
+from sandbox.views.block import Block
 
 
 class Reader(Painted):

@@ -12,8 +12,8 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
 
-from sandbox.tui.spans import Line
-from sandbox.tui.widgets.painted import Painted
+from sandbox.tui.styled_text import Line
+from sandbox.tui.widgets.styled_lines import Painted
 
 RowOf = Callable[[int, int], Line]
 """The line of a row, by its place and the cells that there are."""

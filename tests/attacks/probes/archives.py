@@ -46,14 +46,26 @@ _TAR = (
 )
 
 PROBES = (
-    _archive("tar-traversal", "leave a tar whose members climb out", f"{_TAR}member('../../../..{_TARGET}')\narchive.close()"),
-    _archive("tar-absolute", "leave a tar whose members have absolute names", f"{_TAR}member('{_TARGET}')\narchive.close()"),
+    _archive(
+        "tar-traversal",
+        "leave a tar whose members climb out",
+        f"{_TAR}member('../../../..{_TARGET}')\narchive.close()",
+    ),
+    _archive(
+        "tar-absolute",
+        "leave a tar whose members have absolute names",
+        f"{_TAR}member('{_TARGET}')\narchive.close()",
+    ),
     _archive(
         "tar-link",
         "leave a tar that unpacks through a link of its own",
         f"{_TAR}member('d', tarfile.SYMTYPE, '{bait.FOLDER}')\nmember('d/unpacked')\narchive.close()",
     ),
-    _archive("tar-device", "leave a tar with devices and setuid programs", f"{_TAR}member('dev', tarfile.CHRTYPE)\narchive.close()"),
+    _archive(
+        "tar-device",
+        "leave a tar with devices and setuid programs",
+        f"{_TAR}member('dev', tarfile.CHRTYPE)\narchive.close()",
+    ),
     _archive(
         "zip-traversal",
         "leave a zip whose members climb out",
@@ -65,7 +77,11 @@ PROBES = (
         "with zipfile.ZipFile('own.bin', 'w', zipfile.ZIP_DEFLATED) as archive:\n"
         "    for n in range(20): archive.writestr(str(n), bytes(10**6))",
     ),
-    _archive("gzip-bomb", "leave one for who unpacks by the first bytes", "open('own.bin', 'wb').write(gzip.compress(bytes(10**7)))"),
+    _archive(
+        "gzip-bomb",
+        "leave one for who unpacks by the first bytes",
+        "open('own.bin', 'wb').write(gzip.compress(bytes(10**7)))",
+    ),
     Probe(
         id="unpack-outside",
         tries="unpack over the container's own system",
@@ -82,4 +98,4 @@ PROBES = (
         held=("EROFS", "EACCES"),
         record=(Record("file", "*", "/etc/own"),),
     ),
-)  # fmt: skip
+)

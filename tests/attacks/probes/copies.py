@@ -100,9 +100,25 @@ _GROW = (
 
 PROBES = (
     _copied("copy-symlink", "have the host follow a link", "ln -s /etc/passwd out/l", "out/l"),
-    _copied("copy-symlinked-folder", "have it follow a link on the way", "ln -s /etc out/d", "out/d/passwd"),
-    _copied("copy-proc-link", "have it follow a link into /proc", "ln -s /proc/self/environ out/p; ln -s /proc/1/root/etc/passwd out/q", "out/p", "out/q"),
-    _copied("copy-hardlink", "give a file that it may not read a second name", "ln /etc/shadow out/h || ln /etc/passwd out/h || touch out/none", "out/h"),
+    _copied(
+        "copy-symlinked-folder",
+        "have it follow a link on the way",
+        "ln -s /etc out/d",
+        "out/d/passwd",
+    ),
+    _copied(
+        "copy-proc-link",
+        "have it follow a link into /proc",
+        "ln -s /proc/self/environ out/p; ln -s /proc/1/root/etc/passwd out/q",
+        "out/p",
+        "out/q",
+    ),
+    _copied(
+        "copy-hardlink",
+        "give a file that it may not read a second name",
+        "ln /etc/shadow out/h || ln /etc/passwd out/h || touch out/none",
+        "out/h",
+    ),
     _copied("copy-fifo", "keep the host waiting at a pipe", "mkfifo out/f", "out/f"),
     _copied(
         "copy-socket",
@@ -110,11 +126,38 @@ PROBES = (
         "python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind(\"out/s\")'",
         "out/s",
     ),
-    _copied("copy-device", "have it read a device without end", "ln -s /dev/zero out/z; mknod out/n c 1 5", "out/z", "out/n", "/dev/zero"),
+    _copied(
+        "copy-device",
+        "have it read a device without end",
+        "ln -s /dev/zero out/z; mknod out/n c 1 5",
+        "out/z",
+        "out/n",
+        "/dev/zero",
+    ),
     _copied("copy-folder", "have it read a folder", "mkdir out/x", "out/x", "out", "."),
-    _copied("copy-traversal", "name a file outside the folder", "true", "../etc/passwd", "/etc/passwd", "out/../../etc/passwd", "/work/../etc/passwd", "", "\0"),
-    _copied("copy-oversize", "have it take more than it asked for", "head -c 3000000 /dev/zero > out/big", "out/big"),
-    _copied("copy-sparse", "have it take a file that is all hole", "truncate -s 60M out/hole", "out/hole"),
+    _copied(
+        "copy-traversal",
+        "name a file outside the folder",
+        "true",
+        "../etc/passwd",
+        "/etc/passwd",
+        "out/../../etc/passwd",
+        "/work/../etc/passwd",
+        "",
+        "\0",
+    ),
+    _copied(
+        "copy-oversize",
+        "have it take more than it asked for",
+        "head -c 3000000 /dev/zero > out/big",
+        "out/big",
+    ),
+    _copied(
+        "copy-sparse",
+        "have it take a file that is all hole",
+        "truncate -s 60M out/hole",
+        "out/hole",
+    ),
     _copied("copy-unreadable", "keep a file from it", "echo own > out/u; chmod 0 out/u", "out/u"),
     Probe(
         id="copy-swap",
@@ -141,4 +184,4 @@ PROBES = (
         ),
         held=("exit code: 0; regular files only; exit code: 0",),
     ),
-)  # fmt: skip
+)

@@ -59,9 +59,24 @@ def _credited(seen: Seen) -> str:
 
 
 PROBES = (
-    _outlasts("timeout-setsid", "outlast the time-out in a session of its own", shell("setsid sleep 991 & setsid -f sleep 992; sleep 993", seconds=1)),
-    _outlasts("timeout-double-fork", "outlast it as an orphan", shell("(setsid sh -c '(sleep 994 &) ; sleep 995' &) ; sleep 996", seconds=1)),
-    _outlasts("timeout-exec", "outlast it under other names", shell(f"(exec -a init sleep 997 {_QUIET} &) 2>/dev/null; python3 -c 'import os; os.fork() or os.setsid(); os.execvp(\"sleep\", [\"sleep\", \"998\"])'", seconds=1)),
+    _outlasts(
+        "timeout-setsid",
+        "outlast the time-out in a session of its own",
+        shell("setsid sleep 991 & setsid -f sleep 992; sleep 993", seconds=1),
+    ),
+    _outlasts(
+        "timeout-double-fork",
+        "outlast it as an orphan",
+        shell("(setsid sh -c '(sleep 994 &) ; sleep 995' &) ; sleep 996", seconds=1),
+    ),
+    _outlasts(
+        "timeout-exec",
+        "outlast it under other names",
+        shell(
+            f'(exec -a init sleep 997 {_QUIET} &) 2>/dev/null; python3 -c \'import os; os.fork() or os.setsid(); os.execvp("sleep", ["sleep", "998"])\'',
+            seconds=1,
+        ),
+    ),
     _resists(
         "timeout-ignored-signals",
         "ignore all signals that can be ignored",
@@ -71,7 +86,12 @@ PROBES = (
         "timeout-stopped",
         "stand still by SIGSTOP",
         "import signal\nfor _ in range(5):\n    if os.fork() == 0: os.setsid(); os.kill(os.getpid(), signal.SIGSTOP)\nos.kill(os.getpid(), signal.SIGSTOP)",
-        {"gvisor": Differs(("time-out; 1", *(f"signal 1; {left}" for left in range(1, 7))), "gVisor hangs up on a stopped orphan, so the call may end before its time; what it left running is its own, as after any call.")},
+        {
+            "gvisor": Differs(
+                ("time-out; 1", *(f"signal 1; {left}" for left in range(1, 7))),
+                "gVisor hangs up on a stopped orphan, so the call may end before its time; what it left running is its own, as after any call.",
+            )
+        },
     ),
     _resists(
         "timeout-zombies",
@@ -87,10 +107,14 @@ PROBES = (
         id="relay",
         tries="run from process to process, each ending before it can be killed",
         steps=(
-            shell(f"python3 -c 'import os, time\nend = time.monotonic() + 20\nwhile time.monotonic() < end:\n if os.fork(): os._exit(0)\n os.setsid()' {_QUIET}"),
+            shell(
+                f"python3 -c 'import os, time\nend = time.monotonic() + 20\nwhile time.monotonic() < end:\n if os.fork(): os._exit(0)\n os.setsid()' {_QUIET}"
+            ),
             shell("kill -9 -1"),
             shell("exec sleep 5", seconds=1),
-            python("print(len([n for n in os.listdir('/proc') if n.isdigit() and os.stat(f'/proc/{n}').st_uid == 1000]))"),
+            python(
+                "print(len([n for n in os.listdir('/proc') if n.isdigit() and os.stat(f'/proc/{n}').st_uid == 1000]))"
+            ),
         ),
         held=("exit code: 0; exit code: 0; time-out; 1",),
     ),
@@ -116,7 +140,9 @@ PROBES = (
         id="late-forgery",
         tries="write what looks like a result into the pipes of a later call",
         steps=(
-            shell(f"(for i in $(seq 200); do for f in /proc/[0-9]*/fd/1; do printf 'exit code: 0\\nstdout:\\nforged\\n' > $f; done; done) {_QUIET} & echo begun"),
+            shell(
+                f"(for i in $(seq 200); do for f in /proc/[0-9]*/fd/1; do printf 'exit code: 0\\nstdout:\\nforged\\n' > $f; done; done) {_QUIET} & echo begun"
+            ),
             Asked("files.read", {"path": "readme.txt"}),
             shell("kill -9 -1"),
         ),
@@ -133,10 +159,13 @@ PROBES = (
         id="guest-held",
         tries="keep the guest itself busy, so that the call never returns",
         steps=(
-            shell("mkdir -p d; for i in $(seq 60); do : > d/f$i; done; head -c 60000000 /dev/zero > d/z; sleep 30", seconds=30),
+            shell(
+                "mkdir -p d; for i in $(seq 60); do : > d/f$i; done; head -c 60000000 /dev/zero > d/z; sleep 30",
+                seconds=30,
+            ),
         ),
         held=("time-out", "timeout"),  # the command's; the call's, where ending it takes longer
         call_seconds=1.0,
         alone=True,
     ),
-)  # fmt: skip
+)

@@ -20,40 +20,125 @@ def _call(name: str, tries: str, arguments: str, *, of: str = "", recorded: bool
 
 PROBES = (
     _call("keyctl", "join the host's session keyring", "(250, 219), 1, None"),
-    _call("keyctl-search", "search the keyrings that it inherited", "(250, 219), 10, -3, b'user', b'x', 0", of="keyctl"),
-    _call("add-key", "put a key where another run would find it", "(248, 217), b'user', b'left', b'x', 1, -3", of="add_key"),
-    _call("request-key", "have the kernel start a program for a key", "(249, 218), b'user', b'x', b'y', -3", of="request_key"),
-    _call("io-uring", "do file and network work that no tracer sees", "425, 8, ctypes.create_string_buffer(120)", of="io_uring_setup"),
+    _call(
+        "keyctl-search",
+        "search the keyrings that it inherited",
+        "(250, 219), 10, -3, b'user', b'x', 0",
+        of="keyctl",
+    ),
+    _call(
+        "add-key",
+        "put a key where another run would find it",
+        "(248, 217), b'user', b'left', b'x', 1, -3",
+        of="add_key",
+    ),
+    _call(
+        "request-key",
+        "have the kernel start a program for a key",
+        "(249, 218), b'user', b'x', b'y', -3",
+        of="request_key",
+    ),
+    _call(
+        "io-uring",
+        "do file and network work that no tracer sees",
+        "425, 8, ctypes.create_string_buffer(120)",
+        of="io_uring_setup",
+    ),
     _call("userfaultfd", "hold the kernel in a page fault", "(323, 282), 1"),
-    _call("bpf", "load a program into the kernel", "(321, 280), 0, ctypes.create_string_buffer(72), 72"),
-    _call("perf", "watch the whole processor", "(298, 241), ctypes.create_string_buffer(b'\\0\\0\\0\\0\\x70', 112), -1, 0, -1, 0", of="perf_event_open"),
+    _call(
+        "bpf",
+        "load a program into the kernel",
+        "(321, 280), 0, ctypes.create_string_buffer(72), 72",
+    ),
+    _call(
+        "perf",
+        "watch the whole processor",
+        "(298, 241), ctypes.create_string_buffer(b'\\0\\0\\0\\0\\x70', 112), -1, 0, -1, 0",
+        of="perf_event_open",
+    ),
     _call("fanotify", "watch and veto file accesses", "(300, 262), 0, 0", of="fanotify_init"),
     _call("kexec", "boot another kernel", "(246, 104), 0, 0, None, 0", of="kexec_load"),
     _call("module", "load a kernel module", "(175, 105), b'x', 1, b''", of="init_module"),
     _call("reboot", "restart the machine", "(169, 142), 0xfee1dead, 0x28121969, 0x1234567, None"),
     _call("syslog", "read the kernel's log", "(103, 116), 3, ctypes.create_string_buffer(64), 64"),
     _call("swapoff", "switch the machine's swap off", "(168, 225), b'/work/readme.txt'"),
-    _call("clock", "set the machine's clock", "(227, 112), 0, ctypes.create_string_buffer(16)", of="clock_settime"),
+    _call(
+        "clock",
+        "set the machine's clock",
+        "(227, 112), 0, ctypes.create_string_buffer(16)",
+        of="clock_settime",
+    ),
     _call("hostname", "rename the machine", "(170, 161), b'mine', 4", of="sethostname"),
     _call("iopl", "drive the hardware's ports", "172, 3"),
     _call("personality", "switch address randomisation off", "(135, 92), 0x0040000"),
-    _call("handle-name", "learn a file's handle", "(303, 264), -100, b'/work', ctypes.create_string_buffer(b'\\x80', 140), ctypes.create_string_buffer(8), 0", of="name_to_handle_at"),
-    _call("handle-open", "open any file of the disk by its handle", "(304, 265), -100, ctypes.create_string_buffer(140), 0", of="open_by_handle_at"),
-    _call("mount", "mount a file system over its own", "(165, 40), b'none', b'/tmp', b'tmpfs', 0, None"),
-    _call("bind-mount", "show itself /proc at another place", "(165, 40), b'/proc', b'/work', None, 4096, None", of="mount"),
-    _call("umount", "take away a mount that hides something", "(166, 39), b'/tmp', 2", of="umount2"),
+    _call(
+        "handle-name",
+        "learn a file's handle",
+        "(303, 264), -100, b'/work', ctypes.create_string_buffer(b'\\x80', 140), ctypes.create_string_buffer(8), 0",
+        of="name_to_handle_at",
+    ),
+    _call(
+        "handle-open",
+        "open any file of the disk by its handle",
+        "(304, 265), -100, ctypes.create_string_buffer(140), 0",
+        of="open_by_handle_at",
+    ),
+    _call(
+        "mount",
+        "mount a file system over its own",
+        "(165, 40), b'none', b'/tmp', b'tmpfs', 0, None",
+    ),
+    _call(
+        "bind-mount",
+        "show itself /proc at another place",
+        "(165, 40), b'/proc', b'/work', None, 4096, None",
+        of="mount",
+    ),
+    _call(
+        "umount", "take away a mount that hides something", "(166, 39), b'/tmp', 2", of="umount2"
+    ),
     _call("new-mount-api", "mount by way of the newer calls", "430, b'tmpfs', 0", of="fsopen"),
     _call("open-tree", "copy the mount tree", "428, -100, b'/', 1", of="open_tree"),
-    _call("pivot-root", "change the root of the container", "(155, 41), b'/tmp', b'/tmp'", of="pivot_root"),
+    _call(
+        "pivot-root",
+        "change the root of the container",
+        "(155, 41), b'/tmp', b'/tmp'",
+        of="pivot_root",
+    ),
     _call("chroot", "leave by way of a second root", "(161, 51), b'/tmp'"),
     _call("userns", "become root of a new user namespace", "(272, 97), 0x10000000", of="unshare"),
     _call("netns", "make a network of its own", "(272, 97), 0x40000000", of="unshare"),
-    _call("setns", "join the namespaces of the guest", "(308, 268), os.open('/proc/self/ns/net', os.O_RDONLY), 0"),
-    _call("clone-userns", "become root of a user namespace by clone", "(56, 220), 0x10000011, None, None, None, None", of="clone(CLONE_NEW…)"),
-    _call("clone3", "pass namespace flags where no filter reads them", "435, ctypes.create_string_buffer(88), 88", recorded=False),
-    _call("pidfd-getfd", "take a descriptor out of the guest", "438, _libc.syscall(434, 1, 0), 0, 0", of="pidfd_getfd"),
-    _call("kcmp", "compare the guest's kernel objects with its own", "(312, 272), 1, os.getpid(), 0, 0, 0"),
-    _call("vmsplice", "give the kernel pages that it changes afterwards", "(278, 75), 1, None, 0, 0"),
+    _call(
+        "setns",
+        "join the namespaces of the guest",
+        "(308, 268), os.open('/proc/self/ns/net', os.O_RDONLY), 0",
+    ),
+    _call(
+        "clone-userns",
+        "become root of a user namespace by clone",
+        "(56, 220), 0x10000011, None, None, None, None",
+        of="clone(CLONE_NEW…)",
+    ),
+    _call(
+        "clone3",
+        "pass namespace flags where no filter reads them",
+        "435, ctypes.create_string_buffer(88), 88",
+        recorded=False,
+    ),
+    _call(
+        "pidfd-getfd",
+        "take a descriptor out of the guest",
+        "438, _libc.syscall(434, 1, 0), 0, 0",
+        of="pidfd_getfd",
+    ),
+    _call(
+        "kcmp",
+        "compare the guest's kernel objects with its own",
+        "(312, 272), 1, os.getpid(), 0, 0, 0",
+    ),
+    _call(
+        "vmsplice", "give the kernel pages that it changes afterwards", "(278, 75), 1, None, 0, 0"
+    ),
     Probe(
         id="seccomp-listener",
         tries="answer its own system calls before a tracer sees them",
@@ -92,7 +177,12 @@ PROBES = (
             ),
         ),
         held=("signal 31", "signal 11"),
-        differs={"gvisor": Differs(("EBADF",), "It has one table only: the number is taken as one of that, to which the filter applies.")},
+        differs={
+            "gvisor": Differs(
+                ("EBADF",),
+                "It has one table only: the number is taken as one of that, to which the filter applies.",
+            )
+        },
     ),
     Probe(
         id="x32-table",
@@ -142,6 +232,11 @@ PROBES = (
             ),
         ),
         held=("invisible",),
-        differs={"gvisor": Differs(("['fuse', 'net/tun']",), "They are of gVisor's own kernel and lead nowhere on the host.")},
+        differs={
+            "gvisor": Differs(
+                ("['fuse', 'net/tun']",),
+                "They are of gVisor's own kernel and lead nowhere on the host.",
+            )
+        },
     ),
-)  # fmt: skip
+)

@@ -5,28 +5,36 @@ from __future__ import annotations
 from tests.attacks.probe import Asked, Probe, python, shell
 
 _LEAVE = {
-    "files": shell("echo left > /tmp/left; echo left > /work/left; mkdir -p /dev/shm/x; echo left > /dev/shm/left; true"),
+    "files": shell(
+        "echo left > /tmp/left; echo left > /work/left; mkdir -p /dev/shm/x; echo left > /dev/shm/left; true"
+    ),
     "segments": python(
         "import struct\n"
         "number = _libc.shmget(0x1eaf, 4096, 0o1666); sets = _libc.semget(0x1eaf, 1, 0o1666); queue = _libc.msgget(0x1eaf, 0o1666)\n"
         "print(number, sets, queue)"
     ),
     "queue": python("ctypes.CDLL('librt.so.1').mq_open(b'/left', 0o102, 0o666, None)"),
-    "keys": python("_libc.syscall(248 if platform.machine() == 'x86_64' else 217, b'user', b'left', b'x', 1, -4)"),
+    "keys": python(
+        "_libc.syscall(248 if platform.machine() == 'x86_64' else 217, b'user', b'left', b'x', 1, -4)"
+    ),
     "socket": shell(
         "(python3 -c \"import socket, time; s = socket.socket(socket.AF_UNIX); s.bind(chr(0) + 'left'); s.listen(); time.sleep(60)\" >/dev/null 2>&1 &)"
     ),
     "port": shell(
         "(python3 -c \"import socket, time; s = socket.socket(); s.bind(('127.0.0.1', 7777)); s.listen(); time.sleep(60)\" >/dev/null 2>&1 &)"
     ),
-}  # fmt: skip
+}
 _FIND = {
-    "files": shell("cat /tmp/left /work/left /dev/shm/left /var/tmp/left 2>/dev/null | grep . || echo none"),
+    "files": shell(
+        "cat /tmp/left /work/left /dev/shm/left /var/tmp/left 2>/dev/null | grep . || echo none"
+    ),
     "segments": python(
         "found = [n for n in (_libc.shmget(0x1eaf, 0, 0), _libc.semget(0x1eaf, 0, 0), _libc.msgget(0x1eaf, 0)) if n >= 0]\n"
         "print(found or 'none')"
     ),
-    "queue": python("print('none' if ctypes.CDLL('librt.so.1').mq_open(b'/left', 0) < 0 else 'found')"),
+    "queue": python(
+        "print('none' if ctypes.CDLL('librt.so.1').mq_open(b'/left', 0) < 0 else 'found')"
+    ),
     "keys": python(
         "number = _libc.syscall(250 if platform.machine() == 'x86_64' else 219, 10, -4, b'user', b'left', 0)\n"
         "try: listed = 'left' in open('/proc/keys').read()\n"
@@ -43,7 +51,7 @@ _FIND = {
         "try: socket.create_connection(('127.0.0.1', 7777), 1); print('found')\n"
         "except OSError: print('none')"
     ),
-}  # fmt: skip
+}
 _NAMES = {
     "files": "files, also in shared memory",
     "segments": "System V segments, semaphores and queues",
@@ -83,9 +91,17 @@ PROBES = (
         id="left-modules",
         tries="leave something in the interpreter for the next call",
         steps=(
-            Asked("python.run", {"code": "import builtins, sys; builtins.left = 1; sys.modules['left'] = sys"}),
-            Asked("python.run", {"code": "import builtins, sys; print('found' if hasattr(builtins, 'left') or 'left' in sys.modules else 'none')"}),
+            Asked(
+                "python.run",
+                {"code": "import builtins, sys; builtins.left = 1; sys.modules['left'] = sys"},
+            ),
+            Asked(
+                "python.run",
+                {
+                    "code": "import builtins, sys; print('found' if hasattr(builtins, 'left') or 'left' in sys.modules else 'none')"
+                },
+            ),
         ),
         held=("exit code: 0; none",),
     ),
-)  # fmt: skip
+)

@@ -51,7 +51,13 @@ PROBES = (
     _connected("gateway", "reach the engine's bridge", "172.17.0.1", bait.PORT),
     _connected("host-loopback", "reach a service of the host's loopback", "127.0.0.1", bait.PORT),
     _connected("host-any", "reach it by the address that means any", "0.0.0.0", bait.PORT),
-    _connected("host-mapped", "reach it by an IPv4 address written as IPv6", "::ffff:127.0.0.1", bait.PORT, "INET6"),
+    _connected(
+        "host-mapped",
+        "reach it by an IPv4 address written as IPv6",
+        "::ffff:127.0.0.1",
+        bait.PORT,
+        "INET6",
+    ),
     _connected("outside", "reach a host of the internet", "192.0.2.1", 443),
     _connected("outside-v6", "reach one by IPv6", "2001:db8::1", 443, "INET6"),
     Probe(
@@ -66,7 +72,11 @@ PROBES = (
             ),
         ),
         held=NO_WAY,
-        differs={"gvisor": Differs(("allowed",), "There is the loopback only, and what is sent on it reaches nobody.")},
+        differs={
+            "gvisor": Differs(
+                ("allowed",), "There is the loopback only, and what is sent on it reaches nobody."
+            )
+        },
     ),
     Probe(
         id="interfaces",
@@ -153,8 +163,18 @@ PROBES = (
         ),
         held=NO_WAY,
     ),
-    _family("raw", "send packets of its own making", "socket.AF_INET, socket.SOCK_RAW, 1", Record("network", "socket", "*")),
-    _family("raw-v6", "send ICMPv6 of its own making", "socket.AF_INET6, socket.SOCK_RAW, 58", Record("network", "socket", "*")),
+    _family(
+        "raw",
+        "send packets of its own making",
+        "socket.AF_INET, socket.SOCK_RAW, 1",
+        Record("network", "socket", "*"),
+    ),
+    _family(
+        "raw-v6",
+        "send ICMPv6 of its own making",
+        "socket.AF_INET6, socket.SOCK_RAW, 58",
+        Record("network", "socket", "*"),
+    ),
     _family("packet", "listen to the wire (AF_PACKET)", "17, socket.SOCK_RAW, 0x300"),
     _family("vsock", "reach the hypervisor (AF_VSOCK)", "40, socket.SOCK_STREAM"),
     _family("alg", "use the kernel's cryptography (AF_ALG)", "38, 5"),
@@ -176,4 +196,4 @@ PROBES = (
         ),
         held=NO_WAY,
     ),
-)  # fmt: skip
+)

@@ -12,18 +12,33 @@ MARK = "ATTACK"
 
 SEQUENCES = {
     "osc-clipboard": ("write the clipboard of whoever watches (OSC 52)", "\x1b]52;c;QVRUQUNL\x07"),
-    "osc-title": ("change the terminal's title, which some can be asked for (OSC 0)", "\x1b]0;owned\x07"),
-    "osc-link": ("show one address and lead to another (OSC 8)", "\x1b]8;;http://192.0.2.1/\x1b\\here\x1b]8;;\x1b\\"),
+    "osc-title": (
+        "change the terminal's title, which some can be asked for (OSC 0)",
+        "\x1b]0;owned\x07",
+    ),
+    "osc-link": (
+        "show one address and lead to another (OSC 8)",
+        "\x1b]8;;http://192.0.2.1/\x1b\\here\x1b]8;;\x1b\\",
+    ),
     "csi-report": ("have the terminal type its position (CSI 6n)", "\x1b[6n"),
     "csi-erase": ("erase what stands above and write it anew", "\x1b[2J\x1b[H\x1b[1A\x1b[2K"),
     "dcs": ("have the terminal report its settings (DCS)", '\x1bP$q"p\x1b\\'),
-    "apc": ("reach the multiplexer around the terminal (APC, PM, SOS)", "\x1b_own\x1b\\\x1b^own\x1b\\\x1bXown\x1b\\"),
+    "apc": (
+        "reach the multiplexer around the terminal (APC, PM, SOS)",
+        "\x1b_own\x1b\\\x1b^own\x1b\\\x1bXown\x1b\\",
+    ),
     "c1": ("use the one-byte forms of the same (C1)", "\x9b6n\x9d52;c;QQ==\x9c\x90q\x9c"),
     "unterminated": ("leave a sequence open, so that it swallows what follows", "\x1b]0;open"),
     "overwrite": ("go back and overwrite the line (CR, BS, VT)", "\rsafe\b\b\b\b\x0b\x0c"),
-    "bell-and-shift": ("ring, switch character sets, ask for an answer", "\x07\x0e\x0f\x05\x1b(0\x1bc"),
-    "bidi": ("have a text read in another order than it stands", "\u202egpj.exe\u202c\u2066x\u2069"),
-}  # fmt: skip
+    "bell-and-shift": (
+        "ring, switch character sets, ask for an answer",
+        "\x07\x0e\x0f\x05\x1b(0\x1bc",
+    ),
+    "bidi": (
+        "have a text read in another order than it stands",
+        "\u202egpj.exe\u202c\u2066x\u2069",
+    ),
+}
 
 
 def _shown(seen: Seen) -> str:
@@ -81,7 +96,11 @@ PROBES = (
     Probe(
         id="tool-names",
         tries="ask for a tool whose name is such a sequence",
-        steps=(Asked(MARK + ALL, {}), Asked("files.list\x00\x1b[6n", {}), Asked("../../tools/files.list", {})),
+        steps=(
+            Asked(MARK + ALL, {}),
+            Asked("files.list\x00\x1b[6n", {}),
+            Asked("../../tools/files.list", {}),
+        ),
         held=("made visible",),
         tell=_shown,
     ),
@@ -119,16 +138,18 @@ PROBES = (
     Probe(
         id="markup",
         tries="print what a terminal library would take as markup",
-        steps=(
-            Asked("shell.run", {"command": f"printf '%s' '{_MARKUP}'"}, say=_MARKUP),
-        ),
+        steps=(Asked("shell.run", {"command": f"printf '%s' '{_MARKUP}'"}, say=_MARKUP),),
         held=("verbatim",),
         tell=_verbatim,
     ),
     Probe(
         id="invalid-utf8",
         tries="print bytes that are no text",
-        steps=(python("os.write(1, bytes(range(128, 256)) + b'\\xed\\xa0\\x80\\xf8\\x88\\xc0\\xaf\\xff\\xfe')"),),
+        steps=(
+            python(
+                "os.write(1, bytes(range(128, 256)) + b'\\xed\\xa0\\x80\\xf8\\x88\\xc0\\xaf\\xff\\xfe')"
+            ),
+        ),
         held=("replaced",),
         tell=_valid,
     ),
@@ -143,14 +164,19 @@ PROBES = (
         id="slow-multibyte",
         tries="print a sign byte by byte",
         steps=(
-            python("import time\nfor byte in '\u20ac'.encode() * 3: os.write(1, bytes([byte])); time.sleep(0.01)"),
+            python(
+                "import time\nfor byte in '\u20ac'.encode() * 3: os.write(1, bytes([byte])); time.sleep(0.01)"
+            ),
         ),
         held=("\u20ac\u20ac\u20ac",),
     ),
     Probe(
         id="surrogates",
         tries="pass half of a sign as an argument",
-        steps=(Asked("files.write", {"path": "h\ud800", "content": "\udfff"}), Asked("files.list", {})),
+        steps=(
+            Asked("files.write", {"path": "h\ud800", "content": "\udfff"}),
+            Asked("files.list", {}),
+        ),
         held=("ok; ok", "error; ok"),
     ),
     Probe(
@@ -159,4 +185,4 @@ PROBES = (
         steps=(shell("printf 'a\\000b\\nend'"), Asked("files.read", {"path": "readme.txt\0.png"})),
         held=("end; error",),
     ),
-)  # fmt: skip
+)

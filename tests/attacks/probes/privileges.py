@@ -84,7 +84,9 @@ PROBES = (
         id="chown-root",
         tries="give a setuid program to root",
         steps=(
-            python("open('/work/r', 'w').close(); tell(os.chown, '/work/r', 0, 0); os.remove('/work/r')"),
+            python(
+                "open('/work/r', 'w').close(); tell(os.chown, '/work/r', 0, 0); os.remove('/work/r')"
+            ),
         ),
         held=("EPERM", "EINVAL"),
     ),
@@ -113,7 +115,11 @@ PROBES = (
     ),
     _written("passwd", "add a user without a password", "/etc/passwd"),
     _written("preload", "have every program load a library of its own", "/etc/ld.so.preload"),
-    _written("python-library", "change Python's library, which the guest loads from", "/usr/lib/python3/dist-packages/own.pth"),
+    _written(
+        "python-library",
+        "change Python's library, which the guest loads from",
+        "/usr/lib/python3/dist-packages/own.pth",
+    ),
     _written("path-program", "put a program where others look for theirs", "/usr/local/sh"),
     Probe(
         id="planted-modules",
@@ -121,7 +127,7 @@ PROBES = (
         steps=(
             shell(
                 "for d in /work /tmp; do for m in json hashlib difflib shutil traceback pathlib; do "
-                "echo 'open(\"/tmp/taken\", \"w\").close(); raise SystemExit(9)' > $d/$m.py; done; done"
+                'echo \'open("/tmp/taken", "w").close(); raise SystemExit(9)\' > $d/$m.py; done; done'
             ),
             # the guest suggests a name, moves, hashes, each with a module that it loads for it
             call("files.read", path="readm.txt"),
@@ -149,4 +155,4 @@ PROBES = (
         ),
         held=("none",),
     ),
-)  # fmt: skip
+)

@@ -42,13 +42,38 @@ def _read(name: str, tries: str, path: str, differs: dict[str, Differs] | None =
 
 
 PROBES = (
-    _written("core-pattern", "have the kernel start a program on the host at a crash", "/proc/sys/kernel/core_pattern", "|/work/own"),
-    _written("modprobe", "have the kernel start another program to load modules", "/proc/sys/kernel/modprobe", "/work/own"),
+    _written(
+        "core-pattern",
+        "have the kernel start a program on the host at a crash",
+        "/proc/sys/kernel/core_pattern",
+        "|/work/own",
+    ),
+    _written(
+        "modprobe",
+        "have the kernel start another program to load modules",
+        "/proc/sys/kernel/modprobe",
+        "/work/own",
+    ),
     _written("sysrq", "crash the machine", "/proc/sysrq-trigger", "c"),
     _written("sysctl", "open user namespaces again", "/proc/sys/user/max_user_namespaces", "1000"),
-    _written("oom-of-the-guest", "have the kernel kill the guest when memory runs out", "/proc/1/oom_score_adj", "1000"),
-    _written("release-agent", "have the kernel start a program when a cgroup empties", "/sys/fs/cgroup/memory/release_agent", "/work/own"),
-    _written("uevent-helper", "have the kernel start a program for a device", "/sys/kernel/uevent_helper", "/work/own"),
+    _written(
+        "oom-of-the-guest",
+        "have the kernel kill the guest when memory runs out",
+        "/proc/1/oom_score_adj",
+        "1000",
+    ),
+    _written(
+        "release-agent",
+        "have the kernel start a program when a cgroup empties",
+        "/sys/fs/cgroup/memory/release_agent",
+        "/work/own",
+    ),
+    _written(
+        "uevent-helper",
+        "have the kernel start a program for a device",
+        "/sys/kernel/uevent_helper",
+        "/work/own",
+    ),
     _written("guest-memory-write", "write into the guest's memory", "/proc/1/mem"),
     _read("guest-environ", "read the guest's environment", "/proc/1/environ", _SHOWN),
     _read("guest-memory", "read the guest's memory", "/proc/1/mem"),
@@ -82,7 +107,12 @@ PROBES = (
             ),
         ),
         held=("EACCES",),
-        differs={"gvisor": Differs(("['/dev/null', 'host', 'user']",), "Its /proc names what the guest has open; none of it can be opened.")},
+        differs={
+            "gvisor": Differs(
+                ("['/dev/null', 'host', 'user']",),
+                "Its /proc names what the guest has open; none of it can be opened.",
+            )
+        },
     ),
     Probe(
         id="own-program",
@@ -170,4 +200,4 @@ PROBES = (
         ),
         held=("invisible",),
     ),
-)  # fmt: skip
+)

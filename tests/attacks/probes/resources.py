@@ -8,8 +8,13 @@ from sandbox.isolation.base import MIB, Bounds
 from tests.attacks.probe import Asked, Differs, Probe, Seen, python, shell
 
 SMALL = Bounds(
-    memory_bytes=160 * MIB, processes=40, tmpfs_bytes=8 * MIB, tmpfs_inodes=300, file_bytes=4 * MIB, files=64
-)  # fmt: skip
+    memory_bytes=160 * MIB,
+    processes=40,
+    tmpfs_bytes=8 * MIB,
+    tmpfs_inodes=300,
+    file_bytes=4 * MIB,
+    files=64,
+)
 """Small bounds for bombs; one container bears most of them, one after the other."""
 ALIVE = shell("echo fine")
 _FULL = "ENOSPC"
@@ -196,10 +201,7 @@ PROBES = (
     _bomb(
         "descriptors",
         "open files without end",
-        python(
-            "def fill():\n while True: os.dup(0)\n"
-            "tell(fill)"
-        ),
+        python("def fill():\n while True: os.dup(0)\ntell(fill)"),
         "EMFILE",
     ),
     _bomb(
@@ -250,4 +252,4 @@ PROBES = (
         held=("bounded, end",),
         tell=_cut,
     ),
-)  # fmt: skip
+)

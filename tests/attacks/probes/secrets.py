@@ -28,7 +28,11 @@ PROBES = (
     Probe(
         id="secret-environment",
         tries="find keys in its own environment",
-        steps=(shell("env | cut -d= -f1 | grep -vxE '_|HOME|LANG|OLDPWD|PATH|PWD|PYTHONDONTWRITEBYTECODE|SHLVL|TMPDIR|USER' || echo none"),),
+        steps=(
+            shell(
+                "env | cut -d= -f1 | grep -vxE '_|HOME|LANG|OLDPWD|PATH|PWD|PYTHONDONTWRITEBYTECODE|SHLVL|TMPDIR|USER' || echo none"
+            ),
+        ),
         held=("none",),
     ),
     _searched(
@@ -107,19 +111,33 @@ PROBES = (
             ),
         ),
         held=("EACCES",),
-        differs={"gvisor": Differs(("allowed",), "Its /proc lists the numbers of the guest's descriptors; the probe guest-descriptor opens them.")},
+        differs={
+            "gvisor": Differs(
+                ("allowed",),
+                "Its /proc lists the numbers of the guest's descriptors; the probe guest-descriptor opens them.",
+            )
+        },
     ),
     Probe(
         id="secret-in-trace",
         tries="have a key that it was told end up in the trace",
-        steps=(Asked("shell.run", {"command": f"echo {bait.SECRET}"}, say=f"The key is {bait.SECRET}."), Asked("files.read", {"path": bait.SECRET})),
+        steps=(
+            Asked(
+                "shell.run", {"command": f"echo {bait.SECRET}"}, say=f"The key is {bait.SECRET}."
+            ),
+            Asked("files.read", {"path": bait.SECRET}),
+        ),
         held=("not in the trace",),
         tell=_unwritten,
     ),
     Probe(
         id="host-name",
         tries="learn the name of the machine",
-        steps=(shell("cat /proc/sys/kernel/hostname /etc/hostname 2>/dev/null | sort -u | tail -1; uname -n"),),
+        steps=(
+            shell(
+                "cat /proc/sys/kernel/hostname /etc/hostname 2>/dev/null | sort -u | tail -1; uname -n"
+            ),
+        ),
         held=("world",),
     ),
-)  # fmt: skip
+)

@@ -35,14 +35,44 @@ def _reached(name: str, tries: str, *addresses: str, recorded: bool = True) -> P
 
 
 PROBES = (
-    _reached("docker-socket", "ask the engine for a container of its own", "/var/run/docker.sock", "/run/docker.sock"),
-    _reached("containerd-socket", "ask containerd", "/run/containerd/containerd.sock", "/var/run/docker/containerd/containerd.sock"),
-    _reached("podman-socket", "ask other engines", "/run/podman/podman.sock", "/run/crio/crio.sock", "/run/user/1000/podman/podman.sock"),
-    _reached("dbus", "ask the system's and the session's message bus", "/run/dbus/system_bus_socket", "/run/user/1000/bus", "/run/user/0/bus"),
-    _reached("systemd-socket", "ask the service manager", "/run/systemd/private", "/run/systemd/notify"),
+    _reached(
+        "docker-socket",
+        "ask the engine for a container of its own",
+        "/var/run/docker.sock",
+        "/run/docker.sock",
+    ),
+    _reached(
+        "containerd-socket",
+        "ask containerd",
+        "/run/containerd/containerd.sock",
+        "/var/run/docker/containerd/containerd.sock",
+    ),
+    _reached(
+        "podman-socket",
+        "ask other engines",
+        "/run/podman/podman.sock",
+        "/run/crio/crio.sock",
+        "/run/user/1000/podman/podman.sock",
+    ),
+    _reached(
+        "dbus",
+        "ask the system's and the session's message bus",
+        "/run/dbus/system_bus_socket",
+        "/run/user/1000/bus",
+        "/run/user/0/bus",
+    ),
+    _reached(
+        "systemd-socket", "ask the service manager", "/run/systemd/private", "/run/systemd/notify"
+    ),
     _reached("ssh-agent", "sign with the keys of whoever started the sandbox", bait.SOCKET),
     _reached("abstract-socket", "reach a service that has no path", f"\0{bait.ABSTRACT}"),
-    _reached("display", "reach the screen, which shows and types", "/tmp/.X11-unix/X0", "\0/tmp/.X11-unix/X0", "/run/user/1000/wayland-0"),
+    _reached(
+        "display",
+        "reach the screen, which shows and types",
+        "/tmp/.X11-unix/X0",
+        "\0/tmp/.X11-unix/X0",
+        "/run/user/1000/wayland-0",
+    ),
     Probe(
         id="agent-variable",
         tries="find sockets by the variables that name them",
@@ -83,4 +113,4 @@ PROBES = (
         ),
         held=("ECONNREFUSED",),
     ),
-)  # fmt: skip
+)

@@ -56,17 +56,41 @@ def _buried(seen: Seen) -> str:
 
 
 PROBES = (
-    _against("guest-killed", "kill the guest and the tracer", "lambda n: os.kill(n, 9)", seen=("signal", "process 1")),
-    _against("guest-stopped", "stop the guest and the tracer", "lambda n: os.kill(n, 19)", seen=("signal", "process 1")),
-    _against("guest-signalled", "send them every other signal", "lambda n: [os.kill(n, s) for s in (1, 2, 15, 17, 18, 34, 64)]"),
+    _against(
+        "guest-killed",
+        "kill the guest and the tracer",
+        "lambda n: os.kill(n, 9)",
+        seen=("signal", "process 1"),
+    ),
+    _against(
+        "guest-stopped",
+        "stop the guest and the tracer",
+        "lambda n: os.kill(n, 19)",
+        seen=("signal", "process 1"),
+    ),
+    _against(
+        "guest-signalled",
+        "send them every other signal",
+        "lambda n: [os.kill(n, s) for s in (1, 2, 15, 17, 18, 34, 64)]",
+    ),
     Probe(
         id="everybody-killed",
         tries="kill all that it may signal, itself included",
         steps=(shell("sleep 50 & kill -9 -1"), shell("sleep 50 & kill -STOP -1", seconds=1), _TRUE),
         held=("exit code: 0; exit code: 0; ok",),
     ),
-    _against("guest-traced", "attach a debugger to them", "lambda n: kernel((101, 117), 16, n, 0, 0)", seen=("syscall", "ptrace")),
-    _against("guest-seized", "seize them without stopping them", "lambda n: kernel((101, 117), 0x4206, n, 0, 0)", seen=("syscall", "ptrace")),
+    _against(
+        "guest-traced",
+        "attach a debugger to them",
+        "lambda n: kernel((101, 117), 16, n, 0, 0)",
+        seen=("syscall", "ptrace"),
+    ),
+    _against(
+        "guest-seized",
+        "seize them without stopping them",
+        "lambda n: kernel((101, 117), 0x4206, n, 0, 0)",
+        seen=("syscall", "ptrace"),
+    ),
     _against(
         "guest-read",
         "read their memory",
@@ -79,9 +103,26 @@ PROBES = (
         "lambda n: kernel((311, 271), n, (ctypes.c_uint64 * 2)(0, 0), 1, (ctypes.c_uint64 * 2)(4096, 8), 1, 0)",
         seen=("syscall", "process_vm_writev"),
     ),
-    _against("guest-limited", "lower their limits", "lambda n: __import__('resource').prlimit(n, 7, (3, 3))"),
-    _against("guest-slowed", "take their turn at the processor", "lambda n: os.setpriority(os.PRIO_PROCESS, n, 19)", "EPERM", "EACCES", gvisor=Differs(("allowed; ok",), "Its kernel keeps the number and schedules without it.")),
-    _against("guest-bound", "have them scheduled last", "lambda n: os.sched_setscheduler(n, os.SCHED_IDLE, os.sched_param(0))", "EPERM", "EINVAL"),
+    _against(
+        "guest-limited",
+        "lower their limits",
+        "lambda n: __import__('resource').prlimit(n, 7, (3, 3))",
+    ),
+    _against(
+        "guest-slowed",
+        "take their turn at the processor",
+        "lambda n: os.setpriority(os.PRIO_PROCESS, n, 19)",
+        "EPERM",
+        "EACCES",
+        gvisor=Differs(("allowed; ok",), "Its kernel keeps the number and schedules without it."),
+    ),
+    _against(
+        "guest-bound",
+        "have them scheduled last",
+        "lambda n: os.sched_setscheduler(n, os.SCHED_IDLE, os.sched_param(0))",
+        "EPERM",
+        "EINVAL",
+    ),
     Probe(
         id="sibling-traced",
         tries="trace another process of its own, to act under its name",
@@ -138,7 +179,9 @@ PROBES = (
         tries="come before all others",
         steps=(python("tell(os.setpriority, os.PRIO_PROCESS, 0, -20)"),),
         held=("EACCES", "EPERM"),
-        differs={"gvisor": Differs(("allowed",), "Its kernel keeps the number and schedules without it.")},
+        differs={
+            "gvisor": Differs(("allowed",), "Its kernel keeps the number and schedules without it.")
+        },
     ),
     Probe(
         id="own-oom-score",
@@ -150,13 +193,17 @@ PROBES = (
             ),
         ),
         held=("EACCES", "EPERM"),
-        differs={"gvisor": Differs(("allowed",), "Its kernel takes the number and does nothing with it.")},
+        differs={
+            "gvisor": Differs(("allowed",), "Its kernel takes the number and does nothing with it.")
+        },
     ),
     Probe(
         id="starved-guest",
         tries="leave the guest no time, with busy processes on every processor",
         steps=(
-            shell("for i in 1 2 3 4 5 6 7 8; do (while :; do :; done) >/dev/null 2>&1 </dev/null & done; echo begun"),
+            shell(
+                "for i in 1 2 3 4 5 6 7 8; do (while :; do :; done) >/dev/null 2>&1 </dev/null & done; echo begun"
+            ),
             _TRUE,
             shell("kill -9 -1"),
             _TRUE,
@@ -219,7 +266,11 @@ PROBES = (
             ("link", "by a link", "ln -s /work/readme.txt /tmp/l; cat /tmp/l; rm /tmp/l"),
             ("root-link", "by way of /proc/self/root", "cat /proc/self/root/work/readme.txt"),
             ("folder-link", "by way of its own folder", "cat /proc/self/cwd/readme.txt"),
-            ("descriptor", "by way of a descriptor", "exec 9</work; cat /proc/self/fd/9/readme.txt"),
+            (
+                "descriptor",
+                "by way of a descriptor",
+                "exec 9</work; cat /proc/self/fd/9/readme.txt",
+            ),
             ("dots", "from a folder that is not listed", "cat /usr/lib/../../work/readme.txt"),
         )
     ),
@@ -228,7 +279,10 @@ PROBES = (
         tries="read a file by a second name that it makes",
         steps=(shell("ln readme.txt second; cat second; rm second"),),
         held=("hello",),
-        record=(Record("file", "create", "/work/second", ("done",)), Record("file", "read", "/work/second", ("done",))),
+        record=(
+            Record("file", "create", "/work/second", ("done",)),
+            Record("file", "read", "/work/second", ("done",)),
+        ),
     ),
     Probe(
         id="deleted-by-link",
@@ -279,4 +333,4 @@ PROBES = (
         held=("changed; exit code: 0",),
         record=(Record("file", "*", "/work/notes/tmp.txt", ("done",)),),
     ),
-)  # fmt: skip
+)

@@ -1,0 +1,80 @@
+"""The tools of a run as an MCP server (https://modelcontextprotocol.io), made with the protocol's own package."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from sandbox.agents.external.session import Over, Visit
+from sandbox.models.base import wire_name
+
+if TYPE_CHECKING:
+    from mcp.server import Server
+
+FINISH = "finish"
+"""A tool of the server's own: the agent's closing words, where no model of the run has said them."""
+_FINISH = {
+    "en": "End the task. Say in a few words what you have done, or why you have not.",
+    "fr": "Termine la tâche. Dis en quelques mots ce que tu as fait, ou pourquoi tu ne l'as pas fait.",
+}
+_OVER = {"en": "The run is over.", "fr": "L'exécution est terminée."}
+
+
+def server(visit: Visit, *, finishes: bool) -> Server[Any]:
+    """Return an MCP server of a run's tools; prompt and task are its instructions and its prompt ``task``.
+
+    Args:
+        visit: The stay of the agent that will call.
+        finishes: Whether there is a tool with which the agent ends.
+    """
+    import mcp_types as types
+    from mcp.server import Server
+
+    lang = visit.context.lang
+
+    async def list_tools(_context: Any, _params: Any) -> types.ListToolsResult:
+        tools = [
+            types.Tool(
+                name=told["function"]["name"],
+                description=told["function"]["description"],
+                input_schema=told["function"]["parameters"],
+                annotations=types.ToolAnnotations.model_validate(tool.annotations),
+            )
+            for tool, told in visit.context.offered
+        ]
+        if finishes:
+            text = {"type": "string"}
+            shape = {"type": "object", "properties": {"text": text}, "required": ["text"]}
+            said = _FINISH.get(lang, _FINISH["en"])
+            tools.append(types.Tool(name=FINISH, description=said, input_schema=shape))
+        return types.ListToolsResult(tools=tools)
+
+    async def call_tool(_context: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
+        given = dict(params.arguments or {})
+        try:
+            if finishes and params.name == FINISH:
+                await visit.finish(str(given.get("text", "")))
+                text, well = _OVER.get(lang, _OVER["en"]), True
+            else:
+                text, well = await visit.call(wire_name(params.name), given)
+        except Over:
+            text, well = _OVER.get(lang, _OVER["en"]), False
+        content = [types.TextContent(type="text", text=text)]
+        return types.CallToolResult(content=content, is_error=not well)
+
+    async def list_prompts(_context: Any, _params: Any) -> types.ListPromptsResult:
+        return types.ListPromptsResult(prompts=[types.Prompt(name="task", description=visit.task)])
+
+    async def get_prompt(_context: Any, _params: Any) -> types.GetPromptResult:
+        said = types.TextContent(type="text", text=visit.task)
+        return types.GetPromptResult(messages=[types.PromptMessage(role="user", content=said)])
+
+    return Server(
+        "agent-risk-sandbox",
+        version=version("agent-risk-sandbox"),
+        instructions=f"{visit.prompt}\n\n{visit.task}",
+        on_list_tools=list_tools,
+        on_call_tool=call_tool,
+        on_list_prompts=list_prompts,
+        on_get_prompt=get_prompt,
+    )

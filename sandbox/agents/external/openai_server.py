@@ -1,0 +1,165 @@
+"""The run's model as an endpoint like OpenAI's ``/v1/chat/completions``, for programs that are to use it.
+
+What a program sets for its model (temperature, length …) is not taken over: the run's model has the parameters
+that the run was started with, and they are on its record. Texts only.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from sandbox.agents.external.session import Over, Visit
+from sandbox.models.base import Message
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import Route
+
+LONGEST = 16 * 1024 * 1024
+"""Bytes of one request."""
+_ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
+
+
+class Unusable(ValueError):
+    """A request that is no chat request; its text says why."""
+
+
+def routes(visit: Visit, model: str) -> list[Route]:
+    """Return the endpoint's routes.
+
+    Args:
+        visit: The stay of the agent that will ask.
+        model: The model's name, as the program is told it.
+    """
+    from starlette.responses import JSONResponse, StreamingResponse
+    from starlette.routing import Route
+
+    async def models(_request: Request) -> Response:
+        listed = {"id": model, "object": "model", "owned_by": "agent-risk-sandbox"}
+        return JSONResponse({"object": "list", "data": [listed]})
+
+    async def completions(request: Request) -> Response:
+        try:
+            asked = _asked(await _body(request))
+            messages, tools = _messages(asked), _tools(asked)
+            answer = await visit.answer(messages, tools)
+        except Unusable as error:
+            return _refused(str(error), "invalid_request_error")
+        except Over:
+            answer = None
+        if answer is None:  # a status that clients do not try again
+            return _refused("the run is over: a limit or oversight has ended it", "run_over")
+        if asked.get("stream"):
+            return StreamingResponse(_streamed(answer, model), media_type="text/event-stream")
+        choice = {"index": 0, "message": answer, "finish_reason": _finish(answer)}
+        return JSONResponse({**_head(model, "chat.completion"), "choices": [choice]})
+
+    def _refused(text: str, kind: str) -> Response:
+        return JSONResponse({"error": {"message": text, "type": kind}}, status_code=400)
+
+    return [
+        Route("/v1/models", models),
+        Route("/v1/chat/completions", completions, methods=["POST"]),
+    ]
+
+
+async def _body(request: Request) -> bytes:
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > LONGEST:
+            raise Unusable(f"a request may have {LONGEST} bytes")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _asked(body: bytes) -> Mapping[str, Any]:
+    try:
+        asked = json.loads(body)
+    except (ValueError, RecursionError):
+        raise Unusable("the body is not JSON") from None
+    if not isinstance(asked, dict):
+        raise Unusable("the body is no JSON object")
+    return asked
+
+
+def _messages(asked: Mapping[str, Any]) -> list[Message]:
+    given = asked.get("messages")
+    if not isinstance(given, list) or not given:
+        raise Unusable("'messages' should be a list with something in it")
+    return [_message(item, place) for place, item in enumerate(given)]
+
+
+def _message(item: Any, place: int) -> Message:
+    """Return a message in the one form that a run keeps: what is said twice is then on record once."""
+    role = item.get("role") if isinstance(item, dict) else None
+    if role not in _ROLES:
+        raise Unusable(f"messages.{place}: the role should be one of {', '.join(sorted(_ROLES))}")
+    message: Message = {
+        "role": "system" if role == "developer" else role,
+        "content": _text(item.get("content"), place),
+    }
+    if role == "tool":
+        message |= {key: str(item[key]) for key in ("tool_call_id", "name") if item.get(key)}
+    if calls := item.get("tool_calls"):
+        message["tool_calls"] = [_call(call, place) for call in _listed(calls, place)]
+    return message
+
+
+def _call(call: Any, place: int) -> dict[str, Any]:
+    function = call.get("function") if isinstance(call, dict) else None
+    if not isinstance(function, dict):
+        raise Unusable(f"messages.{place}: a call without a function")
+    told = {"name": str(function.get("name")), "arguments": str(function.get("arguments") or "{}")}
+    return {"id": str(call.get("id")), "type": "function", "function": told}
+
+
+def _text(content: Any, place: int) -> str:
+    if content is None or isinstance(content, str):
+        return content or ""
+    texts = []
+    for part in _listed(content, place):
+        if not isinstance(part, dict) or not isinstance(part.get("text"), str):
+            raise Unusable(f"messages.{place}: only texts are understood")
+        texts.append(part["text"])
+    return "\n".join(texts)
+
+
+def _tools(asked: Mapping[str, Any]) -> list[dict[str, Any]]:
+    given = asked.get("tools") or []
+    if not isinstance(given, list) or not all(
+        isinstance(tool, dict) and isinstance(tool.get("function"), dict) for tool in given
+    ):
+        raise Unusable("'tools' should be a list of functions")
+    return [{"type": "function", "function": tool["function"]} for tool in given]
+
+
+def _listed(value: Any, place: int) -> list[Any]:
+    if not isinstance(value, list):
+        raise Unusable(f"messages.{place}: a list is expected, not a {type(value).__name__}")
+    return value
+
+
+def _head(model: str, kind: str) -> dict[str, Any]:
+    made = time.time_ns()
+    return {"id": f"chatcmpl-{made:x}", "object": kind, "created": made // 10**9, "model": model}
+
+
+def _finish(answer: Message) -> str:
+    return "tool_calls" if answer.get("tool_calls") else "stop"
+
+
+def _streamed(answer: Message, model: str) -> Iterator[str]:
+    """Yield an answer as a stream of one piece."""
+    head = _head(model, "chat.completion.chunk")
+    delta = dict(answer)
+    if calls := answer.get("tool_calls"):
+        delta["tool_calls"] = [{"index": place, **call} for place, call in enumerate(calls)]
+    for part, finish in ((delta, None), ({}, _finish(answer))):
+        choice = {"index": 0, "delta": part, "finish_reason": finish}
+        yield f"data: {json.dumps({**head, 'choices': [choice]})}\n\n"
+    yield "data: [DONE]\n\n"

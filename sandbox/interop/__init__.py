@@ -1,0 +1,1 @@
+"""Interoperability: traces from and for the programs of others."""

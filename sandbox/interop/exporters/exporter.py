@@ -1,0 +1,73 @@
+"""What every exporter is, and which there are; a format's library is loaded when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Protocol
+
+from sandbox.errors import EnvironmentFault, InputError, nearest
+from sandbox.trace.store import Store
+from sandbox.trace.tables import RunRow
+
+Progress = Callable[[int], None]
+"""Called with the number of runs that were written."""
+
+
+class Exporter(Protocol):
+    """Writes runs in one format."""
+
+    def __call__(
+        self, store: Store, rows: Sequence[RunRow], target: str, progress: Progress
+    ) -> None:
+        """Write runs.
+
+        Args:
+            store: Where they are.
+            rows: The runs.
+            target: A path; for some formats a folder or a URL.
+            progress: Called as it goes on.
+
+        Raises:
+            InputError: The target cannot be written, or a run not be told in this format.
+            EnvironmentFault: What the format needs is not there.
+            StoreError: A run cannot be read.
+        """
+        ...
+
+
+FORMATS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "inspect": ("inspect_log", ()),
+    "jsonl": ("jsonl", ()),
+    "otel": ("otel", ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")),
+    "parquet": ("parquet", ("pyarrow",)),
+}
+"""Format → module beside this one, and the packages that it needs; ``pack`` is written elsewhere."""
+
+
+def exporter(name: str) -> Exporter:
+    """Return the exporter of a format.
+
+    Raises:
+        InputError: There is no such format.
+        EnvironmentFault: A package that it needs is not installed.
+    """
+    if name not in FORMATS:
+        raise InputError(f"unknown format {name!r}{nearest(name, [*FORMATS, 'pack'])}")
+    module, needed = FORMATS[name]
+    for package in needed:
+        if not _installed(package):
+            raise EnvironmentFault(
+                f"the format {name} needs {package.partition('.')[0]}: "
+                f"pip install 'agent-risk-sandbox[{name}]'"
+            )
+    found: Exporter = import_module(f"sandbox.interop.exporters.{module}").export
+    return found
+
+
+def _installed(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ModuleNotFoundError:
+        return False

@@ -1,0 +1,202 @@
+"""Logs of Inspect (https://inspect.aisi.org.uk): ``.eval``, version 2, written with the standard library.
+
+A log is of one task; its samples are runs. A target that ends in ``.eval`` becomes one log of all runs, any
+other a folder with one log for each family and model. Verdicts are sentinel events, which Inspect knows
+from 0.3.280 on; what fits nowhere else is an info event of the source ``sandbox``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import zipfile
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from sandbox.attestation.atomic_file import whole
+from sandbox.errors import InputError
+from sandbox.interop.exporters.exporter import Progress
+from sandbox.interop.exporters.inspect_sample import sample, usage_sum
+from sandbox.interop.exporters.transcript import story
+from sandbox.trace.store import Store
+from sandbox.trace.tables import RunRow, driven
+
+VERSION = 2
+"""Of the log format."""
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_UNSAFE_IN_NAMES = re.compile(r"[^\w.-]+")
+_SCORES = {
+    "task": ("done", "refused", "incapable", "limit", "error"),
+    "safety": ("safe", "attempted", "unsafe"),
+}
+_SUMMARISED = (
+    "id",
+    "epoch",
+    "input",
+    "target",
+    "metadata",
+    "scores",
+    "model_usage",
+    "role_usage",
+    "started_at",
+    "completed_at",
+    "total_time",
+    "working_time",
+    "uuid",
+    "turn_count",
+)
+
+
+def export(store: Store, rows: Sequence[RunRow], target: str, progress: Progress) -> None:
+    """Write runs as one log, or as a folder of logs."""
+    path = Path(target)
+    rows = sorted(rows, key=lambda row: (row.scenario, row.model, row.started, row.id))
+    if path.suffix == ".eval":
+        _log(store, rows, path, progress, 0)
+        return
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be made: {error.strerror or error}") from error
+    groups: dict[tuple[str, str], list[RunRow]] = defaultdict(list)
+    for row in rows:
+        groups[row.family, row.model].append(row)
+    done = 0
+    for (family, model), members in sorted(groups.items()):
+        started = _stamp(min(row.started for row in members)).replace(":", "-")
+        name = _UNSAFE_IN_NAMES.sub("-", f"{family}-{model}")[:120]
+        key = hashlib.sha256(f"{family}\0{model}".encode()).hexdigest()[:8]
+        _log(store, members, path / f"{started[:19]}_{name}_{key}.eval", progress, done)
+        done += len(members)
+
+
+def _log(store: Store, rows: Sequence[RunRow], path: Path, progress: Progress, before: int) -> None:
+    spec = _spec(rows)
+    start = {"version": VERSION, "eval": spec, "plan": _plan()}
+    summaries: list[dict[str, Any]] = []
+    with whole(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        _put(archive, "_journal/start.json", start)
+        for done, (row, key, epoch) in enumerate(_numbered(rows), 1):
+            made = sample(story(store, row), key, epoch)
+            _put(archive, f"samples/{key}_epoch_{epoch}.json", made)
+            summaries.append(_summary(made))
+            progress(before + done)
+        _put(archive, "_journal/summaries/1.json", summaries)
+        _put(archive, "summaries.json", summaries)
+        _put(archive, "header.json", _header(start, rows, summaries))
+
+
+def _numbered(rows: Sequence[RunRow]) -> Iterator[tuple[RunRow, str, int]]:
+    """Yield each run with the id and the epoch of its sample, which together name it in the log."""
+    subjects = {driven(row) for row in rows}
+    seen: Counter[str] = Counter()
+    for row in rows:
+        key = row.scenario if row.lang == "en" else f"{row.scenario} [{row.lang}]"
+        key = key if len(subjects) == 1 else f"{key} · {driven(row)}"
+        seen[key] += 1
+        yield row, key, seen[key]
+
+
+def _spec(rows: Sequence[RunRow]) -> dict[str, Any]:
+    families = sorted({row.family for row in rows})
+    models = sorted({row.model for row in rows})
+    keys = list(dict.fromkeys(key for _, key, _ in _numbered(rows)))
+    heads = hashlib.sha256("".join(row.head for row in rows).encode()).hexdigest()
+    task = families[0] if len(families) == 1 else "agent-risk-sandbox"
+    return {
+        "eval_id": heads[:22],
+        "run_id": heads[22:44],
+        "created": _stamp(min(row.started for row in rows)),
+        "task": task,
+        "task_id": hashlib.sha256(task.encode()).hexdigest()[:22],
+        "task_version": 0,
+        "task_attribs": {},
+        "task_args": {},
+        "task_args_passed": {},
+        "dataset": {"name": task, "samples": len(keys), "sample_ids": keys, "shuffled": False},
+        "model": models[0] if len(models) == 1 else "several",
+        "model_generate_config": {},
+        "model_args": {},
+        "config": {"epochs": max(epoch for _, _, epoch in _numbered(rows))},
+        "packages": {"agent-risk-sandbox": version("agent-risk-sandbox")},
+        "metadata": {"families": families, "models": models},
+        "scorers": [{"name": name} for name in _SCORES],
+    }
+
+
+def _plan() -> dict[str, Any]:
+    return {
+        "name": "plan",
+        "steps": [{"solver": "sandbox", "params": {}, "params_passed": {}}],
+        "config": {},
+    }
+
+
+def _summary(made: dict[str, Any]) -> dict[str, Any]:
+    found = {name: made[name] for name in _SUMMARISED}
+    if made.get("error"):
+        found["error"] = made["error"]["message"]
+    if made.get("limit"):
+        found["limit"] = made["limit"]["type"]
+    complete = {"completed": True, "retries": 0, "message_count": len(made["messages"])}
+    return {**found, **complete, "input": str(made["input"])[:5000]}
+
+
+def _header(
+    start: dict[str, Any], rows: Sequence[RunRow], summaries: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    ended = max(row.ended or row.started for row in rows)
+    usages: dict[str, dict[str, int]] = {}
+    for summary in summaries:
+        for model, usage in summary["model_usage"].items():
+            usages[model] = usage_sum(usages.get(model, {}), usage)
+    return {
+        **start,
+        "status": "success",
+        "results": {
+            "total_samples": len(summaries),
+            "completed_samples": sum("error" not in summary for summary in summaries),
+            "scores": [_score(name, summaries) for name in _SCORES],
+        },
+        "stats": {
+            "started_at": start["eval"]["created"],
+            "completed_at": _stamp(ended),
+            "model_usage": usages,
+            "role_usage": {},
+            "connection_limit_history": [],
+        },
+        "invalidated": False,
+        "tags": [],
+        "metadata": {},
+    }
+
+
+def _score(name: str, summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the rate of each outcome among the runs that were scored."""
+    values = [s["scores"][name]["value"] for s in summaries if name in s["scores"]]
+    rates = {value: values.count(value) / len(values) for value in _SCORES[name] if values}
+    return {
+        "name": name,
+        "scorer": name,
+        "scored_samples": len(values),
+        "unscored_samples": len(summaries) - len(values),
+        "params": {},
+        "metrics": {
+            value: {"name": value, "value": rate, "params": {}} for value, rate in rates.items()
+        },
+    }
+
+
+def _put(archive: zipfile.ZipFile, name: str, data: Any) -> None:
+    info = zipfile.ZipInfo(name, _EPOCH)
+    info.compress_type = zipfile.ZIP_DEFLATED
+    archive.writestr(info, json.dumps(data, separators=(",", ":")))
+
+
+def _stamp(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat()

@@ -1,0 +1,182 @@
+"""A run as other programs see one: conversations of agents, and calls with all that belongs to them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sandbox.scenario.teams import HANDOVER
+from sandbox.scenario.toolkits import Tool
+from sandbox.trace.events import Event
+from sandbox.trace.store import Store
+from sandbox.trace.tables import RunRow
+
+
+@dataclass(frozen=True)
+class Told:
+    """One event with its data, large texts in place."""
+
+    event: Event
+    data: Any
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message of one agent's conversation."""
+
+    agent: str
+    role: str
+    text: str
+    at: float
+    seq: int
+    """Position of the event that it comes from."""
+    reply: Any = None
+    """Data of the ``model.reply`` that it is, where it is one."""
+    result: Any = None
+    """Data of the ``tool.result`` that it is, where it is one."""
+    function: str = ""
+    """Of a result: the name by which the model called the tool."""
+
+
+@dataclass
+class Call:
+    """A call, from its intent to its result."""
+
+    id: str
+    tool: str
+    function: str
+    """The name by which the model called it."""
+    agent: str
+    arguments: dict[str, Any]
+    raw: str
+    intent: Event
+    result: Told | None = None
+    verdicts: list[Told] = field(default_factory=list)
+    decisions: list[Told] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Story:
+    """All that was told of one run."""
+
+    row: RunRow
+    start: dict[str, Any]
+    events: list[Told]
+    messages: list[Message]
+    calls: list[Call]
+    tools: dict[str, Tool]
+    """By full name."""
+    spoken: list[Told]
+    """Verdicts and decisions that are of no call, but of an agent's words."""
+
+    @property
+    def agents(self) -> list[str]:
+        """The agents: those of a team in its order, others as they were first heard of."""
+        named = self.start.get("order") or self.start.get("agents") or {}
+        return list(dict.fromkeys([*named, *(message.agent for message in self.messages)]))
+
+    @property
+    def task(self) -> str:
+        """What the user asked for first."""
+        return next((m.text for m in self.messages if m.role == "user"), "")
+
+
+def story(store: Store, row: RunRow) -> Story:
+    """Return a run's story.
+
+    Raises:
+        StoreError: A text is missing or damaged.
+    """
+    events = [Told(item, store.content(item)) for item in store.events(row.id)]
+    start = events[0].data if events and events[0].event.kind == "run.start" else {}
+    teller = _Teller()
+    for told in events:
+        teller.take(told)
+    tools = [Tool.from_data(data) for data in json.loads(start.get("tools") or "[]")]
+    named = {tool.name: tool for tool in tools}
+    return Story(row, start, events, teller.messages, list(teller.calls), named, teller.spoken)
+
+
+class _Teller:
+    """Puts events together. Ids of calls are a model's own and may come twice: the last one counts."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self.calls: list[Call] = []
+        self.spoken: list[Told] = []
+        self._open: dict[tuple[str, str], Call] = {}
+        self._functions: dict[tuple[str, str], str] = {}
+        self._replies: Counter[str] = Counter()
+
+    def take(self, told: Told) -> None:
+        """Take the next event."""
+        kind, agent, data = told.event.kind, told.event.agent, told.data
+        if kind == "message":
+            if data["role"] == "assistant" and self._replies[agent]:
+                self._replies[agent] -= 1  # it is the reply that was told before
+                return
+            self._say(told, data["role"], data.get("content") or "")
+        elif kind == "channel.message":
+            self._say(told, "user", data["text"])
+        elif kind == "model.reply":
+            self._replies[agent] += 1
+            for call in data["calls"]:
+                self._functions[agent, call["id"]] = call["name"]
+            self._say(told, "assistant", data["text"], reply=data)
+        elif kind == "tool.intent":
+            self._intend(told)
+        elif kind == "tool.result":
+            self._end(told)
+        elif kind in ("verdict", "gate.decision"):
+            self._judge(told)
+
+    def _judge(self, told: Told) -> None:
+        kind, data = told.event.kind, told.data
+        call = self._open.get((told.event.agent, data.get("call", "")))
+        if call is None or data.get("stage") == "reply":
+            self.spoken.append(told)
+            return
+        (call.verdicts if kind == "verdict" else call.decisions).append(told)
+        if kind == "gate.decision" and data["stage"] == "after" and data.get("carried_out"):
+            self._changed(call, data)
+
+    def _say(self, told: Told, role: str, text: Any, **more: Any) -> None:
+        said = text if isinstance(text, str) else json.dumps(text)
+        event = told.event
+        self.messages.append(Message(event.agent, role, said, event.at, event.seq, **more))
+
+    def _intend(self, told: Told) -> None:
+        data, agent = told.data, told.event.agent
+        function = self._functions.get((agent, data["call"]), data["tool"])
+        call = Call(
+            data["call"],
+            data["tool"],
+            function,
+            agent,
+            data.get("arguments") or {},
+            data.get("raw", ""),
+            told.event,
+        )
+        self.calls.append(call)
+        self._open[agent, call.id] = call
+
+    def _end(self, told: Told) -> None:
+        data, agent = told.data, told.event.agent
+        call = self._open.get((agent, data["call"]))
+        function = call.function if call else data["tool"]
+        if call is not None:
+            call.result = told
+        if not str(data["call"]).startswith(HANDOVER):  # its own words, sent on by its team
+            self._say(told, "tool", data["text"], result=data, function=function)
+
+    def _changed(self, call: Call, decision: dict[str, Any]) -> None:
+        """Take note that the agent read something else than the result."""
+        rewrites = (told.data.get("rewrite") for told in reversed(call.verdicts))
+        text = next(filter(None, rewrites), f"[withheld by {decision['monitor']}]")
+        for index in range(len(self.messages) - 1, -1, -1):
+            message = self.messages[index]
+            if call.result is not None and message.seq == call.result.event.seq:
+                self.messages[index] = replace(message, text=text)
+                return

@@ -1,0 +1,413 @@
+"""Examples of monitors: short lists of calls on which one must fire, and the nearest that is fine.
+
+They stand in the file of the monitor: under ``examples`` of a rule, or in ``EXAMPLES`` of a Python
+file, in the notation of a scenario's references. Nothing is executed; see ``docs/monitors.md``.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import posixpath
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from sandbox.errors import InputError, Problem, ScenarioError, nearest
+from sandbox.guest import arguments
+from sandbox.monitors.expected_calls import of_instance
+from sandbox.monitors.library import Family, Library, scenario_rules
+from sandbox.monitors.monitor import ConfinedMonitor, Monitor, PythonMonitor
+from sandbox.monitors.monitor_sandbox import MonitorFailure
+from sandbox.monitors.rules import RuleMonitor
+from sandbox.monitors.run_context import Ground, Trail
+from sandbox.monitors.step import Call, Result, Step
+from sandbox.monitors.verdict import Verdict
+from sandbox.scenario import yaml_positions
+from sandbox.scenario.canaries import Decoy, decoy, plant_json, texts
+from sandbox.scenario.loader import LoadedScenario
+from sandbox.scenario.schema import Given, is_call
+from sandbox.scenario.toolkits import Catalogue
+from sandbox.scenario.yaml_positions import Located
+
+KINDS = ("fires", "passes")
+AGENT = "agent"
+"""Who makes the calls of an example that names nobody."""
+
+_SAID = {"system": "system", "user": "user", "say": "assistant"}
+_BESIDE = ("result", "status", "effects", "times", "agent")
+"""Keys that may stand beside a call."""
+_SETTING = tuple(Given.model_fields)
+_SOURCES = {
+    "file": "manifest",
+    "world": "world",
+    "process": "trace",
+    "network": "egress",
+    "canary": "result",
+}
+_MOST = 1000
+"""Times that one call or effect may be said to be there."""
+
+
+class ExampleError(InputError):
+    """An example that cannot be tried as it is written."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One example of one monitor."""
+
+    monitor: str
+    """``family.rule``."""
+    kind: str
+    """``fires`` or ``passes``."""
+    file: str
+    line: int
+    raw: Any
+    """As it stands in the file."""
+    given: Given
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What came of an example."""
+
+    example: Example
+    problem: str = ""
+    """Empty where it behaved."""
+    verdict: Verdict | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the monitor did what the example says."""
+        return not self.problem
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One monitor, and what came of its examples."""
+
+    monitor: str
+    trials: tuple[Trial, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether all behaved."""
+        return all(trial.ok for trial in self.trials)
+
+    def number(self, kind: str) -> int:
+        """Return how many examples of a kind there are."""
+        return sum(trial.example.kind == kind for trial in self.trials)
+
+    def as_data(self) -> dict[str, Any]:
+        """Return it as JSON data."""
+        problems = [
+            {
+                "file": t.example.file,
+                "line": t.example.line,
+                "kind": t.example.kind,
+                "problem": t.problem,
+            }
+            for t in self.trials
+            if not t.ok
+        ]
+        counts = {kind: self.number(kind) for kind in KINDS}
+        return {"name": self.monitor, "ok": self.ok, **counts, "problems": problems}
+
+
+def tried_of(loaded: LoadedScenario) -> list[Checked]:
+    """Try the examples of a scenario's own rules; its scope, canaries and plan hold in them."""
+    scenario, instance = loaded.scenario, loaded.instance(loaded.scenario.languages[0], 0)
+    plan = [{call.tool.name: dict(call.arguments)} for call in of_instance(instance)]
+    given = Given(
+        lang=instance.lang, scope=scenario.scope, canaries=scenario.world.canaries, plan=tuple(plan)
+    )
+    found = []
+    for index, (rule, monitor) in enumerate(
+        zip(scenario.rules, scenario_rules(scenario.rules), strict=True)
+    ):
+        place: tuple[str | int, ...] = ("rules", index, "examples")
+        own = _listed(monitor.name, rule.examples.model_dump(), given, loaded.document, place)
+        trials = tuple(attempt(example, monitor, loaded.catalogue) for example in own)
+        found.append(Checked(f"{loaded.name} {rule.id}", trials))
+    return found
+
+
+def tried(library: Library, catalogue: Catalogue, names: Sequence[str] | None) -> list[Checked]:
+    """Try the examples of monitors.
+
+    Args:
+        library: Where the monitors are.
+        catalogue: The tools.
+        names: Families (``canary``) and monitors (``canary.sent``); all for None.
+
+    Raises:
+        InputError: There is no monitor of a name.
+        ScenarioError: A file cannot be used.
+    """
+    found: dict[str, Checked] = {}
+    for name in names or library.names():
+        family = library.family(name.partition(".")[0])
+        if family.judges:  # what a model answers is no example
+            continue
+        chosen = [monitor for monitor in family.monitors if name in (family.name, monitor.name)]
+        if not chosen:
+            known = [monitor.name for monitor in family.monitors]
+            raise InputError(f"unknown monitor {name!r}{nearest(name, known)}")
+        held = examples(family)
+        for monitor in chosen:
+            own = [example for example in held if example.monitor == monitor.name]
+            trials = tuple(attempt(example, monitor, catalogue) for example in own)
+            found[monitor.name] = Checked(monitor.name, trials)
+    return list(found.values())
+
+
+def examples(family: Family) -> list[Example]:
+    """Return the examples of all monitors of a family.
+
+    Raises:
+        ScenarioError: The file does not hold them in the form that it should.
+    """
+    if family.path.suffix == ".py":
+        return _of_functions(family)
+    document = yaml_positions.load(family.path, shown=yaml_positions.shown(family.path))
+    given = _given(document.data.get("examples", {}), document, ("examples",))
+    found: list[Example] = []
+    for index, rule in enumerate(document.data["rules"]):
+        name = f"{family.name}.{rule['id']}"
+        path = ("rules", index, "examples")
+        found += _listed(name, rule.get("examples", {}), given, document, path)
+    return found
+
+
+def attempt(example: Example, monitor: Monitor, catalogue: Catalogue) -> Trial:
+    """Ask a monitor about an example; whatever goes wrong is in the answer."""
+    try:
+        verdict = judged(example, monitor, catalogue)
+    except ExampleError as error:
+        return Trial(example, str(error))
+    except MonitorFailure as error:
+        return Trial(example, f"{monitor.name} fails: {error}")
+    except Exception as error:  # noqa: BLE001 - a monitor may raise anything
+        return Trial(example, f"{monitor.name} fails: {type(error).__name__}: {error}")
+    fired = verdict is not None and (verdict.verdict != "allow" or _scores_only(monitor))
+    if fired == (example.kind == "fires"):
+        return Trial(example, verdict=verdict)
+    if verdict is not None and fired:
+        return Trial(example, f"must pass, but: {verdict.verdict}, {verdict.reason}", verdict)
+    return Trial(example, "must fire, but does not", verdict)
+
+
+def _scores_only(monitor: Monitor) -> bool:
+    """Return whether all that a monitor ever gives is a score: then having one is to fire."""
+    if isinstance(monitor, RuleMonitor):
+        return monitor.rule.verdict == "allow"
+    return (
+        isinstance(monitor, PythonMonitor | ConfinedMonitor) and monitor.marked.verdict == "allow"
+    )
+
+
+def judged(example: Example, monitor: Monitor, catalogue: Catalogue) -> Verdict | None:
+    """Return what a monitor says of the last call of an example.
+
+    Raises:
+        ExampleError: The example cannot be tried as it is written.
+        Exception: Whatever the monitor raises.
+    """
+    given, steps = _parts(example)
+    decoys = _decoys(given)
+    values = texts(decoys)
+    steps = json.loads(plant_json(json.dumps(steps), values))
+    scope = json.loads(
+        plant_json(json.dumps(given.scope.model_dump(exclude_none=True, mode="json")), values)
+    )
+    plan = json.loads(plant_json(json.dumps(given.plan), values))
+    known = tuple(_call(item, catalogue) for item in plan)
+    labels = {name: tool.labels for kit in catalogue.toolkits() for name, tool in kit.tools.items()}
+    trail = Trail(Ground(given.lang, scope, decoys, labels, known))
+    flat = [step for step in steps for _ in range(_times(step))]
+    last = next(iter(flat[-1]))
+    if (last == "say") is not (monitor.stage == "reply") or (last in _SAID and last != "say"):
+        wanted = "`say`, the words" if monitor.stage == "reply" else "the call"
+        raise ExampleError(f"the last step of an example is {wanted} that is judged")
+    for step in flat[:-1]:
+        _follow(trail, step, catalogue)
+    if last == "say":
+        _follow(trail, flat[-1], catalogue)
+        return monitor.judge(trail.reply(AGENT, flat[-1]["say"]))
+    step, result = _asked(trail, flat[-1], catalogue)
+    if not monitor.applies(step.call.tool):
+        return None
+    if monitor.stage == "before":
+        return monitor.judge(step)
+    return monitor.judge(_given_back(trail, step, result))
+
+
+def _follow(trail: Trail, raw: Mapping[str, Any], catalogue: Catalogue) -> None:
+    """Take a step that comes before the one that is judged."""
+    head = next(iter(raw))
+    if head in _SAID:
+        if not isinstance(raw[head], str):
+            raise ExampleError(f"{head}: should be a text")
+        trail.take("message", AGENT, {"role": _SAID[head], "content": raw[head]})
+        return
+    _given_back(trail, *_asked(trail, raw, catalogue))
+
+
+def _given_back(trail: Trail, step: Step, result: Result) -> Step:
+    """Let a call through; return it with its result, canaries in the effects as the gate sees them."""
+    trail.let_through(step)
+    result = replace(result, effects=(*result.effects, *trail.touched(step, result)))
+    data = {"tool": step.call.tool.name, "status": result.status, "text": result.text}
+    trail.take("tool.result", step.call.agent, {**data, "effects": list(result.effects)})
+    return step.with_result(result)
+
+
+def _asked(trail: Trail, raw: Mapping[str, Any], catalogue: Catalogue) -> tuple[Step, Result]:
+    """Return a call as monitors see it before it is executed, and what it is said to give."""
+    call = _call(raw, catalogue)
+    asked = {"tool": call.tool.name, "arguments": dict(call.arguments)}
+    trail.take("tool.intent", call.agent, asked)
+    effects = tuple(made for item in raw.get("effects") or () for made in _effects(item))
+    result = Result(str(raw.get("result", "")), str(raw.get("status", "ok")), effects)
+    return trail.step(call), result
+
+
+def _call(raw: Any, catalogue: Catalogue) -> Call:
+    if not isinstance(raw, dict) or not raw:
+        raise ExampleError("a step is one call (tool: arguments)")
+    name = _tool_name(raw)
+    if problem := catalogue.problem_with(name):
+        raise ExampleError(problem)
+    (tool,) = catalogue.expand((name,))
+    values = raw[name] or {}
+    if not isinstance(values, dict):
+        raise ExampleError(f"the arguments of {name} must be a map")
+    if wrong := arguments.problems(tool.parameters, values):
+        raise ExampleError(f"{name}: {'; '.join(wrong)}")
+    return Call(tool, values, str(raw.get("agent", AGENT)))
+
+
+def _tool_name(raw: Mapping[str, Any]) -> str:
+    name, *beside = raw
+    if not is_call({name: None}):
+        known = (*_SAID, *_SETTING, "steps")
+        raise ExampleError(
+            f"{name!r} is neither a tool (toolkit.name) nor one of {', '.join(known)}"
+        )
+    for key in beside:
+        if key not in _BESIDE:
+            raise ExampleError(f"unknown key {key!r} beside a call{nearest(key, _BESIDE)}")
+    return name
+
+
+def _effects(raw: Any) -> Iterator[dict[str, Any]]:
+    if not isinstance(raw, dict) or not {"kind", "action", "target"} <= raw.keys():
+        raise ExampleError("an effect has at least a kind, an action and a target")
+    if raw["kind"] not in _SOURCES:
+        raise ExampleError(f"unknown kind {raw['kind']!r}{nearest(str(raw['kind']), _SOURCES)}")
+    number = _times(raw)
+    made = {"status": "done", "source": _SOURCES[raw["kind"]], "detail": {}, **raw}
+    made.pop("times", None)
+    if made["kind"] == "file":
+        made["target"] = posixpath.join("/work", str(made["target"]))
+    for index in range(number):
+        yield {**made, "target": f"{made['target']}-{index}"} if number > 1 else made
+
+
+def _times(raw: Mapping[str, Any]) -> int:
+    number = raw.get("times", 1)
+    if not isinstance(number, int) or not 1 <= number <= _MOST:
+        raise ExampleError(f"times: should be a number from 1 to {_MOST}")
+    return number
+
+
+def _parts(example: Example) -> tuple[Given, list[dict[str, Any]]]:
+    """Return what holds for an example, and its steps."""
+    raw, given = example.raw, example.given
+    if isinstance(raw, dict) and "steps" in raw:
+        own = {key: value for key, value in raw.items() if key != "steps"}
+        try:
+            changed = Given.model_validate(own)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            hint = nearest(place, _SETTING) if first["type"] == "extra_forbidden" else ""
+            raise ExampleError(f"{place}: {first['msg']}{hint}") from None
+        given = given.model_copy(update={key: getattr(changed, key) for key in own})
+        raw = raw["steps"]
+    steps = raw if isinstance(raw, list) else [raw]
+    if not steps or not all(isinstance(step, dict) and step for step in steps):
+        raise ExampleError("an example is a call, a list of calls, or a map with 'steps'")
+    return given, steps
+
+
+def _decoys(given: Given) -> dict[str, Decoy]:
+    found = {}
+    for name, canary in given.canaries.items():
+        made = decoy(name, canary.kind, 0, "examples")
+        if canary.plant:
+            made = replace(made, path=canary.plant.file or "", planted=True)
+        found[name] = made
+    return found
+
+
+def _listed(
+    monitor: str, raw: Any, given: Given, document: Located, path: tuple[str | int, ...]
+) -> list[Example]:
+    """Return the examples of one monitor, each with the line on which it stands."""
+    found = []
+    for kind in KINDS:
+        items = raw.get(kind) or ()
+        for index, item in enumerate(items):
+            file, line = document.place((*path, kind, index))
+            found.append(Example(monitor, kind, file, line, item, given))
+    return found
+
+
+def _given(raw: Any, document: Located, path: tuple[str | int, ...]) -> Given:
+    try:
+        return Given.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = (*path, *first["loc"])
+        message = f"{'.'.join(map(str, place))}: {first['msg']}"
+        raise ScenarioError([document.problem(place, message)]) from None
+
+
+def _of_functions(family: Family) -> list[Example]:
+    """Return the examples in ``EXAMPLES`` of a Python file: a YAML text, read without running it."""
+    text, line = _literal(family.path)
+    file = yaml_positions.shown(family.path)
+    if not text:
+        return []
+    document = yaml_positions.parse("\n" * (line - 1) + text, file)
+    if not isinstance(document.data, dict):
+        raise ScenarioError(
+            [Problem(file, line, "EXAMPLES should be a map from monitor to examples")]
+        )
+    data = dict(document.data)
+    given = _given(data.pop("given", {}), document, ("given",))
+    names = [monitor.name.partition(".")[2] for monitor in family.monitors]
+    found: list[Example] = []
+    for name, raw in data.items():
+        if name not in names:
+            message = f"there is no monitor {name!r}{nearest(name, names)}"
+            raise ScenarioError([document.problem((name,), message)])
+        if not isinstance(raw, dict) or not raw.keys() <= set(KINDS):
+            raise ScenarioError([document.problem((name,), f"{name}: has 'fires' and 'passes'")])
+        found += _listed(f"{family.name}.{name}", raw, given, document, (name,))
+    return found
+
+
+def _literal(path: Path) -> tuple[str, int]:
+    """Return the text that a module gives to ``EXAMPLES`` and its first line; empty without one."""
+    for node in ast.parse(path.read_text("utf-8")).body:
+        targets: Sequence[ast.expr] = node.targets if isinstance(node, ast.Assign) else ()
+        named = any(isinstance(item, ast.Name) and item.id == "EXAMPLES" for item in targets)
+        if named and isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+            return str(node.value.value), node.value.lineno
+    return "", 0

@@ -1,0 +1,116 @@
+"""What a judge is shown: the task, what came before, and the call in question."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from sandbox.monitors.judges.schema import Scope
+
+if TYPE_CHECKING:
+    from sandbox.detectors.turn import Turn
+    from sandbox.monitors.run_context import Trail
+    from sandbox.monitors.step import Step
+
+_DETAIL = ("to", "argv", "exit", "patch")
+"""Of an effect's details, what says what was done."""
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """A run, or a part of it, as one judge sees it."""
+
+    task: str
+    """What the user asked for."""
+    earlier: tuple[Turn, ...] = ()
+    """What came before, in order; the whole run where there is no call in question."""
+    call: Turn | None = None
+    """The call in question."""
+    result: Turn | None = None
+    """What it gave, after it."""
+    tool: Mapping[str, Any] | None = None
+    """The called tool's name, description and labels, from its definition."""
+
+
+def of_step(step: Step, scope: Scope) -> Excerpt:
+    """Return what a judge of an action, or of a run up to it, is shown of a step."""
+    from sandbox.detectors.turn import Turn
+
+    before = step.trail.turns[: step.position]
+    call = Turn(
+        "call", step.call.agent, "", tool=step.call.tool.name, arguments=step.call.arguments
+    )
+    if before and before[-1].role == "call":
+        before = before[:-1]  # the trail holds the call itself as well
+    result = None
+    if step.result is not None:
+        told = step.result
+        result = replace(
+            call,
+            role="result",
+            text=told.text,
+            arguments={},
+            status=told.status,
+            effects=told.effects,
+        )
+    task = _task(step.trail)
+    earlier = _said(before, step.call.agent, task) if scope == "action" else tuple(before)
+    tool = step.call.tool
+    known = {"name": tool.name, "description": tool.description, "labels": list(tool.labels)}
+    return Excerpt(task, earlier, call, result, known)
+
+
+def of_run(trail: Trail) -> Excerpt:
+    """Return what a judge of a whole run is shown."""
+    return Excerpt(_task(trail), tuple(trail.turns))
+
+
+def fields(turn: Turn, *, reasoning: bool) -> Iterator[tuple[str, Any]]:
+    """Yield what is shown of a turn, without what is empty.
+
+    Args:
+        turn: The turn.
+        reasoning: Whether the agent's reasoning is shown.
+    """
+    yield "kind", turn.role
+    if turn.agent:
+        yield "agent", turn.agent
+    if reasoning and turn.reasoning:
+        yield "reasoning", turn.reasoning
+    if turn.tool:
+        yield "tool", turn.tool
+    if turn.role == "call":
+        yield "arguments", dict(turn.arguments)
+    if turn.status:
+        yield "status", turn.status
+    if turn.text:
+        yield "text", turn.text
+    if turn.effects:
+        yield "effects", [_told(effect) for effect in turn.effects]
+
+
+def _task(trail: Trail) -> str:
+    """Return what the user asked for: the first thing that a user said."""
+    return next((turn.text for turn in trail.turns if turn.role == "user"), "")
+
+
+def _said(before: list[Turn], agent: str, task: str) -> tuple[Turn, ...]:
+    """Return what its user last said to an agent, beyond the task, and what it said since."""
+    found: list[Turn] = []
+    for turn in reversed(before):
+        if turn.agent != agent:
+            continue
+        if turn.role == "user":
+            found += [turn] if turn.text != task else []
+            break
+        if turn.role == "assistant" and not found:
+            found.append(turn)
+    return tuple(reversed(found))
+
+
+def _told(effect: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an effect without what is of no use to a reader: hashes, modes, sizes."""
+    told = {key: effect[key] for key in ("kind", "action", "target", "status") if key in effect}
+    detail = effect.get("detail") or {}
+    return told | {key: detail[key] for key in _DETAIL if key in detail}

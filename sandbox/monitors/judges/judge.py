@@ -1,0 +1,245 @@
+"""A judge: one question to one or several models, and what their answers come to."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from sandbox.models.base import Message, Reply, Request, Usage
+from sandbox.models.litellm import Provider
+from sandbox.monitors.judges import answer, cache, excerpt, prompt
+from sandbox.monitors.judges.aggregation import combined, needed
+from sandbox.monitors.judges.answer import Answer, Unusable
+from sandbox.monitors.judges.cache import Cache, Kept, Memory
+from sandbox.monitors.judges.excerpt import Excerpt
+from sandbox.monitors.judges.judge_pool import Slots
+from sandbox.monitors.judges.reply import JudgeReply, Tell, silent
+from sandbox.monitors.judges.schema import JudgeFile, Moment
+from sandbox.monitors.judges.usage import Tally
+from sandbox.monitors.monitor import Unscored, concerns
+from sandbox.monitors.verdict import Verdict
+from sandbox.scenario.localized_text import in_language
+from sandbox.scenario.toolkits import Tool
+from sandbox.trace.events import canonical
+
+if TYPE_CHECKING:
+    from sandbox.monitors.run_context import Trail
+    from sandbox.monitors.step import Step
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A language model, or several, as a monitor.
+
+    It is a value that many runs may share; :meth:`for_run` gives one that counts for itself.
+    """
+
+    name: str
+    file: JudgeFile
+    prompts: Mapping[str, str]
+    """Language → instructions."""
+    models: tuple[Provider, ...] = ()
+    """Those that are asked; without any it is not asked at all."""
+    cache: Cache = field(default_factory=Memory)
+    slots: Slots = field(default_factory=Slots)
+    """Bounds the requests that all judges of a command make at the same time."""
+    tally: Tally = field(default_factory=Tally)
+
+    @property
+    def stage(self) -> Moment:
+        """``before``, ``after`` or ``end``."""
+        return self.file.moment
+
+    @property
+    def summary(self) -> str:
+        """The judge's title in English."""
+        return in_language(self.file.title, "en")
+
+    def for_run(self) -> Judge:
+        """Return the same judge with counts of its own."""
+        return replace(self, tally=Tally())
+
+    def applies(self, tool: Tool) -> bool:
+        """Return whether ``tools`` and ``labels`` take in a tool."""
+        return concerns(tool, self.file.tools, self.file.labels)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a reader of the trace must know to ask the same again."""
+        file = self.file
+        return {
+            "models": [{"name": model.name, **model.describe()} for model in self.models],
+            **file.model_dump(
+                mode="json",
+                include={
+                    "scope",
+                    "reasoning",
+                    "samples",
+                    "combine",
+                    "quorum",
+                    "lang",
+                    "threshold",
+                    "verdict",
+                    "timeout",
+                    "retries",
+                    "budget",
+                    "show",
+                },
+            ),
+            "stage": self.stage,
+        }
+
+    def messages(self, shown: Excerpt, lang: str, nonce: str) -> list[Message]:
+        """Return what a model is sent."""
+        chosen = self.file.lang or lang
+        return prompt.render(
+            shown,
+            in_language(self.prompts, chosen),
+            chosen,
+            nonce,
+            self.file.show,
+            reasoning=self.file.reasoning,
+        )
+
+    async def consider(self, step: Step, tell: Tell = silent) -> Verdict:
+        """Return what the judge makes of a step; see :meth:`weigh`."""
+        return await self.weigh(excerpt.of_step(step, self.file.scope), step.lang, tell)
+
+    async def conclude(self, trail: Trail, tell: Tell = silent) -> Verdict:
+        """Return what the judge makes of a whole run; see :meth:`weigh`."""
+        return await self.weigh(excerpt.of_run(trail), trail.ground.lang, tell)
+
+    async def weigh(self, shown: Excerpt, lang: str, tell: Tell = silent) -> Verdict:
+        """Return what the judge makes of an excerpt: ``allow`` below its threshold.
+
+        Args:
+            shown: What is judged.
+            lang: Language of the instructions, unless the file names one.
+            tell: Is told every reply, whatever comes of it.
+
+        Raises:
+            Unscored: Too few replies could be used, or the budget is used up.
+        """
+        if not self.models:
+            raise Unscored(f"{self.name} has no model")
+        self.tally.asked += 1
+        asked = [(model, sample) for model in self.models for sample in range(self.file.samples)]
+        replies: list[list[JudgeReply]] = [[] for _ in asked]
+        plain = self.messages(shown, lang, prompt.PLACEHOLDER)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for (model, sample), told in zip(asked, replies, strict=True):
+                    group.create_task(self._reply(model, sample, shown, lang, plain, told))
+        except BaseExceptionGroup as failed:
+            raise failed.exceptions[0] from failed
+        finally:
+            for told in replies:
+                for reply in told:
+                    tell(reply)
+        return self._combined([told[-1] for told in replies], lang)
+
+    async def _reply(
+        self,
+        model: Provider,
+        sample: int,
+        shown: Excerpt,
+        lang: str,
+        plain: Sequence[Message],
+        told: list[JudgeReply],
+    ) -> None:
+        """Ask one model until it gives an answer that can be used; note every reply."""
+        key = cache.key(model.name, sample, plain)
+        for attempt in range(self.file.retries + 1):
+            bound = prompt.nonce()
+            messages = self.messages(shown, lang, bound)
+            digest = hashlib.sha256(canonical(messages).encode()).hexdigest()
+            asked = JudgeReply(self.name, model.name, sample, attempt, bound, digest, key)
+            if kept := self.cache.get(key):
+                self.tally.cached += 1
+                told.append(
+                    replace(asked, answer=kept.answer, answered_by=kept.answered_by, cached=True)
+                )
+                return
+            told.append(await self._once(model, messages, asked))
+            if found := told[-1].answer:
+                self.cache.put(key, Kept(found, told[-1].answered_by))
+            if found or told[-1].final:
+                return
+
+    async def _once(
+        self, model: Provider, messages: list[Message], asked: JudgeReply
+    ) -> JudgeReply:
+        """Ask once; whatever goes wrong with it is in the reply."""
+        async with self.slots.one():
+            if part := self.tally.used_up(self.file.budget):
+                return replace(asked, problem=f"the judge's budget is used up: {part}", final=True)
+            model.prepare()
+            started = time.monotonic()
+            self.tally.begin()
+            usage = Usage(price_known=False)  # of a request that never came back nobody knows
+            try:
+                async with asyncio.timeout(self.file.timeout):
+                    reply = await model.complete(
+                        Request(asked.monitor, asked.attempt, messages, ()), _ignored
+                    )
+                usage = reply.usage
+            except TimeoutError:
+                asked = replace(asked, problem=f"no reply within {self.file.timeout:g} s")
+            except Exception as error:  # noqa: BLE001 - whatever broke, there is no answer
+                asked = replace(asked, problem=f"{type(error).__name__}: {error}", final=True)
+            else:
+                asked = _answered(asked, reply)
+            finally:
+                seconds = time.monotonic() - started
+                self.tally.end(usage, seconds)
+        return replace(asked, usage=usage, seconds=seconds)
+
+    def _combined(self, replies: Sequence[JudgeReply], lang: str) -> Verdict:
+        found = [reply.answer for reply in replies if reply.answer]
+        wanted = len(self.models) * self.file.samples
+        least = needed(wanted, self.file.quorum)
+        if len(found) < least:
+            self.tally.unscored += 1
+            problems = dict.fromkeys(reply.problem for reply in replies if reply.problem)
+            raise Unscored(
+                f"{len(found)} of {wanted} replies can be used, {least} are needed: "
+                + "; ".join(problems)
+            )
+        file = self.file
+        score = combined(file.combine, [item.score for item in found])
+        suspicious = score >= file.threshold
+        return Verdict(
+            self.name,
+            file.verdict if suspicious else "allow",
+            file.severity,
+            _reasoned(found, score, wanted, file.combine),
+            score,
+            tags=file.tags,
+            shown=in_language(file.reason, lang),
+        )
+
+
+def _answered(asked: JudgeReply, reply: Reply) -> JudgeReply:
+    known = replace(asked, text=reply.text[: answer.LONGEST], answered_by=reply.model)
+    if reply.calls:
+        return replace(known, problem="the reply asks for a tool")
+    try:
+        return replace(known, answer=answer.read(reply.text, asked.nonce))
+    except Unusable as error:
+        return replace(known, problem=str(error))
+
+
+def _reasoned(found: Sequence[Answer], score: float, wanted: int, combine: str) -> str:
+    """Return the reason of the reply that is nearest to the score, and how many there were."""
+    nearest = min(found, key=lambda item: abs(item.score - score))
+    if wanted == 1:
+        return nearest.reason
+    spread = f"{min(f.score for f in found):.2f} to {max(f.score for f in found):.2f}"
+    return f"{nearest.reason} ({combine} of {len(found)} of {wanted} replies, {spread})"
+
+
+def _ignored(attempt: int, reason: str, wait: float) -> None:
+    """Retries below a reply are the provider's own; its time is counted in the reply's."""

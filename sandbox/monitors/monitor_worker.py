@@ -1,0 +1,208 @@
+"""The process in which monitors run that are not the library's own: ``python -m sandbox.monitors.monitor_worker``.
+
+It repeats what is done with the trails of the runs that it is asked about, so that a question carries what
+is new and not the whole history. Messages are JSON, each behind its length in four bytes. What it answers
+is checked by the host: the process belongs to the monitors that it runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import signal
+import socket
+import struct
+import sys
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sandbox.cel import ExpressionError, parse
+from sandbox.monitors.library import functions
+from sandbox.monitors.monitor import Finding, Judge
+from sandbox.monitors.rules import RuleMonitor
+from sandbox.monitors.run_context import Ground, Trail
+from sandbox.monitors.step import REPLY, TEXT_FUNCTIONS, Call, Result, Step
+from sandbox.scenario.canaries import Decoy
+from sandbox.scenario.checks import SCORE_VARIABLES
+from sandbox.scenario.schema import Rule
+from sandbox.scenario.toolkits import Tool
+
+LENGTH = struct.Struct(">I")
+
+
+class Run:
+    """One run, repeated."""
+
+    def __init__(self, told: Mapping[str, Any]) -> None:
+        self._tools: dict[str, Tool] = {}
+        decoys = {name: _decoy(item) for name, item in told["decoys"].items()}
+        plan = tuple(map(self._call, told["plan"]))
+        labels = {name: tuple(of) for name, of in told["labels"].items()}
+        self._trail = Trail(
+            Ground(told["lang"], told["scope"], decoys, labels, plan, told["speaker"])
+        )
+        self._steps: dict[int, Step] = {}
+
+    def repeat(self, entry: list[Any]) -> None:
+        """Do what was done with the trail."""
+        what, *rest = entry
+        if what == "take":
+            self._trail.take(*rest)
+        elif what == "step":
+            position, call = rest
+            if call["tool"] == REPLY.name:
+                step = self._trail.reply(call["agent"], call["arguments"]["text"])
+            else:
+                step = self._trail.step(self._call(call))
+            self._steps[position] = step
+        elif what == "let_through":
+            self._trail.let_through(self._steps[rest[0]])
+        elif what == "touched":
+            position, result, late = rest
+            self._trail.touched(self._steps[position], _result(result), late=late)
+
+    def step(self, position: int, result: Mapping[str, Any] | None) -> Step:
+        """Return a step as it is to be judged."""
+        step = self._steps[position]
+        return step if result is None else step.with_result(_result(result))
+
+    def _call(self, told: Mapping[str, Any]) -> Call:
+        if "definition" in told:
+            tool = Tool.from_data(told["definition"])
+            self._tools[tool.name] = tool
+        return Call(self._tools[told["tool"]], told["arguments"], told["agent"])
+
+
+class Worker:
+    """Answers the host's questions, one after the other."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._runs: dict[str, Run] = {}
+        self._functions: dict[str, Judge] = {}
+        self._rules: dict[str, RuleMonitor] = {}
+
+    def serve(self) -> None:
+        """Answer until the host closes the channel."""
+        while (message := _receive(self._channel)) is not None:
+            what = message["what"]
+            if what == "open":
+                self._runs[message["run"]] = Run(message)
+            elif what == "close":
+                self._runs.pop(message["run"], None)
+            elif what == "repeat":
+                for entry in message["entries"]:
+                    self._runs[message["run"]].repeat(entry)
+            elif what == "ask":
+                self._ask(message)
+            elif what == "score":
+                self._answer(partial(_scored, message), message["seconds"])
+
+    def _ask(self, message: Mapping[str, Any]) -> None:
+        """Ask one monitor; the second answer is what it says, the first that it is being asked."""
+        try:
+            step = self._runs[message["run"]].step(message["position"], message["result"])
+            judge = self._judge(message)
+        except BaseException as error:  # noqa: BLE001 - a module may do anything when it is loaded
+            self._say({"failed": _told(error)})
+            return
+        self._answer(partial(judge, step), message["seconds"])
+
+    def _answer(self, asked: Callable[[], dict[str, Any]], seconds: float) -> None:
+        self._say({"asking": True})
+        # Where the host is gone, nobody else would end a monitor that does not come back.
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, 2 * seconds + 5)
+        try:
+            answer = asked()
+        except BaseException as error:  # noqa: BLE001 - even sys.exit is only its answer
+            answer = {"failed": _told(error), "memory": isinstance(error, MemoryError)}
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        try:
+            self._say(answer)
+        except (TypeError, ValueError) as error:
+            self._say({"failed": _told(error)})
+
+    def _judge(self, message: Mapping[str, Any]) -> Any:
+        name = message["monitor"]
+        if "rule" in message:
+            if name not in self._rules:
+                self._rules[name] = RuleMonitor(name, Rule.model_validate(message["rule"]))
+            rule = self._rules[name]
+            return lambda step: {"holds": rule.holds(step)}
+        if name not in self._functions:
+            family = name.partition(".")[0]
+            for key, function in functions(family, Path(message["path"])).items():
+                self._functions[f"{family}.{key}"] = function
+        function = self._functions[name]
+        return lambda step: _finding(function(step))
+
+    def _say(self, answer: Mapping[str, Any]) -> None:
+        data = json.dumps(answer).encode()
+        self._channel.sendall(LENGTH.pack(len(data)) + data)
+
+
+def _scored(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return whether a condition of a score holds."""
+    condition = parse(asked["source"], SCORE_VARIABLES, frozenset(TEXT_FUNCTIONS))
+    try:
+        return {"holds": condition.holds(asked["variables"], TEXT_FUNCTIONS)}
+    except ExpressionError as error:
+        return {"refused": str(error)}
+
+
+def _finding(found: Finding | None) -> dict[str, Any]:
+    if found is None:
+        return {"finding": None}
+    return {"finding": {"reason": found.reason, "score": found.score, "verdict": found.verdict}}
+
+
+def _decoy(told: Mapping[str, Any]) -> Decoy:
+    return Decoy(**{**told, "marks": tuple(told["marks"])})
+
+
+def _result(told: Mapping[str, Any]) -> Result:
+    return Result(told["text"], told["status"], tuple(told["effects"]))
+
+
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"[:2000]
+
+
+def _receive(channel: socket.socket) -> dict[str, Any] | None:
+    head = _exactly(channel, LENGTH.size)
+    body = head and _exactly(channel, LENGTH.unpack(head)[0])
+    message: dict[str, Any] | None = json.loads(body) if body else None
+    return message
+
+
+def _exactly(channel: socket.socket, size: int) -> bytes:
+    """Return so many bytes, or none where the channel was closed."""
+    parts = bytearray()
+    while len(parts) < size:
+        part = channel.recv(min(size - len(parts), 1 << 20))
+        if not part:
+            return b""
+        parts += part
+    return bytes(parts)
+
+
+def main() -> None:
+    """Serve the channel whose descriptor is the first argument, with the memory of the second."""
+    descriptor, memory = map(int, sys.argv[1:3])
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with contextlib.suppress(OSError):
+        os.nice(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the host's to act upon
+    with socket.socket(fileno=descriptor) as channel:
+        os.set_inheritable(descriptor, False)
+        Worker(channel).serve()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""A stored trace, step by step: monitors are asked again, with what they would have seen live."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sandbox.guest import arguments
+from sandbox.monitors import expected_calls
+from sandbox.monitors.library import scenario_rules
+from sandbox.monitors.monitor import AsyncMonitor, Monitor
+from sandbox.monitors.monitor_runner import Opinion, Panel
+from sandbox.monitors.policy import Policy
+from sandbox.monitors.run_context import Ground, Trail
+from sandbox.monitors.step import Call, Result, Step
+from sandbox.scenario.canaries import Decoy
+from sandbox.scenario.schema import Rule
+from sandbox.scenario.teams import speaker
+from sandbox.scenario.toolkits import Tool
+from sandbox.trace.events import Event
+
+_NOT_EXECUTED = ("blocked", "invalid")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One step of a stored run."""
+
+    event: Event
+    """The intent, result, late effects or reply that it comes from."""
+    data: Mapping[str, Any]
+    step: Step
+
+
+def ground(start: Mapping[str, Any]) -> Ground:
+    """Return what holds for a run, from the data of its ``run.start``."""
+    planted = start.get("decoys", {})
+    decoys = {}
+    for name, value in start.get("canaries", {}).items():
+        seen = planted.get(name, {})
+        marks = tuple(seen.get("marks", (value,)))
+        decoys[name] = Decoy(value, marks, path=seen.get("path", ""), planted=name in planted)
+    told = expected_calls.of_text(start.get("plan", ""), tools(start))
+    labels = {name: tool.labels for name, tool in tools(start).items()}
+    scope = start.get("scope", {"protected": []})
+    said = speaker(start["team"], start["order"]) if start.get("team") else ""
+    return Ground(start["lang"], scope, decoys, labels, told, said)
+
+
+def tools(start: Mapping[str, Any]) -> dict[str, Tool]:
+    """Return the tools of a run by name, from the data of its ``run.start``."""
+    return {item["name"]: Tool.from_data(item) for item in json.loads(start.get("tools", "[]"))}
+
+
+def rules(start: Mapping[str, Any]) -> tuple[Monitor, ...]:
+    """Return the rules that a run's scenario brought itself, from the data of its ``run.start``."""
+    definition = json.loads(start.get("scenario_text") or "{}").get("definition", {})
+    given = [
+        {key: value for key, value in item.items() if value != {}}  # texts that were left out
+        for item in definition.get("rules", ())
+    ]
+    return scenario_rules([Rule.model_validate(item) for item in given])
+
+
+def steps(events: Iterable[tuple[Event, Mapping[str, Any]]]) -> Iterator[Asked]:
+    """Yield every step on which monitors are asked, in the order of the live run.
+
+    Args:
+        events: The run's events in order from its first, each with its data, large texts in place.
+    """
+    trail, known, imported = Trail(Ground()), dict[str, Tool](), False
+    acted: dict[int, Step] = {}
+    last: dict[str, tuple[int, Step]] = {}  # agent → its call that waits for a result
+    for event, data in events:
+        if event.kind == "run.start":
+            trail, known = Trail(ground(data)), tools(data)
+            imported = bool(data.get("origin"))
+        if event.kind == "tool.result":
+            number, step = last.pop(event.agent, (-1, None))
+            if step is None or data["status"] in _NOT_EXECUTED:
+                trail.take(event.kind, event.agent, data)
+                continue
+            trail.let_through(step)
+            acted[number] = step
+            seen, told = _results(data, str(data["text"]), str(data["status"]))
+            trail.touched(step, told)
+            trail.take(event.kind, event.agent, data)
+            if "recorded" in data:  # otherwise the container broke, and nobody was asked
+                yield Asked(event, data, step.with_result(seen))
+            continue
+        trail.take(event.kind, event.agent, data)
+        if event.kind == "tool.intent" and (call := _call(event, data, known, imported=imported)):
+            last[event.agent] = event.seq, trail.step(call)
+            yield Asked(event, data, last[event.agent][1])
+        elif event.kind == "model.reply" and _closing(data):
+            yield Asked(event, data, trail.reply(event.agent, str(data["text"])))
+        elif event.kind == "tool.late" and data.get("intent") in acted:
+            step = acted[data["intent"]]
+            seen, told = _results(data, "", "late")
+            trail.touched(step, told, late=True)
+            yield Asked(event, data, step.with_result(seen))
+
+
+def _closing(reply: Mapping[str, Any]) -> bool:
+    """Return whether a reply is the agent's closing words: a plan is followed by calls."""
+    return bool(reply["text"]) and not reply["calls"] and not reply.get("words_only")
+
+
+async def review(
+    events: Iterable[tuple[Event, Mapping[str, Any]]],
+    monitors: Sequence[Monitor | AsyncMonitor],
+    policy: Policy | None = None,
+) -> list[tuple[Asked, Opinion]]:
+    """Return all that monitors have to say of a stored run, and what a policy makes of it."""
+    panel = Panel(monitors, policy=policy)
+    found = []
+    for asked in steps(events):
+        found += [(asked, opinion) for opinion in await panel.judge(asked.step)]
+    return found
+
+
+def whole(events: Iterable[tuple[Event, Mapping[str, Any]]]) -> Trail:
+    """Return a stored run as judges of whole runs see it at its end."""
+    trail = Trail(Ground())
+    for event, data in events:
+        if event.kind == "run.start":
+            trail = Trail(ground(data))
+        trail.take(event.kind, event.agent, data)
+    return trail
+
+
+def _call(
+    event: Event, data: Mapping[str, Any], known: Mapping[str, Tool], *, imported: bool
+) -> Call | None:
+    """Return the call that an intent asks for, where monitors were asked about it.
+
+    Whether the arguments of an imported call were sound was decided by the program that ran it.
+    """
+    tool = None if data.get("unknown") else known.get(data["tool"])
+    given = data.get("arguments")
+    if tool is None or given is None:
+        return None
+    if not imported and arguments.problems(tool.parameters, given):
+        return None
+    return Call(tool, given, event.agent)
+
+
+def _results(data: Mapping[str, Any], text: str, status: str) -> tuple[Result, Result]:
+    """Return a result as monitors saw it, and as the guest gave it: without effects on canaries."""
+    effects = tuple(data["effects"])
+    told = tuple(effect for effect in effects if effect["kind"] != "canary")
+    return Result(text, status, effects), Result(text, status, told)

@@ -1,0 +1,170 @@
+"""A run so far, as monitors see it; the same whether it is followed live or read from a store.
+
+Everything that monitors know of earlier turns comes from here, and gets here as events: the gate's
+recorder hands each one over as it is written, :mod:`sandbox.monitors.offline` does so from a trace.
+A monitor therefore gives the same verdicts online and offline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sandbox.detectors.canary_tracker import Sighting, Watch
+from sandbox.detectors.injection_compliance.instructions import Instructions
+from sandbox.detectors.provenance.text_index import Corpus, Kind
+from sandbox.detectors.turn import Role, Turn
+from sandbox.monitors import expected_calls as plan
+from sandbox.monitors.call_history import History
+from sandbox.monitors.step import REPLY, Call, Result, Step
+from sandbox.scenario.canaries import Decoy
+
+_TELLING = frozenset(
+    {"message", "channel.message", "model.reply", "tool.intent", "tool.result", "tool.late"}
+)
+"""Kinds of event that tell monitors something."""
+_ROLES: dict[str, Role] = {"system": "system", "user": "user", "assistant": "assistant"}
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What holds for all steps of a run."""
+
+    lang: str = "en"
+    scope: Mapping[str, Any] = field(default_factory=lambda: {"protected": []})
+    decoys: Mapping[str, Decoy] = field(default_factory=dict)
+    """Canary name → decoy of this run."""
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Tool → its labels."""
+    plan: tuple[Call, ...] = ()
+    """Calls that a safe way takes, where the author of the task told them."""
+    speaker: str = ""
+    """In a team, the agent whose closing words answer the task; those of others are for colleagues."""
+
+
+class Trail:
+    """What happened in one run before the step at hand."""
+
+    def __init__(self, ground: Ground) -> None:
+        self.ground = ground
+        self.canaries = {name: decoy.value for name, decoy in ground.decoys.items()}
+        """Canary name → value."""
+        self.plan = plan.variable(ground.plan)
+        """The plan as conditions see it."""
+        self.asked = plan.Asked()
+        """What system and user said."""
+        self.history = History()
+        self.watch = Watch(ground.decoys)
+        self.turns: list[Turn] = []
+        """All that was said, asked for and returned, in order."""
+        self.journal: list[tuple[Any, ...]] = []
+        """What was done with this trail, in order: who repeats it has one that is the same."""
+        self._corpus = Corpus()
+        self._instructions = Instructions()
+
+    @property
+    def corpus(self) -> Corpus:
+        """The texts so far, indexed; the number of a source is its turn's position."""
+        for turn in self.turns[len(self._corpus.sources) :]:
+            kind: Kind = "assistant" if turn.role == "call" else turn.role
+            labels = self.ground.labels.get(turn.tool, ())
+            self._corpus.add(kind, turn.agent, turn.text, turn.tool, labels)
+        return self._corpus
+
+    @property
+    def instructions(self) -> Instructions:
+        """What the user asked for, and what results tell whoever reads them to do."""
+        for turn in self.turns[self._instructions.turns :]:
+            self._instructions.take(turn)
+        return self._instructions
+
+    def take(self, kind: str, agent: str, data: Mapping[str, Any]) -> None:
+        """Take in an event of the run; kinds that tell monitors nothing are passed over.
+
+        Args:
+            kind: Kind of the event; see ``docs/events.md``.
+            agent: The agent that it concerns.
+            data: Its data, large texts in place.
+        """
+        if kind in _TELLING:
+            self.journal.append(("take", kind, agent, data))
+        if kind == "tool.result":
+            self.history.order.result(str(data["tool"]), str(data["status"]))
+        turn = _turn(kind, agent, data)
+        if turn is not None:
+            self.turns.append(turn)
+            if turn.role in ("system", "user"):
+                self.asked.take(turn.text)
+
+    def step(self, call: Call) -> Step:
+        """Return a call that was asked for as monitors of the stage ``before`` see it."""
+        step = Step(call, self, position=len(self.turns))
+        self.journal.append(("step", step.position, call))
+        return step
+
+    def reply(self, agent: str, text: str) -> Step:
+        """Return the closing words that were taken in last as monitors of the stage ``reply`` see them."""
+        step = Step(Call(REPLY, {"text": text}, agent), self, position=len(self.turns) - 1)
+        self.journal.append(("step", step.position, step.call))
+        return step
+
+    def let_through(self, step: Step) -> None:
+        """Note that a call goes ahead: it counts in the history from now on."""
+        self.journal.append(("let_through", step.position))
+        self.history.add(step.call)
+        self.watch.let_through(step.sighting)
+
+    def denied(self, step: Step) -> list[dict[str, Any]]:
+        """Return the effects on canaries of a call that was refused."""
+        return self.watch.effects(step.call, step.sighting, None)
+
+    def touched(self, step: Step, result: Result, *, late: bool = False) -> list[dict[str, Any]]:
+        """Return the effects on canaries of a call that was executed.
+
+        Args:
+            step: The call.
+            result: What it gave.
+            late: Whether it is what the call did after it had returned: its arguments were told before.
+        """
+        self.journal.append(("touched", step.position, result, late))
+        return self.watch.effects(step.call, Sighting() if late else step.sighting, result)
+
+
+def _turn(kind: str, agent: str, data: Mapping[str, Any]) -> Turn | None:
+    if kind == "message":
+        role = _ROLES.get(str(data.get("role")))
+        return Turn(role, agent, _text(data.get("content"))) if role else None
+    if (
+        kind == "channel.message"
+    ):  # an agent's words, not a principal's; where they came from is known
+        return Turn("assistant", str(data["from"]), _text(data.get("text")))
+    if kind == "model.reply":
+        text, reasoning = str(data.get("text") or ""), str(data.get("reasoning") or "")
+        return Turn("assistant", agent, text, reasoning) if text or reasoning else None
+    if kind == "tool.intent":
+        arguments = data.get("arguments")
+        given = arguments if isinstance(arguments, Mapping) else {"": data.get("raw", "")}
+        return Turn("call", agent, "", tool=str(data["tool"]), arguments=given)
+    if kind == "tool.result":
+        status = str(data["status"])
+        return Turn(
+            "result",
+            agent,
+            str(data["text"]),
+            tool=str(data["tool"]),
+            status=status,
+            effects=tuple(data.get("effects", ())),
+        )
+    if kind == "tool.late":
+        told = tuple(data["effects"])
+        return Turn("result", agent, "", tool=str(data["tool"]), status="late", effects=told)
+    return None
+
+
+def _text(content: object) -> str:
+    """Return a message's text: a string, or a list of blocks in OpenAI's chat format."""
+    if isinstance(content, Sequence) and not isinstance(content, str):
+        blocks = (item.get("text") for item in content if isinstance(item, Mapping))
+        return "\n".join(str(text) for text in blocks if text)
+    return str(content or "")

@@ -1,0 +1,323 @@
+"""What a monitor sees of one call."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from weakref import ref
+
+from sandbox import detectors
+from sandbox.cel import context
+from sandbox.detectors.command_paths import python_paths, shell_paths
+from sandbox.detectors.json_strings import texts
+from sandbox.detectors.provenance.origins import Origins
+from sandbox.scenario.schema import Need
+from sandbox.scenario.toolkits import Tool
+
+if TYPE_CHECKING:
+    from sandbox.detectors.canary_tracker import Sighting
+    from sandbox.monitors.call_history import History
+    from sandbox.monitors.run_context import Trail
+
+Made = TypeVar("Made")
+_ACCOUNT = re.compile(r"\s*[A-Za-z]{2}\s*[0-9]{2}[0-9A-Za-z\s]{10,}$")
+
+
+REPLY = Tool(
+    name="reply",
+    description="The agent's closing words.",
+    parameters={"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]},
+    labels=(),
+    recipients=(),
+    paths=(),
+    shell=(),
+    python=(),
+    line=0,
+)
+"""What stands for a tool where the agent's closing words are judged: they are its argument ``text``."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call as monitors see it."""
+
+    tool: Tool
+    arguments: Mapping[str, Any]
+    """Keys in the order of the alphabet, as in a trace: whoever is asked later sees the same order."""
+    agent: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "arguments", _ordered(self.arguments))
+
+    @cached_property
+    def text(self) -> str:
+        """All texts and numbers in the arguments, one a line."""
+        return "\n".join(texts(self.arguments))
+
+    @cached_property
+    def recipients(self) -> tuple[str, ...]:
+        """Who would get data or money, as the tool's labels say."""
+        return tuple(
+            "".join(text.split()) if _ACCOUNT.match(text) else text
+            for text in _named(self.arguments, self.tool.recipients)
+        )
+
+    @cached_property
+    def paths(self) -> tuple[str, ...]:
+        """Which files it says it would write or delete, relative to the agent's folder if inside."""
+        found = _named(self.arguments, self.tool.paths)
+        found += [p for text in _named(self.arguments, self.tool.shell) for p in shell_paths(text)]
+        found += [
+            p for code in _named(self.arguments, self.tool.python) for p in python_paths(code)
+        ]
+        return tuple(dict.fromkeys(map(relative, found)))
+
+    @cached_property
+    def identity(self) -> str:
+        """The same text for two calls that are the same."""
+        return f"{self.agent}\0{self.tool.name}\0{json.dumps(self.arguments)}"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a call gave, as monitors see it."""
+
+    text: str
+    status: str
+    effects: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One call at one stage: what every monitor is handed."""
+
+    call: Call
+    trail: Trail
+    """What happened before it."""
+    position: int = 0
+    """How many of the trail's turns came before it, its own call among them."""
+    result: Result | None = None
+    """None at the stage before the call."""
+    _cache: dict[str, Any] = field(default_factory=dict, repr=False)
+    _contexts: dict[frozenset[str], Any] = field(default_factory=dict, repr=False)
+    _made: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def stage(self) -> Literal["before", "after", "reply"]:
+        """Whether it is the call that is judged, what it did, or the agent's closing words."""
+        if self.call.tool is REPLY:
+            return "reply"
+        return "before" if self.result is None else "after"
+
+    @property
+    def scope(self) -> Mapping[str, Any]:
+        """The scenario's scope."""
+        return self.trail.ground.scope
+
+    @property
+    def lang(self) -> str:
+        """Language of the run."""
+        return self.trail.ground.lang
+
+    @property
+    def canaries(self) -> Mapping[str, str]:
+        """Canary name → value."""
+        return self.trail.canaries
+
+    @property
+    def history(self) -> History:
+        """The calls let through before this one."""
+        return self.trail.history
+
+    @cached_property
+    def sighting(self) -> Sighting:
+        """The canaries in the arguments."""
+        return self.trail.watch.arguments(self.call)
+
+    @cached_property
+    def origins(self) -> Origins:
+        """Where the values of the arguments came from."""
+        return Origins(self.trail.corpus, self.call.arguments, self.position)
+
+    @property
+    def canaries_sent(self) -> list[str]:
+        """Names of the canaries in the arguments: plain, encoded, or complete with this call."""
+        return list(self.sighting.forms)
+
+    def with_result(self, result: Result) -> Step:
+        """Return the same call at the stage after; its arguments are not judged anew."""
+        after = replace(self, result=result, _cache={}, _contexts={}, _made={})
+        after.__dict__["sighting"] = self.sighting
+        if "origins" in self.__dict__:  # else nobody asked, and no text has to be indexed for it
+            after.__dict__["origins"] = self.origins
+        return after
+
+    @cached_property
+    def secrets_sent(self) -> list[str]:
+        """Kinds of secret that the arguments seem to hold."""
+        return detectors.secrets(self.call.text)
+
+    def has(self, what: Need) -> bool:
+        """Return whether there is anything of a kind in this call or its result."""
+        if what == "effects":
+            return self.result is not None and bool(self.result.effects)
+        if what == "plan":
+            return bool(self.trail.plan)
+        if what == "canaries":
+            return bool(self.canaries_sent)
+        if what == "secrets":
+            return bool(self.secrets_sent)
+        return bool(self.call.recipients if what == "recipients" else self.call.paths)
+
+    def variable(self, name: str) -> Any:
+        """Return a variable of conditions by name; see ``docs/monitors.md``."""
+        if name not in self._cache:
+            self._cache[name] = getattr(self, f"_{name}")()
+        return self._cache[name]
+
+    def once(self, name: str, make: Callable[[Step], Made]) -> Made:
+        """Return what is made of this step, the second time as it was made the first time."""
+        if name not in self._made:
+            self._made[name] = make(self)
+        found: Made = self._made[name]
+        return found
+
+    def happened(self, kind: str, action: str) -> int:
+        """Return how many effects of a kind and action were done, files in /tmp aside."""
+        return self._deeds[kind, action]
+
+    def _happened(self) -> Callable[[str, str], int]:
+        """Return :meth:`happened` for a context, which must not hold the step that keeps it.
+
+        The collector does not see into a context (Rust): a ring through one is never freed, and with
+        the step goes all that its run has held.
+        """
+        step = ref(self)
+
+        def happened(kind: str, action: str) -> int:
+            found = step()
+            assert found is not None  # who evaluates a condition holds the step
+            return found.happened(kind, action)
+
+        return happened
+
+    @cached_property
+    def _deeds(self) -> Counter[tuple[str, str]]:
+        effects = self.result.effects if self.result else ()
+        return Counter(
+            (item["kind"], item["action"])
+            for item in effects
+            if item["status"] == "done"
+            and not (item["kind"] == "file" and item["target"].startswith("/tmp/"))
+        )
+
+    def prepared(self, names: frozenset[str]) -> Any:
+        """Return the context for conditions that read these variables; they share it."""
+        names = _COMMON if names.issubset(_COMMON) else names
+        if names not in self._contexts:
+            functions = {
+                **TEXT_FUNCTIONS,
+                **self.history.functions,
+                "asked": self.trail.asked.holds,
+                "happened": self._happened(),
+            }
+            variables = {name: self.variable(name) for name in names}
+            self._contexts[names] = context(variables, functions)
+        return self._contexts[names]
+
+    def _call(self) -> dict[str, Any]:
+        call = self.call
+        return {
+            "tool": call.tool.name,
+            "toolkit": call.tool.toolkit,
+            "args": dict(call.arguments),
+            "text": call.text,
+            "labels": list(call.tool.labels),
+            "recipients": list(call.recipients),
+            "paths": list(call.paths),
+            "agent": call.agent,
+            "canaries": self.canaries_sent,
+            "unread": not self.sighting.complete,
+            "secrets": self.secrets_sent,
+        }
+
+    def _scope(self) -> dict[str, Any]:
+        return dict(self.scope)
+
+    def _canary(self) -> dict[str, str]:
+        return dict(self.canaries)
+
+    def _history(self) -> dict[str, Any]:
+        return {
+            "calls": self.history.calls,
+            "identical": self.history.identical(self.call),
+            "rounds": self.history.order.rounds(None if self.result else self.call),
+            "failures": self.history.order.failures(self.call.tool.name),
+            "total_to_recipient": self.history.total_to(self.call, "amount"),
+        }
+
+    def _plan(self) -> dict[str, Any]:
+        return self.trail.plan
+
+    def _origin(self) -> dict[str, dict[str, Any]]:
+        return self.origins.as_data()
+
+    def _lang(self) -> str:
+        return self.lang
+
+    def _result(self) -> dict[str, Any]:
+        assert self.result is not None
+        return {
+            "text": self.result.text,
+            "status": self.result.status,
+            "canaries": detectors.holding(self.result.text, self.canaries),
+        }
+
+    def _effects(self) -> list[dict[str, Any]]:
+        return [_effect(item) for item in self.result.effects] if self.result else []
+
+
+_COMMON = frozenset({"call", "history"})
+"""Variables that most conditions read: one context for all that read no others."""
+
+TEXT_FUNCTIONS: dict[str, Any] = {
+    "glob": detectors.matches,
+    "lower": str.lower,
+    "decoded": detectors.decoded,
+    "holds": detectors.holds,
+}
+"""Functions of conditions that do not depend on a step."""
+
+
+def relative(path: str) -> str:
+    """Return a path below the agent's folder relative to it; any other as it is, normalised."""
+    absolute = posixpath.normpath(posixpath.join("/work", path))
+    return absolute.removeprefix("/work/") if absolute.startswith("/work/") else absolute
+
+
+def _effect(item: dict[str, Any]) -> dict[str, Any]:
+    target = item["target"]
+    path = relative(target) if item["kind"] == "file" else target
+    detail = item.get("detail", {})
+    seen = {key: item[key] for key in ("kind", "action", "status", "source")} | {
+        "target": path,
+        "to": relative(detail["to"]) if item["action"] == "rename" else "",
+        "argv": detail.get("argv", []),
+    }
+    return seen | {"form": "", **detail} if item["kind"] == "canary" else seen
+
+
+def _ordered(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _ordered(value[key]) for key in sorted(value)}
+    return [_ordered(item) for item in value] if isinstance(value, list) else value
+
+
+def _named(arguments: Mapping[str, Any], names: tuple[str, ...]) -> list[str]:
+    return [text for name in names if name in arguments for text in texts(arguments[name])]

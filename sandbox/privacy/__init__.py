@@ -1,0 +1,1 @@
+"""Privacy: pseudonyms in place of personal data, in copies that are exported."""

@@ -1,0 +1,212 @@
+"""Pseudonyms in place of personal data: keyed, the same for the same data, of the same form.
+
+A pseudonym is made from an HMAC-SHA256 of the data (RFC 2104). Who has the key can tell whether a
+person is in the data by making the pseudonym again; who has it not can neither do that nor go back.
+The key is kept apart from what is given away, in a file of its own (:mod:`sandbox.privacy.pseudonym_keys`).
+
+Pseudonyms keep length, spaces and country of what they stand for, so that texts read as before; they
+fail the check by which the real ones are known, so that none is taken for a real one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+from array import array
+from base64 import b32encode
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from sandbox.privacy.pii import REGION, Finder, Found, Kind, phone
+
+_ESCAPE = re.compile(
+    r"\\+u(00[89a-f][0-9a-f]|0[1-9a-f][0-9a-f]{2}|[1-9a-cef][0-9a-f]{3}|d[0-7][0-9a-f]{2})",
+    re.IGNORECASE,
+)
+"""JSON's escape of a letter that is not ASCII, however deep it is nested."""
+_TRIES = 32
+_REMEMBERED = 10_000
+"""Pseudonyms that are not made again."""
+_NESTED_BYTES = 16 * 1024 * 1024
+"""Of a text that is looked into as JSON; longer ones are searched as they stand."""
+
+
+class Pseudonymiser:
+    """Replaces personal data in texts and in JSON data."""
+
+    def __init__(self, key: bytes, names: Iterable[str] = (), *, region: str = REGION) -> None:
+        """Make it.
+
+        Args:
+            key: Secret bytes; the same key gives the same pseudonyms.
+            names: Names of people that are to be replaced.
+            region: Where telephone numbers without a country code are.
+        """
+        self._key = key
+        self._finder = Finder(names, region=region)
+        self._region = region
+        self._made: dict[tuple[Kind, str], str] = {}
+        self.found: Counter[Kind] = Counter()
+        """How often each kind was replaced."""
+
+    def text(self, text: str) -> str:
+        """Return a text with pseudonyms in place of personal data."""
+        shown, places = _plain(text)
+        parts: list[str] = []
+        place = 0
+        for item in self._finder.find(shown):
+            start, end = (
+                (places[item.start], places[item.end]) if places else (item.start, item.end)
+            )
+            parts += [text[place:start], self._pseudonym(item, shown[item.start : item.end])]
+            place = end
+            self.found[item.kind] += 1
+        return "".join((*parts, text[place:])) if parts else text
+
+    def person(self, name: str) -> str:
+        """Return the pseudonym of a person whose whole name this is, listed or not."""
+        found = Finder([name], region=self._region).find(name)
+        value = next((item.value for item in found if item.kind == "name"), name.casefold())
+        return f"P-{self._word('name', value, 8)}"
+
+    def data(self, value: Any) -> Any:
+        """Return JSON data with pseudonyms in all its texts, keys too, and in JSON that stands in texts."""
+        if isinstance(value, str):
+            return self._nested(value)
+        if isinstance(value, dict):
+            return {self.text(key): self.data(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self.data(item) for item in value]
+        return value
+
+    def _nested(self, text: str) -> str:
+        if text[:1] not in ("{", "[") or len(text) > _NESTED_BYTES:
+            return self.text(text)
+        try:
+            held = json.loads(text)
+            changed = self.data(held)
+        except (ValueError, RecursionError):
+            return self.text(text)
+        if changed == held:
+            return text
+        return json.dumps(changed, ensure_ascii=text.isascii())
+
+    def _pseudonym(self, item: Found, shown: str) -> str:
+        known = item.kind, shown
+        if known not in self._made:
+            if len(self._made) >= _REMEMBERED:
+                self._made.clear()
+            self._made[known] = self._new(item, shown)
+        return self._made[known]
+
+    def _new(self, item: Found, shown: str) -> str:
+        make: dict[Kind, Callable[[Found, str], str]] = {
+            "mail": self._mail,
+            "name": self._name,
+            "iban": self._iban,
+            "nir": self._number,
+            "siret": self._number,
+            "phone": self._phone,
+        }
+        return make[item.kind](item, shown)
+
+    def _digest(self, kind: str, value: str, part: int = 0) -> bytes:
+        told = f"{kind}\0{part}\0{value}".encode("utf-8", "surrogatepass")
+        return hmac.new(self._key, told, hashlib.sha256).digest()
+
+    def _word(self, kind: str, value: str, length: int) -> str:
+        return b32encode(self._digest(kind, value)).decode()[:length]
+
+    def _mail(self, item: Found, shown: str) -> str:
+        """Return an address: addresses of one domain still are, under a name that nobody can have."""
+        domain = item.value.rpartition("@")[2]
+        local, of_domain = self._word("mail", item.value, 10), self._word("domain", domain, 8)
+        return f"p-{local.lower()}@d-{of_domain.lower()}.example"
+
+    def _name(self, item: Found, shown: str) -> str:
+        return f"P-{self._word('name', item.value, 8)}"
+
+    def _iban(self, item: Found, shown: str) -> str:
+        """Return an account of the same country and form with check digits 00, which no account has."""
+        signs = iter(item.value[:2] + "00" + self._signs("iban", item.value, item.value[4:]))
+        return _laid_out(shown, signs)
+
+    def _number(self, item: Found, shown: str) -> str:
+        """Return digits that fail the check of their kind, in the same form."""
+        for part in range(_TRIES):
+            made = self._signs(item.kind, item.value, item.value, part)
+            laid = _laid_out(shown, iter(made))
+            if not any(found.kind == item.kind for found in Finder(region=self._region).find(laid)):
+                return laid
+        return f"[{item.kind} {self._word(item.kind, item.value, 8)}]"
+
+    def _phone(self, item: Found, shown: str) -> str:
+        """Return a number with the same beginning that nobody has."""
+        digits = [sign for sign in shown if sign.isdigit()]
+        code = _country_code(shown, self._region)
+        for part in range(_TRIES):
+            rest = self._signs("phone", item.value, "0" * (len(digits) - len(code)), part)
+            laid = _laid_out(shown, iter(code + rest))
+            if not phone(laid, self._region):
+                return laid
+        return f"[phone {self._word('phone', item.value, 8)}]"
+
+    def _signs(self, kind: str, value: str, like: str, part: int = 0) -> str:
+        """Return signs of the same classes: a digit for a digit, a letter for a letter."""
+        stream = self._stream(kind, value, part)
+        return "".join(
+            str(number % 10) if sign.isdigit() else chr(ord("A") + number % 26)
+            for sign, number in zip(like, stream, strict=False)
+        )
+
+    def _stream(self, kind: str, value: str, part: int) -> Iterator[int]:
+        """Yield numbers below 260, a multiple of 10 and of 26: no digit or letter is likelier."""
+        block = 0
+        while True:
+            raw = self._digest(f"{kind}/{block}", value, part)
+            for high, low in zip(raw[::2], raw[1::2], strict=True):
+                if (number := high * 256 + low) < 65520:
+                    yield number % 260
+            block += 1
+
+
+def _plain(text: str) -> tuple[str, Sequence[int]]:
+    """Return a text with JSON's escapes as what they stand for, and where each of its signs began.
+
+    Escapes are in JSON that was cut off, joined, or put into other texts: as a whole it is none any more.
+    No places are returned where there are no escapes.
+    """
+    if "\\u" not in text or not _ESCAPE.search(text):
+        return text, ()
+    shown: list[str] = []
+    places = array("q")
+    at = 0
+    for match in _ESCAPE.finditer(text):
+        shown += [text[at : match.start()], chr(int(match[1], 16))]
+        places.extend((*range(at, match.start()), match.start()))
+        at = match.end()
+    places.extend(range(at, len(text) + 1))
+    return "".join((*shown, text[at:])), places
+
+
+def _laid_out(shown: str, signs: Iterator[str]) -> str:
+    """Return signs in the places of the letters and digits of a text, in its case."""
+    return "".join(
+        (new.lower() if sign.islower() else new)
+        if sign.isalnum() and (new := next(signs, "0"))
+        else sign
+        for sign in shown
+    )
+
+
+def _country_code(shown: str, region: str) -> str:
+    """Return the digits with which a number begins and by which one sees where it is."""
+    import phonenumbers
+
+    code = str(phonenumbers.parse(shown, region).country_code) + "0" * ("(0)" in shown)
+    if shown.startswith("+"):
+        return code
+    return f"00{code}" if shown.startswith("00") else "0"

@@ -1,0 +1,190 @@
+"""An incident file of one run: the fields of the EU code of practice, as far as its trace tells them.
+
+The fields are those of measure 9.2 of the safety and security chapter of the General-Purpose AI Code of
+Practice (10 July 2025); the times to report are those of its measure 9.3. A trace tells what happened,
+with which model and inputs, and what monitors said. It does not tell who was affected, what is done
+about it, or why: those fields are empty and say so.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sandbox.reports.highlights import shortened
+from sandbox.reports.i18n import words
+from sandbox.trace.events import Event
+from sandbox.trace.store import Store
+from sandbox.trace.tables import RunRow
+from sandbox.trace.verify import verify
+
+FORMAT = 1
+MOST_EVENTS = 200
+"""Events that the chain tells; the others are counted."""
+DEADLINES = (2, 5, 10, 15)
+"""Days, by kind of incident."""
+_KEPT_EFFECTS = 40
+_QUIET = (("file", "read"), ("process", "exec"), ("process", "exit"))  # no harm by themselves
+
+
+def build(store: Store, row: RunRow) -> dict[str, Any]:
+    """Return the incident file of a run as JSON data.
+
+    Every field has ``value``, what the trace tells (None where it tells nothing), and ``for_person``,
+    what a person has to add.
+    """
+    events = [(event, store.content(event)) for event in store.events(row.id)]
+    start: Mapping[str, Any] = next(
+        (data for event, data in events if event.kind == "run.start"), {}
+    )
+    result = row.result or {}
+    english = words("en")
+    values: dict[int, Any] = {
+        1: {"start": _moment(row.started), "end": _moment(row.ended)},
+        2: _harm(row, events),
+        3: _chain(events),
+        4: {
+            "model": row.model,
+            "described": start.get("model_described"),
+            "replies_as": _names(events),
+        },
+        5: _material(store, row, start),
+        8: _cause(row, result, start, events),
+        9: _patterns(store, row),
+    }
+    return {
+        "incident": FORMAT,
+        "source": "EU GPAI Code of Practice, safety and security chapter, measure 9.2",
+        "run": row.id,
+        "scenario": row.scenario,
+        "title": start.get("title") or {},
+        "model": row.model,
+        "task": row.task,
+        "safety": row.safety,
+        "is_incident": row.safety in ("attempted", "unsafe"),
+        "sandboxed": True,
+        "deadlines_days": list(DEADLINES),
+        "fields": [
+            {
+                "number": n,
+                "name": english[f"incident_{n}"],
+                "value": values.get(n),
+                "for_person": english[f"incident_{n}_note"],
+            }
+            for n in range(1, 10)
+        ],
+    }
+
+
+def _moment(at: float | None) -> str | None:
+    return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+
+
+def _harm(row: RunRow, events: list[tuple[Event, Any]]) -> dict[str, Any]:
+    score: Mapping[str, Any] = next(
+        (data for event, data in events if event.kind == "run.score"), {}
+    )
+    held = [name for name, value in (score.get("conditions") or {}).items() if value is True]
+    done = [
+        f"{effect['kind']} {effect['action']} {shortened(str(effect['target']), 160)}"
+        for event, data in events
+        if event.kind in ("tool.result", "tool.late", "container.close")
+        for effect in data.get("effects") or ()
+        if effect["status"] == "done" and (effect["kind"], effect["action"]) not in _QUIET
+    ]
+    return {
+        "task": row.task,
+        "safety": row.safety,
+        "conditions": held,
+        "effects": list(dict.fromkeys(done))[:_KEPT_EFFECTS],
+        "affected": None,
+    }
+
+
+def _chain(events: list[tuple[Event, Any]]) -> dict[str, Any]:
+    told = [
+        {"event": event.seq, "at": _moment(event.at), "agent": event.agent, "kind": kind, **more}
+        for event, data in events
+        for kind, more in _told(event.kind, data)
+    ]
+    return {"events": told[:MOST_EVENTS], "left_out": max(0, len(told) - MOST_EVENTS)}
+
+
+def _told(kind: str, data: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield what a reader of the chain needs of an event: under which words, and what is filled in."""
+    if kind == "message" and data.get("role") == "user":
+        yield "task", _texts(data, content=400)
+    elif kind == "tool.intent":
+        given = data.get("arguments", data.get("raw"))
+        yield "call", {"tool": str(data.get("tool")), "arguments": shortened(str(given), 400)}
+    elif kind == "tool.result":
+        yield "result", _texts(data, tool=100, status=20, text=200)
+    elif kind == "verdict":
+        yield "verdict", _texts(data, monitor=100, verdict=20, reason=200)
+    elif kind == "gate.decision":
+        yield (
+            ("stopped" if data.get("carried_out") else "passed"),
+            _texts(data, verdict=20, monitor=100),
+        )
+    elif kind == "model.reply" and data.get("text"):
+        yield "answer", _texts(data, text=400)
+    elif kind in ("limit", "model.error", "monitor.error", "run.interrupted"):
+        reason = str(data.get("reason") or data.get("limit"))
+        yield "other", {"what": kind, "reason": shortened(reason, 200)}
+
+
+def _texts(data: Mapping[str, Any], **longest: int) -> dict[str, str]:
+    return {name: shortened(str(data.get(name, "")), most) for name, most in longest.items()}
+
+
+def _names(events: list[tuple[Event, Any]]) -> list[str]:
+    found = (data.get("model") for event, data in events if event.kind == "model.reply")
+    return list(dict.fromkeys(str(name) for name in found if name))
+
+
+def _material(store: Store, row: RunRow, start: Mapping[str, Any]) -> dict[str, Any]:
+    checked = verify(store, row)
+    return {
+        "trace": row.id,
+        "events": row.events,
+        "head": row.head,
+        "verified": checked.ok,
+        "problem": checked.problem or None,
+        "scenario_sha256": start.get("scenario_sha256"),
+        "versions": start.get("versions"),
+        "commands": [f"sandbox replay {row.id}", f"sandbox runs verify {row.id}"],
+    }
+
+
+def _cause(
+    row: RunRow,
+    result: Mapping[str, Any],
+    start: Mapping[str, Any],
+    events: list[tuple[Event, Any]],
+) -> dict[str, Any]:
+    tasks = [d for e, d in events if e.kind == "message" and d.get("role") == "user"]
+    calls = {d.get("call"): more for e, d in events for k, more in _told(e.kind, d) if k == "call"}
+    named = {data.get("call") for event, data in events if event.kind == "verdict"}
+    said = [str(data["text"]) for e, data in events if e.kind == "model.reply" and data.get("text")]
+    return {
+        "inputs": [shortened(str(task.get("content")), 1000) for task in tasks],
+        "outputs": [more for call, more in calls.items() if call in named],
+        "last_words": shortened(said[-1], 1000) if said else None,
+        "mode": row.mode,
+        "monitors": sorted(start.get("monitors") or ()),
+        "verdicts": list(result.get("verdicts") or ()),
+        "analysis": None,
+    }
+
+
+def _patterns(store: Store, row: RunRow) -> dict[str, Any]:
+    alike = store.runs(scenario=row.scenario, model=row.model, status="finished")
+    counts = Counter(item.safety for item in alike if item.task != "error")
+    return {
+        "runs": sum(counts.values()),
+        "unsafe": counts["unsafe"],
+        "attempted": counts["attempted"],
+        "safe": counts["safe"],
+    }

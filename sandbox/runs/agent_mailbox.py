@@ -1,0 +1,45 @@
+"""What agents of a run have written to each other, as the world took it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from sandbox.agents.teams import Letter
+from sandbox.gate.gate import Passage
+from sandbox.scenario.teams import TOOLKIT
+
+_ADDED = re.compile(rf"/{TOOLKIT}/messages/\d+")
+
+
+class Post:
+    """Finds messages among the effects of calls, each once."""
+
+    def __init__(self, passages: Sequence[Passage]) -> None:
+        """Make it.
+
+        Args:
+            passages: All calls of the run, which grow.
+        """
+        self._passages = passages
+        self._seen = 0
+
+    def letters(self) -> Iterator[Letter]:
+        """Yield the messages that were sent since this was asked last."""
+        while self._seen < len(self._passages):
+            passage = self._passages[self._seen]
+            self._seen += 1
+            for effect in passage.effects:
+                if effect["kind"] == "world" and effect["target"] == TOOLKIT:
+                    yield from _added(effect["detail"]["patch"])
+
+
+def _added(patch: Sequence[dict[str, object]]) -> Iterator[Letter]:
+    for change in patch:
+        value = change.get("value")
+        if (
+            change["op"] == "add"
+            and _ADDED.fullmatch(str(change["path"]))
+            and isinstance(value, dict)
+        ):
+            yield Letter(str(value["from"]), str(value["to"]), str(value["text"]))

@@ -1,0 +1,69 @@
+"""Many runs, so many at once: each ends with a result of its own, whatever becomes of the others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from sandbox.errors import SandboxError
+from sandbox.runs.run_plan import RunPlan, RunResult, Watchers
+from sandbox.runs.worker_pool import Here, Runner
+from sandbox.trace.store import Store
+
+Done = Callable[[RunPlan, RunResult], None]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What came of several runs."""
+
+    results: tuple[RunResult, ...]
+    """In the order of the plans."""
+
+
+async def execute(
+    plans: Sequence[RunPlan],
+    store: Store,
+    *,
+    at_once: int,
+    watchers: Watchers = (),
+    done: Done | None = None,
+    runner: Runner | None = None,
+) -> Batch:
+    """Execute runs, at most ``at_once`` at a time.
+
+    Args:
+        plans: What is to be run.
+        store: Where the traces go.
+        at_once: Runs, and so containers, at the same time.
+        watchers: Called with every event of every run.
+        done: Called with each result as it comes.
+        runner: Executes the run at a position among the plans; this process where left out.
+
+    Raises:
+        SandboxError: The store broke: what was stored stays, what runs is stopped.
+    """
+    results: dict[int, RunResult] = {}
+    waiting = iter(enumerate(plans))
+    hands = runner or Here(plans.__getitem__, store)
+
+    async def work() -> None:
+        for index, plan in waiting:
+            results[index] = await hands.run(index, watchers)
+            if done:
+                done(plan, results[index])
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(at_once, len(plans))):
+                group.create_task(work())
+    except ExceptionGroup as errors:
+        raise _first(errors.exceptions) from None
+    return Batch(tuple(results[index] for index in sorted(results)))
+
+
+def _first(errors: Iterable[Exception]) -> Exception:
+    """Return the error to tell of: one meant for users before any other."""
+    found = list(errors)
+    return next((error for error in found if isinstance(error, SandboxError)), found[0])

@@ -1,0 +1,76 @@
+"""The conversation of an agent from elsewhere: what it asks for and what it says is on record as any agent's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sandbox.models.base import Message, Reply, ToolCall
+from sandbox.models.external import Absent
+from sandbox.runs.conversation import Conversation
+from sandbox.scenario.toolkits import Tool
+
+PROGRAM = "program"
+"""Stands where a sender stands, for what an agent's program puts into its conversation."""
+
+
+class VisitedConversation(Conversation):
+    """The context of an agent from elsewhere; see :class:`sandbox.agents.external.session.OutsideContext`."""
+
+    granted: Sequence[Tool] = ()
+    """The agent's tools, in the order of their descriptions."""
+    _used = 0
+    _results: set[str]
+
+    @property
+    def offered(self) -> Sequence[tuple[Tool, Mapping[str, Any]]]:
+        """The agent's tools, each with what a model is told of it, in OpenAI's form."""
+        return list(zip(self.granted, self._told_of_tools, strict=True))
+
+    @property
+    def model_name(self) -> str:
+        """The model that the agent may use; empty where it brings its own."""
+        return "" if isinstance(self._model, Absent) else self._model.name
+
+    def offer(self, messages: Sequence[Message]) -> None:
+        """Put on record what the agent is told at first."""
+        for message in messages:
+            self._recorder.record("message", dict(message), self._agent)
+        self._seen, self._results = list(messages), set()
+
+    async def answer(
+        self, messages: Sequence[Message], tools: Sequence[dict[str, Any]]
+    ) -> Message | None:
+        """Return the model's answer to messages and tools of the agent's own, None where a limit ends the run."""
+        self._describe_tools(tools)
+        return await self.ask(messages)
+
+    async def use(self, tool: str, arguments: dict[str, Any]) -> tuple[str, bool]:
+        """Pass a call through the gate; return what the agent reads, and whether it went well."""
+        self._used += 1
+        call = ToolCall.parsed(f"mcp_{self._used}", tool, json.dumps(arguments))
+        passage = await self._pass(call)
+        if passage is None:
+            return self._unmade(self.limit), False
+        self._results.add(passage.text)
+        return passage.text, passage.status == "ok"
+
+    async def conclude(self, text: str) -> None:
+        """Take the agent's closing words."""
+        self._take(Reply(text, model=self._model.name), 0.0)
+        await self._closed({"role": "assistant", "content": text})
+
+    def _same(self, one: Message, other: Message) -> bool:
+        return one == other  # each request brings all messages anew
+
+    def _record_message(self, message: Message) -> None:
+        """Record what entered the conversation.
+
+        From its first call on, a program may put what it has read anywhere: that is no principal's word any more.
+        """
+        text = str(message.get("content") or "")
+        if message["role"] == "assistant" or not self._used:
+            super()._record_message(message)
+        elif message["role"] != "tool" or text not in self._results:
+            self._record_heard(PROGRAM, text)

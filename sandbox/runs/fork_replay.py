@@ -1,0 +1,207 @@
+"""The replayed part of a fork: it follows the parent, and says where it does not come out the same."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from sandbox.errors import ReplayError
+from sandbox.gate.replayed_decisions import Ruling
+from sandbox.models.base import Message, Model, ToolCall
+from sandbox.models.replay_prefix import Handover
+from sandbox.runs.fork_source import COMPARED, Fork, Interjection
+from sandbox.runs.timestamp_masking import Minutes
+from sandbox.runs.trace_normalization import stable
+from sandbox.trace.events import Event
+from sandbox.trace.recorder import Recorder
+
+_TELLING = ("kind", "agent", "tool", "status", "text")
+"""What is told first of an event that differs in several fields."""
+_SHOWN = 60
+"""Characters of a value that a difference shows."""
+
+
+class Replay:
+    """Follows a fork's parent in one run: the gate, the conversations and the model ask it.
+
+    Nothing new happens in a world that is not the recorded one: before the first new reply and the
+    first new call, and at every replayed one, what came about is compared with the record.
+    """
+
+    def __init__(self, fork: Fork, recorder: Recorder, then: Model) -> None:
+        """Follow a parent.
+
+        Args:
+            fork: The parent's record, and what is changed.
+            recorder: Writes the trace of the fork.
+            then: The model that goes on.
+        """
+        self._fork = fork
+        self._recorder = recorder
+        self._started = time.time()
+        self.model = Handover(fork.model, fork.replies, then)
+        """Gives the recorded replies, then the other model's."""
+        self._ordered = [item for item in fork.expected if item.kind != "tool.late"]
+        self._met = 0
+        self._passed = 0
+        self._late: list[Any] = []
+        self._difference: dict[str, Any] | None = None
+        self._over = False
+        self._inherited = list(fork.interjections)
+        self._message = fork.message
+        self._placed: list[tuple[str, int, Message]] = []
+
+    @property
+    def unheard(self) -> bool:
+        """Whether there is a message that nobody has heard yet."""
+        return bool(self._message or self._inherited)
+
+    def watch(self, event: Event, data: Any) -> None:
+        """Compare an event that has just been recorded with what the parent's trace says."""
+        if self._over or event.kind not in COMPARED:
+            return
+        told = Minutes(self._started, event.at).hide(stable(data))
+        if event.kind == "tool.late":
+            self._late += told["effects"]
+        elif self._met < len(self._ordered):
+            item = self._ordered[self._met]
+            self._met += 1
+            found = {"kind": event.kind, "agent": event.agent, **told}
+            wanted = {"kind": item.kind, "agent": item.agent, **item.data}
+            if found != wanted:
+                self._differs(item.seq, event.seq, item.kind, difference(wanted, found))
+
+    def ruling(self, agent: str, asked: ToolCall) -> Ruling:
+        """Return what is settled of the next call; see :class:`sandbox.gate.replayed_decisions.Precedent`.
+
+        Raises:
+            ReplayError: The replay did not come out as the record says.
+        """
+        found = Ruling()
+        if self._passed < len(self._fork.rulings):
+            found = self._fork.rulings[self._passed]
+        self._passed += 1
+        if found.before is None:
+            self._point(agent)
+        self._check()
+        return found
+
+    def heard(self, agent: str, turn: int, messages: Sequence[Message]) -> Sequence[Message]:
+        """Return an agent's messages with those that forks put in; see :class:`Course`.
+
+        Raises:
+            ReplayError: The replay did not come out as the record says.
+        """
+        place = len(messages)
+        for said in [s for s in self._inherited if (s.agent, s.turn) == (agent, turn)]:
+            self._inherited.remove(said)
+            self._put(said, place)
+        if not self.model.replays(agent, turn):
+            said = Interjection(agent, turn, self._message)
+            self._point(agent, said)
+            self.model.hand_over()
+            if self._message:
+                self._message = ""
+                self._put(said, place)
+        self._check()
+        heard = list(messages)
+        mine = [(at, message) for who, at, message in self._placed if who == agent]
+        for before, (at, message) in enumerate(mine):
+            heard.insert(at + before, message)
+        return heard
+
+    def finish(self) -> None:
+        """Say how the replay came out, where nothing new has happened.
+
+        Raises:
+            ReplayError: It did not come out as the record says.
+        """
+        self._point("")
+        self._check()
+
+    def _put(self, said: Interjection, place: int) -> None:
+        self._placed.append((said.agent, place, {"role": "user", "content": said.text}))
+
+    def _point(self, agent: str, said: Interjection | None = None) -> None:
+        """Record, once, that the replayed part is over and how it came out."""
+        if self._over:
+            return
+        if self._difference is None and self._met < len(self._ordered):
+            item = self._ordered[self._met]
+            self._differs(item.seq, self._recorder.count, item.kind, "it did not come about")
+        self._compare_late()
+        self._record(agent, said)
+
+    def _compare_late(self) -> None:
+        """Compare what calls did after they had returned, whenever in the replayed part it was told."""
+        late = [item for item in self._fork.expected if item.kind == "tool.late"]
+        wanted = Counter(_text(effect) for item in late for effect in item.data["effects"])
+        if self._difference is None and wanted != Counter(map(_text, self._late)):
+            seq = late[0].seq if late else self._fork.at
+            what = "what calls did after they had returned is not the same by now"
+            self._differs(seq, self._recorder.count, "tool.late", what)
+
+    def _record(self, agent: str, said: Interjection | None = None) -> None:
+        self._over = True
+        told = {"turn": said.turn, "message": said.text} if said and said.text else {}
+        data = {
+            "parent": self._fork.parent,
+            "at": self._fork.at,
+            "calls": min(self._passed, sum(r.before is not None for r in self._fork.rulings)),
+            "events": self._met,
+            "agrees": self._difference is None,
+            "difference": self._difference,
+        }
+        data |= {"agent": agent, **told} if told else {}
+        self._recorder.record("run.fork", data, agent)
+
+    def _check(self) -> None:
+        if self._difference is None or self._fork.anyway:
+            return
+        if not self._over:
+            self._record("")
+        raise ReplayError(
+            f"the replay does not agree with event {self._difference['event']} of run "
+            f"{self._fork.parent} ({self._difference['kind']}): {self._difference['what']}"
+        )
+
+    def _differs(self, seq: int, here: int, kind: str, what: str) -> None:
+        if self._difference is None:
+            self._difference = {"event": seq, "here": here, "kind": kind, "what": what}
+
+
+def difference(wanted: Any, found: Any, place: str = "") -> str:
+    """Return the most telling place in which two values differ, and both values there."""
+    if isinstance(wanted, dict) and isinstance(found, dict):
+        for key in sorted({*wanted, *found}, key=lambda key: (key not in _TELLING, key)):
+            if key not in wanted or key not in found or wanted[key] != found[key]:
+                below = f"{place}.{key}" if place else str(key)
+                return difference(wanted.get(key), found.get(key), below)
+    if isinstance(wanted, list) and isinstance(found, list):
+        for index, (one, other) in enumerate(zip(wanted, found, strict=False)):
+            if one != other:
+                return difference(one, other, f"{place}.{index}")
+        if len(wanted) != len(found):
+            return f"{place}: {len(wanted)} recorded, {len(found)} now"
+    start = _common(wanted, found)
+    return f"{place}: recorded {_shown(wanted, start)}, now {_shown(found, start)}"
+
+
+def _common(wanted: Any, found: Any) -> int:
+    """Return from which character on two texts are worth showing."""
+    if not (isinstance(wanted, str) and isinstance(found, str)):
+        return 0
+    same = next((i for i, (a, b) in enumerate(zip(wanted, found, strict=False)) if a != b), 0)
+    return max(0, same - _SHOWN // 3)
+
+
+def _shown(value: Any, start: int) -> str:
+    text = json.dumps(value[start:] if isinstance(value, str) else value, ensure_ascii=False)
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)

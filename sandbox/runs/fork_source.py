@@ -1,0 +1,322 @@
+"""What a fork follows: its parent's replies, calls and decisions up to an event."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sandbox.errors import InputError
+from sandbox.gate.replayed_decisions import Ruling, Settled
+from sandbox.models.base import Reply, ToolCall
+from sandbox.monitors.verdict import Verdict
+from sandbox.runs.timestamp_masking import Minutes
+from sandbox.runs.trace_normalization import stable
+from sandbox.trace.events import GENESIS, Event
+from sandbox.trace.store import Store
+
+_SAID = frozenset({"message", "channel.message"})
+COMPARED = _SAID | {"tool.intent", "tool.result", "tool.late"}
+"""Kinds of events in which a replay must agree with the record."""
+_BROKEN = ("fault", "timeout")
+_OF_A_CALL = frozenset({"verdict", "monitor.error", "gate.decision", "tool.result", "tool.late"})
+EDIT = "fork"
+"""Stands where a monitor's name stands, for a result that a fork replaces."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """One event that a replay must bring about again."""
+
+    seq: int
+    kind: str
+    agent: str
+    data: Any
+    """As :func:`sandbox.runs.trace_normalization.stable` leaves it, times of its own minutes hidden."""
+
+
+@dataclass(frozen=True)
+class Interjection:
+    """A user's message that a fork put into a conversation."""
+
+    agent: str
+    turn: int
+    """The reply before which it came."""
+    text: str
+
+
+@dataclass(frozen=True)
+class Fork:
+    """Where a run goes on from another one, and what is changed there."""
+
+    parent: str
+    at: int
+    """Everything before this event of the parent is as it was; what follows happens anew."""
+    after: str
+    """Hash of the event before it."""
+    model: str
+    """The parent's model, as its user wrote it."""
+    replies: Mapping[str, tuple[Reply, ...]] = field(repr=False)
+    """Agent → its replies before the point."""
+    rulings: tuple[Ruling, ...] = field(repr=False)
+    """What is settled of each call, in order."""
+    expected: tuple[Expected, ...] = field(repr=False)
+    interjections: tuple[Interjection, ...] = ()
+    """Those of the parent's own forks."""
+    message: str = ""
+    """A user's message, heard at the point."""
+    result: str | None = None
+    """What the agent reads in place of the result at the point."""
+    anyway: bool = False
+    """Whether to go on where the replay does not agree with the record."""
+
+    def told(self) -> dict[str, Any]:
+        """Return what the first event of the fork says of it."""
+        fork = {
+            "after": self.after,
+            "model": self.model,
+            "replies": {agent: len(replies) for agent, replies in self.replies.items()},
+            "calls": sum(ruling.before is not None for ruling in self.rulings),
+            "messages": [vars(said) for said in self.interjections],
+            "message": self.message,
+            "result": self.result,
+            "anyway": self.anyway,
+        }
+        return {"parent": self.parent, "fork_at": self.at, "fork": fork}
+
+
+@dataclass
+class _Passed:
+    """One call of the parent, while it is read."""
+
+    agent: str
+    intent: int
+    result: int | None = None
+    status: str = ""
+    before: Verdict | None = None
+    after: Verdict | None = None
+    end: int = 0
+    """Position of the last event of its judgement."""
+    said: dict[str, Verdict] = field(default_factory=dict)
+    """Monitor → what it said in the stage that is being read."""
+    late: bool = False
+    """Whether what is read now judges what an earlier call did late."""
+
+
+def read(
+    store: Store,
+    run: str,
+    at: int,
+    *,
+    message: str = "",
+    result: str | None = None,
+    anyway: bool = False,
+) -> Fork:
+    """Read what a fork of a run follows.
+
+    Args:
+        store: Where the run is.
+        run: Its id.
+        at: Position of the event from which on things happen anew.
+        message: A user's message to be heard there.
+        result: What the agent is to read in place of the result at that event.
+        anyway: Whether to go on where the replay does not agree.
+
+    Raises:
+        InputError: There is no such event, or nothing can follow it.
+    """
+    reader = _Reader(at)
+    for item in store.events(run):
+        reader.take(item, store.content(item))
+        if reader.done(item):
+            break
+    if at < 0 or at > reader.count:
+        raise InputError(f"run {run} has no event {at}: its last one is {reader.count - 1}")
+    if reader.ended is not None:
+        raise InputError(
+            f"run {run} was ended by its event {reader.ended[0]}, {reader.ended[1]}: "
+            f"fork it at {reader.ended[0]} or before"
+        )
+    if result is not None and reader.at_kind != "tool.result":
+        known = ", ".join(str(seq) for seq in reader.results[-8:])
+        raise InputError(
+            f"--result needs the event of a result: event {at} is none"
+            + (f"; the last ones before it are {known}" if known else "")
+        )
+    return Fork(
+        run,
+        at,
+        reader.after,
+        reader.model,
+        {agent: tuple(replies) for agent, replies in reader.replies.items()},
+        reader.rulings(run, result),
+        tuple(reader.agreed()),
+        tuple(reader.interjections),
+        message,
+        result,
+        anyway,
+    )
+
+
+class _Reader:
+    """Reads a trace up to a point, and on to the end of the call that the point is in."""
+
+    def __init__(self, at: int) -> None:
+        self._at = at
+        self._calls: list[_Passed] = []
+        self._expected: list[Expected] = []
+        self._started = 0.0
+        self.count = 0
+        self.after = GENESIS
+        self.model = ""
+        self.at_kind = ""
+        self.replies: dict[str, list[Reply]] = {}
+        self.interjections: list[Interjection] = []
+        self.results: list[int] = []
+        self.ended: tuple[int, str] | None = None
+        """The event that ended the parent for good, and what it was."""
+
+    def done(self, item: Event) -> bool:
+        """Return whether nothing after this event need be read."""
+        return item.seq >= self._at and item.kind not in _OF_A_CALL
+
+    def take(self, item: Event, data: Any) -> None:
+        """Take the next event."""
+        self.count = item.seq + 1
+        before = item.seq < self._at
+        if item.seq > self._at and item.kind not in _OF_A_CALL:
+            return
+        if before:
+            self.after = item.hash
+        if item.seq == self._at:
+            self.at_kind = item.kind
+        if item.kind == "run.start":
+            self._started = item.at
+            self.model = data["model"]
+            inherited = data.get("fork", {}).get("messages", ())
+            self.interjections = [Interjection(**said) for said in inherited]
+        elif item.kind == "model.reply" and before:
+            self.replies.setdefault(item.agent, []).append(_reply(data, item.seq))
+        elif item.kind == "run.fork" and before and data.get("message"):
+            said = Interjection(data["agent"], data["turn"], data["message"])
+            self.interjections.append(said)
+        elif item.kind == "tool.intent" and before:
+            self._calls.append(_Passed(item.agent, item.seq, end=item.seq))
+        elif self._calls:
+            self._judge(item, data)
+        if item.kind in COMPARED and (before or item.kind in ("tool.result", "tool.late")):
+            shown = Minutes(self._started, item.at).hide(stable(data))
+            self._expected.append(Expected(item.seq, item.kind, item.agent, shown))
+
+    def _judge(self, item: Event, data: Any) -> None:
+        """Take an event that may belong to the last call."""
+        call = self._calls[-1]
+        if data.get("stage") == "end":  # of the run as a whole
+            return
+        if item.kind == "tool.late":
+            call.late = True
+        elif item.kind == "tool.result" and call.result is None:
+            call.result, call.status, call.end, call.said = item.seq, data["status"], item.seq, {}
+            if item.seq < self._at:
+                self.results.append(item.seq)
+            if data["status"] in _BROKEN and item.seq < self._at:
+                self._end(item.seq, f"a call that ended in {data['status']}")
+        elif item.kind == "verdict":
+            call.end = item.seq
+            call.said[data["monitor"]] = _verdict(data)
+        elif item.kind == "monitor.error":
+            call.end = item.seq
+            name, reason = data["monitor"], f"the monitor {data['monitor']} failed"
+            call.said[name] = Verdict(name, "block", "medium", reason)
+        elif item.kind == "gate.decision":
+            call.end = item.seq
+            self._decided(call, item.seq, data)
+
+    def _decided(self, call: _Passed, seq: int, data: Any) -> None:
+        if not data["carried_out"]:
+            return
+        if data["verdict"] == "terminate" and seq < self._at:
+            self._end(seq, f"the monitor {data['monitor']}")
+        if call.late:
+            return
+        said = call.said.get(data["monitor"]) or Verdict(
+            data["monitor"],
+            data["verdict"],
+            "medium",
+            data.get("reason", ""),
+            0.0,
+            data.get("text", ""),
+        )
+        if data["stage"] == "before":
+            call.before = said
+        else:
+            call.after = said
+
+    def _end(self, seq: int, what: str) -> None:
+        self.ended = self.ended or (seq, what)
+
+    def rulings(self, run: str, result: str | None) -> tuple[Ruling, ...]:
+        """Return what is settled of each call: each stage that was over before the point."""
+        by, found = f"the record of run {run}", []
+        for call in self._calls:
+            before = self._settled_before(call)
+            after = call.result is not None and max(call.end, call.result) < self._at
+            if before and result is not None and call.result == self._at:
+                edit = Verdict(EDIT, "rewrite", "low", "replaced by the fork", 0.0, result)
+                ruling = Ruling(Settled(call.before, by), Settled(edit, "the fork"))
+            else:
+                ruling = Ruling(
+                    Settled(call.before, by) if before else None,
+                    Settled(call.after, by) if after else None,
+                )
+            found.append(ruling)
+        return tuple(found)
+
+    def _settled_before(self, call: _Passed) -> bool:
+        return call.result is not None and call.result <= self._at
+
+    def agreed(self) -> list[Expected]:
+        """Return the events in which the replay must agree."""
+        return [item for item in self._expected if self._recurs(item)]
+
+    def _recurs(self, item: Expected) -> bool:
+        """Return whether an event comes about again before anything new does."""
+        if item.kind in _SAID:  # those after the last reply are told with the first new one
+            replies = self.replies.get(item.agent, [])
+            return bool(replies) and item.seq < (replies[-1].replayed or 0)
+        call = next((call for call in reversed(self._calls) if call.intent <= item.seq), None)
+        return call is not None and self._settled_before(call)
+
+
+def _reply(data: Any, seq: int) -> Reply:
+    calls = tuple(
+        ToolCall(
+            call["id"],
+            call["name"],
+            call.get("arguments"),
+            call.get("raw", json.dumps(call.get("arguments"))),
+        )
+        for call in data["calls"]
+    )
+    return Reply(
+        data["text"],
+        calls,
+        data.get("reasoning", ""),
+        finish=data["finish"],
+        model=data["model"],
+        replayed=seq,
+    )
+
+
+def _verdict(data: Any) -> Verdict:
+    return Verdict(
+        data["monitor"],
+        data["verdict"],
+        data["severity"],
+        data["reason"],
+        data["score"],
+        data.get("rewrite", ""),
+        tuple(data.get("tags", ())),
+        data.get("shown", ""),
+    )

@@ -1,0 +1,418 @@
+"""One run from start to end: a scenario, a model, a container, a gate, a trace."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from sandbox.agents.external.program import Outside
+from sandbox.agents.teams import Member, Team
+from sandbox.errors import EnvironmentFault, IsolationError, ModelError, SandboxError, StoreError
+from sandbox.gate.gate import Gate, Setting
+from sandbox.isolation.base import Container, ContainerSpec
+from sandbox.models.base import Message, Model, function_schema, wire_name
+from sandbox.monitors import expected_calls as known
+from sandbox.monitors.judges.usage import total
+from sandbox.monitors.library import scenario_rules
+from sandbox.monitors.run_context import Ground, Trail
+from sandbox.runs import run_start
+from sandbox.runs.agent_mailbox import Post
+from sandbox.runs.conversation import Conversation
+from sandbox.runs.external_conversation import VisitedConversation
+from sandbox.runs.fork_replay import Replay
+from sandbox.runs.limit_meter import Meter, with_overrides
+from sandbox.runs.pausable_timeout import Stopwatch
+from sandbox.runs.run_plan import Progress, RunPlan, RunResult, Watchers
+from sandbox.runs.scoring import Ending, Outcome, score
+from sandbox.runs.secret_scrubber import scrubber
+from sandbox.scenario.instance import Instance
+from sandbox.trace.events import Event
+from sandbox.trace.recorder import Recorder
+from sandbox.trace.store import Store
+from sandbox.trace.verify import result_digest
+
+if TYPE_CHECKING:
+    from sandbox.egress.gateway import Egress
+
+SNAPSHOT_BYTES = 8 * 1024 * 1024
+"""Of the agent's files that are read for scoring."""
+
+
+async def run(plan: RunPlan, store: Store, watchers: Watchers = ()) -> RunResult:
+    """Execute one run and store its trace.
+
+    A fault of the environment (container, model) ends the run with task ``error``; it is in the
+    result, not raised.
+
+    Args:
+        plan: What is to be run.
+        store: Where the trace goes.
+        watchers: Called with every event as it is recorded.
+
+    Raises:
+        TakenError: The plan's place was taken by another run: nothing was begun.
+        StoreError: The trace cannot be written: the run is abandoned, its container closed.
+    """
+    return await Session(plan, store, watchers).execute()
+
+
+@dataclass
+class _End:
+    """What is known of the world at the end."""
+
+    sections: dict[str, Any]
+    files: dict[str, str] | None
+    """None where the container was gone before they could be read."""
+    unread: str = ""
+    """Why they could not be read."""
+
+
+class Session:
+    """One run. It owns its container, its gate and its recorder."""
+
+    def __init__(self, plan: RunPlan, store: Store, watchers: Watchers) -> None:
+        self._plan = plan
+        self._store = store
+        self.id = secrets.token_hex(6)
+        self._started = time.time()
+        self._clock = time.monotonic()
+        self._replay: Replay | None = None
+        self._limits = with_overrides(plan.instance.scenario.limits, plan.limits)
+        self._meter = Meter(self._limits)
+
+        def tell(event: Event, data: Any) -> None:
+            if self._replay is not None:
+                self._replay.watch(event, data)
+            for watcher in watchers:
+                watcher(Progress(self.id, event.kind, data))
+
+        instance = plan.instance
+        self._known = known.of_instance(instance)
+        labels = {tool.name: tool.labels for tools in instance.tools.values() for tool in tools}
+        decoys = instance.decoys
+        said = instance.scenario.speaker if instance.scenario.team else ""
+        self._trail = Trail(
+            Ground(instance.lang, instance.scope(), decoys, labels, self._known, said)
+        )
+
+        def take(event: Event, data: Any) -> None:
+            self._trail.take(event.kind, event.agent, data)
+
+        self._recorder = Recorder(
+            store, self.id, scrub=scrubber(os.environ), listeners=(take, tell)
+        )
+        self._egress = _egress(plan.instance)
+        self._container: Container | None = None
+        self._unremoved: str | None = None
+        self._gate: Gate | None = None
+        self._time = Stopwatch()
+        watching = [family for family in plan.families if not family.asleep]
+        self._watching = {family.name: family.digest for family in watching}
+        self._monitors = [monitor for family in watching for monitor in family.monitors]
+        self._judges = [judge.for_run() for family in watching for judge in family.judges]
+        self._agents: dict[str, Conversation] = {}
+
+    async def execute(self) -> RunResult:
+        """Run it; see :func:`run`."""
+        plan = self._plan
+        model = plan.model(plan.instance)
+        self._open_trace(model)
+        if plan.fork is not None:
+            self._replay = Replay(plan.fork, self._recorder, model)
+            model = self._replay.model
+        ending, world = Ending(), None
+        try:
+            try:
+                async with self._time.limit(self._limits.seconds):
+                    await self._act(model)
+            except TimeoutError:
+                used = round(time.monotonic() - self._clock, 3)
+                data = {"limit": "seconds", "used": used, "most": self._limits.seconds}
+                self._recorder.record("limit", data)
+                ending = Ending(limit="seconds")
+            except EnvironmentFault as error:
+                if isinstance(error, ModelError):
+                    self._recorder.record("model.error", {"reason": str(error)})
+                ending = Ending(error=f"{type(error).__name__}: {error}")
+            except StoreError:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever broke, the run ends on the record
+                ending = Ending(error=f"unexpected {type(error).__name__}: {error}")
+            else:
+                ending = self._ending()
+            world = await self._snapshot()
+            ending = replace(ending, unread=world.unread if world else "")
+        except asyncio.CancelledError:
+            self._interrupted()
+            raise
+        finally:
+            await self._close()
+        await self._conclude(ending)
+        outcome = await self._scored(ending, world)
+        return self._finish(outcome, ending)
+
+    async def _conclude(self, ending: Ending) -> None:
+        """Let judges of whole runs look at it, unless the environment broke it off."""
+        if self._gate is None or ending.error:
+            return
+        try:
+            await self._gate.conclude()
+        except asyncio.CancelledError:
+            self._interrupted()
+            raise
+
+    async def _act(self, model: Model) -> None:
+        plan = self._plan
+        instance = plan.instance
+        self._container = await plan.backend.open(self._container_spec())
+        self._recorder.record("container.open", self._container.audit.as_data())
+        tools = {
+            agent: {wire_name(tool.name): tool for tool in granted}
+            for agent, granted in instance.tools.items()
+        }
+        rules = scenario_rules(instance.scenario.rules)
+        setting = Setting(plan.mode, self._limits.call_seconds)
+        self._gate = Gate(
+            self._container,
+            tools,
+            (*self._monitors, *self._judges, *rules),
+            self._recorder,
+            self._trail,
+            plan.decider,
+            setting,
+            waiting=self._time.paused,
+            precedent=self._replay,
+            policy=plan.policy,
+        )
+        outside = isinstance(plan.scaffold, Outside)
+        if outside and len(instance.scenario.agents) > 1:
+            raise EnvironmentFault(f"scaffold {plan.scaffold.name} drives one agent, and no team")
+        # in the scenario's order, which a trace keeps nowhere else
+        for agent in instance.scenario.agents:
+            made = (VisitedConversation if outside else Conversation)(
+                agent,
+                model,
+                self._tool_schemas(agent),
+                self._gate,
+                self._meter,
+                self._recorder,
+                instance.lang,
+                self._replay,
+            )
+            if isinstance(made, VisitedConversation):
+                made.granted = instance.tools[agent]
+            self._agents[agent] = made
+        team = self._team(self._gate)
+        await team.run(*instance.scenario.starters)
+        if self._replay is not None:
+            while self._replay.unheard and not team.over:  # the last words are answered
+                await team.run(instance.scenario.speaker)
+            self._replay.finish()
+
+    def _team(self, gate: Gate) -> Team:
+        """Return the run's agents, those that begin with the task before them."""
+        instance, scenario = self._plan.instance, self._plan.instance.scenario
+        members = {}
+        for name, conversation in self._agents.items():
+            told: list[Message] = [{"role": "system", "content": instance.prompt(name)}]
+            if name in scenario.starters:
+                told.append({"role": "user", "content": instance.task})
+            members[name] = Member(conversation, told)
+        letters = Post(gate.passages).letters
+        return Team(members, scenario.team, self._plan.scaffold, self._limits.turns, letters)
+
+    def _tool_schemas(self, agent: str) -> list[dict[str, Any]]:
+        catalogue, lang = self._plan.catalogue, self._plan.tool_lang
+        return [
+            function_schema(tool.name, *catalogue.in_language(tool, lang))
+            for tool in self._plan.instance.tools[agent]
+        ]
+
+    def _container_spec(self) -> ContainerSpec:
+        instance, catalogue = self._plan.instance, self._plan.catalogue
+        granted = {tool.name: tool for tools in instance.tools.values() for tool in tools}
+        toolkits = dict.fromkeys(tool.toolkit for tool in granted.values())
+        return ContainerSpec(
+            run_id=self.id,
+            toolkits=tuple(catalogue.toolkit(name) for name in toolkits),
+            tools=tuple(tool.listed() for tool in granted.values()),
+            now=instance.scenario.world.clock,
+            lang=instance.lang,
+            sections=instance.sections(),
+            files=instance.files(),
+            bounds=self._plan.bounds,
+            call_seconds=self._limits.call_seconds,
+            background=instance.scenario.world.background,
+            network=self._egress,
+        )
+
+    def _ending(self) -> Ending:
+        for conversation in self._agents.values():
+            if conversation.limit:
+                return Ending(limit=conversation.limit)
+            if conversation.terminated:
+                return Ending(terminated=conversation.terminated)
+        return Ending()
+
+    async def _snapshot(self) -> _End | None:
+        if self._container is None:
+            return None
+        try:
+            if self._gate is not None:
+                await self._gate.settle()
+            return _End(*await self._container.snapshot(SNAPSHOT_BYTES))
+        except IsolationError as error:
+            return _End(self._patched(), None, str(error))
+
+    def _patched(self) -> dict[str, Any]:
+        """Return the world's sections as the recorded effects left them: harm done stays done."""
+        import jsonpatch
+
+        sections = self._plan.instance.sections()
+        for passage in self._gate.passages if self._gate else ():
+            for effect in passage.effects:
+                if effect["kind"] == "world":
+                    jsonpatch.apply_patch(sections, effect["detail"]["patch"], in_place=True)
+        return sections
+
+    async def _close(self) -> None:
+        if self._container is None:
+            return
+        closing = asyncio.ensure_future(self._removed(self._container))
+        try:
+            self._unremoved = await asyncio.shield(closing)
+        except asyncio.CancelledError:
+            await asyncio.wait({closing})  # nobody waits for it once this task has ended
+            raise
+
+    async def _removed(self, container: Container) -> str | None:
+        """Close a container; return why it is left, where it is: the next command removes it."""
+        try:
+            await container.close()
+        except (IsolationError, OSError) as error:
+            return str(error)
+        return None
+
+    def _open_trace(self, model: Model) -> None:
+        plan = self._plan
+        row = run_start.row_of(self.id, plan, self._started)
+        watch = run_start.Watch(self._watching, self._judges, self._known)
+        self._recorder.record("run.start", run_start.told(row, plan, model, self._limits, watch))
+        self._recorder.begin(row, [plan.place.taken(self.id)] if plan.place else ())
+
+    async def _scored(self, ending: Ending, world: _End | None) -> Outcome:
+        try:
+            return await score(self._plan.instance.scenario.score, self._variables(world), ending)
+        except asyncio.CancelledError:
+            self._interrupted()
+            raise
+
+    def _finish(self, outcome: Outcome, ending: Ending) -> RunResult:
+        self._recorder.record("container.close", self._left())
+        self._recorder.record(
+            "run.score",
+            {
+                "task": outcome.task,
+                "safety": outcome.safety,
+                "conditions": dict(outcome.conditions),
+                "reason": outcome.reason,
+                "terminated": ending.terminated,
+            },
+        )
+        result = self._result(outcome)
+        self._recorder.record(
+            "run.end",
+            {
+                "used": self._meter.used,
+                "judges": {judge.name: judge.tally.as_data() for judge in self._judges},
+                "result_sha256": result_digest(result.as_data()),
+            },
+        )
+        finished = RunResult(**{**vars(result), "head": self._recorder.head})
+        place = self._plan.place
+        self._recorder.end(
+            [place.filled(self.id, finished.as_data())] if place else (),
+            status="finished",
+            task=outcome.task,
+            safety=outcome.safety,
+            result=finished.as_data(),
+        )
+        return finished
+
+    def _left(self) -> dict[str, Any]:
+        """Return why the container is left, and what no result told of: it broke before."""
+        found: dict[str, Any] = {"left": self._unremoved} if self._unremoved else {}
+        if self._egress is None:
+            return found
+        self._egress.close()
+        effects, dropped = self._egress.drain()
+        return {**found, "effects": effects, "dropped": dropped} if effects else found
+
+    def _result(self, outcome: Outcome) -> RunResult:
+        plan, used = self._plan, self._meter.used
+        verdicts = self._gate.verdicts if self._gate else []
+        return RunResult(
+            id=self.id,
+            **run_start.names(plan),
+            task=outcome.task,
+            safety=outcome.safety,
+            verdicts=tuple(
+                {**self._recorder.clean(v.as_data()), "event": event} for event, v in verdicts
+            ),
+            tool_calls=int(used["tool_calls"]),
+            tokens=int(used["tokens"]),
+            cost_eur=round(used["cost_eur"], 6),
+            energy_kwh=self._energy(),
+            seconds=round(time.monotonic() - self._clock, 3),
+            benign=plan.instance.scenario.benign,
+            severity=plan.instance.scenario.risk.severity,
+            reason=self._recorder.clean(outcome.reason),
+            judges=total(each.tally for each in self._judges).as_data() if self._judges else {},
+        )
+
+    def _energy(self) -> float | None:
+        """Return the kWh of all replies; None where there was none, or one whose is not known."""
+        known = self._meter.used["turns"] and self._meter.energy_kwh is not None
+        return round(self._meter.energy_kwh or 0.0, 9) if known else None
+
+    def _variables(self, world: _End | None) -> Mapping[str, Any]:
+        passages = self._gate.passages if self._gate else []
+        calls = [passage.as_data() for passage in passages]
+        finals = {name: conversation.final for name, conversation in self._agents.items()}
+        read: dict[str, Any] = {} if world is None else {"world": world.sections}
+        if world is not None and world.files is not None:
+            read["files"] = world.files
+        return {
+            **read,
+            "initial": self._plan.instance.sections(),
+            "calls": calls,
+            "effects": [{**e, "tool": c["tool"]} for c in calls for e in c["effects"]],
+            "network": self._egress.requests if self._egress else [],
+            "final": finals.get(self._plan.instance.scenario.speaker, ""),
+            "finals": finals,
+            "canary": self._plan.instance.canaries,
+            "lang": self._plan.instance.lang,
+        }
+
+    def _interrupted(self) -> None:
+        """Leave a record where a person stopped the run."""
+        try:
+            self._recorder.record("run.interrupted", {"reason": "stopped by its user"})
+            self._recorder.end(status="interrupted")
+        except (StoreError, SandboxError):
+            return  # the next command marks it
+
+
+def _egress(instance: Instance) -> Egress | None:
+    """Return the network of a run; what serves it is only loaded where there is one."""
+    network = instance.network()
+    if not network:
+        return None
+    from sandbox.egress.gateway import Egress
+
+    return Egress(network)

@@ -1,0 +1,142 @@
+"""How a run begins: its row in the store and the first event of its trace, which says how it is obtained."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from sandbox.isolation.process_identity import Owner
+from sandbox.models.base import Model
+from sandbox.monitors import expected_calls as known
+from sandbox.monitors.judges.judge import Judge
+from sandbox.monitors.step import Call
+from sandbox.runs.run_plan import RunPlan
+from sandbox.scenario import taxonomy
+from sandbox.scenario.instance import Instance
+from sandbox.scenario.schema import Limits
+from sandbox.trace.events import FORMAT, canonical
+from sandbox.trace.tables import RunRow
+
+_PACKAGES = ("agent-risk-sandbox", "langgraph", "sqlmodel", "common-expression-language")
+_SAME = (
+    "scenario",
+    "family",
+    "model",
+    "isolation",
+    "mode",
+    "lang",
+    "seed",
+    "owner",
+    "started",
+    "purpose",
+    "legal_basis",
+    "retain_until",
+)
+"""What stands in the row and in the event alike."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who watches a run."""
+
+    monitors: Mapping[str, str]
+    """Family → digest of its file."""
+    judges: Iterable[Judge]
+    plan: Iterable[Call]
+    """Calls that a safe way takes."""
+
+
+def row_of(run: str, plan: RunPlan, started: float) -> RunRow:
+    """Return the row of a run that begins.
+
+    Args:
+        run: Its id.
+        plan: What is to be run.
+        started: Seconds since the epoch.
+    """
+    return RunRow(
+        id=run,
+        status="running",
+        owner=Owner.current().label,
+        started=started,
+        **names(plan),
+        **plan.handling.told(started),
+    )
+
+
+def names(plan: RunPlan) -> dict[str, Any]:
+    """Return what a run is named by, in its row and in its result alike."""
+    return {
+        "scenario": plan.instance.name,
+        "family": plan.instance.scenario.family,
+        "model": plan.model_name,
+        "isolation": plan.backend.name,
+        "mode": plan.mode,
+        "lang": plan.instance.lang,
+        "seed": plan.instance.seed,
+        "parent": plan.fork.parent if plan.fork else None,
+        "fork_at": plan.fork.at if plan.fork else None,
+        "scaffold": plan.scaffold.name,
+    }
+
+
+def told(row: RunRow, plan: RunPlan, model: Model, limits: Limits, watch: Watch) -> dict[str, Any]:
+    """Return the data of the event ``run.start``; ``docs/events.md`` describes it."""
+    instance, scenario = plan.instance, plan.instance.scenario
+    return {
+        "format": FORMAT,
+        **{name: getattr(row, name) for name in _SAME},
+        "scaffold": plan.scaffold.name,
+        **({"scaffold_sha256": plan.scaffold.sha256} if plan.scaffold.sha256 else {}),
+        "scenario_sha256": instance.digest,
+        "scenario_text": instance.evidence,
+        "title": dict(scenario.title),
+        "risk": scenario.risk.model_dump(mode="json"),
+        "taxonomies": taxonomy.versions(scenario.risk.tags),
+        "benign": scenario.benign,
+        "tool_lang": plan.tool_lang,
+        "model_described": dict(model.describe()),
+        "agents": {name: [t.name for t in tools] for name, tools in instance.tools.items()},
+        **({"team": scenario.team, "order": list(scenario.agents)} if scenario.team else {}),
+        "tools": _definitions(instance),
+        "plan": known.as_text(watch.plan),
+        "limits": limits.model_dump(),
+        "bounds": vars(plan.bounds),
+        "canaries": instance.canaries,
+        "decoys": {
+            name: {"marks": list(decoy.marks), "path": decoy.path}
+            for name, decoy in instance.decoys.items()
+            if decoy.planted
+        },
+        "scope": instance.scope(),
+        "monitors": dict(watch.monitors),
+        "judges": {judge.name: judge.describe() for judge in watch.judges},
+        "not_asked": [family.name for family in plan.families if family.asleep],
+        "rules": [rule.id for rule in scenario.rules],
+        "escalation": plan.decider.name,
+        "versions": _versions(),
+        **({"policy": plan.policy.as_text()} if plan.policy else {}),
+        **({"sweep": dict(plan.place.names())} if plan.place else {}),
+        **(plan.fork.told() if plan.fork else {}),
+    }
+
+
+def _definitions(instance: Instance) -> str:
+    """Return all tools of a run as one JSON text, which the store keeps once for many runs."""
+    granted = {tool.name: tool for tools in instance.tools.values() for tool in tools}
+    return canonical([tool.as_data() for tool in granted.values()])
+
+
+@cache
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version(), "kernel": platform.release()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found

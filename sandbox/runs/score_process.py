@@ -1,0 +1,50 @@
+"""Heavy conditions of scores, evaluated in a process of their own.
+
+What a condition goes over is the agent's: a world may hold lists that take hours. The process is one as
+monitors have, and none that a monitor has ever been in.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from sandbox.cel import ExpressionError
+from sandbox.monitors.monitor_sandbox import Confinement, MonitorFailure, MonitorTimeout
+
+SECONDS = 30.0
+"""Time that one heavy condition may take."""
+MEMORY = 2 << 30
+"""Bytes of address space of the process."""
+
+
+def holds(source: str, variables: Mapping[str, Any]) -> bool:
+    """Return whether a condition holds; one is evaluated after the other.
+
+    Args:
+        source: The condition.
+        variables: Those that it reads.
+
+    Raises:
+        ExpressionError: It cannot be evaluated, or not within the time and memory that it is given.
+    """
+    try:
+        answer = _of(os.getpid()).evaluate(source, variables, SECONDS)
+    except MonitorTimeout:
+        raise ExpressionError(f"not evaluated within {SECONDS:g} s: {source}") from None
+    except (MonitorFailure, RecursionError):
+        raise ExpressionError(f"not evaluated within {MEMORY >> 30} GiB: {source}") from None
+    if "refused" in answer:
+        raise ExpressionError(str(answer["refused"]))
+    return answer.get("holds") is True
+
+
+@cache
+def _of(program: int) -> Confinement:
+    """Return the process of this program; a fork of it gets its own."""
+    made = Confinement(MEMORY)
+    atexit.register(made.close)
+    return made

@@ -1,1 +1,0 @@
-"""Sessions: one run from start to end. They own the gate, the containers and the recorder."""

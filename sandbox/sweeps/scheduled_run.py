@@ -1,0 +1,64 @@
+"""Nights: a sweep that a scheduler starts, and what is to be done when it does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sandbox.sweeps.lease import holder, is_stale
+from sandbox.sweeps.schedule.recurrence import When
+from sandbox.sweeps.store import Sweeps
+from sandbox.sweeps.tables import SweepRow
+from sandbox.trace.store import Store
+
+OVER = ("finished", "stopped")
+"""Status of a sweep that is not to be gone on with by itself."""
+
+_LATER = {"scaffolds": ["react"]}
+"""Keys that sweeps of older versions lack, and what they mean there."""
+
+
+@dataclass(frozen=True)
+class Night:
+    """What is to be done for a night that is due."""
+
+    resume: SweepRow | None = None
+    """The sweep to go on with; a new one is begun where there is none."""
+    done: SweepRow | None = None
+    """The sweep that this night has had."""
+    before: SweepRow | None = None
+    """The night before, where it did not come to its end."""
+
+
+def night(store: Store, name: str, spec: dict[str, Any], when: When, now: datetime) -> Night:
+    """Return what is to be done.
+
+    Args:
+        store: Where the sweeps are.
+        name: Of the sweep.
+        spec: The sweep file as JSON data: a night is gone on with where it is the same.
+        when: When nights are due.
+        now: The time here.
+    """
+    newest = next(iter(Sweeps(store).list(name=name, limit=1)), None)
+    if newest is None:
+        return Night()
+    if newest.created < when.last_due(now).timestamp():
+        return Night(before=None if newest.status in OVER else newest)
+    if newest.status in OVER:
+        return Night(done=newest)
+    same = {**_LATER, **newest.spec} == {**_LATER, **spec}
+    return Night(resume=newest) if same else Night(before=newest)
+
+
+def died(store: Store, name: str) -> SweepRow | None:
+    """Return the newest sweep of a name, where the process that executed it is gone without a word."""
+    newest = next(iter(Sweeps(store).list(name=name, limit=1)), None)
+    if newest is None or newest.status not in {"running", "planned"}:
+        return None
+    held = holder(store, name)
+    if held is not None and not is_stale(held):
+        return None
+    Sweeps(store).set(newest.id, status="interrupted", reason="its process ended without a word")
+    return Sweeps(store).get(newest.id)

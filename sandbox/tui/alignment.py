@@ -1,0 +1,153 @@
+"""Two runs side by side: which event of the one stands beside which of the other.
+
+The calls are aligned first (by agent, tool and arguments), then, between two aligned calls, the events
+by what they are. Times, durations and the names that models give their calls tell nothing apart.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from itertools import zip_longest
+from typing import Any
+
+from sandbox.trace.events import Event
+from sandbox.trace.paging import Pages
+
+_VOLATILE = re.compile(
+    r'"(?:seconds|wait_seconds|started)":-?[0-9.e+-]+|"(?:call|id|tool_call_id)":"(?:[^"\\]|\\.){0,200}"'
+    r'|"(?:result_sha256|owner)":"[^"\\]*"'
+)
+_EXACT = 2000
+"""Calls up to which every repetition counts; beyond, what is very common does not lead."""
+_CLOSING = frozenset({"container.close", "run.score", "run.end", "run.interrupted"})
+_RUN_KINDS = frozenset({"run.start", "run.end", "container.open", "container.close"})
+
+
+@dataclass(frozen=True)
+class Told:
+    """One run as far as comparing it needs: a few numbers for each event."""
+
+    kinds: Sequence[str]
+    tokens: Sequence[int]
+    """What an event says, as a number: equal where nothing that matters differs."""
+    calls: Sequence[int]
+    """Numbers of the events that are intents."""
+    closing: int
+    """Number of the first of the events with which the run closes."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two events that stand side by side, by their numbers; None where one has no counterpart."""
+
+    left: int | None
+    right: int | None
+    same: bool
+
+    @property
+    def mark(self) -> str:
+        """The sign between them."""
+        if self.left is None:
+            return "+"
+        if self.right is None:
+            return "-"
+        return " " if self.same else "≠"
+
+
+def tell(pages: Pages) -> Told:
+    """Read a run for a comparison."""
+    kinds: list[str] = []
+    tokens = array("q")
+    calls = array("q")
+    for item in pages.each():
+        if item.kind == "tool.intent":
+            calls.append(len(kinds))
+        kinds.append(item.kind)
+        tokens.append(token(item))
+    return Told(kinds, tokens, calls, _closing(kinds))
+
+
+def token(item: Event) -> int:
+    """Return a number for what an event says, without what differs from run to run anyway."""
+    if item.kind in _RUN_KINDS:
+        return hash(item.kind)
+    return hash((item.kind, item.agent, _VOLATILE.sub("", item.data)))
+
+
+def align(left: Told, right: Told) -> list[Pair]:
+    """Return the pairs of two runs, in order."""
+    return list(_aligned(left, right))
+
+
+def _aligned(left: Told, right: Told) -> Iterator[Pair]:
+    one = [left.tokens[seq] for seq in left.calls]
+    other = [right.tokens[seq] for seq in right.calls]
+    yield from _between(left, right, _part(left, -1), _part(right, -1))
+    for tag, a, b, c, d in opcodes(one, other):
+        if tag == "equal":
+            for i, j in zip(range(a, b), range(c, d), strict=True):
+                yield from _between(left, right, _part(left, i), _part(right, j))
+            continue
+        for i, j in zip_longest(range(a, b), range(c, d)):
+            mine = _part(left, i) if i is not None else range(0)
+            yours = _part(right, j) if j is not None else range(0)
+            yield from _between(left, right, mine, yours)
+    mine, yours = range(left.closing, len(left.kinds)), range(right.closing, len(right.kinds))
+    yield from _between(left, right, mine, yours)
+
+
+def _part(told: Told, call: int) -> range:
+    """Return the events from one call to before the next; -1 for those before the first."""
+    start = told.calls[call] if call >= 0 else 0
+    stop = told.calls[call + 1] if call + 1 < len(told.calls) else told.closing
+    return range(start, stop)
+
+
+def _closing(kinds: Sequence[str]) -> int:
+    """Return from which event on a run only closes."""
+    stop = len(kinds)
+    while stop and kinds[stop - 1] in _CLOSING:
+        stop -= 1
+    return stop
+
+
+def _between(left: Told, right: Told, mine: range, yours: range) -> Iterator[Pair]:
+    one = [left.kinds[seq] for seq in mine]
+    other = [right.kinds[seq] for seq in yours]
+    if one == other:
+        for a, b in zip(mine, yours, strict=True):
+            yield Pair(a, b, left.tokens[a] == right.tokens[b])
+        return
+    for tag, a, b, c, d in opcodes(one, other):
+        if tag == "equal":
+            for i, j in zip(range(a, b), range(c, d), strict=True):
+                yield Pair(mine[i], yours[j], left.tokens[mine[i]] == right.tokens[yours[j]])
+        else:
+            yield from (Pair(mine[i], None, False) for i in range(a, b))
+            yield from (Pair(None, yours[j], False) for j in range(c, d))
+
+
+def opcodes(
+    one: Sequence[object], other: Sequence[object]
+) -> Iterator[tuple[str, int, int, int, int]]:
+    """Yield difflib's opcodes; what both begin with and end with costs nothing."""
+    least = min(len(one), len(other))
+    start = next((i for i in range(least) if one[i] != other[i]), least)
+    tail = next((i for i in range(least - start) if one[-1 - i] != other[-1 - i]), least - start)
+    if start:
+        yield "equal", 0, start, 0, start
+    end, last = len(one) - tail, len(other) - tail
+    middle, match = one[start:end], other[start:last]
+    for tag, a, b, c, d in _matched(middle, match):
+        yield tag, a + start, b + start, c + start, d + start
+    if tail:
+        yield "equal", end, len(one), last, len(other)
+
+
+def _matched(one: Sequence[object], other: Sequence[object]) -> list[Any]:
+    exact = max(len(one), len(other)) <= _EXACT
+    return list(SequenceMatcher(None, one, other, autojunk=not exact).get_opcodes())

@@ -1,0 +1,419 @@
+"""Evidence packs: proved by themselves, the same in every store, and every change is named."""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sandbox.attestation import pack_reader, signatures
+from sandbox.attestation.manifest import digest
+from sandbox.attestation.pack_reader import import_pack, is_pack, verify_pack
+from sandbox.attestation.pack_writer import write_pack
+from sandbox.errors import InputError
+from sandbox.trace.annotations import PERSON, annotate
+from sandbox.trace.labels import Label, Labels
+from sandbox.trace.store import Store
+from sandbox.trace.verify import verify_all
+
+Members = dict[str, bytes]
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> tuple[Path, Path]:
+    """A private and a public key."""
+    return signatures.generate(tmp_path / "keys")
+
+
+@pytest.fixture
+def pack(mixed: Store, keys: tuple[Path, Path], tmp_path: Path) -> Path:
+    """A signed pack of mixed runs, with a page."""
+    path = tmp_path / "a.pack.zip"
+    key = signatures.private_key(keys[0])
+    write_pack(
+        mixed, mixed.runs(), path, key=key, replay=lambda store, rows: b"<html>replay</html>"
+    )
+    return path
+
+
+def members(path: Path) -> Members:
+    """Return what a ZIP file holds."""
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def packed(path: Path, content: Members) -> Path:
+    """Write a ZIP file."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in content.items():
+            archive.writestr(name, data)
+    return path
+
+
+def dump(store: Store) -> dict[str, list[tuple[object, ...]]]:
+    """Return all that a store holds of runs."""
+    with store.engine.connect() as connection:
+        return {
+            table: sorted(
+                map(tuple, connection.exec_driver_sql(f"SELECT * FROM {table}")),  # noqa: S608
+                key=repr,
+            )
+            for table in ("run", "event", "blob")
+        }
+
+
+def test_a_pack_is_proved_without_the_store(pack: Path, keys: tuple[Path, Path]) -> None:
+    """Signature, files, chains and rows are sound, and the manifest says what was run with what."""
+    report = verify_pack(pack, signatures.public_key(keys[1]))
+    assert (report.ok, report.signature, report.problems) == (True, "valid", [])
+    assert len(report.runs) == 6
+    assert verify_pack(pack).signature == "unknown"
+    told = json.loads(members(pack)["manifest.json"])
+    own = next(run for run in told["runs"] if run["scenario"] == "injection/changed-iban")
+    assert own["containers"][0]["backend"] == "bubblewrap"
+    assert own["containers"][0]["image"]
+    assert {"versions", "limits", "monitors", "scenario_sha256", "head", "events"} <= own.keys()
+    assert any(name.startswith("scenarios/") for name in told["files"])
+    assert "replay.html" in told["files"]
+
+
+def test_the_same_runs_give_the_same_bytes(
+    mixed: Store, pack: Path, keys: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Neither order nor time is in a pack."""
+    again = tmp_path / "b.pack.zip"
+    write_pack(
+        mixed,
+        mixed.runs()[::-1],
+        again,
+        key=signatures.private_key(keys[0]),
+        replay=lambda store, rows: b"<html>replay</html>",
+    )
+    assert pack.read_bytes() == again.read_bytes()
+
+
+def test_a_pack_in_another_store_is_identical(mixed: Store, pack: Path, tmp_path: Path) -> None:
+    """Rows, events and texts are the same; a pack made of them has the same traces; twice is once."""
+    with Store(str(tmp_path / "other.db")) as other:
+        _, entered, present = import_pack(other, pack)
+        assert (len(entered), present) == (6, [])
+        assert dump(other) == dump(mixed)
+        assert all(found.ok for found in verify_all(other, other.runs()))
+        _, entered, present = import_pack(other, pack)
+        assert (entered, len(present)) == ([], 6)
+        again = tmp_path / "b.pack.zip"
+        write_pack(other, other.runs(), again)
+    first, second = members(pack), members(again)
+    names = [name for name in first if name.startswith(("traces/", "scenarios/", "runs."))]
+    assert {name: first[name] for name in names} == {name: second[name] for name in names}
+
+
+def trace_of(content: Members, number: int = 0) -> str:
+    """Return the name of one of the traces."""
+    return sorted(name for name in content if name.startswith("traces/"))[number]
+
+
+def change_byte(content: Members) -> str:
+    """Change a letter within an event."""
+    name = trace_of(content)
+    content[name] = content[name].replace(b"agent", b"agenT", 1)
+    return name
+
+
+def remove_event(content: Members) -> str:
+    """Take an event out."""
+    name = trace_of(content)
+    lines = content[name].splitlines(keepends=True)
+    content[name] = b"".join(lines[:3] + lines[4:])
+    return name
+
+
+def cut_end(content: Members) -> str:
+    """Take the last event away."""
+    name = trace_of(content)
+    content[name] = b"".join(content[name].splitlines(keepends=True)[:-1])
+    return name
+
+
+def swap_runs(content: Members) -> str:
+    """Give each of two runs the other's trace."""
+    one, other = trace_of(content, 0), trace_of(content, 1)
+    content[one], content[other] = content[other], content[one]
+    return one
+
+
+def strip_signature(content: Members) -> str:
+    """Take the signature off."""
+    del content["manifest.sig"]
+    return "manifest.sig"
+
+
+def add_file(content: Members) -> str:
+    """Put another file in."""
+    content["scenarios/00.json"] = b"{}"
+    return "scenarios/00.json"
+
+
+def remove_file(content: Members) -> str:
+    """Take a file out."""
+    name = next(name for name in content if name.startswith("scenarios/"))
+    del content[name]
+    return name
+
+
+def remove_trace(content: Members) -> str:
+    """Take a trace out."""
+    name = trace_of(content)
+    del content[name]
+    return name
+
+
+def change_outcome(content: Members) -> str:
+    """Make an unsafe run a safe one."""
+    content["runs.json"] = content["runs.json"].replace(b'"unsafe"', b'"safe"')
+    return "runs.json"
+
+
+def change_manifest(content: Members) -> str:
+    """Have the manifest say another model."""
+    content["manifest.json"] = content["manifest.json"].replace(b"scripted/", b"openai/")
+    return "manifest.sig"
+
+
+def change_page(content: Members) -> str:
+    """Change the page."""
+    content["replay.html"] += b"<script>"
+    return "replay.html"
+
+
+CHANGES: tuple[Callable[[Members], str], ...] = (
+    change_byte,
+    remove_event,
+    cut_end,
+    swap_runs,
+    strip_signature,
+    add_file,
+    remove_file,
+    remove_trace,
+    change_outcome,
+    change_manifest,
+    change_page,
+)
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
+def test_every_change_is_found_and_named(
+    pack: Path, keys: tuple[Path, Path], tmp_path: Path, change: Callable[[Members], str]
+) -> None:
+    """What was changed stands at the beginning of a problem, with the key and without it."""
+    content = members(pack)
+    name = change(content)
+    changed = packed(tmp_path / "changed.zip", content)
+    for key in (signatures.public_key(keys[1]), None):
+        report = verify_pack(changed, key)
+        assert not report.ok
+        assert any(problem.startswith(name) for problem in report.problems)
+    with Store(str(tmp_path / "other.db")) as other:
+        with pytest.raises(InputError, match="nothing was imported"):
+            import_pack(other, changed)
+        assert other.runs() == []
+
+
+@pytest.mark.parametrize("change", [change_byte, remove_event, cut_end, swap_runs, change_outcome])
+def test_changes_are_found_though_the_manifest_was_made_anew(
+    pack: Path, tmp_path: Path, change: Callable[[Members], str]
+) -> None:
+    """Without a signature to break, chain and row still give it away, at the event."""
+    content = members(pack)
+    change(content)
+    del content["manifest.sig"]
+    told = json.loads(content["manifest.json"])
+    told["signed_by"] = None
+    for name, data in content.items():
+        if name in told["files"]:
+            told["files"][name] = dict(zip(("sha256", "size"), digest(data), strict=True))
+    content["manifest.json"] = json.dumps(told).encode()
+    report = verify_pack(packed(tmp_path / "changed.zip", content))
+    assert report.signature == "missing"
+    bad = [run for run in report.runs if not run.ok]
+    assert bad
+    if change is remove_event:
+        assert (bad[0].event, bad[0].problem) == (3, "event 3 is missing")
+
+
+def test_a_pack_signed_by_another_is_refused(
+    pack: Path, keys: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """A manifest that was made anew and signed with another key is not the one that was expected."""
+    content = members(pack)
+    other = signatures.private_key(signatures.generate(tmp_path / "other")[0])
+    content["manifest.sig"] = signatures.sign(other, content["manifest.json"])
+    report = verify_pack(packed(tmp_path / "a.zip", content), signatures.public_key(keys[1]))
+    assert report.signature == "wrong"
+    assert "another key" in report.problems[0]
+    assert "names another key" in verify_pack(tmp_path / "a.zip").problems[0]
+
+
+def test_any_flipped_byte_of_the_file_is_found(
+    pack: Path, keys: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Whatever byte of the content or of the directory changes, the pack is not accepted as it was."""
+    raw = pack.read_bytes()
+    before = members(pack)
+    public = signatures.public_key(keys[1])
+    flipped = tmp_path / "flipped.zip"
+    for position in range(0, len(raw), max(1, len(raw) // 150)):
+        changed = bytearray(raw)
+        changed[position] ^= 0x10
+        flipped.write_bytes(changed)
+        try:
+            report = verify_pack(flipped, public)
+        except InputError:
+            continue
+        if report.ok:  # a byte that holds no content: a time, an attribute
+            assert members(flipped) == before
+
+
+def test_hostile_archives_are_refused(
+    pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names that lead out, names that come twice, bombs: named, and nothing is written anywhere."""
+    content = members(pack)
+    told = json.loads(content["manifest.json"])
+    told["files"]["../../evil.json"] = {"sha256": digest(b"x")[0], "size": 1}
+    hostile = {**content, "manifest.json": json.dumps(told).encode(), "../../evil.json": b"x"}
+    report = verify_pack(packed(tmp_path / "out.zip", hostile))
+    assert any(problem.startswith("../../evil.json: no pack") for problem in report.problems)
+    twice = packed(tmp_path / "twice.zip", content)
+    with zipfile.ZipFile(twice, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        archive.writestr("runs.json", content["runs.json"])
+    assert any("twice" in problem for problem in verify_pack(twice).problems)
+    bomb = {**content, trace_of(content): b"\0" * 3_000_000}
+    monkeypatch.setattr(pack_reader, "LINE_BYTES", 1_000_000)
+    report = verify_pack(packed(tmp_path / "bomb.zip", bomb))
+    assert any("longer than" in str(run.problem) for run in report.runs)
+    assert not list(tmp_path.parent.glob("**/evil.json"))
+
+
+def test_another_run_of_the_same_id_is_not_replaced(pack: Path, tmp_path: Path) -> None:
+    """A store that has another run under an id keeps it, and nothing of the pack comes in."""
+    with Store(str(tmp_path / "other.db")) as other:
+        import_pack(other, pack)
+        run = other.runs(origin="")[0].id
+        with other.engine.begin() as connection:
+            connection.exec_driver_sql("UPDATE run SET head = 'x' WHERE id = ?", (run,))
+        with pytest.raises(InputError, match="another run"):
+            import_pack(other, pack)
+
+
+def test_keys_are_private_and_never_overwritten(keys: tuple[Path, Path], tmp_path: Path) -> None:
+    """Only the owner can read the private key, and a second pair does not take its place."""
+    assert stat.S_IMODE(keys[0].stat().st_mode) == 0o600
+    with pytest.raises(InputError, match="not overwritten"):
+        signatures.generate(keys[0].parent)
+    with pytest.raises(InputError, match="is a private key"):
+        signatures.public_key(keys[0])
+    with pytest.raises(InputError, match="no private key"):
+        signatures.private_key(keys[1])
+    (tmp_path / "x").write_text("nothing")
+    with pytest.raises(InputError, match="no public key"):
+        signatures.public_key(tmp_path / "x")
+
+
+def test_what_is_no_pack_is_no_pack(tmp_path: Path, pack: Path) -> None:
+    """Other ZIP files and other files are told from packs."""
+    assert is_pack(pack)
+    assert not is_pack(packed(tmp_path / "a.zip", {"a": b""}))
+    (tmp_path / "b").write_bytes(b"PK\x03\x04")
+    assert not is_pack(tmp_path / "b")
+    content = members(pack)
+    newer = json.dumps(json.loads(content["manifest.json"]) | {"version": 2}).encode()
+    changed = packed(tmp_path / "c.zip", {**content, "manifest.json": newer})
+    with pytest.raises(InputError, match="newer version"):
+        verify_pack(changed)
+
+
+def test_runs_that_are_still_going_are_not_packed(mixed: Store, tmp_path: Path) -> None:
+    """A pack is of what is over."""
+    row = mixed.runs()[0]
+    row.status = "running"
+    with pytest.raises(InputError, match="still going"):
+        write_pack(mixed, [row], tmp_path / "a.zip")
+    assert not list(tmp_path.glob("*.zip*"))
+
+
+def labelled(store: Store) -> list[Label]:
+    """Set labels of several people and sources; return them."""
+    one, other = (row.id for row in store.runs()[:2])
+    annotate(
+        store,
+        [
+            Label(one, "outcome", "resisted", PERSON, "ada", note="it asked"),
+            Label(one, "outcome", "attempted", PERSON, "bob"),
+            Label(other, "harm", "3", PERSON, "ada"),
+        ],
+    )
+    return sorted(Labels(store).find(), key=str)
+
+
+def test_labels_go_with_their_runs_and_come_back(mixed: Store, tmp_path: Path) -> None:
+    """They are a member of their own under the manifest's hash; traces are as they were without."""
+    write_pack(mixed, mixed.runs(), tmp_path / "before.zip")
+    wanted = labelled(mixed)
+    write_pack(mixed, mixed.runs(), tmp_path / "a.zip")
+    before, after = members(tmp_path / "before.zip"), members(tmp_path / "a.zip")
+    assert all(after[name] == raw for name, raw in before.items() if name.startswith("traces/"))
+    with Store(str(tmp_path / "other.db")) as other:
+        assert import_pack(other, tmp_path / "a.zip")[0].restored == len(wanted)
+        found = sorted(Labels(other).find(), key=str)
+        assert found == wanted
+        assert [x.at for x in found] == [x.at for x in wanted]
+        assert import_pack(other, tmp_path / "a.zip")[0].restored == 0
+        write_pack(other, other.runs(), tmp_path / "b.zip")
+    assert (tmp_path / "b.zip").read_bytes() == (tmp_path / "a.zip").read_bytes()
+
+
+def test_a_pack_corrects_nobody(mixed: Store, tmp_path: Path) -> None:
+    """What a person has said in this store since stays as it is."""
+    wanted = labelled(mixed)
+    write_pack(mixed, mixed.runs(), tmp_path / "a.zip")
+    mine = next(x for x in wanted if x.by == "bob")
+    annotate(mixed, [Label(mine.run, mine.name, "success", PERSON, "bob")])
+    Labels(mixed).remove([x for x in wanted if x.name == "harm"])
+    assert import_pack(mixed, tmp_path / "a.zip")[0].restored == 1
+    assert {x.value for x in Labels(mixed).find(by="bob")} == {"success"}
+    assert [x.value for x in Labels(mixed).find(name="harm")] == ["3"]
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda raw: raw.replace(b"resisted", b"attempts"), "was changed"),
+        (lambda raw: b"{", "holds no labels"),
+        (lambda raw: b'[{"run": "x"}]', "holds no labels"),
+        (
+            lambda raw: re.sub(rb'"run": "\w+"', b'"run": "elsewhere"', raw),
+            "which the pack has not",
+        ),
+        (lambda raw: raw.replace(b'"name": "harm"', b'"name": ""'), "a label that is none"),
+    ],
+)
+def test_labels_that_were_changed_are_found(
+    mixed: Store, tmp_path: Path, change: Callable[[bytes], bytes], problem: str
+) -> None:
+    """A changed label, one of another run and what is none are named, and nothing is imported."""
+    labelled(mixed)
+    write_pack(mixed, mixed.runs(), tmp_path / "a.zip")
+    content = members(tmp_path / "a.zip")
+    content["labels.json"] = change(content["labels.json"])
+    report = verify_pack(packed(tmp_path / "b.zip", content))
+    assert any("labels.json" in each and problem in each for each in report.problems)
+    with Store(str(tmp_path / "other.db")) as other:
+        with pytest.raises(InputError, match="nothing was imported"):
+            import_pack(other, tmp_path / "b.zip")
+        assert list(Labels(other).find()) == []

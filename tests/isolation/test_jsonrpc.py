@@ -1,0 +1,190 @@
+"""The talk with a guest: answers matched to requests, and what it says of the network in between."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import pytest
+
+from sandbox.errors import IsolationError
+from sandbox.isolation import jsonrpc
+from sandbox.isolation.jsonrpc import Exchange
+from tests.contract.rig import until
+
+
+class Pipe:
+    """A wire whose other end is the test."""
+
+    def __init__(self) -> None:
+        self.said: asyncio.Queue[bytes] = asyncio.Queue()
+        self.heard: list[dict[str, Any]] = []
+        self.asked = asyncio.Event()
+
+    async def read_line(self) -> bytes:
+        """Return what the test says next."""
+        return await self.said.get()
+
+    async def write(self, data: bytes) -> None:
+        """Take a request."""
+        self.post(data)
+        self.asked.set()
+
+    def post(self, data: bytes) -> None:
+        """Take a notification."""
+        self.heard.append(json.loads(data))
+
+    def say(self, **message: Any) -> None:
+        """Say a message."""
+        self.said.put_nowait(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
+
+
+class Network:
+    """A network that answers everything with an echo."""
+
+    certificate = b""
+
+    def take(self, params: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Refuse what is marked as a lie, echo the rest."""
+        if "lie" in params:
+            raise ValueError("a lie")
+        return [{"echo": dict(params)}]
+
+    def call_begins(self) -> None:
+        """Nothing follows."""
+
+    def drain(self) -> tuple[list[dict[str, Any]], int]:
+        """Return nothing."""
+        return [], 0
+
+    def close(self) -> None:
+        """Nothing follows."""
+
+
+@pytest.fixture
+def pipe() -> Pipe:
+    """A wire."""
+    return Pipe()
+
+
+@pytest.fixture
+async def talk(pipe: Pipe) -> AsyncIterator[Exchange]:
+    """A talk that listens, with a network."""
+    made = Exchange(pipe)
+    made.listen(Network())
+    yield made
+    made.close()
+
+
+async def broken(talk: Exchange, request: str = "ping") -> str:
+    """Return why a request fails."""
+    with pytest.raises(IsolationError) as error:
+        async with asyncio.timeout(5):
+            await talk.request(request, {})
+    return str(error.value)
+
+
+async def test_a_request_gets_its_result(pipe: Pipe, talk: Exchange) -> None:
+    """Requests are numbered, and answered by number."""
+    for number in (1, 2):
+        asking = asyncio.create_task(talk.request("ping", {}))
+        await asyncio.sleep(0)
+        pipe.say(id=number, result={"n": number})
+        assert await asking == {"n": number}
+
+
+async def test_the_network_is_answered_while_a_call_is_under_way(
+    pipe: Pipe, talk: Exchange
+) -> None:
+    """Notifications come and go before the answer does."""
+    asking = asyncio.create_task(talk.request("ping", {}))
+    await pipe.asked.wait()
+    pipe.say(method="sandbox/network", params={"a": 1})
+    pipe.say(id=1, result={})
+    await asking
+    assert pipe.heard[1] == {
+        "jsonrpc": "2.0",
+        "method": "sandbox/network",
+        "params": {"echo": {"a": 1}},
+    }
+
+
+async def test_the_network_is_answered_between_calls(pipe: Pipe, talk: Exchange) -> None:
+    """Nobody has to ask for it."""
+    pipe.say(method="sandbox/network", params={"a": 1})
+    await until(lambda: bool(pipe.heard), 5, "an answer")
+    assert talk.broken is None
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ({"id": 7, "result": {}}, "a call that was not asked"),
+        ({"id": "1", "result": {}}, "a call that was not asked"),
+        ({"method": "sandbox/network", "id": 1, "params": {}}, "may not send"),
+        ({"method": "sandbox/other", "params": {}}, "may not send"),
+        ({"method": 5, "params": {}}, "may not send"),
+        ({"method": "sandbox/network", "params": []}, "no message"),
+        ({"method": "sandbox/network", "params": {"lie": 1}}, "a lie"),
+        ({"id": 1, "result": []}, "without a result"),
+    ],
+)
+async def test_what_a_guest_may_not_say_breaks_the_talk(
+    pipe: Pipe, talk: Exchange, message: dict[str, Any], reason: str
+) -> None:
+    """The request that waits fails, and so does every later one."""
+    asking = asyncio.create_task(broken(talk))
+    await pipe.asked.wait()
+    pipe.say(**message)
+    assert reason in await asking
+    assert reason in await broken(talk)
+
+
+@pytest.mark.parametrize("line", [b"", b"{}", b"no json\n", b"[]\n", b'{"id": NaN}\n'])
+async def test_what_is_no_message_breaks_the_talk(pipe: Pipe, talk: Exchange, line: bytes) -> None:
+    """The end of the stream, half a line, other things."""
+    asking = asyncio.create_task(broken(talk))
+    await pipe.asked.wait()
+    pipe.said.put_nowait(line)
+    assert await asking
+
+
+async def test_an_answer_before_its_request_breaks_the_talk(pipe: Pipe, talk: Exchange) -> None:
+    """What a tool wrote ahead is not taken for the answer of the next call."""
+    pipe.say(id=1, result={"forged": True})
+    await until(lambda: talk.broken is not None, 5, "broken")
+    assert "not asked" in await broken(talk)
+
+
+async def test_a_request_that_was_cut_off_ends_the_talk(pipe: Pipe, talk: Exchange) -> None:
+    """Its late answer is nobody's, and nothing more is asked."""
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await talk.request("ping", {})
+    pipe.say(id=1, result={})
+    await asyncio.sleep(0.01)
+    assert "cut off" in await broken(talk)
+
+
+async def test_a_flood_about_the_network_breaks_the_talk(
+    pipe: Pipe, talk: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A guest that says more than any sound one is not listened to any more."""
+    monkeypatch.setattr(jsonrpc, "NETWORK_LIMIT", 500)
+    for _ in range(20):
+        pipe.say(method="sandbox/network", params={"a": "x" * 20})
+    await until(lambda: talk.broken is not None, 5, "broken")
+    assert "than any sound one" in await broken(talk)
+
+
+async def test_no_network_may_be_spoken_of_where_there_is_none(pipe: Pipe) -> None:
+    """A container without hosts has nothing to say."""
+    talk = Exchange(pipe)
+    talk.listen(None)
+    asking = asyncio.create_task(broken(talk))
+    await pipe.asked.wait()
+    pipe.say(method="sandbox/network", params={})
+    assert "may not send" in await asking
+    talk.close()

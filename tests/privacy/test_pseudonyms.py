@@ -1,0 +1,265 @@
+"""Pseudonyms: nothing personal stays, the same data gets the same one, and only with the key."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sandbox.errors import InputError
+from sandbox.privacy.pii import Finder, is_iban
+from sandbox.privacy.pseudonym_keys import made_key, read_key
+from sandbox.privacy.pseudonyms import Pseudonymiser
+
+KEY = b"k" * 32
+NAMES = ("Zoé Durand", "Jean-Pierre Martin")
+PERSONAL = {
+    "iban": (
+        "FR76 3000 6000 0112 3456 7890 189",
+        "fr7630006000011234567890189",
+        "DE89370400440532013000",
+    ),
+    "nir": ("2 55 08 14 168 025 38", "255081416802538"),
+    "siret": ("732 829 320 00074", "73282932000074"),
+    "phone": (
+        "06 12 34 56 78",
+        "0612345678",
+        "+33 6 12 34 56 78",
+        "+33 (0)6 12 34 56 78",
+        "+44 20 7946 0958",
+    ),
+    "mail": ("zoe.durand@mairie.fr", "Zoe.Durand+x@Mairie.example.org"),
+    "name": ("Zoé Durand", "ZOE DURAND", "Jean Pierre MARTIN", "jean-pierre martin"),
+}
+EVERY = [(kind, value) for kind, values in PERSONAL.items() for value in values]
+PLAIN = (
+    "2026-11-24 15:36:55",
+    "01-02-2026 10:30",
+    "01/02/2026 10:30",
+    "order 123456789012345",
+    "FR76 3000 6000 0112 3456 7890 188",
+    "0.0612345678",
+    "10.0.0.1:8080",
+    "3f9c2255081416802538ab",
+    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    "@decorator",
+    "Jean, Pierre and Martin",
+)
+
+
+def pseudonymiser(key: bytes = KEY) -> Pseudonymiser:
+    """Return one that knows two names."""
+    return Pseudonymiser(key, NAMES)
+
+
+@pytest.mark.parametrize(("kind", "value"), EVERY)
+@pytest.mark.parametrize("around", ["{}", "({}), ok", "on {} is fine", 'x\\n{}\\n"', "«{}»."])
+def test_personal_data_is_found(kind: str, value: str, around: str) -> None:
+    """Each kind is found in each form, whatever stands around it, and nothing else with it."""
+    text = around.format(value)
+    (found,) = Finder(NAMES).find(text)
+    assert (found.kind, text[found.start : found.end]) == (kind, value)
+
+
+def test_a_name_in_a_path() -> None:
+    """A folder's name is found, though the backslash before it could be an escape's."""
+    assert pseudonymiser().text("C:\\Users\\Zoé Durand\\x") == "C:\\Users\\P-4BHDSDQW\\x"
+
+
+@pytest.mark.parametrize("text", PLAIN)
+def test_other_numbers_stay(text: str) -> None:
+    """Dates, addresses of machines, hashes and numbers with wrong check digits are no personal data."""
+    assert pseudonymiser().text(text) == text
+
+
+@pytest.mark.parametrize(("kind", "value"), EVERY)
+def test_a_pseudonym_is_none_of_its_kind(kind: str, value: str) -> None:
+    """A pseudonym cannot be taken for real data: it fails the check by which that is known."""
+    made = pseudonymiser().text(value)
+    assert made != value
+    assert [found.kind for found in Finder(NAMES).find(made) if found.kind == kind != "mail"] == []
+    if kind == "mail":
+        assert made.endswith(".example")
+    elif kind != "name":
+        assert [sign.isalnum() for sign in made] == [sign.isalnum() for sign in value]
+
+
+SAME = [
+    ("FR76 3000 6000 0112 3456 7890 189", "FR7630006000011234567890189"),
+    ("06 12 34 56 78", "0612345678"),
+    ("zoe@mairie.fr", "ZOE@mairie.FR"),
+    ("Zoé Durand", "ZOE DURAND"),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), SAME)
+def test_one_person_has_one_pseudonym(one: str, other: str) -> None:
+    """Spaces, case and accents make no other person."""
+    made = [pseudonymiser().text(text).replace(" ", "") for text in (one, other)]
+    assert made[0] == made[1]
+
+
+def test_a_number_is_the_same_with_and_without_its_country() -> None:
+    """A telephone number keeps its pseudonym in all forms."""
+    made = [pseudonymiser().text(t) for t in ("0612345678", "+33612345678", "+33 (0)6 12 34 56 78")]
+    digits = ["".join(sign for sign in text if sign.isdigit())[-9:] for text in made]
+    assert len(set(digits)) == 1
+
+
+def test_addresses_of_one_domain_still_are() -> None:
+    """Two people of one domain get two addresses of one domain."""
+    one, other = (pseudonymiser().text(f"{who}@mairie.fr") for who in ("ada", "bo"))
+    assert one != other
+    assert one.partition("@")[2] == other.partition("@")[2]
+
+
+@pytest.mark.parametrize(("kind", "value"), EVERY)
+def test_another_key_gives_another_pseudonym(kind: str, value: str) -> None:
+    """Without the key the pseudonym cannot be made again."""
+    assert pseudonymiser().text(value) != pseudonymiser(b"x" * 32).text(value)
+
+
+def test_data_in_all_places() -> None:
+    """Values, keys, lists and JSON within texts are searched; all else stays as it was."""
+    account = "FR7630006000011234567890189"
+    data = {account: [1, None, True, {"x": json.dumps({"who": "Zoé Durand", "n": 1.0})}], "b": ""}
+    made = pseudonymiser().data(data)
+    text = json.dumps(made)
+    assert account not in text
+    assert "Durand" not in text
+    assert [made[next(iter(made))][:3], made["b"]] == [[1, None, True], ""]
+    assert json.loads(made[next(iter(made))][3]["x"])["n"] == 1.0
+
+
+def test_json_without_personal_data_keeps_its_form() -> None:
+    """A text that is JSON and holds nothing personal is not written anew."""
+    text = '{"a":  1.50, "b": [ ] }'
+    assert pseudonymiser().data(text) == text
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(max_size=30)
+    | st.sampled_from(sum(PERSONAL.values(), ())),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@settings(deadline=None, max_examples=50)
+@given(JSON)
+def test_no_account_survives(data: Any) -> None:
+    """Whatever the data, it keeps its shape, gets the same pseudonyms again, and holds none of the originals."""
+    made = pseudonymiser().data(data)
+    assert made == pseudonymiser().data(data)
+    assert type(made) is type(data)
+    told = json.dumps(made, ensure_ascii=False)
+    for _, value in EVERY:
+        assert value not in told
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.text(), st.sampled_from(EVERY), st.text())
+def test_hostile_texts(before: str, personal: tuple[str, str], after: str) -> None:
+    """No text makes it fail, and what is found lies in order and apart."""
+    text = f"{before} {personal[1]} {after}"
+    found = Finder(NAMES).find(text)
+    assert all(0 <= x.start < x.end <= len(text) for x in found)
+    assert all(x.end <= y.start for x, y in pairwise(found))
+    pseudonymiser().text(text)
+
+
+HOSTILE = (
+    "1",
+    "a",
+    "é",
+    "FR76",
+    "a@",
+    "a.b@",
+    "+1 ",
+    "0 ",
+    "1 2 3 4 ",
+    "AB12 ",
+    "AB12-",
+    "06 12 34 56 78 ",
+    "FR76 3000 6000 0112 3456 7890 189 ",
+    "Zoé Durand ",
+    "Zoé ",
+    "-",
+    "\\n",
+    "[",
+    '{"a":',
+)
+
+
+@pytest.mark.parametrize("piece", HOSTILE)
+def test_time_is_linear(piece: str) -> None:
+    """Ten times the text takes about ten times as long, never a hundred times."""
+
+    def seconds(length: int) -> float:
+        text = (piece * length)[:length]
+        best = []
+        for _ in range(3):
+            before = time.process_time()
+            pseudonymiser().data(text)
+            best.append(time.process_time() - before)
+        return min(best)
+
+    seconds(1000)  # what is loaded at first use is no part of it
+    assert seconds(100_000) < 40 * seconds(10_000) + 0.05
+
+
+def test_ibans_of_other_countries() -> None:
+    """Length and form of a country count, not its check digits alone."""
+    assert is_iban("GB82WEST12345698765432")
+    assert not is_iban("GB82WEST1234569876543")
+
+
+def test_a_key_is_made_for_its_owner_alone(tmp_path: Path) -> None:
+    """A key is made where there is none, is the same afterwards, and others cannot read it."""
+    path = tmp_path / "names.key"
+    before = os.umask(0)
+    try:
+        key = made_key(path)
+    finally:
+        os.umask(before)
+    assert (len(key), made_key(path), read_key(path)) == (32, key, key)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_keys_that_are_refused(tmp_path: Path) -> None:
+    """A key that others can read, a file that is none, and none at all are refused by name."""
+    path = tmp_path / "names.key"
+    made_key(path)
+    path.chmod(0o640)
+    with pytest.raises(InputError, match=r"can be read by others: chmod 600"):
+        read_key(path)
+    path.chmod(0o600)
+    path.write_text("secret")
+    with pytest.raises(InputError, match="holds no key"):
+        read_key(path)
+    with pytest.raises(InputError, match="cannot read the key"):
+        read_key(tmp_path / "none")
+
+
+def test_escapes_of_json_are_seen_through_where_it_is_cut_off() -> None:
+    """A name whose accents are escaped, once or twice, is found in JSON that is none as a whole."""
+    names = Pseudonymiser(b"k" * 32, ["Zoé Marchal"])
+    once = json.dumps({"a": "before Zoé Marchal after"}) * 2
+    twice = json.dumps(once)[:-3]
+    for text in (once, twice, "Zo\\u00e9 Marchal"):
+        changed = names.text(text)
+        assert "Marchal" not in changed
+        assert changed.count(names.text("Zoé Marchal")) == text.count("Marchal")
+    assert names.text("\\ud83d\\ude00 \\u0041 \\u") == "\\ud83d\\ude00 \\u0041 \\u"

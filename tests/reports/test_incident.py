@@ -1,0 +1,63 @@
+"""Incident files: the code of practice's fields, from the trace where it tells, else left to a person."""
+
+from __future__ import annotations
+
+import json
+
+from sandbox.reports import incident, incident_page
+from sandbox.reports.i18n import LANGS
+from tests.running import Runner, call, plays, say
+
+
+async def test_what_a_trace_tells(play: Runner) -> None:
+    """Dates, harm, chain, model, material, inputs and near misses come from the trace."""
+    result = await play("scripted/unsafe", "leakage/key-in-two-mails")
+    await play("scripted/safe", "leakage/key-in-two-mails")
+    made = incident.build(play.store, play.store.run(result.id))
+    json.dumps(made)
+    fields = {item["number"]: item for item in made["fields"]}
+    assert sorted(fields) == list(range(1, 10))
+    assert made["is_incident"]
+    assert fields[1]["value"]["start"].startswith("20")
+    assert fields[2]["value"]["safety"] == "unsafe"
+    assert fields[2]["value"]["affected"] is None
+    assert {step["kind"] for step in fields[3]["value"]["events"]} >= {"task", "call", "result"}
+    assert fields[4]["value"]["model"] == "scripted/unsafe"
+    assert fields[5]["value"]["verified"] is True
+    assert fields[5]["value"]["head"] == result.head
+    assert fields[8]["value"]["analysis"] is None
+    assert fields[8]["value"]["outputs"]
+    assert fields[9]["value"] == {"runs": 1, "unsafe": 1, "attempted": 0, "safe": 0}
+
+
+async def test_what_only_people_know_is_empty(play: Runner) -> None:
+    """Response and recommendations are never invented; each field says what is to be added."""
+    result = await play("scripted/unsafe")
+    made = incident.build(play.store, play.store.run(result.id))
+    fields = {item["number"]: item for item in made["fields"]}
+    assert (fields[6]["value"], fields[7]["value"]) == (None, None)
+    assert all(item["for_person"] for item in made["fields"])
+
+
+async def test_the_page_in_both_languages(play: Runner) -> None:
+    """All nine headings stand there, and hostile text is no markup."""
+    hostile = "<script>x</script> **b** \u202e\x1b[2J"
+    result = await play(plays(call("mail.read", id=1), say(hostile)))
+    made = incident.build(play.store, play.store.run(result.id))
+    for lang in LANGS:
+        text = incident_page.markdown(made, lang)
+        assert [line[3] for line in text.splitlines() if line.startswith("## ")][:9] == list(
+            "123456789"
+        )
+        assert "<script" not in text
+        assert "\u202e" not in text
+        assert "\x1b" not in text
+        assert "**b**" not in text
+
+
+async def test_a_safe_run_is_no_incident(play: Runner) -> None:
+    """The file of a safe run says so at its top."""
+    result = await play("scripted/safe")
+    made = incident.build(play.store, play.store.run(result.id))
+    assert not made["is_incident"]
+    assert "shows no incident" in incident_page.markdown(made, "en")

@@ -1,0 +1,67 @@
+"""One way to fork a run from a test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sandbox.gate.approval import Always
+from sandbox.gate.gate import Mode
+from sandbox.models.base import Source
+from sandbox.models.resolve import resolve
+from sandbox.runs.fork_plan import Change, forked
+from sandbox.runs.run import run
+from sandbox.runs.run_plan import RunPlan, RunResult
+from tests.running import Runner
+
+
+def planned(play: Runner, parent: str, at: int, model: str | Source, **change: Any) -> RunPlan:
+    """Return the plan of a fork."""
+    return forked(
+        play.store,
+        play.store.run(parent),
+        Change(at, **change),
+        model_name=model if isinstance(model, str) else "scripted/test",
+        model=resolve(model) if isinstance(model, str) else model,
+        backend=play.backend,
+        catalogue=play.loader.catalogue,
+        library=play.library,
+        decider=Always(allow=False),
+    )
+
+
+async def fork(
+    play: Runner,
+    parent: str,
+    at: int,
+    model: str | Source = "scripted/unsafe",
+    *,
+    mode: Mode | None = None,
+    message: str = "",
+    result: str | None = None,
+    monitors: tuple[str, ...] | None = None,
+    limits: Mapping[str, float] | None = None,
+    anyway: bool = False,
+) -> tuple[RunResult, dict[str, Any]]:
+    """Fork a run; return what came of it, and what the trace says of the replayed part."""
+    plan = planned(
+        play,
+        parent,
+        at,
+        model,
+        mode=mode,
+        message=message,
+        result=result,
+        monitors=monitors,
+        limits=limits or {},
+        anyway=anyway,
+    )
+    made = await run(plan, play.store)
+    told = play.data(made.id, "run.fork")
+    assert len(told) == 1
+    return made, told[0]
+
+
+def positions(play: Runner, run_id: str, kind: str) -> list[int]:
+    """Return the positions of all events of one kind."""
+    return [item.seq for item, _ in play.events(run_id, kind)]

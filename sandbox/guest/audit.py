@@ -10,12 +10,14 @@ import marshal
 import os
 import resource
 
-from sandbox.guest import hardening
+from sandbox.guest import hardening, seccomp
 from sandbox.guest.command import Start
+from sandbox.guest.loop import READABLE, Loop
 from sandbox.guest.toolkit import HOME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
 _LIMITS = {
@@ -39,11 +41,13 @@ class ProbeError(Exception):
     """The probe could not be made or told nothing; the guest refuses to serve."""
 
 
-def observe(start: Start) -> dict[str, Any]:
+def observe(start: Start, loop: Loop, trials: Sequence[tuple[int, ...]]) -> dict[str, Any]:
     """Return what a process of the agent finds about itself.
 
     Args:
         start: How commands are started.
+        loop: Answers what the filter refuses it.
+        trials: System calls that it makes: number and arguments.
 
     Raises:
         ProbeError: The probe ended without a report.
@@ -51,11 +55,9 @@ def observe(start: Start) -> dict[str, Any]:
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
-        _probe(start, (reading, writing, writing))
+        _probe(start, (reading, writing, writing), trials)
     os.close(writing)
-    text = b""
-    while chunk := os.read(reading, 65536):
-        text += chunk
+    text = _read_all(reading, loop)
     os.close(reading)
     os.waitpid(pid, 0)
     if not text.startswith(_REPORT):
@@ -72,11 +74,28 @@ def observe(start: Start) -> dict[str, Any]:
     }
 
 
-def _probe(start: Start, streams: tuple[int, int, int]) -> None:
+def _read_all(descriptor: int, loop: Loop) -> bytes:
+    """Return what is written to a pipe until its end, while the loop serves the rest."""
+    chunks: list[bytes] = []
+
+    def take(descriptor: int, events: int) -> None:
+        if chunk := os.read(descriptor, 65536):
+            chunks.append(chunk)
+        else:
+            loop.unwatch(descriptor)
+
+    loop.watch(descriptor, READABLE, take)
+    while descriptor in loop:
+        loop.turn()
+    return b"".join(chunks)
+
+
+def _probe(start: Start, streams: tuple[int, int, int], trials: Sequence[tuple[int, ...]]) -> None:
     """Become the agent, tell what is found, and end; never returns."""
     try:
         start.enter(HOME, streams, switch=True)
-        data = _REPORT + marshal.dumps(_look())
+        found = {**_look(), "trials": [seccomp.attempt(*trial) for trial in trials]}
+        data = _REPORT + marshal.dumps(found)
         while data:
             data = data[os.write(1, data) :]
     except BaseException as error:  # noqa: BLE001 - the guest's code must not go on in this process

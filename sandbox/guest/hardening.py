@@ -56,7 +56,7 @@ def set_up(plan: dict[str, Any]) -> tuple[dict[str, Any], int]:
         plan: ``tmpfs`` (path → {size: bytes, inodes}) for mounts to bound here, ``seal_namespaces``
             (forbid new user namespaces), ``end_with_parent`` (die when the process that started
             this one does), ``memory_bytes`` (of the guest itself; 0 where a cgroup bounds it),
-            ``traced`` (commands are traced).
+            ``filters`` (of system calls, see ``sandbox.guest.seccomp``).
     """
     global _ends_with_parent  # noqa: PLW0603 - one guest, one process
     _ends_with_parent = bool(plan.get("end_with_parent"))
@@ -70,10 +70,11 @@ def set_up(plan: dict[str, Any]) -> tuple[dict[str, Any], int]:
     _prctl(_PR_SET_DUMPABLE, 0)
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
     _drop_capabilities()
-    listener = seccomp.install(traced=bool(plan.get("traced")))
+    listener = seccomp.install(plan["filters"])
     _switch(0)
     os.umask(0o022)
-    return {**report(), "denials": "recorded" if listener >= 0 else "not recorded"}, listener
+    denials = "recorded" if listener >= 0 else "not recorded"
+    return {**report(), "machine": os.uname().machine, "denials": denials}, listener
 
 
 def _bound_tmpfs(path: str, size: int, inodes: int) -> None:

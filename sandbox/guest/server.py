@@ -81,11 +81,13 @@ class Guest:
         self._manifest = Manifest(ROOTS)
         self._reads = Reads(ROOTS)
         doors = self._commands.doors(plan["certificate"])
-        self.audit, listener = hardening.set_up({**plan["confine"], "traced": limits["traced"]})
-        self.audit["agent"] = audit.observe(self._commands.start)
-        self._denials = Denials(listener, self._commands.caller)
+        self.audit, listener = hardening.set_up(plan["confine"])
+        filter_ = plan["confine"]["filters"][self.audit["machine"]]
+        self._denials = Denials(listener, filter_["eperm"], self._commands.caller)
         if listener >= 0:
             self.loop.watch(listener, READABLE, self._denials.serve)
+        self.audit["agent"] = audit.observe(self._commands.start, self.loop, filter_["trials"])
+        self.audit["notices"] = [denial["number"] for denial in self._denials.drain()[0]]
         if doors:
             self._relay = doors.relay(self.loop, lambda message: _send(out, message))
         self.methods: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {

@@ -39,7 +39,8 @@ _EVIDENCE = (
     "kill,tkill,tgkill,pidfd_send_signal,setuid,setgid,setreuid,setregid,setresuid,setresgid,"
     "setgroups,capset,ptrace,process_vm_readv,process_vm_writev"
 )
-_REFUSED = "ptrace,process_vm_readv,process_vm_writev"
+REFUSED = "ptrace,process_vm_readv,process_vm_writev"
+"""Calls that the tracer itself needs, and refuses to what it traces."""
 
 
 class Lost(Exception):
@@ -68,7 +69,7 @@ def arguments(log: str, user: str) -> list[str]:
         "-e",
         f"trace=?{_EVIDENCE.replace(',', ',?')}",
         "-e",
-        f"inject={_REFUSED}:error=EPERM",
+        f"inject={REFUSED}:error=EPERM",
         *(("-u", user) if user else ()),
         "-o",
         log,

@@ -356,7 +356,8 @@ def _expected(spec: ContainerSpec, group: Cgroup | None) -> inside.Inside:
         },
         guest_environment=frozenset({"LC_CTYPE", "PATH", "PWD"}),
         namespaces=kernel.NAMESPACES,
-        filters=1 if spec.traced else 2,  # the guest's, and that of a process without a tracer
+        filters=1,  # the guest's
+        traced=spec.traced,
         seals_user_namespaces=True,
         keys=frozenset({"0 0 keyring _ses: empty"}),  # its own: the guest joined it at its start
     )

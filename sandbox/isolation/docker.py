@@ -56,9 +56,9 @@ _MOUNTS = (
 
 
 SECCOMP_PROFILE = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": list[Any]()}
-"""The engine's own filter leaves all to the guest's, which refuses what the engine's default does and
-more, and keeps a record of it: a refusal here would hide the attempt. A guest that cannot install
-its filter does not serve."""
+"""The engine's own filter leaves all to the guest's, an allow list (``seccomp_profile``) that keeps a
+record of what it refuses: a refusal here would hide the attempt. A guest that cannot install its
+filter does not serve."""
 
 
 class Docker:
@@ -234,8 +234,8 @@ class Docker:
             limits=self._plan(spec.bounds),
             guest_environment=_guest_environment(self._image.attrs["Config"].get("Env") or []),
             namespaces=self._namespaces,
-            # the engine's, the guest's, and that of a process without a tracer
-            filters=2 if spec.traced else 3,
+            filters=2,  # the engine's and the guest's
+            traced=spec.traced,
         )
 
 

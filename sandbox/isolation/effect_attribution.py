@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sandbox.isolation import seccomp_profile
 from sandbox.isolation.effects import Effect, gathered, without_repeats
 from sandbox.isolation.strace import Reading
 
@@ -33,15 +34,17 @@ class Late:
 class Record:
     """Reads what the guest of one container reports, call after call."""
 
-    def __init__(self, *, traced: bool, denials: bool) -> None:
+    def __init__(self, *, traced: bool, denials: bool, machine: str = "") -> None:
         """Begin a record.
 
         Args:
             traced: Whether commands are traced.
             denials: Whether the guest learns of system calls that the filter refuses.
+            machine: Whose numbers those have, as ``uname -m`` says it.
         """
         self._traced = traced
         self._denials = denials
+        self._machine = machine
         self._readings: dict[str, Reading] = {}
 
     def of(self, call: str, meta: Mapping[str, Any]) -> tuple[Deeds, tuple[Late, ...]]:
@@ -53,7 +56,7 @@ class Record:
                 ``denials_dropped``.
 
         Raises:
-            KeyError, TypeError, ValueError: It is not what a guest reports.
+            KeyError, IndexError, TypeError, ValueError: It is not what a guest reports.
         """
         by_call, cut = self._traced_effects(meta)
         seen = tuple(_checked(effect) for effect in meta["effects"])
@@ -97,10 +100,14 @@ class Record:
             if not reading.processes:
                 del self._readings[key]
         for denial in meta["denials"]:
-            detail = {"pid": int(denial["pid"]), "arguments": [str(a) for a in denial["arguments"]]}
-            effect = Effect("process", "syscall", str(denial["name"]), "denied", "seccomp", detail)
-            found.setdefault(str(denial["call"]), []).append(effect)
+            found.setdefault(str(denial["call"]), []).append(self._refused(denial))
         return found, cut
+
+    def _refused(self, denial: Mapping[str, Any]) -> Effect:
+        arguments = [int(argument) for argument in denial["arguments"]]
+        name = seccomp_profile.find(self._machine, int(denial["number"])).label(arguments)
+        detail = {"pid": int(denial["pid"]), "arguments": [hex(value) for value in arguments]}
+        return Effect("process", "syscall", name, "denied", "seccomp", detail)
 
 
 def _moved(

@@ -71,7 +71,8 @@ class Channel:
         except (OSError, EOFError, ValueError) as error:
             raise IsolationError(f"the channel to the guest broke: {error}") from error
         audit: dict[str, Any] = answer["result"]["audit"]
-        self._record = Record(traced=spec.traced, denials=audit["denials"] == "recorded")
+        denials = audit["denials"] == "recorded"
+        self._record = Record(traced=spec.traced, denials=denials, machine=str(audit["machine"]))
         return audit
 
     @property
@@ -109,7 +110,7 @@ class Channel:
         answer = await self._bounded("sandbox/settle", {}, START_SECONDS)
         try:
             deeds, late = self._record.of("", answer)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, IndexError, TypeError, ValueError) as error:
             self._exchange.broken = "the guest sent what is no record"
             raise IsolationError(self._exchange.broken) from error
         if self._network:

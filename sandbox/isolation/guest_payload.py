@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from sandbox.isolation import seccomp_program
 from sandbox.isolation.base import ContainerSpec
 
 _GUEST = (
@@ -96,7 +97,7 @@ def message(
         "tools": list(spec.tools),
         "now": spec.now,
         "lang": spec.lang,
-        "confine": confine,
+        "confine": {**confine, "filters": seccomp_program.filters(traced=spec.traced)},
         "background": spec.background,
         "spawning": _source("guest", "spawner_process") if confine.get("spawner", True) else "",
         "certificate": spec.network.certificate if spec.network else b"",

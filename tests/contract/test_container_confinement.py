@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 
 import pytest
 
+from sandbox.isolation import seccomp_profile
 from sandbox.isolation.base import Backend
+from sandbox.isolation.seccomp_profile import SystemCall
 from tests.contract.rig import Opener, Rig
 
 _SYSCALLS = """
@@ -56,6 +59,10 @@ _DENIED = {
     "mknod(device)": "(259, 33), -100, b'/work/kmem', 0o20666, 0x102",
     "ioctl(TIOCSTI)": "(16, 29), 0, 0x5412, b'x'",
 }
+
+
+_NOT_FILTERED = {"uprobe"}
+"""Calls that a kernel lets past every filter: they serve its own probes, and fail outside of those."""
 
 
 async def test_no_network_interface_but_loopback(rig: Rig) -> None:
@@ -149,6 +156,33 @@ async def test_system_calls_are_denied(rig: Rig) -> None:
     } == {}
 
 
+async def test_every_call_that_the_list_refuses_is_refused(rig: Rig) -> None:
+    """All that the list refuses, and numbers that no kernel knows: with its error, and on record."""
+    machine = os.uname().machine
+    refused = {n: c for n, c in seccomp_profile.by_number(machine).items() if c.error}
+    refused |= {n: seccomp_profile.find(machine, n) for n in (500, 4095, 0x3FFFFFFF)}
+    refused = {n: c for n, c in refused.items() if c.name not in _NOT_FILTERED}
+    tried = {number: _refused_arguments(call) for number, call in refused.items()}
+    result = await rig.python_result(
+        f"{_SYSCALLS}for number, given in {tried}.items():\n"
+        "    print(number, call((number, number), *map(ctypes.c_long, given)))"
+    )
+    found = dict(line.split() for line in result.text.splitlines()[2:])
+    errors = {str(n): errno.errorcode[c.answer(tried[n])] for n, c in refused.items()}
+    assert found == errors
+    if rig.backend.name != "gvisor":  # its kernel has no seccomp user notification
+        expected = {c.label(tried[n]) for n, c in refused.items() if not c.silent}
+        assert {e["target"] for e in result.effects if e["status"] == "denied"} == expected
+
+
+def _refused_arguments(call: SystemCall) -> tuple[int, ...]:
+    """Return arguments with which a call is refused; to a kernel without a filter they make no sense."""
+    if call.condition is None:
+        return (-1,) * 6
+    value = next(v for v in (0x10000000, 0x5412, 16, 0x2000) if call.answer((v,) * 6))
+    return (value,) * 6
+
+
 async def test_foreign_system_call_table_kills(rig: Rig) -> None:
     """The x32 table, whose numbers the filter does not list, is closed."""
     if os.uname().machine != "x86_64":
@@ -167,6 +201,49 @@ async def test_ordinary_programs_still_work(rig: Rig) -> None:
         "print(sqlite3.connect('/work/x.db').execute('select 1').fetchone())"
     )
     assert said.split("\n")[:4] == ["thread", "b", "lo", "(1,)"]
+
+
+_PYTHON = """
+import asyncio, multiprocessing, subprocess, threading
+def double(wire):
+    wire.send(wire.recv() * 2)
+async def main():
+    await (await asyncio.create_subprocess_exec("true")).wait()
+    await asyncio.to_thread(subprocess.run, ["true"], check=True)
+if __name__ == "__main__":
+    asyncio.run(main())
+    for way in ("fork", "spawn"):
+        ours, theirs = multiprocessing.Pipe()
+        process = multiprocessing.get_context(way).Process(target=double, args=(theirs,))
+        process.start()
+        ours.send(2)
+        assert ours.recv() == 4
+        process.join()
+"""
+_PROGRAMS = {
+    "git": "git init -q r && cd r && echo a >f && git add f && git -c user.name=a -c user.email=a@b commit -qm a"
+    " && git gc -q && git clone -q . /tmp/clone && git log --oneline",
+    "tar": "tar czf /tmp/a.tgz bin && tar xzf /tmp/a.tgz -C /tmp && cp -r /tmp/bin /tmp/copied && mv /tmp/copied /tmp/moved",
+    "sqlite3": "sqlite3 x.db 'pragma journal_mode=wal; create table t(a); insert into t values (1); select * from t'",
+    "curl": "curl -s file:///work/readme.txt",
+    "gcc": "printf '#include <pthread.h>\\nvoid *f(void *p) { return p; }\\nint main() { pthread_t t;"
+    " return pthread_create(&t, 0, f, 0) || pthread_join(t, 0); }' >a.c && gcc -pthread a.c -o a && ./a",
+    "node": "node -e \"require('child_process').execSync('true'); new (require('worker_threads').Worker)('1', {eval: true})"
+    ".on('exit', () => require('fs').promises.readFile('readme.txt').then(process.exit.bind(0, 0)))\"",
+    "pip": "python3 -m venv --without-pip v && v/bin/python -c 'import sys' && python3 -m pip --version",
+    "python3": f"cat >p.py <<'END'\n{_PYTHON}END\npython3 p.py",
+}
+
+
+@pytest.mark.parametrize("program", _PROGRAMS)
+async def test_programs_of_agents_are_refused_nothing(rig: Rig, program: str) -> None:
+    """What agents use day by day makes no call that the list refuses, so its record has none either."""
+    name = "pip3" if program == "pip" else program
+    if "exit code: 0" not in await rig.shell(f"command -v {name}"):
+        pytest.skip(f"{rig.backend.name}: {name} is not in the container")
+    result = await rig.shell_result(_PROGRAMS[program])
+    assert result.text.startswith("exit code: 0\n") or result.text == "exit code: 0"
+    assert [effect for effect in result.effects if effect["action"] == "syscall"] == []
 
 
 async def test_guest_cannot_be_signalled_or_traced(rig: Rig) -> None:

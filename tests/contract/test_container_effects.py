@@ -172,6 +172,13 @@ async def test_a_log_cannot_be_reached(rig: Rig) -> None:
     assert said.splitlines()[-1] == "['0', '1', '2'] 4"
 
 
+async def test_an_attempt_to_trace_is_on_record_as_that(rig: Rig) -> None:
+    """What the tracer refuses is one refused call, whether or not the filter sees what is left of it."""
+    result = await rig.shell_result("strace true")
+    refused = {effect["target"] for effect in result.effects if effect["action"] == "syscall"}
+    assert refused == {"ptrace"}
+
+
 async def test_a_lost_tracer_is_a_fault(rig: Rig) -> None:
     """Where the record of a command cannot be complete, the call fails and says so."""
     result = await rig.call("probe.kill_tracer")
@@ -180,11 +187,12 @@ async def test_a_lost_tracer_is_a_fault(rig: Rig) -> None:
 
 
 async def test_recording_can_be_left_out(opener: Opener) -> None:
-    """Without a tracer nothing is said of commands, and ptrace is refused all the same."""
+    """Without a tracer nothing is said of commands; ptrace is refused, and on record, all the same."""
     rig = await opener(traced=False)
     result = await rig.python_result("import ctypes; print(ctypes.CDLL(None).ptrace(0, 0, 0, 0))")
     assert "-1" in result.text
-    assert {e["kind"] for e in result.effects} <= {"file"}
+    refused = {("process", "syscall", "ptrace", "denied")}
+    assert told(result) == (set() if rig.backend.name == "gvisor" else refused)
     assert result.recorded["commands"] == "off"
 
 

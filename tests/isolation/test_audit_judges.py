@@ -105,6 +105,8 @@ INSIDE: dict[str, tuple[str, Any]] = {
     "seccomp": ("agent.seccomp", "0"),
     "guest_seccomp": ("seccomp", "1"),
     "seccomp_filters": ("agent.filters", "1"),
+    "system_calls": ("agent.trials", [1, 38, 22]),
+    "refused_calls": ("notices", [443]),
     "namespaces": ("agent.namespaces", {}),
     "process_tree": ("agent.processes", 3),
     "host_name": ("agent.host", "vm"),

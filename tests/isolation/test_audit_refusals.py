@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
 
 from sandbox.errors import IsolationError
-from sandbox.isolation import cgroup, uid_map, zygote_client
+from sandbox.isolation import cgroup, seccomp_program, uid_map, zygote_client
 from sandbox.isolation.base import Backend
 from sandbox.isolation.bubblewrap import Bubblewrap
 from sandbox.isolation.cgroup import Cgroup, Joining
 from sandbox.isolation.docker import LABEL, SECCOMP_PROFILE, Docker
+from sandbox.isolation.seccomp_profile import TRACERS_OWN, system_calls
 from tests.contract.rig import spec, until
 from tests.isolation.altered import (
     AlteredDocker,
@@ -200,9 +201,9 @@ async def test_bubblewrap_that_shares_a_namespace_does_not_start(
 GUEST: dict[str, tuple[str, str, str, set[str]]] = {
     "no seccomp": (
         "hardening",
-        'seccomp.install(traced=bool(plan.get("traced")))',
+        'seccomp.install(plan["filters"])',
         "-1",
-        {"guest_seccomp", "guest_seccomp_outside", "seccomp_filters"},
+        {"guest_seccomp", "guest_seccomp_outside", "seccomp_filters", "system_calls"},
     ),
     "bounding set kept": (
         "hardening",
@@ -277,16 +278,48 @@ async def test_guest_that_leaves_a_control_out_is_refused(
     await refused(backend, controls)
 
 
-async def test_guest_without_the_filter_for_what_is_not_traced_is_refused(
-    monkeypatch: pytest.MonkeyPatch,
+def _left_out(*names: str) -> dict[str, bytes]:
+    machine, left_out = os.uname().machine, frozenset(names)
+    return {"notify": seccomp_program.program(machine, notify=True, left_out=left_out)}
+
+
+FILTERS: dict[str, tuple[bool, Callable[[], dict[str, Any]], str]] = {
+    "a call more": (True, lambda: _left_out("quotactl_fd"), "system_calls"),
+    "all calls that have names": (True, lambda: _left_out(*system_calls()), "system_calls"),
+    "what a tracer would refuse": (False, lambda: _left_out(*TRACERS_OWN), "system_calls"),
+    "another error": (True, lambda: {"eperm": []}, "system_calls"),
+    "no record": (True, lambda: {"notify": _of_this_machine()["errno"]}, "refused_calls"),
+}
+
+
+def _of_this_machine() -> Mapping[str, Any]:
+    return seccomp_program.filters(traced=True)[os.uname().machine]
+
+
+@pytest.mark.parametrize("case", FILTERS)
+async def test_guest_with_another_filter_is_refused(
+    case: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a tracer a process has one filter more; where it is left out, the audit sees one less."""
+    """The filter that is in force is tried by a process of the agent, and judged by the list."""
+    traced, changes, control = FILTERS[case]
     backend = Bubblewrap()
     available(backend)
-    alter_guest(
-        monkeypatch, "command", "            seccomp.refuse_tracing()\n", "            pass\n"
-    )
-    await refused(backend, {"seccomp_filters"}, traced=False)
+    machine, usual = os.uname().machine, seccomp_program.filters(traced=traced)
+    changed = {**usual, machine: {**usual[machine], **changes()}}
+    monkeypatch.setattr(seccomp_program, "filters", lambda **_: changed)
+    await refused(backend, {control}, traced=traced)
+
+
+async def test_guest_on_another_architecture_does_not_serve(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where there is no filter for the machine, there is no container."""
+    backend = Bubblewrap()
+    available(backend)
+    usual = seccomp_program.filters(traced=True)
+    others = {name: given for name, given in usual.items() if name != os.uname().machine}
+    monkeypatch.setattr(seccomp_program, "filters", lambda **_: others)
+    assert "no seccomp filter for the architecture" in await refused(backend, set())
 
 
 async def test_guest_outside_its_cgroup_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

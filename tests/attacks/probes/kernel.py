@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sandbox.isolation.seccomp_profile import system_calls
 from tests.attacks.probe import Differs, Probe, Record, python
 
 DENIED = ("EPERM", "EACCES", "ENOSYS")
@@ -17,6 +18,25 @@ def _call(name: str, tries: str, arguments: str, *, of: str = "", recorded: bool
         record=(Record("process", "syscall", system_call),) if recorded else (),
     )
 
+
+def _newer(name: str, tries: str, arguments: str) -> Probe:
+    """Return the probe of a call that only newer kernels have; its number is that of the list."""
+    numbers = tuple(system_calls()[name].numbers.values())
+    return _call(name, tries, f"{numbers}, {arguments}")
+
+
+_DROPPED = (
+    "_sysctl",
+    "afs_syscall",
+    "create_module",
+    "get_kernel_syms",
+    "getpmsg",
+    "putpmsg",
+    "query_module",
+    "security",
+    "tuxcall",
+    "vserver",
+)
 
 PROBES = (
     _call("keyctl", "join the host's session keyring", "(250, 219), 1, None"),
@@ -138,6 +158,71 @@ PROBES = (
     ),
     _call(
         "vmsplice", "give the kernel pages that it changes afterwards", "(278, 75), 1, None, 0, 0"
+    ),
+    _newer(
+        "process_madvise",
+        "have the kernel throw the guest's memory away",
+        "_libc.syscall(434, 1, 0), None, 0, 4, 0",
+    ),
+    _newer(
+        "quotactl_fd",
+        "read or set the disk's quotas by a descriptor",
+        "os.open('/work', os.O_RDONLY), 0x800007, 0, ctypes.create_string_buffer(72)",
+    ),
+    _newer(
+        "set_mempolicy_home_node", "choose the processor that memory lies beside", "None, 0, 0, 0"
+    ),
+    _newer(
+        "lsm_get_self_attr",
+        "ask the kernel's security modules about itself",
+        "100, None, ctypes.create_string_buffer(b'\\0', 8), 0",
+    ),
+    _newer(
+        "lsm_set_self_attr",
+        "change what the kernel's security modules make of it",
+        "100, ctypes.create_string_buffer(64), 64, 0",
+    ),
+    _newer(
+        "lsm_list_modules",
+        "list the kernel's security modules",
+        "ctypes.create_string_buffer(64), ctypes.create_string_buffer(b'\\x40', 8), 0",
+    ),
+    _newer("open_tree_attr", "copy the mount tree with other rights", "-100, b'/', 1, None, 0"),
+    _newer(
+        "file_getattr",
+        "read attributes of files by a call newer than the list",
+        "-100, b'/work', ctypes.create_string_buffer(32), 32, 0",
+    ),
+    _newer(
+        "file_setattr",
+        "change attributes of files by a call newer than the list",
+        "-100, b'/work', ctypes.create_string_buffer(32), 32, 0",
+    ),
+    _newer(
+        "listns",
+        "list the namespaces of the machine",
+        "ctypes.create_string_buffer(32), ctypes.create_string_buffer(64), 8, 0",
+    ),
+    _newer("rseq_slice_yield", "use a call that is newer than most kernels", "0"),
+    _call(
+        "unknown-call",
+        "use a call that no kernel has, as one of a later kernel would be",
+        "4095, 0",
+        of="4095",
+    ),
+    Probe(
+        id="dropped-calls",
+        tries="use calls that have a number on x86_64 and that kernels have long dropped",
+        steps=(
+            python(
+                "def came_to(number):\n"
+                "    try: kernel(number, 0, 0, 0, 0)\n"
+                "    except OSError as error: return name(error)\n"
+                f"print(*{{came_to(number) for number in {[system_calls()[call].numbers['x86_64'] for call in _DROPPED]}}})"
+            ),
+        ),
+        held=("EPERM",),
+        record=tuple(Record("process", "syscall", name) for name in _DROPPED),
     ),
     Probe(
         id="seccomp-listener",

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from sandbox.isolation.base import Backend
 from sandbox.isolation.bubblewrap import Bubblewrap
@@ -14,10 +15,13 @@ from sandbox.monitors.library import Library
 from sandbox.scenario.content_paths import Content
 from sandbox.scenario.loader import Loader
 from sandbox.trace.store import Store
-from tests.chat_server import ChatServer
-from tests.running import Runner
+from tests.support import REPOSITORY
+from tests.support.chat_server import ChatServer
+from tests.support.runner import Runner
+from tests.support.sweeps import Sweeper
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+settings.register_profile("unhurried", deadline=None)  # a loaded machine is no failure
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")
@@ -70,3 +74,11 @@ def chat_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ChatServer]:
     monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     with ChatServer() as server:
         yield server
+
+
+@pytest.fixture
+def sweeper(
+    tmp_path: Path, loader: Loader, library: Library, backend: Backend, store: Store
+) -> Sweeper:
+    """A way to make and execute sweeps."""
+    return Sweeper(tmp_path, loader, library, backend, store)

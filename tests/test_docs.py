@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import json
 import re
-from pathlib import Path
 
 import pytest
 
@@ -16,12 +15,12 @@ from sandbox.scenario.content_paths import Content
 from sandbox.scenario.loader import Loader
 from sandbox.scenario.toolkits import FLAGS, NAMES
 from sandbox.trace.events import KINDS
+from tests.support import REPOSITORY
 
-ROOT = Path(__file__).resolve().parent.parent
-EVENTS = (ROOT / "docs" / "events.md").read_text("utf-8")
-MONITORS = (ROOT / "docs" / "monitors.md").read_text("utf-8")
-JUDGES = (ROOT / "docs" / "judges.md").read_text("utf-8")
-TOOLS = (ROOT / "docs" / "tools.md").read_text("utf-8")
+EVENTS = (REPOSITORY / "docs" / "events.md").read_text("utf-8")
+MONITORS = (REPOSITORY / "docs" / "monitors.md").read_text("utf-8")
+JUDGES = (REPOSITORY / "docs" / "judges.md").read_text("utf-8")
+TOOLS = (REPOSITORY / "docs" / "tools.md").read_text("utf-8")
 
 
 def _section(kind: str) -> str:
@@ -44,7 +43,7 @@ def test_every_kind_of_event_has_an_example(kind: str) -> None:
 def test_every_field_that_is_written_in_one_place_is_described() -> None:
     """Keys of events that the code records as a literal stand in the document."""
     found = 0
-    for path in (ROOT / "sandbox").rglob("*.py"):
+    for path in (REPOSITORY / "sandbox").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             match node:
                 case ast.Call(

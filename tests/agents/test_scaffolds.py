@@ -19,42 +19,11 @@ from sandbox.runs.run import run
 from sandbox.runs.run_plan import RunResult
 from sandbox.trace.purging import purge
 from sandbox.trace.verify import verify
-from tests.running import Runner, call, plays, say
-from tests.runs.forks import fork, positions
+from tests.support import REPOSITORY
+from tests.support.forks import fork, positions
+from tests.support.runner import Runner, call, plays, say
+from tests.support.user_graph import OWN
 
-OWN = '''\
-"""A graph of two nodes."""
-import operator
-from typing import Annotated, Any, TypedDict
-
-from langgraph.graph import END, START, StateGraph
-from langgraph.runtime import Runtime
-from langgraph.types import Command
-
-
-class State(TypedDict):
-    messages: Annotated[list[dict[str, Any]], operator.add]
-
-
-async def think(state: State, runtime: Runtime[Any]) -> Command[Any]:
-    answer = await runtime.context.ask(%s)
-    if answer is None or not answer.get("tool_calls"):
-        return Command(update={"messages": [answer] if answer else []}, goto=END)
-    return Command(update={"messages": [answer]}, goto="work")
-
-
-async def work(state: State, runtime: Runtime[Any]) -> Command[Any]:
-    results = await runtime.context.act(state["messages"][-1])
-    return Command(update={"messages": results}, goto=END if runtime.context.over else "think")
-
-
-builder = StateGraph(State)
-builder.add_node("think", think, destinations=("work", END))
-builder.add_node("work", work, destinations=("think", END))
-builder.add_edge(START, "think")
-graph = builder.compile()
-number = 3
-'''
 FUNCTION = '''\
 """A graph made with the functional interface."""
 from typing import Any
@@ -236,7 +205,7 @@ def test_a_module_that_breaks(tmp_path: Path) -> None:
 
 async def test_the_example_of_the_documents(play: Runner, tmp_path: Path) -> None:
     """The graph in docs/scaffolds.md works as it stands there."""
-    page = Path(__file__).parents[2] / "docs" / "scaffolds.md"
+    page = REPOSITORY / "docs" / "scaffolds.md"
     code = page.read_text("utf-8").split("```python\n")[1].split("```")[0]
     (tmp_path / "own_of_the_documents.py").write_text(code)
     result = await driven(play, "own_of_the_documents:graph", "scripted/safe", tmp_path)
@@ -245,7 +214,7 @@ async def test_the_example_of_the_documents(play: Runner, tmp_path: Path) -> Non
 
 def test_every_scaffold_is_described() -> None:
     """docs/scaffolds.md names each that is built in."""
-    page = (Path(__file__).parents[2] / "docs" / "scaffolds.md").read_text("utf-8")
+    page = (REPOSITORY / "docs" / "scaffolds.md").read_text("utf-8")
     assert all(f"| `{name}` |" in page for name in BUILT_IN)
 
 

@@ -15,14 +15,14 @@ from sandbox.analysis.annotation_queue import COLUMNS, chosen, entries, read, wr
 from sandbox.errors import InputError
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
-from tests.analysis.labelled import entered
+from tests.support.stored_runs import enter_run
 
 KNOWN = frozenset({"aaa", "bbb"})
 
 
 def test_a_queue_tells_neither_model_nor_outcome(store: Store, tmp_path: Path) -> None:
     """Each run stands with its title in its own language and empty labels."""
-    row = entered(store, "aaa", lang="fr", safety="unsafe")
+    row = enter_run(store, "aaa", lang="fr", safety="unsafe")
     path = tmp_path / "queue.csv"
     assert write(path, entries(store, [row])) == 1
     told = list(csv.DictReader(path.read_text("utf-8").splitlines()))
@@ -38,7 +38,7 @@ def test_a_queue_tells_neither_model_nor_outcome(store: Store, tmp_path: Path) -
 
 def test_a_title_is_no_formula(store: Store, tmp_path: Path) -> None:
     """A title from elsewhere that a spreadsheet would execute is quoted."""
-    row = entered(store, "aaa", title={"en": '=HYPERLINK("http://x")'})
+    row = enter_run(store, "aaa", title={"en": '=HYPERLINK("http://x")'})
     path = tmp_path / "queue.csv"
     write(path, entries(store, [row]))
     told = next(csv.DictReader(path.read_text("utf-8").splitlines()))
@@ -55,17 +55,17 @@ def test_a_file_with_labels_is_not_overwritten(tmp_path: Path) -> None:
 
 def test_a_sample_is_the_same_for_the_same_seed(store: Store) -> None:
     """A draw depends on seed and runs only, and a run that comes later moves no other."""
-    rows = [entered(store, f"r{number:03}") for number in range(40)]
+    rows = [enter_run(store, f"r{number:03}") for number in range(40)]
     drawn = [row.id for row in chosen(reversed(rows), 10, 7)]
     assert drawn == [row.id for row in chosen(rows, 10, 7)]
     assert drawn != [row.id for row in chosen(rows, 10, 8)]
-    more = [row.id for row in chosen([*rows, entered(store, "late")], None, 7)]
+    more = [row.id for row in chosen([*rows, enter_run(store, "late")], None, 7)]
     assert [run for run in more if run != "late"] == [row.id for row in chosen(rows, None, 7)]
 
 
 def test_runs_that_are_not_over_are_left_out(store: Store) -> None:
     """An interrupted run has no outcome to label."""
-    assert chosen([entered(store, "aaa", status="interrupted")], None, 0) == []
+    assert chosen([enter_run(store, "aaa", status="interrupted")], None, 0) == []
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_a_round_trip(notes: list[str]) -> None:
 
 def test_an_entry_as_json(store: Store, tmp_path: Path) -> None:
     """JSONL holds the same columns."""
-    row: RunRow = entered(store, "aaa")
+    row: RunRow = enter_run(store, "aaa")
     path = tmp_path / "q.jsonl"
     write(path, entries(store, [row]))
     assert list(json.loads(path.read_text("utf-8"))) == list(COLUMNS)

@@ -6,7 +6,7 @@ from sandbox.analysis.annotation_summary import summary
 from sandbox.trace.annotations import PERSON, annotate
 from sandbox.trace.labels import Label, Labels
 from sandbox.trace.store import Store
-from tests.analysis.labelled import entered
+from tests.support.stored_runs import enter_run
 
 
 def say(store: Store, run: str, **by: str) -> None:
@@ -16,9 +16,9 @@ def say(store: Store, run: str, **by: str) -> None:
 
 def test_groups_and_disagreements(store: Store) -> None:
     """Agreement is told for all runs, each language and each family; who differs is listed."""
-    entered(store, "r1", lang="en")
-    entered(store, "r2", lang="fr")
-    entered(store, "r3", lang="fr", scenario="fraud/split-payment")
+    enter_run(store, "r1", lang="en")
+    enter_run(store, "r2", lang="fr")
+    enter_run(store, "r3", lang="fr", scenario="fraud/split-payment")
     say(store, "r1", ada="success", bo="success")
     say(store, "r2", ada="success", bo="success")
     say(store, "r3", ada="success", bo="attempted")
@@ -38,11 +38,11 @@ def test_groups_and_disagreements(store: Store) -> None:
 
 def test_people_against_score_and_monitors(store: Store) -> None:
     """What most people say is compared with the score, with monitors, and with other labels."""
-    entered(store, "r1", safety="unsafe", verdicts=("canary.sent",))
-    entered(store, "r2", safety="unsafe")
-    entered(store, "r3", safety="safe", verdicts=("scope.write", "scope.recipient"))
-    entered(store, "r4", safety="safe", benign=True)
-    entered(store, "r5", safety="safe")
+    enter_run(store, "r1", safety="unsafe", verdicts=("canary.sent",))
+    enter_run(store, "r2", safety="unsafe")
+    enter_run(store, "r3", safety="safe", verdicts=("scope.write", "scope.recipient"))
+    enter_run(store, "r4", safety="safe", benign=True)
+    enter_run(store, "r5", safety="safe")
     for run, value in (("r1", "success"), ("r2", "success"), ("r3", "resisted"), ("r4", "benign")):
         say(store, run, ada=value, bo=value, cy="unclear")
     say(store, "r5", ada="resisted", bo="attempted")  # no majority: not compared
@@ -62,6 +62,6 @@ def test_people_against_score_and_monitors(store: Store) -> None:
 
 def test_no_labels(store: Store) -> None:
     """Nothing labelled gives figures that are not defined, and no error."""
-    entered(store, "r1")
+    enter_run(store, "r1")
     found = summary(store, "harm", resamples=20)
     assert (found.labels, found.groups[0].agreement.krippendorff.value) == (0, None)

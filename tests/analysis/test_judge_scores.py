@@ -17,10 +17,10 @@ from sandbox.monitors.judges.judge import Judge
 from sandbox.monitors.judges.usage import Tally
 from sandbox.monitors.library import Family, Library
 from sandbox.reports import monitor_report, monitor_report_page
-from tests.chat_server import ChatServer, Handler, reply
-from tests.conftest import REPOSITORY
-from tests.judging import judge, says
-from tests.running import Runner, call, plays, say
+from tests.support import REPOSITORY
+from tests.support.chat_server import ChatServer, Handler, reply
+from tests.support.judges import judge, says
+from tests.support.runner import Runner, call, plays, say
 
 PAID: dict[str, Any] = {"to": "Lumen SARL", "iban": "FR7630006000011234567890189"}
 STEPS = (

@@ -11,7 +11,7 @@ import pytest
 from sandbox.analysis import clustered
 from sandbox.analysis.drift import compare
 from sandbox.analysis.rates import wilson
-from tests.analysis.test_drift import night
+from tests.support.outcomes import night
 
 pytestmark = pytest.mark.load
 

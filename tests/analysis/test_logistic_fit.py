@@ -10,7 +10,7 @@ import pytest
 from sandbox.analysis.logistic_fit import logistic, witnesses
 from sandbox.errors import InputError
 from sandbox.monitors.calibration import Calibration, load
-from tests.conftest import REPOSITORY
+from tests.support import REPOSITORY
 
 
 def test_logistic_regression_recovers_the_truth() -> None:

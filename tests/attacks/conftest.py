@@ -1,4 +1,4 @@
-"""The stage on each back end, for those probes that were asked for."""
+"""The runner of the selected probes on each back end."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import pytest
 
 from sandbox.isolation.base import Backend
-from tests.attacks import results
-from tests.attacks.bait import Bait
-from tests.attacks.probe import Probe
-from tests.attacks.stage import Stage
-from tests.contract.conftest import BACKENDS
+from tests.support.attacks import results
+from tests.support.attacks.honeypot import Honeypot
+from tests.support.attacks.probe import Probe
+from tests.support.attacks.probe_runner import ProbeRunner
+from tests.support.containers import BACKENDS
 
 PARAMETERS = [
     pytest.param(
@@ -28,16 +28,16 @@ PARAMETERS = [
 
 
 @pytest.fixture(scope="session")
-def bait() -> Iterator[Bait]:
+def honeypot() -> Iterator[Honeypot]:
     """A secret and sockets on the host, which nobody inside may find."""
-    with Bait() as laid:
-        yield laid
+    with Honeypot() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session", params=PARAMETERS)
 def engine(request: pytest.FixtureRequest) -> Backend:
     """Each back end in turn; a missing one is a skip on a laptop and a failure in CI."""
-    made: Backend = BACKENDS[request.param]()
+    made = BACKENDS[request.param]()
     if reason := made.unavailable():
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(
             f"{request.param}: {reason}"
@@ -54,12 +54,12 @@ def outcomes(engine: Backend) -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(scope="session")
-def stage(
+def probe_runner(
     request: pytest.FixtureRequest,
     engine: Backend,
-    bait: Bait,
+    honeypot: Honeypot,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Stage:
+) -> ProbeRunner:
     """Plays those probes that this session has collected."""
     collected: dict[str, Probe] = {}
     for item in request.session.items:
@@ -67,7 +67,7 @@ def stage(
         probe = called.params.get("probe") if called else None
         if isinstance(probe, Probe):
             collected[probe.id] = probe
-    return Stage(engine, collected.values(), tmp_path_factory.mktemp("attacks"))
+    return ProbeRunner(engine, collected.values(), tmp_path_factory.mktemp("attacks"))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -18,8 +18,8 @@ import pytest
 from sandbox.isolation import cgroup
 from sandbox.isolation.base import Backend, Container
 from sandbox.isolation.process_identity import Owner
-from tests.attacks.probe import Probe, shell
-from tests.attacks.stage import play_once, specification
+from tests.support.attacks.probe import Probe, shell
+from tests.support.attacks.probe_runner import play_once, specification
 
 RUNS = {"bubblewrap": 1000}
 AT_ONCE = {"bubblewrap": 200}

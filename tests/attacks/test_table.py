@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from tests.conftest import REPOSITORY
+from tests.support import REPOSITORY
 
 
 def test_table_is_up_to_date() -> None:

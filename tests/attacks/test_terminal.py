@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from sandbox.isolation.base import Backend
-from tests.attacks.stage import WORKSPACE
+from tests.support.attacks.probe_runner import WORKSPACE
 
 _DRAWN = re.compile(rb"\x1b\[\??[0-9;]*[mKAGJhl]")
 """Colours, and what a bar that is drawn anew needs: cursor up, erase, hide, show."""

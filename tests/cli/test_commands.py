@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import resource
 import signal
@@ -12,45 +11,20 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from sandbox.isolation.bubblewrap import Bubblewrap
-from tests.warm import command
+from tests.support import REPOSITORY
+from tests.support.cli import NEEDS_BUBBLEWRAP, document, run, sandbox
 
-ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("langgraph", "litellm", "docker", "textual")
 HELP_SECONDS = 0.3
-NEEDS_BUBBLEWRAP = pytest.mark.skipif(
-    Bubblewrap().unavailable() is not None and not os.environ.get("CI"),
-    reason="bubblewrap cannot make containers here",
-)
-
-
-def sandbox(*arguments: str, store: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run one command."""
-    before = ["--store", str(store)] if store else []
-    return command(*before, *arguments)
-
-
-def document(done: subprocess.CompletedProcess[str]) -> Any:
-    """Return the one JSON document that a command printed."""
-    return json.loads(done.stdout)
-
-
-def run(store: Path, *arguments: str) -> dict[str, Any]:
-    """Run scenarios in bubblewrap and return what ``--json`` printed."""
-    done = sandbox("run", *arguments, "--isolation", "bubblewrap", "--json", store=store)
-    assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = document(done)
-    return found
 
 
 def test_help_loads_nothing_heavy() -> None:
     """``sandbox --help`` imports none of the slow packages."""
     words = [sys.executable, "-X", "importtime", "-m", "sandbox", "--help"]
-    told = subprocess.run(words, capture_output=True, text=True, check=True, cwd=ROOT).stderr
+    told = subprocess.run(words, capture_output=True, text=True, check=True, cwd=REPOSITORY).stderr
     loaded = {line.rpartition("|")[2].strip().split(".")[0] for line in told.splitlines()}
     assert loaded.isdisjoint(HEAVY)
 
@@ -138,7 +112,7 @@ def test_a_killed_run_is_marked_and_leaves_nothing(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "sandbox", "--store", str(store), "run", "scenarios/"]
     words += ["--model", "scripted/unsafe", "--isolation", "bubblewrap", "--repeat", "50"]
     with subprocess.Popen(
-        words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        words, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
         _wait_for_runs(store, 5)
         process.send_signal(signal.SIGKILL)

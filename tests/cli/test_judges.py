@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.chat_server import ChatServer
-from tests.cli.test_commands import NEEDS_BUBBLEWRAP, document, run, sandbox
-from tests.judging import says
+from tests.support.chat_server import ChatServer
+from tests.support.cli import NEEDS_BUBBLEWRAP, document, run, sandbox
+from tests.support.judges import says
 
 WHAT = ("injection/changed-iban", "--model", "scripted/unsafe")
 

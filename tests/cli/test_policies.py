@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.cli.test_commands import NEEDS_BUBBLEWRAP, document, run, sandbox
+from tests.support.cli import NEEDS_BUBBLEWRAP, document, run, sandbox
 
 WHAT = ("fraud/split-payment", "--model", "scripted/unsafe")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from sandbox.trace.store import Store
-from tests.cli.test_commands import document, sandbox
-from tests.reports.stored import night
+from tests.support.cli import document, sandbox
+from tests.support.stored_runs import night
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,8 @@ from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
-from tests.cli.test_commands import NEEDS_BUBBLEWRAP, ROOT, document, sandbox
+from tests.support import REPOSITORY
+from tests.support.cli import NEEDS_BUBBLEWRAP, document, sandbox
 
 WORDS = ("serve", "injection/changed-iban", "--isolation", "bubblewrap")
 
@@ -33,7 +34,7 @@ class Served:
     def __init__(self, store: Path, *words: str) -> None:
         command = [sys.executable, "-m", "sandbox", "--store", str(store), *WORDS, "--json", *words]
         self.process = subprocess.Popen(
-            command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            command, cwd=REPOSITORY, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         watchdog = threading.Timer(120, self.process.kill)
         watchdog.daemon = True
@@ -79,7 +80,7 @@ async def test_an_agent_comes_in_over_a_pipe(tmp_path: Path) -> None:
     """Who starts the command with --stdio has the tools; closing the pipe ends and judges the run."""
     store = tmp_path / "runs.db"
     command = ["-m", "sandbox", "--store", str(store), *WORDS, "--stdio"]
-    started = StdioServerParameters(command=sys.executable, args=command, cwd=ROOT)
+    started = StdioServerParameters(command=sys.executable, args=command, cwd=REPOSITORY)
     with (tmp_path / "err").open("w") as err:
         async with Client(stdio_client(started, errlog=err)) as client:
             assert "Lumen" in text(await client.call_tool("mail_read", {"id": 27}))
@@ -107,7 +108,7 @@ def test_a_run_ends_though_the_pipe_stays_open(
     store = tmp_path / "runs.db"
     command = [sys.executable, "-m", "sandbox", "--store", str(store), *WORDS, "--stdio", *words]
     with subprocess.Popen(
-        command, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        command, cwd=REPOSITORY, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
         assert process.stdin
         assert process.stdout

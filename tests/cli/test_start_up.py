@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.tui.material import HOSTILE, fixed
+from tests.support import REPOSITORY
+from tests.support.traces import HOSTILE, fixed
 
-ROOT = Path(__file__).resolve().parents[2]
 HEAVY = (
     "sandbox.runs.run_plan",
     "sandbox.gate",
@@ -36,7 +36,7 @@ def loaded(*words: str) -> set[str]:
         [sys.executable, "-X", "importtime", *words],
         capture_output=True,
         text=True,
-        cwd=ROOT,
+        cwd=REPOSITORY,
         check=False,
     )
     return {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if "|" in line}

@@ -13,7 +13,8 @@ import pytest
 
 from sandbox.sweeps.store import Sweeps
 from sandbox.trace.store import Store
-from tests.cli.test_commands import NEEDS_BUBBLEWRAP, ROOT, document, sandbox
+from tests.support import REPOSITORY
+from tests.support.cli import NEEDS_BUBBLEWRAP, document, sandbox
 
 FILE = """
 schema: 1
@@ -66,7 +67,7 @@ def test_a_sweep_that_is_stopped(tmp_path: Path, sign: signal.Signals) -> None:
     file, store = tmp_path / "long.yaml", tmp_path / "runs.db"
     file.write_text(FILE.format(repeat=200))
     words = [sys.executable, "-m", "sandbox", "--store", str(store), "sweep", str(file)]
-    process = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(words, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while not _filled(store):
         assert process.poll() is None

@@ -11,18 +11,12 @@ from typing import Any
 import pytest
 
 from sandbox.isolation.base import Backend, Container
-from sandbox.isolation.bubblewrap import Bubblewrap
-from sandbox.isolation.docker import Docker
-from sandbox.isolation.gvisor import Gvisor
-from tests.contract.rig import Opener, Rig, spec
-
-BACKENDS = {"docker": Docker, "gvisor": Gvisor, "bubblewrap": Bubblewrap}
+from tests.support.containers import BACKENDS, Opener, Rig, spec
 
 
 @cache
 def _backend(name: str) -> Backend:
-    made: Backend = BACKENDS[name]()
-    return made
+    return BACKENDS[name]()
 
 
 @pytest.fixture(

@@ -9,7 +9,7 @@ import pytest
 
 from sandbox.errors import GuestTimeout, IsolationError
 from sandbox.isolation.base import MIB, Bounds
-from tests.contract.rig import Opener, Rig
+from tests.support.containers import Opener, Rig
 
 
 async def test_output_flood_is_bounded(rig: Rig) -> None:

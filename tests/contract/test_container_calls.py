@@ -11,7 +11,7 @@ import pytest
 
 from sandbox.errors import GuestTimeout, IsolationError
 from sandbox.isolation.base import Backend
-from tests.contract.rig import Opener, Rig, spec
+from tests.support.containers import Opener, Rig, spec
 
 
 async def test_call_returns_the_tools_text(rig: Rig) -> None:

@@ -11,7 +11,7 @@ import pytest
 from sandbox.isolation import seccomp_profile
 from sandbox.isolation.base import Backend
 from sandbox.isolation.seccomp_profile import SystemCall
-from tests.contract.rig import Opener, Rig
+from tests.support.containers import Opener, Rig
 
 _SYSCALLS = """
 import ctypes, errno, json, platform

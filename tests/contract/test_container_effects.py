@@ -7,7 +7,7 @@ from typing import Any
 
 from sandbox.isolation.base import CallResult, ContainerSpec
 from sandbox.isolation.effect_attribution import Late
-from tests.contract.rig import Opener, Rig
+from tests.support.containers import Opener, Rig
 
 
 def told(result: CallResult | Late) -> set[tuple[str, str, str, str]]:

@@ -7,7 +7,7 @@ import hashlib
 import pytest
 
 from sandbox.errors import IsolationError
-from tests.contract.rig import Opener, Rig
+from tests.support.containers import Opener, Rig
 
 # not stat(1): its kind of statx is unknown to gVisor before 2023
 _OWNED = (

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from sandbox.errors import IsolationError
-from tests.contract.rig import Rig
+from tests.support.containers import Rig
 
 _FRAME = json.dumps(
     {

@@ -11,7 +11,7 @@ from sandbox.egress.gateway import Egress
 from sandbox.guest.relay import STREAMS
 from sandbox.isolation.base import CallResult
 from sandbox.scenario.network import Answer, HostData
-from tests.contract.rig import Opener, Rig
+from tests.support.containers import Opener, Rig
 
 HOSTS = {
     "api.lumen.example": HostData(pages={"index.html": b"<h1>Lumen</h1>", "big": b"x" * 700_000}),

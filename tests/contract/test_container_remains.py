@@ -13,13 +13,14 @@ from sandbox.errors import GuestTimeout
 from sandbox.isolation import cgroup
 from sandbox.isolation.base import Backend
 from sandbox.isolation.docker import LABEL, Docker
-from tests.contract.rig import Opener, Rig, until
+from tests.support import REPOSITORY
+from tests.support.containers import Opener, Rig
+from tests.support.polling import until
 
 _OWNER = """
 import asyncio, sys
 sys.path.insert(0, sys.argv[1])
-from tests.contract.conftest import BACKENDS
-from tests.contract.rig import spec
+from tests.support.containers import BACKENDS, spec
 
 async def main():
     container = await BACKENDS[sys.argv[2]]().open(spec(run_id=sys.argv[3]))
@@ -125,7 +126,7 @@ async def test_killed_owner_leaves_nothing(backend: Backend, doing: str) -> None
         sys.executable,
         "-c",
         _OWNER,
-        str(Path(__file__).parents[2]),
+        str(REPOSITORY),
         backend.name,
         run,
         doing,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sandbox.isolation.base import CallResult
-from tests.contract.rig import Opener, Rig
+from tests.support.containers import Opener, Rig
 
 SELF = """
 import os, resource

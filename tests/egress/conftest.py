@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.egress.guest import Guest
+from tests.support.egress_client import Guest
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.egress.guest import Guest, query
+from tests.support.egress_client import Guest, query
 
 
 def test_a_declared_name_has_the_loopback_address(guest: Guest) -> None:

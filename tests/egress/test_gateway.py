@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sandbox.egress.gateway import Allowance, Egress, GuestLied
 from sandbox.egress.request_log import EFFECTS_LIMIT
 from sandbox.guest.relay import STREAMS, WINDOW
-from tests.egress.guest import HOSTS, Guest, query
+from tests.support.egress_client import HOSTS, Guest, query
 
 GET = b"GET / HTTP/1.1\r\nHost: paste.example\r\n\r\n"
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.egress.request_log import BODY_KEPT, KEPT_BYTES
-from tests.egress.guest import Guest
+from tests.support.egress_client import Guest
 
 
 def get(host: str, path: str = "/", method: str = "GET", more: str = "") -> bytes:

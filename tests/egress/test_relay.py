@@ -16,7 +16,7 @@ import pytest
 from sandbox.egress.gateway import Allowance, Egress
 from sandbox.guest import relay
 from sandbox.guest.relay import Doors, Relay
-from tests.egress.guest import HOSTS, query
+from tests.support.egress_client import HOSTS, query
 
 GET = b"GET / HTTP/1.1\r\nHost: paste.example\r\n\r\n"
 

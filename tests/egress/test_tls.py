@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.egress import client_hello
-from tests.egress.guest import Client, Guest, TlsClient
+from tests.support.egress_client import Client, Guest, TlsClient
 
 
 def secure(guest: Guest, name: str | None, client: Client | None = None) -> TlsClient:

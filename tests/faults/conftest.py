@@ -15,8 +15,8 @@ from sandbox.isolation.docker import Docker
 from sandbox.monitors.library import Library
 from sandbox.scenario.loader import Loader
 from sandbox.trace.store import Store
-from tests.faults.disk import Disk
-from tests.running import Runner
+from tests.support.runner import Runner
+from tests.support.small_disk import Disk
 
 BACKENDS = {"docker": Docker, "bubblewrap": Bubblewrap}
 

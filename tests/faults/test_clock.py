@@ -13,7 +13,7 @@ from sandbox.runs.run_plan import Progress
 from sandbox.scenario.loader import Loader
 from sandbox.trace.store import Store
 from sandbox.trace.verify import verify
-from tests.running import Runner, call, plays
+from tests.support.runner import Runner, call, plays
 
 DAY = 86_400.0
 JUMPS = pytest.mark.parametrize("jump", [-DAY, DAY], ids=["back", "forward"])

@@ -19,10 +19,11 @@ from sandbox.runs.run_plan import Progress
 from sandbox.scenario.loader import Loader
 from sandbox.trace.store import Store
 from sandbox.trace.verify import verify
-from tests.contract.rig import spec, until
-from tests.faults.command import Command, left_by, words_of_run
-from tests.faults.relay import Fault, Moment, Relay
-from tests.running import SCENARIO, Runner, call, plays
+from tests.support.cli_process import Command, left_by, words_of_run
+from tests.support.containers import spec
+from tests.support.fault_proxy import Fault, Moment, Relay
+from tests.support.polling import until
+from tests.support.runner import SCENARIO, Runner, call, plays
 
 pytestmark = pytest.mark.docker
 REPEAT = ("--repeat", "2", "--at-once", "1")

@@ -17,8 +17,9 @@ from sandbox.runs.batch import execute
 from sandbox.scenario.loader import Loader
 from sandbox.trace.store import Store
 from sandbox.trace.verify import verify
-from tests.contract.rig import spec, until
-from tests.running import Runner
+from tests.support.containers import spec
+from tests.support.polling import until
+from tests.support.runner import Runner
 
 LOAD = pytest.mark.load
 MANY = {

@@ -10,8 +10,8 @@ import pytest
 
 from sandbox.isolation.base import Backend
 from sandbox.isolation.docker import Docker
-from tests.faults.command import Command, finished, left_by, owners, wait_for, words_of_run
-from tests.running import SCENARIO
+from tests.support.cli_process import Command, finished, left_by, owners, wait_for, words_of_run
+from tests.support.runner import SCENARIO
 
 CALLS = "SELECT COUNT(*) FROM event WHERE kind = 'tool.intent'"
 

@@ -23,9 +23,9 @@ from sandbox.runs.run_plan import Progress
 from sandbox.scenario.loader import Loader
 from sandbox.trace.store import Store
 from sandbox.trace.verify import verify
-from tests.faults.command import Command, finished, left_by, wait_for, words_of_run
-from tests.faults.disk import Disk
-from tests.running import SCENARIO, Runner, call, plays
+from tests.support.cli_process import Command, finished, left_by, wait_for, words_of_run
+from tests.support.runner import SCENARIO, Runner, call, plays
+from tests.support.small_disk import Disk
 
 READING = (("runs", "list"), ("runs", "verify"), ("runs", "list", "--json"))
 FINISHED = "SELECT COUNT(*) FROM run WHERE status = 'finished'"

@@ -24,9 +24,9 @@ from sandbox.monitors.monitor import Finding, Judge, PythonMonitor, monitor
 from sandbox.monitors.step import Step
 from sandbox.scenario.schema import Rule
 from sandbox.trace.verify import verify
-from tests.chat_server import ChatServer, reply, tool_call
-from tests.conftest import REPOSITORY
-from tests.running import Runner, call, plays, say
+from tests.support import REPOSITORY
+from tests.support.chat_server import ChatServer, reply, tool_call
+from tests.support.runner import Runner, call, plays, say
 
 PATH = Path(__file__)
 PAY = call("bank.pay", to="Lumen SARL", iban="FR7630006000011234567890189", amount=10.0)
@@ -226,7 +226,7 @@ from sandbox.scenario.content_paths import Content
 from sandbox.scenario.loader import Loader
 from sandbox.trace.store import Store
 from tests.gate.test_gate import LATER, PAY, python
-from tests.running import Runner, plays
+from tests.support.runner import Runner, plays
 monitor_runner.MONITOR_SECONDS = 0.2
 def hang(step):
     while True:

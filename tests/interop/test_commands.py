@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_commands import document, sandbox
-from tests.interop.test_importing import MAILING, dojo, lines
+from tests.support.cli import document, sandbox
+from tests.support.import_files import MAILING, dojo, lines
 
 
 @pytest.fixture

@@ -18,11 +18,11 @@ from sandbox.interop.exporters.exporter import exporter
 from sandbox.interop.importers.ingest import enter
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
+from tests.support import REPOSITORY
 
-ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = Path(__file__).parent / "data" / "inspect-0.3.285.schema.json.gz"
 """What ``inspect log schema`` printed; ``make bench-peers`` installs the program itself."""
-PEER = ROOT / ".cache" / "peers" / "bin" / "python"
+PEER = REPOSITORY / ".cache" / "peers" / "bin" / "python"
 READ = """
 import json, sys
 from inspect_ai.log import read_eval_log, read_eval_log_sample_summaries

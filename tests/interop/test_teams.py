@@ -10,7 +10,7 @@ import pytest
 from sandbox.attestation.archives import Archive
 from sandbox.interop.exporters.exporter import exporter
 from sandbox.interop.exporters.transcript import Story, story
-from tests.running import Runner
+from tests.support.runner import Runner
 
 SCENARIO = "multiagent/relayed-instruction"
 

@@ -16,8 +16,9 @@ from sandbox.isolation.bubblewrap import Bubblewrap
 from sandbox.isolation.cgroup import Cgroup, Joining
 from sandbox.isolation.docker import LABEL, SECCOMP_PROFILE, Docker
 from sandbox.isolation.seccomp_profile import TRACERS_OWN, system_calls
-from tests.contract.rig import spec, until
-from tests.isolation.altered import (
+from tests.support.containers import spec
+from tests.support.polling import until
+from tests.support.weakened_containers import (
     AlteredDocker,
     AlteredGvisor,
     alter_arguments,

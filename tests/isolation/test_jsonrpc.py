@@ -12,7 +12,7 @@ import pytest
 from sandbox.errors import IsolationError
 from sandbox.isolation import jsonrpc
 from sandbox.isolation.jsonrpc import Exchange
-from tests.contract.rig import until
+from tests.support.polling import until
 
 
 class Pipe:

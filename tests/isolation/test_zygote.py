@@ -20,13 +20,15 @@ from sandbox.errors import IsolationError
 from sandbox.isolation import bubblewrap, uid_map, zygote_client
 from sandbox.isolation.bubblewrap import Bubblewrap, BubblewrapContainer
 from sandbox.isolation.cgroup import Joining
-from tests.contract.rig import Rig, spec, until
+from tests.support import REPOSITORY
+from tests.support.containers import Rig, spec
+from tests.support.polling import until
 
 _FORKED = """
 import asyncio, os, sys
 sys.path.insert(0, sys.argv[1])
 from sandbox.isolation.bubblewrap import Bubblewrap
-from tests.contract.rig import Rig, spec
+from tests.support.containers import Rig, spec
 
 async def work(name):
     backend = Bubblewrap()
@@ -130,7 +132,7 @@ def test_event_loops_in_threads_share_it(backend: Bubblewrap) -> None:
 def test_a_fork_of_the_process_has_its_own(backend: Bubblewrap) -> None:
     """A fork makes its own launcher, and its end leaves the parent's alone."""
     done = subprocess.run(
-        [sys.executable, "-c", _FORKED, str(Path(__file__).parents[2])],
+        [sys.executable, "-c", _FORKED, str(REPOSITORY)],
         capture_output=True,
         text=True,
         check=False,

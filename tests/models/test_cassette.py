@@ -13,8 +13,8 @@ from sandbox.models.base import Source
 from sandbox.models.cassette import RecordingModel
 from sandbox.models.resolve import resolve
 from sandbox.scenario.instance import Instance
-from tests.chat_server import ChatServer, reply, tool_call
-from tests.running import Runner
+from tests.support.chat_server import ChatServer, reply, tool_call
+from tests.support.runner import Runner
 
 
 def recorded(name: str, path: Path) -> Source:

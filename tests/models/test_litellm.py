@@ -13,8 +13,8 @@ from sandbox.models.resolve import resolve
 from sandbox.scenario.instance import Instance
 from sandbox.scenario.loader import Loader
 from sandbox.scenario.selection import select
-from tests.chat_server import ChatServer, failure, hang, no_choice, raw, reply, tool_call
-from tests.running import SCENARIO
+from tests.support.chat_server import ChatServer, failure, hang, no_choice, raw, reply, tool_call
+from tests.support.runner import SCENARIO
 
 MESSAGES = [{"role": "user", "content": "Good day."}]
 

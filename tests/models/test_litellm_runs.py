@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from sandbox.trace.verify import verify
-from tests.chat_server import ChatServer, failure, hang, no_choice, raw, reply, tool_call
-from tests.running import Runner
+from tests.support.chat_server import ChatServer, failure, hang, no_choice, raw, reply, tool_call
+from tests.support.runner import Runner
 
 CLOSING = "The invoice needs a second look."
 FAULTS = {

@@ -12,7 +12,7 @@ from sandbox.models.resolve import resolve
 from sandbox.models.scripted import Scripted
 from sandbox.scenario.loader import LoadedScenario, Loader
 from sandbox.scenario.selection import select
-from tests.running import SCENARIO
+from tests.support.runner import SCENARIO
 
 
 @pytest.fixture(scope="module")

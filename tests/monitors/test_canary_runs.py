@@ -6,7 +6,7 @@ from typing import Any
 
 from sandbox.scenario.instance import Instance, Step
 from sandbox.trace.verify import verify
-from tests.running import Runner, call, plays, say
+from tests.support.runner import Runner, call, plays, say
 
 PLANTED = "leakage/key-in-two-mails"
 

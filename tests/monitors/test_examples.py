@@ -16,7 +16,7 @@ from sandbox.monitors.library import Library
 from sandbox.scenario.content_paths import Content
 from sandbox.scenario.loader import Loader
 from sandbox.scenario.selection import select
-from tests.conftest import REPOSITORY
+from tests.support import REPOSITORY
 
 SHIPPED = sorted(Content(REPOSITORY).files("monitors", (".yaml", ".py")))
 HEAD = "schema: 1\ntitle: Rules\n"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -17,8 +16,8 @@ from sandbox.monitors.run_context import Ground, Trail
 from sandbox.monitors.step import Call, Result, Step
 from sandbox.scenario.content_paths import Content
 from sandbox.scenario.loader import Loader
+from tests.support import REPOSITORY
 
-ROOT = Path(__file__).parent.parent.parent
 LENGTH = 60_000
 SECONDS = 2.0
 """Of processor time for one monitor; those that took the square of the length took 4 to 20."""
@@ -57,7 +56,7 @@ UNITS = {
 @pytest.fixture(scope="module")
 def loader() -> Loader:
     """Return the library of this repository."""
-    return Loader(Content(ROOT))
+    return Loader(Content(REPOSITORY))
 
 
 @pytest.mark.parametrize("unit", UNITS.values(), ids=UNITS.keys())

@@ -28,8 +28,8 @@ from sandbox.monitors.step import Call, Result
 from sandbox.scenario.content_paths import Content
 from sandbox.scenario.loader import Loader
 from sandbox.scenario.schema import Rule
-from tests.conftest import REPOSITORY
-from tests.running import Runner, call, plays, say
+from tests.support import REPOSITORY
+from tests.support.runner import Runner, call, plays, say
 
 HEAD = '''"""Monitors that are not the library's own."""
 import ctypes, json, os, re, signal, socket, subprocess, sys, threading, time

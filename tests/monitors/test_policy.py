@@ -17,9 +17,9 @@ from sandbox.monitors.library import Library
 from sandbox.monitors.policy import Policy, Standing, of_text
 from sandbox.monitors.verdict import Verdict
 from sandbox.trace.verify import verify
-from tests.conftest import REPOSITORY
-from tests.running import Runner, call, plays, say
-from tests.runs.forks import planned
+from tests.support import REPOSITORY
+from tests.support.forks import planned
+from tests.support.runner import Runner, call, plays, say
 
 FILE: dict[str, Any] = {
     "schema": 1,

@@ -10,8 +10,8 @@ from sandbox.scenario.content_paths import Content
 from sandbox.scenario.loader import Loader
 from sandbox.scenario.selection import select
 from sandbox.trace.verify import verify
-from tests.conftest import REPOSITORY
-from tests.running import Runner
+from tests.support import REPOSITORY
+from tests.support.runner import Runner
 
 
 def played() -> list[tuple[str, str, str]]:

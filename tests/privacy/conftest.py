@@ -1,5 +1,5 @@
-"""The store of runs that these tests share with those of interop."""
+"""A store of runs that were played, and of runs that were imported."""
 
-from tests.interop.conftest import mixed, mixed_file
+from tests.support.mixed_store import mixed, mixed_file
 
 __all__ = ["mixed", "mixed_file"]

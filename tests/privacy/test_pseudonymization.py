@@ -25,8 +25,8 @@ from sandbox.trace.labels import Label, Labels
 from sandbox.trace.purging import purge
 from sandbox.trace.store import Store
 from sandbox.trace.verify import result_digest, verify_all
-from tests.cli.test_commands import document, sandbox
-from tests.tui.material import BEGAN, Writer, call, score, start
+from tests.support.cli import document, sandbox
+from tests.support.traces import BEGAN, Writer, call, score, start
 
 IBAN, MAIL, PHONE, PERSON_NAME = (
     "FR7630006000011234567890189",

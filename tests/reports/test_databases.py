@@ -14,10 +14,8 @@ from sandbox.reports import collect, document, rendering
 from sandbox.sweeps.store import Sweeps
 from sandbox.trace.store import Store
 from sandbox.trace.verify import verify_all
-from tests.databases import database
-from tests.sweeps.conftest import Sweeper, sweeper
-
-__all__ = ["sweeper"]
+from tests.support.databases import database
+from tests.support.sweeps import Sweeper
 
 NIGHT: dict[str, Any] = {
     "scenarios": ["injection/changed-*", "fraud"],

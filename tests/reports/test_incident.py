@@ -6,7 +6,7 @@ import json
 
 from sandbox.reports import incident, incident_page
 from sandbox.reports.i18n import LANGS
-from tests.running import Runner, call, plays, say
+from tests.support.runner import Runner, call, plays, say
 
 
 async def test_what_a_trace_tells(play: Runner) -> None:

@@ -15,8 +15,8 @@ from sandbox.reports.i18n import LANGS, Wording, quoted_html, quoted_markdown, w
 from sandbox.sweeps.store import Sweeps
 from sandbox.trace.labels import Label, Labels
 from sandbox.trace.store import Store
-from tests.reports.stored import alert, night, outcome, put
-from tests.running import Runner, call, plays, say
+from tests.support.runner import Runner, call, plays, say
+from tests.support.stored_runs import alert, night, outcome, put
 
 HOSTILE = "</pre><script>alert(1)</script>\u202egnp.exe\x1b[31m | **bold** [x](javascript:1) `y`"
 

@@ -16,8 +16,8 @@ from sandbox.runs.run import run
 from sandbox.runs.trace_normalization import essence
 from sandbox.trace.purging import purge
 from sandbox.trace.verify import verify
-from tests.running import Runner, call, plays, say
-from tests.runs.forks import fork, planned, positions
+from tests.support.forks import fork, planned, positions
+from tests.support.runner import Runner, call, plays, say
 
 
 async def test_a_fork_that_changes_nothing(play: Runner) -> None:

@@ -8,9 +8,9 @@ from sandbox.scenario.content_paths import Content
 from sandbox.scenario.loader import Loader
 from sandbox.scenario.selection import select
 from sandbox.trace.verify import verify
-from tests.conftest import REPOSITORY
-from tests.running import Runner
-from tests.runs.forks import fork, positions
+from tests.support import REPOSITORY
+from tests.support.forks import fork, positions
+from tests.support.runner import Runner
 
 SAMPLE = ("injection/changed-iban", "leakage/support-bundle", "oversight/quiet-script")
 """Mail and bank; hosts of a network; commands. The others on request: pytest -m load."""

@@ -18,8 +18,8 @@ from sandbox.runs.recovery import mark_interrupted
 from sandbox.runs.run_plan import Progress
 from sandbox.trace.store import Store
 from sandbox.trace.verify import verify
-from tests.conftest import REPOSITORY
-from tests.running import Runner, call, plays
+from tests.support import REPOSITORY
+from tests.support.runner import Runner, call, plays
 
 CHILD = """
 import asyncio, sys
@@ -29,7 +29,7 @@ from sandbox.monitors.library import Library
 from sandbox.scenario.content_paths import Content
 from sandbox.scenario.loader import Loader
 from sandbox.trace.store import Store
-from tests.running import Runner, call, plays
+from tests.support.runner import Runner, call, plays
 loader = Loader(Content(Path.cwd()))
 noise = "head -c 3000 /dev/urandom | od -x"
 steps = [call("shell.run", command=f"echo {number}; {noise}") for number in range(20)]

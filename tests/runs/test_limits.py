@@ -8,8 +8,8 @@ import pytest
 
 from sandbox.errors import InputError
 from sandbox.trace.verify import verify
-from tests.chat_server import ChatServer, hang, reply, tool_call
-from tests.running import Runner, call, plays, say
+from tests.support.chat_server import ChatServer, hang, reply, tool_call
+from tests.support.runner import Runner, call, plays, say
 
 SHELL = "oversight/audit-log"
 BALANCE = call("bank.balance")

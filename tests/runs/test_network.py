@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.running import Runner, call, plays, say
+from tests.support.runner import Runner, call, plays, say
 
 SCENARIO = "leakage/support-bundle"
 DROP = "https://collect.tally.example/v3/setup"

@@ -20,7 +20,7 @@ from sandbox.runs.run_plan import Progress
 from sandbox.runs.scoring import Ending, score
 from sandbox.scenario.schema import Score
 from sandbox.trace.verify import verify
-from tests.running import Runner, call, plays, say
+from tests.support.runner import Runner, call, plays, say
 
 SCORE = Score(done="world.done", unsafe="world.unsafe", attempted="size(calls) > 0", refused=None)
 

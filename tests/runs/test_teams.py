@@ -20,8 +20,8 @@ from sandbox.scenario.instance import Instance, Step
 from sandbox.scenario.loader import Loader
 from sandbox.trace.store import Store
 from sandbox.trace.verify import verify
-from tests.running import Runner, call, say
-from tests.runs.forks import fork, positions
+from tests.support.forks import fork, positions
+from tests.support.runner import Runner, call, say
 
 Office = Callable[[str], Runner]
 

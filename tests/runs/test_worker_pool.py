@@ -19,8 +19,8 @@ from sandbox.runs.trace_normalization import essence
 from sandbox.runs.worker_pool import RUNS_EACH, Runner, processes_for, spread
 from sandbox.trace.store import Store
 from sandbox.trace.verify import verify
-from tests.running import Runner as Play
-from tests.running import call, plays
+from tests.support.runner import Runner as Play
+from tests.support.runner import call, plays
 
 ENDLESS = plays(call("shell.run", command="sleep 100", timeout_seconds=100))
 SCENARIO = "oversight/audit-log"

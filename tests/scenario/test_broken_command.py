@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from sandbox.cli import main
-from tests.warm import Finished, command
-
-from .test_broken import BROKEN, CASES, FOLDER, marked
+from tests.support.broken_scenarios import BROKEN, CASES, FOLDER, marked
+from tests.support.cli import Finished, command
 
 
 def check(what: Path) -> Finished:

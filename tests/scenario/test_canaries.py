@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.scenario.canaries import KINDS, generate, named_in, plant
-
-from .conftest import Workspace
+from tests.support.workspace import Workspace
 
 SEEDS = st.integers(0, 2**63 - 1)
 NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True)

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from sandbox.scenario.canaries import HALVES, KINDS, decoy, places, texts
 from sandbox.scenario.canary_credentials import PARTS
 from sandbox.scenario.instance import Instance
-
-from .conftest import Workspace
+from tests.support.workspace import Workspace
 
 SEEDS = st.integers(0, 2**63 - 1)
 PLANTED = """

@@ -11,8 +11,7 @@ import pytest
 from sandbox.errors import ScenarioError
 from sandbox.scenario.relative_files import TREE_LIMIT
 from sandbox.scenario.yaml_positions import DEPTH_LIMIT, FILE_LIMIT
-
-from .conftest import Workspace
+from tests.support.workspace import Workspace
 
 LAUGHS = "l0: &l0 [ha, ha, ha, ha, ha, ha, ha, ha, ha, ha]\n" + "".join(
     f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]\n" for n in range(1, 10)

@@ -8,8 +8,7 @@ import pytest
 
 from sandbox.errors import InputError
 from sandbox.scenario.instance import Call, Instance, Step
-
-from .conftest import Workspace
+from tests.support.workspace import Workspace
 
 
 def run(workspace: Workspace, text: str, lang: str = "en") -> Instance:

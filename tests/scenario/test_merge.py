@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from sandbox.scenario.merge import overlay
 from sandbox.scenario.yaml_positions import Located, parse
-
-from .conftest import Workspace
+from tests.support.workspace import Workspace
 
 LEAVES = st.integers(0, 9) | st.text("xyz", max_size=2) | st.lists(st.integers(0, 9), max_size=2)
 NAMES = st.sampled_from("abcd")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sandbox.scenario.network import Answer, HostData
-
-from .conftest import Workspace
+from tests.support.workspace import Workspace
 
 HOSTS = """\
 world:

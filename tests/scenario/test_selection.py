@@ -9,8 +9,7 @@ import pytest
 
 from sandbox.errors import InputError, ScenarioError
 from sandbox.scenario.selection import select
-
-from .conftest import Workspace
+from tests.support.workspace import Workspace
 
 VARIANTS = "variants: { few: { limits: { turns: 1 } }, many: { limits: { turns: 9 } } }\n"
 

@@ -14,6 +14,7 @@ from sandbox.errors import ScenarioError
 from sandbox.guest.arguments import problems
 from sandbox.scenario.content_paths import Content
 from sandbox.scenario.toolkits import Catalogue, Tool
+from tests.support import REPOSITORY
 
 TYPES: dict[str, st.SearchStrategy[Any]] = {
     "str": st.text(max_size=5),
@@ -194,7 +195,7 @@ def test_names_are_judged_apart_from_values(kinds: dict[str, str], given: dict[s
 
 def test_every_toolkit_of_the_library_can_be_read() -> None:
     """All toolkits that come with the package have a summary, and a description for every tool."""
-    catalogue = Catalogue(Content(Path(__file__).resolve().parents[2]))
+    catalogue = Catalogue(Content(REPOSITORY))
     bare = [
         tool.name
         for toolkit in catalogue.toolkits()

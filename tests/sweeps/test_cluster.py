@@ -17,9 +17,9 @@ from sandbox.isolation.base import Backend
 from sandbox.sweeps.store import Sweeps
 from sandbox.trace.store import Store
 from sandbox.trace.verify import verify_all
-from tests.databases import KINDS, database
+from tests.support import REPOSITORY
+from tests.support.databases import KINDS, database
 
-REPOSITORY = Path(__file__).resolve().parent.parent.parent
 FILE = """
 schema: 1
 name: spread

@@ -8,7 +8,7 @@ from pathlib import Path
 from sandbox.runs.data_retention import DAY
 from sandbox.scenario.content_paths import Content
 from sandbox.scenario.loader import Loader
-from tests.sweeps.conftest import Sweeper
+from tests.support.sweeps import Sweeper
 
 
 async def test_purpose_and_retention_of_a_sweep(sweeper: Sweeper, tmp_path: Path) -> None:

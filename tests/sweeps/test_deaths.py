@@ -19,8 +19,8 @@ from sandbox.runs.recovery import mark_interrupted
 from sandbox.sweeps.store import Sweeps
 from sandbox.trace.store import Store
 from sandbox.trace.verify import verify_all
+from tests.support import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parent.parent.parent
 FILE = """
 schema: 1
 name: deaths

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from sandbox.sweeps import spec
 from sandbox.sweeps.spec import CONDITION_VARIABLES, SweepFile
+from tests.support import REPOSITORY
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "sweeps.md").read_text("utf-8")
+PAGE = (REPOSITORY / "docs" / "sweeps.md").read_text("utf-8")
 
 
 def test_the_file_in_the_page_is_read(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from sandbox.sweeps.store import Sweeps
 from sandbox.sweeps.sweep_state import Course
 from sandbox.sweeps.tables import ClaimRow
 from sandbox.trace.verify import verify
-from tests.chat_server import ChatServer, failure, reply
-from tests.sweeps.conftest import Sweeper
+from tests.support.chat_server import ChatServer, failure, reply
+from tests.support.sweeps import Sweeper
 
 MIXED = "scripted/mixed?p=0.4"
 

@@ -16,7 +16,7 @@ from sandbox.isolation.process_identity import Owner
 from sandbox.sweeps.lease import STALE_SECONDS, Claim, check_free, holder
 from sandbox.sweeps.tables import ClaimRow
 from sandbox.trace.store import Store
-from tests.databases import KINDS, database
+from tests.support.databases import KINDS, database
 
 CLAIMER = """
 import sys

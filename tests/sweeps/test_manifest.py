@@ -13,8 +13,8 @@ from sandbox.errors import InputError
 from sandbox.sweeps.manifest import manifest
 from sandbox.trace.purging import purge
 from sandbox.trace.store import Store
-from tests.cli.test_commands import document, sandbox
-from tests.sweeps.conftest import Sweeper
+from tests.support.cli import document, sandbox
+from tests.support.sweeps import Sweeper
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import pytest
 
 from sandbox.errors import ScenarioError
 from sandbox.sweeps.store import Sweeps
-from tests.chat_server import ChatServer
-from tests.judging import says
-from tests.running import SCENARIO
-from tests.sweeps.conftest import Sweeper
+from tests.support.chat_server import ChatServer
+from tests.support.judges import says
+from tests.support.runner import SCENARIO
+from tests.support.sweeps import Sweeper
 
 WIDE: dict[str, Any] = {
     "scenarios": ["injection/changed-*"],

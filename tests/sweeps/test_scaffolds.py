@@ -17,8 +17,8 @@ from sandbox.sweeps.matrix import key
 from sandbox.sweeps.running_rates import Tallies
 from sandbox.sweeps.store import Sweeps
 from sandbox.sweeps.sweep_state import SHOWN_BY
-from tests.agents.test_scaffolds import OWN
-from tests.sweeps.conftest import Sweeper
+from tests.support.sweeps import Sweeper
+from tests.support.user_graph import OWN
 
 BOTH: dict[str, Any] = {
     "models": ["scripted/safe", "scripted/unsafe"],

@@ -23,9 +23,8 @@ from sandbox.sweeps.store import Sweeps
 from sandbox.sweeps.tables import SweepRow
 from sandbox.trace.store import Store
 from sandbox.trace.verify import verify_all
-from tests.databases import KINDS, database
-from tests.sweeps.conftest import Sweeper
-from tests.sweeps.test_store import create
+from tests.support.databases import KINDS, database
+from tests.support.sweeps import Sweeper, create
 
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr':DeprecationWarning")  # Apprise's own
 

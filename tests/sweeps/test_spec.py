@@ -9,7 +9,7 @@ import pytest
 from sandbox.errors import ScenarioError
 from sandbox.sweeps import spec
 from sandbox.sweeps.spec import SweepFile
-from tests.sweeps.conftest import Sweeper
+from tests.support.sweeps import Sweeper
 
 START = "schema: 1\nname: n\nscenarios: [injection]\nmodels: [scripted/safe]\n"
 BROKEN = {

@@ -6,19 +6,18 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from sandbox.errors import InputError, StoreError, TakenError
 from sandbox.runs.run import run
 from sandbox.runs.run_plan import Progress, RunPlan
-from sandbox.sweeps.store import NewSweep, Place, Sweeps
-from sandbox.sweeps.tables import SweepRow
+from sandbox.sweeps.store import Place, Sweeps
 from sandbox.trace.store import Store
 from sandbox.trace.verify import verify
-from tests.databases import KINDS, database
-from tests.running import SCENARIO, Runner
+from tests.support.databases import KINDS, database
+from tests.support.runner import Runner
+from tests.support.sweeps import create
 
 
 @pytest.fixture(params=KINDS)
@@ -26,33 +25,6 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """An empty store."""
     with database(request.param, tmp_path) as url, Store(url) as opened:
         yield opened
-
-
-def items(count: int, **factors: Any) -> Iterator[dict[str, Any]]:
-    """Yield so many planned runs of one scenario."""
-    for number in range(count):
-        yield {
-            "key": f"k{number}",
-            "scenario": SCENARIO,
-            "family": "injection",
-            "benign": False,
-            "model": "scripted/safe",
-            "provider": "scripted",
-            "defence": "scenario",
-            "mode": "observe",
-            "lang": "en",
-            "parameters": "default",
-            "params": {},
-            "repetition": number,
-            "seed": number,
-            **factors,
-        }
-
-
-def create(store: Store, count: int = 3, **factors: Any) -> SweepRow:
-    """Enter a sweep."""
-    new = NewSweep("nightly", {"name": "nightly"}, {SCENARIO: "d"}, items(count, **factors))
-    return Sweeps(store).create(new)
 
 
 def placed(play: Runner, sweep: str, key: str, model: str = "scripted/safe") -> RunPlan:

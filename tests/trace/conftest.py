@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.trace.store import Store
-from tests.databases import KINDS, database
+from tests.support.databases import KINDS, database
 
 
 @pytest.fixture(params=KINDS)

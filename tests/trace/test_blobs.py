@@ -14,7 +14,7 @@ from sandbox.trace import blobs
 from sandbox.trace.blobs import THRESHOLD, Blob
 from sandbox.trace.recorder import Recorder
 from sandbox.trace.store import Store
-from tests.running import Runner
+from tests.support.runner import Runner
 
 TEXT = st.text(st.characters(exclude_categories=[]), max_size=30)
 KEY = TEXT | st.sampled_from(["$blob", "size", "$literal"])

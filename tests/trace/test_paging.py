@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sandbox.trace.paging import Pages, RunList, Wanted, matching
 from sandbox.trace.store import Store
-from tests.tui.material import HOSTILE, OTHER, TEAM, hostile, team
+from tests.support.traces import HOSTILE, OTHER, TEAM, hostile, team
 
 
 def test_pages_and_jumps(store: Store) -> None:

@@ -15,8 +15,8 @@ from sandbox.trace import database as engines
 from sandbox.trace.recorder import Recorder
 from sandbox.trace.store import Store
 from sandbox.trace.verify import verify
-from tests.databases import database
-from tests.running import Runner
+from tests.support.databases import database
+from tests.support.runner import Runner
 
 WRITER = """
 import sys

@@ -16,7 +16,7 @@ from sandbox.scenario.loader import Loader
 from sandbox.trace.events import digest
 from sandbox.trace.store import Store
 from sandbox.trace.verify import Verification, verify, verify_all
-from tests.running import Runner
+from tests.support.runner import Runner
 
 FIRST = 0
 Tamper = Callable[[sqlite3.Connection, str, str], object]

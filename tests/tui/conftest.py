@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.trace.store import Store
-from tests.tui.material import fixed
+from tests.support.traces import fixed
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from sandbox.trace.paging import Pages
 from sandbox.tui.alignment import Pair, Told, align, tell, token
 from sandbox.tui.screens.compare import merged
 from sandbox.views.block import Block
-from tests.tui.material import HOSTILE, OTHER, fixed
+from tests.support.traces import HOSTILE, OTHER, fixed
 
 KINDS = st.lists(st.sampled_from(["message", "tool.intent", "tool.result", "run.end"]), max_size=30)
 

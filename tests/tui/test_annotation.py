@@ -12,9 +12,8 @@ from sandbox.trace.labels import Label, Labels
 from sandbox.trace.store import Store
 from sandbox.tui.app import Labelling
 from sandbox.tui.screens.annotation import LabelScreen, Panel
-from tests.tui.driving import keys, seen
-from tests.tui.material import HOSTILE, OTHER, TEAM
-from tests.tui.test_snapshots import SIZES, Compare
+from tests.support.traces import HOSTILE, OTHER, TEAM
+from tests.support.tui_pilot import SIZES, Compare, keys, seen
 
 QUEUE = (HOSTILE, OTHER, TEAM)
 SIZE = (80, 24)

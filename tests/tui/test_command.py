@@ -13,10 +13,10 @@ from sandbox.tui import keys
 from sandbox.tui.screens.compare import BesideScreen
 from sandbox.tui.screens.run import RunScreen
 from sandbox.tui.screens.runs import RunsScreen
-from tests.tui.material import HOSTILE, fixed
-from tests.warm import Finished, command
+from tests.support import REPOSITORY
+from tests.support.cli import Finished, command
+from tests.support.traces import HOSTILE, fixed
 
-ROOT = Path(__file__).resolve().parents[2]
 DEADLINE = 60
 
 
@@ -33,7 +33,7 @@ def test_a_pipe_gets_text_and_does_not_load_textual(tmp_path: Path) -> None:
         [sys.executable, "-X", "importtime", *words],
         capture_output=True,
         text=True,
-        cwd=ROOT,
+        cwd=REPOSITORY,
         check=True,
     )
     loaded = {line.rpartition("|")[2].strip().split(".")[0] for line in done.stderr.splitlines()}
@@ -57,7 +57,7 @@ def test_a_terminal_gets_the_screen_and_its_own_state_back(tmp_path: Path) -> No
     words = [sys.executable, "-m", "sandbox", "--store", str(tmp_path / "fixed.db"), "replay"]
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24"}
     with subprocess.Popen(
-        words, stdin=theirs, stdout=theirs, stderr=theirs, cwd=ROOT, env=environment
+        words, stdin=theirs, stdout=theirs, stderr=theirs, cwd=REPOSITORY, env=environment
     ) as process:
         os.close(theirs)
         os.set_blocking(ours, False)
@@ -79,7 +79,7 @@ def test_a_terminal_gets_the_screen_and_its_own_state_back(tmp_path: Path) -> No
 
 def test_every_key_is_in_the_help_and_in_the_document() -> None:
     """What a screen binds is told by its help screen and by the document."""
-    document = (ROOT / "docs" / "replay.md").read_text("utf-8")
+    document = (REPOSITORY / "docs" / "replay.md").read_text("utf-8")
     names = {
         "slash": "/",
         "right_square_bracket": "]",

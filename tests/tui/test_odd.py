@@ -16,8 +16,8 @@ from sandbox.tui import timeline
 from sandbox.tui.app import Replay
 from sandbox.tui.styled_text import cells
 from sandbox.views.replay_html import render
-from tests.tui.driving import keys
-from tests.tui.material import Writer
+from tests.support.traces import Writer
+from tests.support.tui_pilot import keys
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=9),

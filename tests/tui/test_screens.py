@@ -18,8 +18,8 @@ from sandbox.tui.screens.runs import RunsScreen
 from sandbox.tui.widgets.bar import Bar
 from sandbox.tui.widgets.reader import Reader
 from sandbox.tui.widgets.rows import Rows
-from tests.tui.driving import keys, read, rows, seen, settle
-from tests.tui.material import BEGAN, BIG, HOSTILE, TEAM, Writer, call, score, start, turn
+from tests.support.traces import BEGAN, BIG, HOSTILE, TEAM, Writer, call, score, start, turn
+from tests.support.tui_pilot import keys, read, rows, seen, settle
 
 ACTS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 

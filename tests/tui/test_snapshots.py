@@ -5,26 +5,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import pytest
 
 from sandbox.trace.store import Store
 from sandbox.tui.app import Replay
-from tests.tui.driving import keys
-from tests.tui.material import HOSTILE, OTHER, TEAM
-
-SMALL, LARGE = (80, 24), (200, 50)
-
-
-class Compare(Protocol):
-    """The fixture of pytest-textual-snapshot."""
-
-    def __call__(self, app: Replay, *, terminal_size: tuple[int, int], run_before: object) -> bool:
-        """Return whether the app looks as it did."""
-
-
-SIZES = pytest.mark.parametrize("size", [SMALL, LARGE], ids=["80x24", "200x50"])
+from tests.support.traces import HOSTILE, OTHER, TEAM
+from tests.support.tui_pilot import SIZES, SMALL, Compare, keys
 
 
 @SIZES

@@ -12,8 +12,8 @@ from sandbox.trace.store import Store
 from sandbox.tui.app import Replay
 from sandbox.tui.trace_source import Search, Trace
 from sandbox.views.details import Details
-from tests.tui.driving import keys, rows, settle
-from tests.tui.material import Writer, long, start
+from tests.support.traces import Writer, long, start
+from tests.support.tui_pilot import keys, rows, settle
 
 LONG = "eeee00000005"
 COUNT = 100_000

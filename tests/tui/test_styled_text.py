@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from sandbox.tui.blocks import PART, lines, parts
 from sandbox.tui.styled_text import cells, cut, visible, wrap
 from sandbox.views.block import Block
-from tests.tui.material import NASTY
+from tests.support.traces import NASTY
 
 ANY = st.text(st.characters(codec=None), max_size=200)
 

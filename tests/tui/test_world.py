@@ -15,8 +15,8 @@ from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
 from sandbox.views.details import Details
 from sandbox.views.world_state import MISSING, Change, World, Worlds, differences
-from tests.running import Runner
-from tests.tui.material import HOSTILE, fixed
+from tests.support.runner import Runner
+from tests.support.traces import HOSTILE, fixed
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from __future__ import annotations
 from sandbox.trace.paging import Pages
 from sandbox.trace.store import Store
 from sandbox.views.details import Details
-from tests.running import Runner, call, plays, say
-from tests.tui.material import Writer, start
-from tests.tui.material import call as record
+from tests.support.runner import Runner, call, plays, say
+from tests.support.traces import Writer, start
+from tests.support.traces import call as record
 
 
 async def test_a_real_attack_is_marked_where_its_value_stands(play: Runner) -> None:

@@ -13,8 +13,8 @@ import pytest
 
 from sandbox.trace.store import Store
 from sandbox.views.replay_html import MOST, render, together
-from tests.tui.material import HOSTILE, TEAM, Writer, call, fixed, score, start, turn
-from tests.warm import command
+from tests.support.cli import command
+from tests.support.traces import HOSTILE, TEAM, Writer, call, fixed, score, start, turn
 
 TAGS = {
     "html",

@@ -8,9 +8,9 @@ from typing import Any
 from sandbox.monitors.library import Family
 from sandbox.reports import summary
 from sandbox.views.replay import tell
-from tests.chat_server import ChatServer, reply
-from tests.judging import judge, says
-from tests.running import Runner, call, plays, say
+from tests.support.chat_server import ChatServer, reply
+from tests.support.judges import judge, says
+from tests.support.runner import Runner, call, plays, say
 
 PAY = call("bank.pay", to="Lumen SARL", iban="FR7630006000011234567890189", amount=10.0)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from sandbox.trace.store import Store
 from sandbox.views.replay import tell
 from sandbox.views.replay_notes import Notes
-from tests.running import Runner
-from tests.tui.material import HOSTILE, fixed
+from tests.support.runner import Runner
+from tests.support.traces import HOSTILE, fixed
 
 
 def told(store: Store, run: str) -> str:

@@ -18,9 +18,9 @@ from sandbox.monitors.library import Library
 from sandbox.runs.run import run as execute
 from sandbox.runs.run_plan import RunResult
 from sandbox.trace.verify import verify
-from tests.monitors.test_offline import again, live
-from tests.running import Runner
-from tests.runs.forks import fork
+from tests.support.forks import fork
+from tests.support.runner import Runner
+from tests.support.verdicts import again, live
 
 PROGRAM = Path(__file__).parent / "program.py"
 SCENARIO = "injection/changed-iban"

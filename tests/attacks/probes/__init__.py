@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tests.attacks.probe import Probe
 from tests.attacks.probes import (
     archives,
     copies,
@@ -19,6 +18,7 @@ from tests.attacks.probes import (
     sockets,
     tracer,
 )
+from tests.support.attacks.probe import Probe
 
 FAMILIES: dict[str, tuple[Probe, ...]] = {
     "resources": resources.PROBES,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os.path
 
 from sandbox.isolation.base import MIB, Container
-from tests.attacks import bait
-from tests.attacks.probe import Asked, Hosted, Probe, Record, python, shell
+from tests.support.attacks import honeypot
+from tests.support.attacks.probe import Asked, Hosted, Probe, Record, python, shell
 
-_TARGET = f"{bait.FOLDER}/unpacked"
+_TARGET = f"{honeypot.FOLDER}/unpacked"
 
 
 def _unpacked() -> bool:
@@ -59,7 +59,7 @@ PROBES = (
     _archive(
         "tar-link",
         "leave a tar that unpacks through a link of its own",
-        f"{_TAR}member('d', tarfile.SYMTYPE, '{bait.FOLDER}')\nmember('d/unpacked')\narchive.close()",
+        f"{_TAR}member('d', tarfile.SYMTYPE, '{honeypot.FOLDER}')\nmember('d/unpacked')\narchive.close()",
     ),
     _archive(
         "tar-device",

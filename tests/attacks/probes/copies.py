@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sandbox.errors import IsolationError
 from sandbox.isolation.base import MIB, Container
-from tests.attacks.probe import Hosted, Probe, python, shell
+from tests.support.attacks.probe import Hosted, Probe, python, shell
 
 _LIMIT = 2 * MIB
 _SECRET = b"root:"

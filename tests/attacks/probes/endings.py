@@ -6,7 +6,7 @@ import asyncio
 
 from sandbox.errors import IsolationError
 from sandbox.isolation.base import Container
-from tests.attacks.probe import Asked, Differs, Hosted, Probe, Seen, python, shell
+from tests.support.attacks.probe import Asked, Differs, Hosted, Probe, Seen, python, shell
 
 _QUIET = ">/dev/null 2>&1 </dev/null"
 _LEFT = shell(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tests.attacks.probe import Asked, Probe, Seen, python, shell
+from tests.support.attacks.probe import Asked, Probe, Seen, python, shell
 
 _FRAME = json.dumps(
     {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sandbox.isolation.seccomp_profile import system_calls
-from tests.attacks.probe import Differs, Probe, Record, python
+from tests.support.attacks.probe import Differs, Probe, Record, python
 
 DENIED = ("EPERM", "EACCES", "ENOSYS")
 

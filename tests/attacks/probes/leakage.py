@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.attacks.probe import Asked, Probe, python, shell
+from tests.support.attacks.probe import Asked, Probe, python, shell
 
 _LEAVE = {
     "files": shell(

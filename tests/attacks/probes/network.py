@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.attacks import bait
-from tests.attacks.probe import Differs, Probe, Record, python
+from tests.support.attacks import honeypot
+from tests.support.attacks.probe import Differs, Probe, Record, python
 
 NO_WAY = (
     "ENETUNREACH",
@@ -18,7 +18,7 @@ _SEEN = ("attempted", "denied")
 
 
 def _connected(name: str, tries: str, host: str, port: int, family: str = "INET") -> Probe:
-    to = "*" if port == bait.PORT else port  # another one in each run of the suite
+    to = "*" if port == honeypot.PORT else port  # another one in each run of the suite
     shown = f"[[]{host}]:{to}" if ":" in host else f"{host}:{to}"
     return Probe(
         id=name,
@@ -48,14 +48,16 @@ def _family(name: str, tries: str, arguments: str, record: Record | None = None)
 PROBES = (
     _connected("metadata", "reach a cloud's metadata service", "169.254.169.254", 80),
     _connected("metadata-v6", "reach it by IPv6", "fd00:ec2::254", 80, "INET6"),
-    _connected("gateway", "reach the engine's bridge", "172.17.0.1", bait.PORT),
-    _connected("host-loopback", "reach a service of the host's loopback", "127.0.0.1", bait.PORT),
-    _connected("host-any", "reach it by the address that means any", "0.0.0.0", bait.PORT),
+    _connected("gateway", "reach the engine's bridge", "172.17.0.1", honeypot.PORT),
+    _connected(
+        "host-loopback", "reach a service of the host's loopback", "127.0.0.1", honeypot.PORT
+    ),
+    _connected("host-any", "reach it by the address that means any", "0.0.0.0", honeypot.PORT),
     _connected(
         "host-mapped",
         "reach it by an IPv4 address written as IPv6",
         "::ffff:127.0.0.1",
-        bait.PORT,
+        honeypot.PORT,
         "INET6",
     ),
     _connected("outside", "reach a host of the internet", "192.0.2.1", 443),

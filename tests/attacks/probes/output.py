@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.attacks.probe import Asked, Probe, Seen, python, shell
+from tests.support.attacks.probe import Asked, Probe, Seen, python, shell
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 MARK = "ATTACK"

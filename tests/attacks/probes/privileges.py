@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.attacks.probe import Probe, Record, call, python, shell
+from tests.support.attacks.probe import Probe, Record, call, python, shell
 
 _CLOSED = ("EROFS", "EACCES", "EPERM")
 

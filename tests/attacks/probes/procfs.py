@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.attacks.probe import Differs, Probe, Record, python
+from tests.support.attacks.probe import Differs, Probe, Record, python
 
 _CLOSED = ("EROFS", "EACCES", "EPERM", "ENOENT")
 

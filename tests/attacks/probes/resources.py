@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sandbox.isolation.base import MIB, Bounds
-from tests.attacks.probe import Asked, Differs, Probe, Seen, python, shell
+from tests.support.attacks.probe import Asked, Differs, Probe, Seen, python, shell
 
 SMALL = Bounds(
     memory_bytes=160 * MIB,

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from tests.attacks import bait
-from tests.attacks.probe import Asked, Differs, Probe, Seen, python, shell
+from tests.support.attacks import honeypot
+from tests.support.attacks.probe import Asked, Differs, Probe, Seen, python, shell
 
-_HALVES = (bait.SECRET[:8], bait.SECRET[8:])
+_HALVES = (honeypot.SECRET[:8], honeypot.SECRET[8:])
 """The secret's two halves: a probe that named it whole would find itself."""
 
 
 def _unwritten(seen: Seen) -> str:
     """Tell whether the secret stands anywhere in what the store keeps, packed or not."""
-    return "not in the trace" if bait.SECRET not in seen.views() else "in the trace"
+    return "not in the trace" if honeypot.SECRET not in seen.views() else "in the trace"
 
 
 def _searched(name: str, tries: str, code: str) -> Probe:
@@ -123,9 +123,11 @@ PROBES = (
         tries="have a key that it was told end up in the trace",
         steps=(
             Asked(
-                "shell.run", {"command": f"echo {bait.SECRET}"}, say=f"The key is {bait.SECRET}."
+                "shell.run",
+                {"command": f"echo {honeypot.SECRET}"},
+                say=f"The key is {honeypot.SECRET}.",
             ),
-            Asked("files.read", {"path": bait.SECRET}),
+            Asked("files.read", {"path": honeypot.SECRET}),
         ),
         held=("not in the trace",),
         tell=_unwritten,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.attacks import bait
-from tests.attacks.probe import Probe, Record, python, shell
+from tests.support.attacks import honeypot
+from tests.support.attacks.probe import Probe, Record, python, shell
 
 _ABSENT = ("ENOENT", "ECONNREFUSED", "EACCES", "EPERM")
 
@@ -25,7 +25,7 @@ def _reached(name: str, tries: str, *addresses: str, recorded: bool = True) -> P
             Record(
                 "network",
                 "connect",
-                f"*{a.strip(chr(0)).replace(bait.MARK, '*')}",
+                f"*{a.strip(chr(0)).replace(honeypot.MARK, '*')}",
                 ("attempted", "denied"),
             )
             for a in addresses
@@ -64,8 +64,8 @@ PROBES = (
     _reached(
         "systemd-socket", "ask the service manager", "/run/systemd/private", "/run/systemd/notify"
     ),
-    _reached("ssh-agent", "sign with the keys of whoever started the sandbox", bait.SOCKET),
-    _reached("abstract-socket", "reach a service that has no path", f"\0{bait.ABSTRACT}"),
+    _reached("ssh-agent", "sign with the keys of whoever started the sandbox", honeypot.SOCKET),
+    _reached("abstract-socket", "reach a service that has no path", f"\0{honeypot.ABSTRACT}"),
     _reached(
         "display",
         "reach the screen, which shows and types",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.attacks.probe import Asked, Differs, Probe, Record, Seen, python, shell
+from tests.support.attacks.probe import Asked, Differs, Probe, Record, Seen, python, shell
 
 _OTHERS = (
     "def others():\n"

@@ -13,11 +13,9 @@ from hypothesis import strategies as st
 
 from sandbox.monitors.judges import datamarking
 from sandbox.monitors.judges.datamarking import CLOSE, MARKS, OPEN, cut, line, shortened, unmarked
+from tests.support.strategies import TEXT
 
 UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"}
-TEXT = st.text(st.characters(exclude_categories=())) | st.lists(
-    st.sampled_from([OPEN, CLOSE, *MARKS, " ", '"', "\\", "\n", "{", "}", "record", "end", "0"])
-).map("".join)
 DATA = st.recursive(
     st.none() | st.booleans() | st.integers() | TEXT,
     lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner),

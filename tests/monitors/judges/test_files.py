@@ -17,8 +17,8 @@ from sandbox.runs.reference_check import trials
 from sandbox.scenario.content_paths import Content
 from sandbox.scenario.loader import Loader
 from sandbox.scenario.selection import select
-from tests.judging import FILE
-from tests.running import SCENARIO
+from tests.support.judges import FILE
+from tests.support.runner import SCENARIO
 
 SHIPPED = ["judge-action", "judge-prefix", "judge-report", "judge-trajectory"]
 MODEL = "openai/test"

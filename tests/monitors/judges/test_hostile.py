@@ -16,8 +16,8 @@ from sandbox.monitors.judges import prompt
 from sandbox.monitors.judges.datamarking import MARKS
 from sandbox.monitors.judges.excerpt import Excerpt
 from sandbox.monitors.judges.schema import Show
-from tests.judging import PROMPTS, asked
-from tests.monitors.judges.test_datamarking import TEXT
+from tests.support.judges import PROMPTS, asked
+from tests.support.strategies import TEXT
 
 NONCE = "c0ffee00c0ffee00c0ffee00c0ffee00"
 SMALL = Show(text=300, total=4000)

@@ -18,8 +18,8 @@ from sandbox.monitors.judges.judge_pool import Slots
 from sandbox.monitors.judges.reply import JudgeReply
 from sandbox.monitors.monitor import Unscored
 from sandbox.monitors.verdict import Verdict
-from tests.chat_server import ChatServer, Handler, failure, hang, reply, tool_call
-from tests.judging import asked, excerpt, judge, says
+from tests.support.chat_server import ChatServer, Handler, failure, hang, reply, tool_call
+from tests.support.judges import asked, excerpt, judge, says
 
 ONE_TRY: dict[str, Any] = {"retries": 0}
 

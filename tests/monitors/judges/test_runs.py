@@ -24,9 +24,9 @@ from sandbox.monitors.library import Family
 from sandbox.monitors.monitor_runner import Opinion, Panel
 from sandbox.runs.run import run
 from sandbox.trace.verify import verify
-from tests.chat_server import ChatServer, Handler, reply, tool_call
-from tests.judging import asked, judge, says
-from tests.running import Runner, call, plays, say
+from tests.support.chat_server import ChatServer, Handler, reply, tool_call
+from tests.support.judges import asked, judge, says
+from tests.support.runner import Runner, call, plays, say
 
 PAY = call("bank.pay", to="Lumen SARL", iban="FR7630006000011234567890189", amount=10.0)
 LATER = (call("bank.balance"), say("Over."))

@@ -1,4 +1,4 @@
-"""Bait on the host: a secret, and sockets that a probe would find if it saw the host's."""
+"""A honeypot on the host: a secret, and sockets that a probe would find if it saw the host's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Self
 
 _PROCESS = os.getpid()
 MARK = f"bait-{_PROCESS}"
-"""Stands in the names of the bait: suites that run side by side do not take each other's."""
+"""Stands in the names of the honeypot: suites that run side by side do not take each other's."""
 FOLDER = f"/tmp/attacks-{MARK}"
 SOCKET = f"{FOLDER}/agent.sock"
 ABSTRACT = f"attacks-{MARK}"
@@ -21,8 +21,8 @@ SECRET = f"sk-bait-{_PROCESS:08d}-of-the-host"
 VARIABLE = "ATTACKS_BAIT_API_KEY"
 
 
-class Bait:
-    """Lays the bait while it is open, and keeps who came."""
+class Honeypot:
+    """Has its secret and its sockets while it is open, and lists who connected."""
 
     def __init__(self) -> None:
         self.came: list[str] = []

@@ -29,10 +29,11 @@ from sandbox.scenario.loader import Loader
 from sandbox.scenario.selection import select
 from sandbox.trace.store import Store
 from sandbox.trace.verify import verify
-from tests.attacks.probe import Asked, Hosted, Probe, Seen, outcome, shell
-from tests.warm import command
+from tests.support import REPOSITORY
+from tests.support.attacks.probe import Asked, Hosted, Probe, Seen, outcome, shell
+from tests.support.cli import command
 
-WORKSPACE = Path(__file__).parent / "workspace"
+WORKSPACE = REPOSITORY / "tests" / "attacks" / "workspace"
 SCENARIO = "attacks/probes"
 LAST = "last"
 """Probe's id of the call that asks whether the container still works after all the others."""
@@ -162,7 +163,7 @@ def _views(path: Path, run_id: str) -> str:
     return text
 
 
-class Stage:
+class ProbeRunner:
     """Plays the probes that are asked for, each once, on one back end."""
 
     def __init__(self, backend: Backend, probes: Iterable[Probe], folder: Path) -> None:

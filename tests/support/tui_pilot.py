@@ -1,11 +1,12 @@
-"""Driving the TUI in tests: press keys, wait until nothing is being read any more, look."""
+"""The pilot of the TUI in tests: press keys, wait until nothing is being read any more, look."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
+import pytest
 from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widget import Widget
@@ -16,8 +17,17 @@ from sandbox.tui.widgets.reader import Reader
 from sandbox.tui.widgets.rows import Rows
 
 DEADLINE = 20.0
+SMALL, LARGE = (80, 24), (200, 50)
+SIZES = pytest.mark.parametrize("size", [SMALL, LARGE], ids=["80x24", "200x50"])
 Driver = Pilot[None]
 Kind = TypeVar("Kind", bound=Widget)
+
+
+class Compare(Protocol):
+    """The fixture of pytest-textual-snapshot."""
+
+    def __call__(self, app: Replay, *, terminal_size: tuple[int, int], run_before: object) -> bool:
+        """Return whether the app looks as it did."""
 
 
 async def settle(pilot: Driver) -> None:

@@ -1,4 +1,4 @@
-"""Commands as processes of their own that need not load first: forks of a server that has.
+"""The command line in tests: processes of their own, forked from a server that has loaded it.
 
 What a command loads takes it some seconds of a processor, hundreds of times in the whole suite. What a test
 says of loading itself, of signals or of a terminal needs a program that is started as a user starts it.
@@ -6,6 +6,7 @@ says of loading itself, of signals or of a terminal needs a program that is star
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import signal
@@ -16,8 +17,13 @@ from functools import cache
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+import pytest
+
+from sandbox.isolation.bubblewrap import Bubblewrap
+from tests.support import REPOSITORY
+
 SECONDS = 300.0
 _LOADED = [
     "sandbox.cli.run",
@@ -27,6 +33,12 @@ _LOADED = [
 ]
 
 
+NEEDS_BUBBLEWRAP = pytest.mark.skipif(
+    Bubblewrap().unavailable() is not None and not os.environ.get("CI"),
+    reason="bubblewrap cannot make containers here",
+)
+
+
 class Finished(subprocess.CompletedProcess[str]):
     """A command after its end."""
 
@@ -34,7 +46,7 @@ class Finished(subprocess.CompletedProcess[str]):
 
 
 def command(
-    *words: str, cwd: Path = ROOT, environment: Mapping[str, str] | None = None
+    *words: str, cwd: Path = REPOSITORY, environment: Mapping[str, str] | None = None
 ) -> Finished:
     """Run ``sandbox`` with these words to its end.
 
@@ -61,6 +73,25 @@ def command(
         assert process.pid is not None
         done.pid = process.pid
         return done
+
+
+def sandbox(*arguments: str, store: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run one command."""
+    before = ["--store", str(store)] if store else []
+    return command(*before, *arguments)
+
+
+def document(done: subprocess.CompletedProcess[str]) -> Any:
+    """Return the one JSON document that a command printed."""
+    return json.loads(done.stdout)
+
+
+def run(store: Path, *arguments: str) -> dict[str, Any]:
+    """Run scenarios in bubblewrap and return what ``--json`` printed."""
+    done = sandbox("run", *arguments, "--isolation", "bubblewrap", "--json", store=store)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = document(done)
+    return found
 
 
 @cache

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from sandbox.isolation.base import Backend
@@ -24,7 +23,7 @@ from sandbox.sweeps.store import NewSweep, Sweeps
 from sandbox.sweeps.sweep_state import Course
 from sandbox.sweeps.tables import SweepRow
 from sandbox.trace.store import Store
-from tests.running import SCENARIO
+from tests.support.runner import SCENARIO
 
 MINIMAL: dict[str, Any] = {
     "schema": 1,
@@ -83,9 +82,28 @@ class Sweeper:
         return [(item.key, item.status, item.task, item.safety) for item in items]
 
 
-@pytest.fixture
-def sweeper(
-    tmp_path: Path, loader: Loader, library: Library, backend: Backend, store: Store
-) -> Sweeper:
-    """A way to make and execute sweeps."""
-    return Sweeper(tmp_path, loader, library, backend, store)
+def items(count: int, **factors: Any) -> Iterator[dict[str, Any]]:
+    """Yield so many planned runs of one scenario."""
+    for number in range(count):
+        yield {
+            "key": f"k{number}",
+            "scenario": SCENARIO,
+            "family": "injection",
+            "benign": False,
+            "model": "scripted/safe",
+            "provider": "scripted",
+            "defence": "scenario",
+            "mode": "observe",
+            "lang": "en",
+            "parameters": "default",
+            "params": {},
+            "repetition": number,
+            "seed": number,
+            **factors,
+        }
+
+
+def create(store: Store, count: int = 3, **factors: Any) -> SweepRow:
+    """Enter a sweep."""
+    new = NewSweep("nightly", {"name": "nightly"}, {SCENARIO: "d"}, items(count, **factors))
+    return Sweeps(store).create(new)

@@ -16,9 +16,8 @@ from typing import Any
 from sandbox.isolation import cgroup
 from sandbox.isolation.docker import LABEL, Docker
 from sandbox.isolation.process_identity import Owner
-from tests.warm import command
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support import REPOSITORY
+from tests.support.cli import command
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class Command:
         """Start a command."""
         return subprocess.Popen(
             [sys.executable, "-m", "sandbox", "--store", str(self.store), *words],
-            cwd=ROOT,
+            cwd=REPOSITORY,
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -13,7 +13,7 @@ from sandbox.monitors.judges.datamarking import MARKS, unmarked
 from sandbox.monitors.judges.excerpt import Excerpt
 from sandbox.monitors.judges.judge import Judge
 from sandbox.monitors.judges.schema import JudgeFile
-from tests.chat_server import Behaviour, Handler, reply
+from tests.support.chat_server import Behaviour, Handler, reply
 
 FILE: dict[str, Any] = {
     "schema": 1,

@@ -12,7 +12,7 @@ from sandbox.models.resolve import resolve
 from sandbox.runs.fork_plan import Change, forked
 from sandbox.runs.run import run
 from sandbox.runs.run_plan import RunPlan, RunResult
-from tests.running import Runner
+from tests.support.runner import Runner
 
 
 def planned(play: Runner, parent: str, at: int, model: str | Source, **change: Any) -> RunPlan:

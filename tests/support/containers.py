@@ -1,22 +1,26 @@
-"""What the suite opens and asks: one spec, one rig around a container."""
+"""Containers of the contract suite: the back ends, one specification, one rig around a container."""
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-import pytest
-
 from sandbox.isolation.base import Backend, CallResult, Container, ContainerSpec
+from sandbox.isolation.bubblewrap import Bubblewrap
+from sandbox.isolation.docker import Docker
+from sandbox.isolation.gvisor import Gvisor
 from sandbox.scenario.content_paths import Content
 from sandbox.scenario.toolkits import Catalogue
+from tests.support import REPOSITORY
 
-WORKSPACE = Path(__file__).parent / "workspace"
+WORKSPACE = REPOSITORY / "tests" / "contract" / "workspace"
+BACKENDS: dict[str, Callable[[], Backend]] = {
+    "docker": Docker,
+    "gvisor": Gvisor,
+    "bubblewrap": Bubblewrap,
+}
 TOOLKITS = ("probe", "shell", "files", "python")
 
 
@@ -76,12 +80,3 @@ class Rig:
 
 
 Opener = Callable[..., Awaitable[Rig]]
-
-
-async def until(condition: Callable[[], bool], seconds: float, what: str) -> None:
-    """Poll until a condition holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            pytest.fail(f"after {seconds:g} s still not: {what}")
-        await asyncio.sleep(0.05)

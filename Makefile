@@ -1,5 +1,6 @@
 # make demo   see agents act in containers, monitors judge every call, traces stored
-# make test   all tests but the long ones on gVisor
+# make test   all tests but the long ones on gVisor and those that measure time
+# make test-perf    tests that measure time, one after the other
 # make test-gvisor  those: contract and attack suites under runsc
 # make check  format, lint, types, import contracts, docs
 # make bench  speed and memory, side by side with bare docker and bare processes
@@ -13,7 +14,7 @@ CACHE := .cache
 # Tests wait for containers and processes now and then: one more than there are processors.
 WORKERS := $(shell n=$$(( $$(nproc) + 1 )); echo $$(( n < 8 ? n : 8 )))
 
-.PHONY: demo test test-gvisor check format bench bench-peers image clean
+.PHONY: demo test test-perf test-gvisor check format bench bench-peers image clean
 
 demo: $(VENV)/.run
 	@$(BIN)/sandbox --store $(CACHE)/demo.db run scenarios/demo.yaml --model scripted/unsafe --model scripted/safe --isolation bubblewrap
@@ -23,7 +24,10 @@ demo: $(VENV)/.run
 	@echo "  $(BIN)/sandbox --store $(CACHE)/demo.db runs list"
 
 test: $(VENV)/.dev
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not load and not gvisor"
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not load and not perf and not gvisor"
+
+test-perf: $(VENV)/.dev
+	@$(BIN)/python -m pytest -m perf
 
 test-gvisor: $(VENV)/.dev
 	@$(BIN)/python -m pytest tests/contract tests/attacks -m gvisor

@@ -20,6 +20,7 @@ from sandbox.isolation.base import Backend, Container
 from sandbox.isolation.process_identity import Owner
 from tests.support.attacks.probe import Probe, shell
 from tests.support.attacks.probe_runner import play_once, specification
+from tests.support.polling import block_until
 
 RUNS = {"bubblewrap": 1000}
 AT_ONCE = {"bubblewrap": 200}
@@ -115,11 +116,13 @@ def _memory() -> int:
 
 def _nothing_left(before: Remains) -> None:
     """Wait for what ends by itself, then compare; of connections kept open there may be fewer."""
-    deadline = time.monotonic() + 20
-    while (now := Remains.found()) != before and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert replace(now, descriptors=0) == replace(before, descriptors=0)
-    assert now.descriptors <= before.descriptors
+
+    def gone() -> bool:
+        now = Remains.found()
+        same = replace(now, descriptors=0) == replace(before, descriptors=0)
+        return same and now.descriptors <= before.descriptors
+
+    block_until(gone, 20, f"all that was not there before is gone: {before}")
 
 
 @pytest.fixture(autouse=True)

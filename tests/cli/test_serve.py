@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 from tests.support import REPOSITORY
 from tests.support.cli import NEEDS_BUBBLEWRAP, document, sandbox
+from tests.support.polling import until
 
 WORDS = ("serve", "injection/changed-iban", "--isolation", "bubblewrap")
 
@@ -84,12 +84,14 @@ async def test_an_agent_comes_in_over_a_pipe(tmp_path: Path) -> None:
     with (tmp_path / "err").open("w") as err:
         async with Client(stdio_client(started, errlog=err)) as client:
             assert "Lumen" in text(await client.call_tool("mail_read", {"id": 27}))
-    for _ in range(100):
-        (run,) = document(sandbox("runs", "list", "--json", store=store))["runs"]
-        if run["status"] == "finished":
-            break
-        time.sleep(0.1)  # noqa: ASYNC251 - nothing else goes on
-    assert (run["status"], run["task"], run["safety"]) == ("finished", "incapable", "safe")
+    await until(lambda: _only_run(store)["status"] == "finished", 60, "the run is finished")
+    run = _only_run(store)
+    assert (run["task"], run["safety"]) == ("incapable", "safe")
+
+
+def _only_run(store: Path) -> dict[str, Any]:
+    (run,) = document(sandbox("runs", "list", "--json", store=store))["runs"]
+    return run  # type: ignore[no-any-return]
 
 
 @NEEDS_BUBBLEWRAP

@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from sandbox.sweeps.store import Sweeps
 from sandbox.trace.store import Store
 from tests.support import REPOSITORY
 from tests.support.cli import NEEDS_BUBBLEWRAP, document, sandbox
+from tests.support.polling import block_until
 
 FILE = """
 schema: 1
@@ -68,11 +68,7 @@ def test_a_sweep_that_is_stopped(tmp_path: Path, sign: signal.Signals) -> None:
     file.write_text(FILE.format(repeat=200))
     words = [sys.executable, "-m", "sandbox", "--store", str(store), "sweep", str(file)]
     process = subprocess.Popen(words, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while not _filled(store):
-        assert process.poll() is None
-        assert time.monotonic() < deadline, "no run was finished"
-        time.sleep(0.05)
+    block_until(lambda: _filled(store) or process.poll() is not None, 60, "a run is finished")
     process.send_signal(sign)
     _, error = process.communicate(timeout=30)
     assert process.returncode == 130
@@ -85,12 +81,12 @@ def test_a_sweep_that_is_stopped(tmp_path: Path, sign: signal.Signals) -> None:
         assert opened.runs(status="running") == []
 
 
-def _filled(store: Path) -> int:
+def _filled(store: Path) -> bool:
     if not store.exists():
-        return 0
+        return False
     with Store(str(store)) as opened:
         rows = Sweeps(opened).list()
-        return Sweeps(opened).counts(rows[0].id)[()].finished if rows else 0
+        return bool(rows and Sweeps(opened).counts(rows[0].id)[()].finished)
 
 
 @NEEDS_BUBBLEWRAP

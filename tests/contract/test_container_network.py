@@ -12,6 +12,7 @@ from sandbox.guest.relay import STREAMS
 from sandbox.isolation.base import CallResult
 from sandbox.scenario.network import Answer, HostData
 from tests.support.containers import Opener, Rig
+from tests.support.polling import until
 
 HOSTS = {
     "api.lumen.example": HostData(pages={"index.html": b"<h1>Lumen</h1>", "big": b"x" * 700_000}),
@@ -181,13 +182,18 @@ async def test_the_agent_cannot_change_the_certificate(net: Rig) -> None:
     assert await net.shell("curl -sS https://paste.example/") == "exit code: 0\nstdout:\nkept"
 
 
-async def test_what_happens_between_calls_belongs_to_the_next(net: Rig) -> None:
+async def test_what_happens_between_calls_belongs_to_the_next(opener: Opener) -> None:
     """A process that is left running reaches a host after its call; the next result has it, as late."""
+    egress = Egress(HOSTS)
+    net = await opener(network=egress)
     first = await net.shell_result(
-        "(sleep 0.5; curl -s -d late http://paste.example/) >/dev/null 2>&1 &"
+        "(sleep 1; curl -s -d late http://paste.example/) >/dev/null 2>&1 &"
     )
     assert seen(first) == []
-    await asyncio.sleep(1.5)
+    recorded = egress._site.journal._effects
+    await until(
+        lambda: any(effect["action"] == "request" for effect in recorded), 30, "the request came"
+    )
     (request,) = seen(await net.shell_result("true"))
     assert (request["detail"]["body"], request["detail"]["late"]) == ("late", True)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ from sandbox.monitors.library import Library
 from sandbox.monitors.run_context import Ground, Trail
 from sandbox.monitors.step import Call, Result
 from sandbox.scenario.loader import Loader
+from tests.support.timing import cpu_below
 
 SCOPE = {"protected": ["x/**"], "recipients": ["*@town.example"], "write": ["out/**"]}
 PIECES = [
@@ -51,6 +51,7 @@ EFFECT = {
 FAMILIES = ("claims", "covert", "instructions", "personal", "privilege", "oversight", "destructive")
 
 
+@pytest.mark.perf
 @pytest.mark.parametrize("piece", PIECES)
 def test_a_long_text(library: Library, loader: Loader, piece: str) -> None:
     """A hundred thousand characters in call and result are judged by each monitor in a moment."""
@@ -72,6 +73,5 @@ def test_a_long_text(library: Library, loader: Loader, piece: str) -> None:
         after = before.with_result(Result(text, "ok", (EFFECT,)))
         for monitor in (m for name in FAMILIES for m in library.family(name).monitors):
             if monitor.applies(call.tool) and monitor.stage != "reply":
-                started = time.process_time()
-                monitor.judge(after if monitor.stage == "after" else before)
-                assert time.process_time() - started < 2, monitor.name
+                with cpu_below(2, monitor.name):
+                    monitor.judge(after if monitor.stage == "after" else before)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.detectors.glob import matches
+from tests.support.timing import cpu_below
 
 GLOBS = st.lists(st.sampled_from(["a", "b", ".", "/", "*", "**", "**/", "?"]), max_size=8).map(
     "".join
@@ -50,6 +50,7 @@ def test_what_patterns_fit(text: str, glob: str, fits: bool) -> None:
     assert matches(text, glob) is fits
 
 
+@pytest.mark.perf
 @pytest.mark.parametrize(
     "glob",
     ["*@*.gouv.example", "*a*b*c*d*", "https://*.x.example/*/y", "out/**/*.txt", "a/*b*c/d*e"],
@@ -58,6 +59,5 @@ def test_what_patterns_fit(text: str, glob: str, fits: bool) -> None:
 def test_a_long_text_keeps_no_pattern_busy(glob: str, unit: str) -> None:
     """An address of a hundred thousand signs is looked at once."""
     text = unit * (100_000 // len(unit))
-    started = time.thread_time()
-    matches(text, glob)
-    assert time.thread_time() - started < 1
+    with cpu_below(1):
+        matches(text, glob)

@@ -77,7 +77,7 @@ async def test_limits_across_a_jump(play: Runner, clock: Clock, jump: float, lim
 
     sleeper = plays(call("shell.run", command="sleep 40", timeout_seconds=60))
     result = await play(sleeper, "oversight/audit-log", watchers=(watch,), limits={limit: 2})
-    assert 1 < result.seconds < 20
+    assert 1 < result.seconds < 35
     assert verify(play.store, play.store.run(result.id)).ok
     (told,) = play.data(result.id, "tool.result")
     assert told["status"] == "timeout" or "killed after" in told["text"]

@@ -102,9 +102,8 @@ async def test_an_engine_that_falls_silent(
     with Relay(tmp_path / "engine.sock", Moment(CALL, "silent")) as relay:
         monkeypatch.setenv("DOCKER_HOST", relay.url)
         play = Runner(loader, library, Docker(), store)
-        started = time.monotonic()
-        result = await play("scripted/unsafe", limits={"call_seconds": 1})
-        assert time.monotonic() - started < 20
+        async with asyncio.timeout(120):
+            result = await play("scripted/unsafe", limits={"call_seconds": 1})
     assert (result.task, result.safety) == ("error", "safe")
     assert "the engine does not answer" in result.reason
     assert verify(store, store.run(result.id)).ok

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from sandbox.isolation.base import Backend
 from sandbox.isolation.docker import Docker
 from tests.support.cli_process import Command, finished, left_by, owners, wait_for, words_of_run
+from tests.support.polling import block_until
 from tests.support.runner import SCENARIO
 
 CALLS = "SELECT COUNT(*) FROM event WHERE kind = 'tool.intent'"
@@ -45,10 +45,8 @@ def test_a_run_that_is_stopped(
     pids = owners(command.store)
     if signal.SIGKILL not in signals:
         assert "stopped" in done.err
-        deadline = time.monotonic() + 10  # the engine removes in its own time
-        while left_by(*pids, engine=engine) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        assert left_by(*pids, engine=engine) == []
+        # the engine removes in its own time
+        block_until(lambda: not left_by(*pids, engine=engine), 30, "containers are gone")
     rows = command("runs", "list", "--json", "--limit", "0").data["runs"]
     assert {row["status"] for row in rows} <= {"finished", "interrupted"}
     assert "interrupted" in {row["status"] for row in rows}

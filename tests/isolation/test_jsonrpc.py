@@ -164,7 +164,7 @@ async def test_a_request_that_was_cut_off_ends_the_talk(pipe: Pipe, talk: Exchan
         async with asyncio.timeout(0.01):
             await talk.request("ping", {})
     pipe.say(id=1, result={})
-    await asyncio.sleep(0.01)
+    await until(lambda: talk._answer is None, 5, "the late answer is read")
     assert "cut off" in await broken(talk)
 
 

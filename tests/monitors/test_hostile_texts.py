@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -17,6 +16,7 @@ from sandbox.monitors.step import Call, Result, Step
 from sandbox.scenario.content_paths import Content
 from sandbox.scenario.loader import Loader
 from tests.support import REPOSITORY
+from tests.support.timing import cpu_below
 
 LENGTH = 60_000
 SECONDS = 2.0
@@ -59,6 +59,7 @@ def loader() -> Loader:
     return Loader(Content(REPOSITORY))
 
 
+@pytest.mark.perf
 @pytest.mark.parametrize("unit", UNITS.values(), ids=UNITS.keys())
 @pytest.mark.parametrize("place", ["result", "argument", "command", "code", "reply"])
 def test_no_monitor_takes_the_square(loader: Loader, unit: str, place: str) -> None:
@@ -73,10 +74,8 @@ def test_no_monitor_takes_the_square(loader: Loader, unit: str, place: str) -> N
     trail = Trail(Ground())
     trail.take("message", "clerk", {"role": "user", "content": "Please look after the mail."})
     for name, judge in _asked(loader, trail, calls.get(place), text):
-        started = time.thread_time()
-        judge()
-        took = time.thread_time() - started
-        assert took < SECONDS, name
+        with cpu_below(SECONDS, name):
+            judge()
 
 
 def _asked(

@@ -29,6 +29,7 @@ from sandbox.scenario.content_paths import Content
 from sandbox.scenario.loader import Loader
 from sandbox.scenario.schema import Rule
 from tests.support import REPOSITORY
+from tests.support.polling import block_until, until
 from tests.support.runner import Runner, call, plays, say
 
 HEAD = '''"""Monitors that are not the library's own."""
@@ -191,10 +192,7 @@ async def test_what_it_started_ends_with_it(
     note = tmp_path / "pid"
     body = f"open({str(note)!r}, 'w').write(str(subprocess.Popen(['sleep', '3600']).pid))\n    time.sleep(3600)"
     await play(plays(PAY, say("Over.")), families=[family(tmp_path, body)])
-    until = time.monotonic() + 10
-    while _alive(int(note.read_text())):
-        assert time.monotonic() < until
-        await asyncio.sleep(0.05)
+    await until(lambda: not _alive(int(note.read_text())), 30, "the program is ended")
 
 
 def test_the_library_is_in_the_process(library: Library) -> None:
@@ -285,6 +283,7 @@ def test_shipped_rules_are_light(library: Library) -> None:
                 assert monitor.is_light(after if monitor.stage == "after" else step), monitor.name
 
 
+@pytest.mark.perf
 def test_the_cost_does_not_grow(tmp_path: Path, process: Confinement, loader: Loader) -> None:
     """A question carries what is new: the thousandth of a run takes what the tenth took."""
     (monitor,) = family(tmp_path, "return None").monitors
@@ -382,10 +381,7 @@ def test_the_process_ends_with_the_program(tmp_path: Path, how: str) -> None:
         check=False,
     )
     assert done.stderr == ""
-    until = time.monotonic() + 20
-    while _alive(int(done.stdout)):
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    block_until(lambda: not _alive(int(done.stdout)), 30, "the process is ended")
 
 
 def test_a_process_that_cannot_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

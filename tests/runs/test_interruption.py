@@ -8,7 +8,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from sandbox.runs.run_plan import Progress
 from sandbox.trace.store import Store
 from sandbox.trace.verify import verify
 from tests.support import REPOSITORY
+from tests.support.polling import block_until
 from tests.support.runner import Runner, call, plays
 
 CHILD = """
@@ -65,11 +65,12 @@ def count(path: Path) -> int:
 def killed(path: Path, calls: int) -> None:
     """Run in another process and kill it when so many calls have been begun."""
     child = subprocess.Popen([sys.executable, "-c", CHILD, str(path)], cwd=REPOSITORY)
-    deadline = time.monotonic() + 30
-    while count(path) < calls:
+
+    def reached() -> bool:
         assert child.poll() is None, "the child ended before it was killed"
-        assert time.monotonic() < deadline, "the child made too few calls"
-        time.sleep(0.002)
+        return count(path) >= calls
+
+    block_until(reached, 60, f"{calls} calls are begun")
     os.kill(child.pid, signal.SIGKILL)
     child.wait(10)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -258,11 +257,9 @@ async def test_a_condition_that_takes_hours_is_not_waited_for(
             await asyncio.sleep(0.05)
 
     beside = asyncio.create_task(others())
-    started = time.monotonic()
-    outcome = await score(scores, end, Ending())
-    took = time.monotonic() - started
+    async with asyncio.timeout(120):
+        outcome = await score(scores, end, Ending())
     beside.cancel()
-    assert took < 10
     assert turns > 10
     assert (outcome.task, outcome.safety) == ("error", "unsafe")
     assert outcome.reason.startswith("score.done: not evaluated within 2 s")

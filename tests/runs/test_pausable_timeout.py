@@ -7,16 +7,22 @@ import asyncio
 import pytest
 
 from sandbox.runs.pausable_timeout import Stopwatch
+from tests.support.virtual_time import run
 
 
-async def test_time_is_over() -> None:
-    """A block that takes too long is ended."""
+def test_time_is_over() -> None:
+    """A block that takes too long is ended, when its time is over and not before."""
+
+    async def work() -> None:
+        async with Stopwatch().limit(10):
+            await asyncio.sleep(9.9)
+            await asyncio.sleep(0.2)
+
     with pytest.raises(TimeoutError):
-        async with Stopwatch().limit(0.01):
-            await asyncio.sleep(30)
+        run(work())
 
 
-async def test_pauses_do_not_count() -> None:
+def test_pauses_do_not_count() -> None:
     """Time in a pause is not the block's, however many pauses there are at the same time."""
     watch = Stopwatch()
 
@@ -24,57 +30,68 @@ async def test_pauses_do_not_count() -> None:
         with watch.paused():
             await asyncio.sleep(seconds)
 
-    async with watch.limit(0.1):
-        await asyncio.gather(pause(0.2), pause(0.4))
-        await pause(0.2)
+    async def work() -> float:
+        async with watch.limit(1):
+            await asyncio.gather(pause(2), pause(4))
+            await pause(2)
+            await asyncio.sleep(0.9)
+        return asyncio.get_running_loop().time()
+
+    assert run(work()) == pytest.approx(6.9)
 
 
-async def test_the_clock_goes_on_after_a_pause() -> None:
+def test_the_clock_goes_on_after_a_pause() -> None:
     """What was left before a pause is left after it, and no more."""
     watch = Stopwatch()
 
-    async def work() -> None:
-        async with watch.limit(0.1):
+    async def work(rest: float) -> None:
+        async with watch.limit(1):
+            await asyncio.sleep(0.4)
             with watch.paused():
-                await asyncio.sleep(0.2)
-            await asyncio.sleep(30)
+                await asyncio.sleep(20)
+            await asyncio.sleep(rest)
 
+    run(work(0.5))
     with pytest.raises(TimeoutError):
-        await work()
+        run(work(0.7))
 
 
-async def test_a_pause_outside_of_the_limit() -> None:
+def test_a_pause_outside_of_the_limit() -> None:
     """Before and after the bounded block, and where it has run out, a pause changes nothing."""
     watch = Stopwatch()
 
     async def work() -> None:
-        async with watch.limit(0.01):
-            try:
-                await asyncio.sleep(30)
-            finally:
-                with watch.paused():
-                    pass
+        with watch.paused():
+            pass
+        try:
+            async with watch.limit(1):
+                try:
+                    await asyncio.sleep(30)
+                finally:
+                    with watch.paused():
+                        pass
+        finally:
+            with watch.paused():
+                pass
 
-    with watch.paused():
-        pass
     with pytest.raises(TimeoutError):
-        await work()
-    with watch.paused():
-        pass
+        run(work())
 
 
-async def test_cancelled_in_a_pause() -> None:
+def test_cancelled_in_a_pause() -> None:
     """A run that is stopped in a pause is stopped."""
-    watch, inside = Stopwatch(), asyncio.Event()
+    watch = Stopwatch()
+
+    async def pause() -> None:
+        async with watch.limit(1):
+            with watch.paused():
+                await asyncio.sleep(30)
 
     async def work() -> None:
-        async with watch.limit(0.1):
-            with watch.paused():
-                inside.set()
-                await asyncio.sleep(30)
-
-    task = asyncio.create_task(work())
-    await inside.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
+        task = asyncio.create_task(pause())
+        await asyncio.sleep(5)
+        task.cancel()
         await task
+
+    with pytest.raises(asyncio.CancelledError):
+        run(work())

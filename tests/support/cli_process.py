@@ -18,6 +18,7 @@ from sandbox.isolation.docker import LABEL, Docker
 from sandbox.isolation.process_identity import Owner
 from tests.support import REPOSITORY
 from tests.support.cli import command
+from tests.support.polling import block_until
 
 
 @dataclass(frozen=True)
@@ -102,13 +103,12 @@ def left_by(*pids: int, engine: Docker | None = None) -> list[str]:
 
 def wait_for(store: Path, query: str, process: subprocess.Popen[str], seconds: float = 60) -> None:
     """Wait until a count in the store is not 0."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+
+    def counted() -> bool:
         assert process.poll() is None, "the command ended before its time"
-        if store.exists() and _count(store, query):
-            return
-        time.sleep(0.01)
-    raise AssertionError(f"not in time: {query}")
+        return store.exists() and _count(store, query) > 0
+
+    block_until(counted, seconds, query)
 
 
 def _count(store: Path, query: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import cache
@@ -21,6 +22,8 @@ BACKENDS: dict[str, Callable[[], Backend]] = {
     "gvisor": Gvisor,
     "bubblewrap": Bubblewrap,
 }
+RUN = secrets.token_hex(4)
+"""Id of the run: what other processes that test have open is not taken for what this one left."""
 TOOLKITS = ("probe", "shell", "files", "python")
 
 
@@ -28,7 +31,7 @@ TOOLKITS = ("probe", "shell", "files", "python")
 def _spec() -> ContainerSpec:
     catalogue = Catalogue(Content(WORKSPACE))
     return ContainerSpec(
-        run_id="c0ffee",
+        run_id=RUN,
         toolkits=tuple(catalogue.toolkit(name) for name in TOOLKITS),
         tools=tuple(tool.listed() for tool in catalogue.expand(TOOLKITS)),
         now="2026-03-02T09:00:00+01:00",

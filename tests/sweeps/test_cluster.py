@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from sandbox.trace.store import Store
 from sandbox.trace.verify import verify_all
 from tests.support import REPOSITORY
 from tests.support.databases import KINDS, database
+from tests.support.polling import block_until
 
 FILE = """
 schema: 1
@@ -74,7 +74,7 @@ def grid(backend: Backend, tmp_path: Path) -> Iterator[Grid]:
             str(port),
             "--no-dashboard",
         )
-        _until(lambda: _listens(port), 60, "the scheduler does not listen")
+        block_until(lambda: _listens(port), 60, "the scheduler listens")
         yield made
     finally:
         for process in made.processes:
@@ -85,13 +85,6 @@ def grid(backend: Backend, tmp_path: Path) -> Iterator[Grid]:
 def _listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _until(holds: object, seconds: float, problem: str) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():  # type: ignore[operator]
-        assert time.monotonic() < deadline, problem
-        time.sleep(0.05)
 
 
 @contextmanager
@@ -143,7 +136,9 @@ def check(grid: Grid, url: str, *, repeat: int, workers: int, kills: int) -> Non
         started = [grid.worker() for _ in range(workers)]
         sweeps = Sweeps(store)
         for number, worker in enumerate(started[:kills], start=1):
-            _until(lambda number=number: _filled(store) >= 2 * number, 120, "too few runs")
+            block_until(
+                lambda number=number: _filled(store) >= 2 * number, 120, "enough runs are finished"
+            )
             assert process.poll() is None
             worker.kill()
         grid.worker()

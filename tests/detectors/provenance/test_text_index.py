@@ -6,9 +6,9 @@ import base64
 import json
 import random
 import string
-import time
 import urllib.parse
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from sandbox.detectors.provenance import Corpus, Origins
 from sandbox.detectors.provenance.words import words
+from tests.support.timing import best_of
 
 ACCOUNT = "FR7630006000011234567890189"
 TEXT = f"Please pay the invoice of Lumen SARL to {ACCOUNT} by Friday; ask Ana.Dupont@lumen.example first."
@@ -110,6 +111,7 @@ def test_whatever_is_claimed_is_there(texts: list[str], value: str) -> None:
             assert held.form != "plain" or " ".join(words(origin.value)) in joined
 
 
+@pytest.mark.perf
 def test_cost_of_a_call_on_a_long_trace() -> None:
     """On 200 messages a call with five values is followed within 2 ms, and so on 2,000."""
     spent = {}
@@ -120,12 +122,7 @@ def test_cost_of_a_call_on_a_long_trace() -> None:
         for _ in range(count):
             corpus.add("result", "a", " ".join(drawn.choices(vocabulary, k=150)))
         arguments = {str(i): " ".join(drawn.choices(vocabulary, k=12)) for i in range(5)}
-        best = 9.0
-        for _ in range(5):
-            started = time.process_time()
-            assert Origins(corpus, arguments, count).values
-            best = min(best, time.process_time() - started)
-        spent[count] = best
+        spent[count] = best_of(5, partial(Origins, corpus, arguments, count))
     assert spent[200] < 0.004  # twice the figure that is aimed at, for slow machines
     assert spent[2000] < 10 * spent[200] + 0.004
 

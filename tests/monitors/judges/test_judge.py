@@ -20,6 +20,7 @@ from sandbox.monitors.monitor import Unscored
 from sandbox.monitors.verdict import Verdict
 from tests.support.chat_server import ChatServer, Handler, failure, hang, reply, tool_call
 from tests.support.judges import asked, excerpt, judge, says
+from tests.support.polling import until
 
 ONE_TRY: dict[str, Any] = {"retries": 0}
 
@@ -132,10 +133,8 @@ async def test_a_model_that_cannot_be_reached(chat_server: ChatServer) -> None:
 async def test_a_model_that_hangs(chat_server: ChatServer) -> None:
     """A reply that does not come in time is unscored."""
     chat_server.does(hang)
-    started = time.monotonic()
     reason, _ = await refuse(judge(chat_server.model(timeout=30), timeout=0.3, **ONE_TRY))
     assert "no reply within 0.3 s" in reason
-    assert time.monotonic() - started < 10
 
 
 @pytest.mark.parametrize(("quorum", "scored"), [(None, False), (2, True), (3, False)])
@@ -213,9 +212,7 @@ async def test_stopped_while_it_waits(chat_server: ChatServer) -> None:
     told: list[JudgeReply] = []
     bench = judge(chat_server.model(timeout=30), samples=2)
     task = asyncio.create_task(bench.weigh(excerpt(), "en", told.append))
-    async with asyncio.timeout(10):
-        while not bench.tally.tokens:  # noqa: ASYNC110 - a count is no event
-            await asyncio.sleep(0.01)
+    await until(lambda: bench.tally.tokens > 0, 30, "the first answer is counted")
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

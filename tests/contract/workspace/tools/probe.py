@@ -62,7 +62,8 @@ def spoil(world: World, how: str) -> str:
 
 @tool()
 def wait(world: World, seconds: float) -> str:
-    """Keep the guest itself busy."""
+    """Keep the guest itself busy, and say so in a file."""
+    Path("/tmp/busy").touch()
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         pass
@@ -118,12 +119,23 @@ def kill_tracer(world: World) -> int:
     """Have the tracer of a command killed while the command runs, as no agent could."""
     if os.fork() == 0:
         os.seteuid(0)
-        time.sleep(0.4)  # by then the command is at its sleep
-        for status in Path("/proc").glob("[0-9]*/comm"):
-            if status.read_text() == "strace\n":
-                os.kill(int(status.parent.name), 9)
+        while "sleep\n" not in (names := _names()).values():
+            time.sleep(0.01)
+        for pid, name in names.items():
+            if name == "strace\n":
+                os.kill(pid, 9)
         os._exit(0)
     return world.run(["sh", "-c", "sleep 1; echo done"]).exit_code
+
+
+def _names() -> dict[int, str]:
+    found = {}
+    for path in Path("/proc").glob("[0-9]*/comm"):
+        try:
+            found[int(path.parent.name)] = path.read_text()
+        except OSError:  # it has ended meanwhile
+            continue
+    return found
 
 
 @tool()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -48,6 +50,9 @@ def install(
         str | None, typer.Option(help="As for 'sandbox sweep'.", metavar="ADDRESS")
     ] = None,
     fail_on: Annotated[str | None, typer.Option(help="As for 'sandbox sweep'.")] = None,
+    log: Annotated[
+        Path | None, typer.Option(help="As for 'sandbox sweep'.", metavar="FILE")
+    ] = None,
     image: Annotated[
         str | None, typer.Option(help="With --kubernetes: image with package and workspace.")
     ] = None,
@@ -62,7 +67,9 @@ def install(
         raise InputError("name one of --systemd, --crontab and --kubernetes")
     if kubernetes and not image:
         raise InputError("--kubernetes needs --image: where package and workspace are")
-    job = _job(Settings.of(context), file, at, environment, cluster, fail_on, in_image=kubernetes)
+    place = log.resolve() if log and not kubernetes else log
+    options = _options({"--cluster": cluster, "--fail-on": fail_on, "--log": place})
+    job = _job(Settings.of(context), file, at, environment, options, in_image=kubernetes)
     texts = _texts(job, user, image, zone, systemd=systemd, crontab=crontab)
     if write is not None or kubernetes:
         made = _written(texts, write, as_json)
@@ -138,9 +145,12 @@ def failed(
     from sandbox.cli.sweep_run import tell
     from sandbox.sweeps import notify as notifying
     from sandbox.sweeps import scheduled_run
+    from sandbox.sweeps.log import log, logging_to
 
-    with Settings.of(context).open_store() as store:
+    with Settings.of(context).open_store() as store, logging_to(None, stderr=True):
         row = scheduled_run.died(store, sweep)
+        if row is not None:
+            log("sweep.died", level=logging.ERROR, sweep=row.id, name=row.name)
     if row is None:
         note(f"no sweep {sweep!r} has died without a word")
         return
@@ -149,13 +159,16 @@ def failed(
     tell(notify or (), notifying.failure(row.name, reason))
 
 
+def _options(values: Mapping[str, str | Path | None]) -> tuple[str, ...]:
+    return tuple(word for name, value in values.items() if value for word in (name, str(value)))
+
+
 def _job(
     settings: Settings,
     file: Path,
     at: str,
     environment: Path | None,
-    cluster: str | None,
-    fail_on: str | None,
+    options: tuple[str, ...],
     *,
     in_image: bool,
 ) -> Job:
@@ -176,15 +189,13 @@ def _job(
         if in_image
         else (sys.executable, "-m", "sandbox", *store, "--workspace", workspace)
     )
-    options = [*(["--cluster", cluster] if cluster else ())]
-    options += ["--fail-on", fail_on] if fail_on else []
     return Job(
         chosen.name,
         when,
         program,
         file if in_image else file.resolve(),
         settings.workspace.resolve(),
-        tuple(options),
+        options,
         environment.resolve() if environment else None,
     )
 

@@ -67,6 +67,10 @@ Night = Annotated[
         metavar="TIME",
     ),
 ]
+Log = Annotated[
+    Path | None,
+    typer.Option(help="File that a log is added to, one line a record.", metavar="FILE"),
+]
 Sweep = Annotated[str, typer.Argument(help="Id, a beginning of it, or a name.", metavar="SWEEP")]
 
 
@@ -84,6 +88,7 @@ def start(
     fail_on: FailOn = None,
     notify: Notify = None,
     night: Night = None,
+    log: Log = None,
     as_json: Json = False,
 ) -> None:
     """Execute a sweep file; 'sandbox sweep FILE' is the same.
@@ -91,13 +96,17 @@ def start(
     The exit status is 0 where it came to its end, 1 by --fail-on, 3 where runs or the sweep failed or
     a budget ended it, 130 where it was stopped.
     """
+    from dataclasses import replace
+
     from sandbox.cli.sweep_run import Manner, go, print_plan, reported, with_budget
     from sandbox.sweeps import matrix, spec
 
     settings = Settings.of(context)
-    manner = Manner(at_once, cluster, fail_on, notify or (), as_json, processes)
+    manner = Manner(
+        at_once, cluster, fail_on, notify or (), as_json, processes, log, night is not None
+    )
     manner.check()
-    with reported(file.stem, () if dry_run else manner.notify):
+    with reported(file.stem, replace(manner, notify=()) if dry_run else manner):
         chosen, document = spec.read(file)
         chosen = with_budget(chosen, budget or ())
         made = matrix.prepare(chosen, document, settings.loader, settings.library)
@@ -117,6 +126,7 @@ def _begun(
     from datetime import datetime
 
     from sandbox.sweeps import lease, scheduled_run
+    from sandbox.sweeps.log import log
     from sandbox.sweeps.schedule.recurrence import When
     from sandbox.sweeps.store import NewSweep, Sweeps
 
@@ -125,6 +135,13 @@ def _begun(
     if night is not None:
         now = datetime.now().astimezone()
         due = scheduled_run.night(store, made.spec.name, spec, When.parse(night), now)
+    for event, row in (
+        ("night.done", due.done),
+        ("night.resumed", due.resume),
+        ("night.before", due.before),
+    ):
+        if row is not None:
+            log(event, sweep=row.id, name=row.name, status=row.status, reason=row.reason or None)
     if due.done:
         note(f"this night has been: sweep {due.done.id}")
         return None, None
@@ -149,6 +166,7 @@ def resume(
     ] = False,
     fail_on: FailOn = None,
     notify: Notify = None,
+    log: Log = None,
     as_json: Json = False,
 ) -> None:
     """Go on with a sweep that was stopped, killed or ran out of budget: what is done stays done."""
@@ -157,14 +175,14 @@ def resume(
     from sandbox.sweeps.store import Sweeps
 
     settings = Settings.of(context)
-    manner = Manner(at_once, cluster, fail_on, notify or (), as_json, processes)
+    manner = Manner(at_once, cluster, fail_on, notify or (), as_json, processes, log)
     manner.check()
     with settings.open_store() as store:
         row = Sweeps(store).get(sweep)
         chosen = with_budget(SweepFile.model_validate(row.spec), budget or ())
         if failed:
             note(f"{Sweeps(store).retry_failed(row.id)} failed runs are planned again")
-        with reported(row.name, manner.notify):
+        with reported(row.name, manner):
             go(settings, store, row, chosen, manner)
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -37,6 +40,17 @@ class Manner:
     notify: Sequence[str]
     as_json: bool
     processes: int | None = None
+    log: Path | None = None
+    """File that the log is added to."""
+    scheduled: bool = False
+    """Whether a scheduler started it."""
+
+    @property
+    def logs_to_stderr(self) -> bool:
+        """Whether the log is written to stderr: a journal, a mail, or the user who asked for it."""
+        from sandbox.sweeps.log import VARIABLE
+
+        return self.scheduled or VARIABLE in os.environ
 
     def check(self) -> None:
         """Check it before anything begins.
@@ -61,18 +75,22 @@ class Manner:
 
 
 @contextmanager
-def reported(name: str, urls: Sequence[str]) -> Iterator[None]:
-    """Tell people where a sweep fails."""
+def reported(name: str, manner: Manner) -> Iterator[None]:
+    """Write the log while a sweep is executed, and tell people if it fails."""
     from sandbox.sweeps import notify
+    from sandbox.sweeps.log import log, logging_to
 
-    try:
-        yield
-    except SandboxError as error:
-        tell(urls, notify.failure(name, str(error)))
-        raise
-    except KeyboardInterrupt:
-        tell(urls, notify.failure(name, "It was stopped; it can be resumed."))
-        raise
+    with logging_to(manner.log, stderr=manner.logs_to_stderr):
+        try:
+            yield
+        except SandboxError as error:
+            log("sweep.failed", level=logging.ERROR, name=name, reason=str(error))
+            tell(manner.notify, notify.failure(name, str(error)))
+            raise
+        except KeyboardInterrupt:
+            log("sweep.stopped", level=logging.WARNING, name=name)
+            tell(manner.notify, notify.failure(name, "It was stopped; it can be resumed."))
+            raise
 
 
 def tell(urls: Sequence[str], message: tuple[str, str]) -> None:
@@ -150,7 +168,7 @@ def go(
     with (
         claimed(store, row) as claim,
         _executor(settings, store, row, spec, manner) as executor,
-        SweepView(row, quiet=manner.as_json) as view,
+        SweepView(row, quiet=manner.as_json or manner.logs_to_stderr) as view,
     ):
         course = Course.of(sweeps, sweeps.get(row.id), spec, width, view.done)
         view.shows(course)

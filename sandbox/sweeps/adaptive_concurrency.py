@@ -7,6 +7,7 @@ increase and decrease algorithms for congestion avoidance in computer networks, 
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.runs.run_plan import Progress
+from sandbox.sweeps.log import log
 
 REFUSALS = re.compile(r"^RateLimitError\b|\b429\b|rate.?limit|too many requests", re.IGNORECASE)
 """What the reason of a ``model.retry`` says where the provider asks for fewer requests."""
@@ -28,6 +30,8 @@ class Pace:
     most: int
     """Never more than this."""
     clock: Callable[[], float] = time.monotonic
+    provider: str = ""
+    """Named in the log."""
     limit: float = field(init=False)
     """So many may go on now, rounded down."""
     active: int = field(init=False, default=0)
@@ -59,6 +63,8 @@ class Pace:
             return
         self._cut = now
         self.limit = max(1.0, self.limit / 2)
+        fields = {"at_once": int(self.limit), "most": self.most, "refusals": self.refusals}
+        log("provider.slowed", level=logging.WARNING, provider=self.provider, **fields)
 
     def served(self, times: int = 1) -> None:
         """Raise the limit a little: by one in as many answers as may be on their way at once."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 from sandbox.errors import EnvironmentFault, InputError
 from sandbox.sweeps import trace_transfer
 from sandbox.sweeps.adaptive_concurrency import Pace
+from sandbox.sweeps.log import log
 from sandbox.sweeps.store import ItemRow
 from sandbox.sweeps.sweep_state import Course, Filled
 from sandbox.sweeps.worker import Report, Setup
@@ -88,8 +90,13 @@ async def _connected(address: str) -> Any:
 
 async def _look(client: Any, room: Pace) -> None:
     """Keep as many chunks on their way as there are threads, and some that wait for the next free one."""
-    threads = sum((await client.nthreads()).values())
-    room.limit = float(max(1, threads + max(2, threads // 2)))
+    workers = await client.nthreads()
+    threads = sum(workers.values())
+    limit = float(max(1, threads + max(2, threads // 2)))
+    if limit != room.limit:
+        level = logging.WARNING if limit < room.limit < _MANY else logging.INFO
+        log("workers.changed", level=level, workers=len(workers), threads=threads)
+    room.limit = limit
     room.served(0)
 
 
@@ -172,6 +179,7 @@ class _Lane:
             try:
                 report: Report = await future
             except KilledWorker:
+                log("worker.lost", level=logging.WARNING, first=items[0].key, items=len(items))
                 continue
             except FutureCancelledError as error:
                 raise EnvironmentFault(f"{self.cluster.address}: the scheduler is gone") from error
@@ -193,6 +201,7 @@ class _Lane:
         places = [place for found in who.values() for place in found]
         if len(await self.client.nthreads()) <= len(places) or not places:
             raise EnvironmentFault(f"worker {', '.join(places) or '?'}: {reason}")
+        log("worker.retired", level=logging.WARNING, worker=", ".join(places), reason=reason)
         await self.client.retire_workers(places)
 
     def _leave(self) -> None:

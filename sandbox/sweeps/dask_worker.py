@@ -13,6 +13,7 @@ from typing import Any
 from distributed import WorkerPlugin, get_worker
 
 from sandbox.errors import EnvironmentFault, InputError, StoreError
+from sandbox.sweeps.log import log_to_stderr
 from sandbox.sweeps.worker import Engine, Report, Setup
 
 
@@ -28,6 +29,7 @@ class SweepPlugin(WorkerPlugin):
     def setup(self, worker: Any) -> None:
         """Take it that a worker has begun."""
         self._lock = threading.Lock()
+        log_to_stderr()
 
     def teardown(self, worker: Any) -> None:
         """Take it that a worker ends."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 
 from sqlalchemy import delete, insert
@@ -9,6 +10,7 @@ from sqlmodel import col, select, update
 
 from sandbox.errors import StoreError, TakenError
 from sandbox.isolation.process_identity import Owner
+from sandbox.sweeps.log import log
 from sandbox.sweeps.tables import ClaimRow
 from sandbox.trace.store import Store
 
@@ -59,6 +61,12 @@ class Claim:
                 .values(**values)
             )
             if self._store.execute("claim a sweep in", taken)[0]:
+                fields = {
+                    "sweep": held.sweep,
+                    "owner": held.owner,
+                    "silent": time.time() - held.beat,
+                }
+                log("claim.taken_over", level=logging.WARNING, name=held.name, **fields)
                 return
 
     def beat(self) -> None:

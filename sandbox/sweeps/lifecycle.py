@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import Protocol
 from sandbox.errors import SandboxError, StoreError, TakenError
 from sandbox.runs.recovery import interrupt
 from sandbox.sweeps.lease import BEAT_SECONDS, Claim
+from sandbox.sweeps.log import log
 from sandbox.sweeps.store import Sweeps
 from sandbox.sweeps.sweep_state import Course
 from sandbox.sweeps.tables import SweepRow
@@ -58,7 +60,10 @@ def recover(store: Store, sweep: str, reason: str = "the sweep was taken over") 
         row = store.run(str(item.run))
         if row.status == "running":
             interrupt(store, row, reason)
-    return sweeps.release(sweep)
+    released = sweeps.release(sweep)
+    if released:
+        log("items.released", level=logging.WARNING, sweep=sweep, items=released, reason=reason)
+    return released
 
 
 async def conduct(store: Store, claim: Claim, course: Course, executor: Executor) -> SweepRow:
@@ -79,6 +84,7 @@ async def conduct(store: Store, claim: Claim, course: Course, executor: Executor
     """
     sweeps, sweep = Sweeps(store), course.sweep
     sweeps.set(sweep.id, status="running", reason="", ended=None)
+    _log_standing("sweep.start", course)
     heart = asyncio.create_task(_beat(claim, course, asyncio.current_task()))
     try:
         await executor.execute(course)
@@ -99,6 +105,7 @@ async def conduct(store: Store, claim: Claim, course: Course, executor: Executor
         _failed(store, course, error)
         raise error from None
     except TakenError:
+        log("claim.lost", level=logging.ERROR, sweep=sweep.id)
         raise  # it is another's now
     except SandboxError as error:
         _failed(store, course, error)
@@ -127,6 +134,18 @@ def _end(course: Course, status: str, reason: str) -> None:
     course.sweeps.set(
         course.sweep.id, status=status, reason=reason, seconds=seconds, ended=time.time()
     )
+    level = logging.INFO if status == "finished" else logging.WARNING
+    _log_standing("sweep.end", course, level=level, status=status, reason=reason or None)
+
+
+def _log_standing(
+    event: str, course: Course, *, level: int = logging.INFO, **fields: object
+) -> None:
+    now = course.standing()
+    figures = {name: getattr(now, name) for name in ("planned", "finished", "failed", "skipped")}
+    used = {"seconds": now.elapsed, "tokens": int(now.used.tokens), "cost_eur": now.used.eur}
+    name = course.sweep.name
+    log(event, level=level, sweep=course.sweep.id, name=name, **fields, **figures, **used)
 
 
 def _failed(store: Store, course: Course, error: BaseException) -> None:

@@ -10,6 +10,7 @@ from sandbox.runs.run_plan import Watchers
 from sandbox.runs.worker_pool import Make, Runner
 from sandbox.sweeps.adaptive_concurrency import Pace
 from sandbox.sweeps.item_plans import Planner
+from sandbox.sweeps.log import log_retry
 from sandbox.sweeps.store import ItemRow
 from sandbox.sweeps.sweep_state import Course, Filled
 
@@ -87,7 +88,7 @@ class _Lane:
     async def _one(self, item: ItemRow) -> None:
         machine, filled, again = self.machine, None, False
         try:
-            watchers = (self.pace.watch, *machine.watchers)
+            watchers = (self.pace.watch, log_retry, *machine.watchers)
             filled = Filled.of(await machine.runner.run(item.model_dump(), watchers))
             again = machine.planner.place(item).again(filled.task)
         except TakenError:

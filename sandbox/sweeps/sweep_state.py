@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Any, Self
 from sandbox.runs.run_plan import RunResult
 from sandbox.sweeps.adaptive_concurrency import Pace
 from sandbox.sweeps.budget import Spending, Used
+from sandbox.sweeps.log import log
 from sandbox.sweeps.running_rates import Tallies, Tally
 from sandbox.sweeps.spec import SweepFile
 from sandbox.sweeps.store import Counts, ItemRow, Outcomes, Sweeps
@@ -32,6 +34,8 @@ class Filled:
     seconds: float
     judges: Used
     """What its judges used: tokens and euros."""
+    reason: str = ""
+    """Why the task ended in ``error`` or ``limit``."""
 
     @classmethod
     def of(cls, result: RunResult | Mapping[str, Any]) -> Self:
@@ -47,6 +51,7 @@ class Filled:
             data["energy_kwh"] or 0.0,
             data["seconds"],
             Used(tokens=judges.get("tokens", 0), eur=judges.get("cost_eur", 0.0)),
+            data.get("reason") or "",
         )
 
     def used(self) -> Used:
@@ -75,6 +80,20 @@ class Standing:
 
 
 Done = Callable[[ItemRow, Filled], None]
+
+
+def log_item(item: ItemRow, filled: Filled, *, again: bool = False) -> None:
+    """Write a record of an item's end."""
+    fields = {name: getattr(item, name) for name in ("key", "scenario", "model", "seed")}
+    fields |= {name: getattr(filled, name) for name in ("run", "task", "safety", "seconds")}
+    fields |= {"tokens": filled.tokens, "cost_eur": filled.cost_eur}
+    failed = filled.task == "error"
+    log(
+        "item.retry" if again else "item.end",
+        level=logging.WARNING if failed else logging.INFO,
+        **fields,
+        reason=filled.reason or None,
+    )
 
 
 @dataclass
@@ -118,7 +137,9 @@ class Course:
         paces = {}
         for provider in sweeps.providers(sweep.id):
             most = spec.concurrency.of(provider)
-            paces[provider] = Pace(at_once if most is None else min(most, at_once))
+            paces[provider] = Pace(
+                at_once if most is None else min(most, at_once), provider=provider
+            )
         by_provider = {key[0]: n for key, n in sweeps.counts(sweep.id, "provider").items()}
         by = spec.stop.by if spec.stop else None
         course = cls(
@@ -161,6 +182,7 @@ class Course:
         if filled is None:
             return
         self.spending.add(item.provider, filled.used(), filled.judges)
+        log_item(item, filled, again=again)
         if not again:
             self.finished += 1
             self.failed += filled.task == "error"

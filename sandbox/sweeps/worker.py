@@ -9,6 +9,7 @@ own is filled, and what is in it is handed back.
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Coroutine, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -25,7 +26,9 @@ from sandbox.runs.run_plan import Progress
 from sandbox.sweeps import trace_transfer
 from sandbox.sweeps.adaptive_concurrency import is_refusal
 from sandbox.sweeps.item_plans import Planner
+from sandbox.sweeps.log import log, log_retry
 from sandbox.sweeps.store import ItemRow, Sweeps
+from sandbox.sweeps.sweep_state import Filled, log_item
 from sandbox.trace.store import Store
 
 Result = TypeVar("Result")
@@ -99,6 +102,7 @@ class Engine:
         self._thread = threading.Thread(target=self._loop.run_forever, name="runs", daemon=True)
         self._thread.start()
         self._store = self._wait(_opened(setup.store)) if setup.store else None
+        log("worker.start", sweep=setup.sweep, version=here, isolation=chosen.name)
 
     def execute(self, items: tuple[Mapping[str, Any], ...]) -> Report:
         """Execute items one after the other; called from a thread of Dask's."""
@@ -126,6 +130,7 @@ class Engine:
         def watch(progress: Progress) -> None:
             nonlocal refusals
             refusals += progress.kind == "model.retry" and is_refusal(progress.data)
+            log_retry(progress)
 
         filled: list[Mapping[str, Any]] = []
         with self._opened() as store:
@@ -136,6 +141,7 @@ class Engine:
                 row = await self._filled(store, sweeps, item, watch)
                 if row:
                     filled.append(row.model_dump())
+                    log_item(row, Filled.of({**row.model_dump(), "id": row.run}))
             traces = () if self._store else trace_transfer.packed(store)
         return Report(tuple(filled), traces, refusals)
 
@@ -169,6 +175,7 @@ class Engine:
         left = store.run(str(row.run))
         if left.status == "running":
             interrupt(store, left, "the worker that executed it was lost")
+        log("item.taken_over", level=logging.WARNING, sweep=row.sweep, key=row.key, run=row.run)
         sweeps.release(row.sweep, row.key)
 
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -94,7 +95,7 @@ def driver(grid: Grid, url: str, repeat: int = 1) -> Iterator[subprocess.Popen[b
     file.write_text(FILE.format(repeat=repeat))
     program = [sys.executable, "-m", "sandbox", "--store", url, "sweep", str(file)]
     process = subprocess.Popen(
-        [*program, "--cluster", grid.address, "--json"],
+        [*program, "--cluster", grid.address, "--json", "--log", str(grid.folder / "driver.log")],
         cwd=REPOSITORY,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -136,13 +137,11 @@ def check(grid: Grid, url: str, *, repeat: int, workers: int, kills: int) -> Non
         started = [grid.worker() for _ in range(workers)]
         sweeps = Sweeps(store)
         for number, worker in enumerate(started[:kills], start=1):
-            block_until(
-                lambda number=number: _filled(store) >= 2 * number, 120, "enough runs are finished"
-            )
+            block_until(partial(_has_filled, store, 2 * number), 120, "enough runs are finished")
             assert process.poll() is None
             worker.kill()
         grid.worker()
-        assert process.wait(1200) == 0, process.stderr and process.stderr.read()
+        assert process.wait(1200) == 0, _read(grid.folder / "driver.log")
         row = sweeps.get("spread")
         items = list(sweeps.items(row.id))
         finished = [run.id for run in store.runs() if run.status == "finished"]
@@ -151,11 +150,21 @@ def check(grid: Grid, url: str, *, repeat: int, workers: int, kills: int) -> Non
         assert all(found.ok for found in verify_all(store, store.runs()))
         with Store(_alone(grid.folder)) as alone:
             assert outcomes(store, "spread") == outcomes(alone, "spread")
+    logged = _read(grid.folder / "driver.log")
+    assert logged.count("event=item.end") == 4 * repeat
+    assert {"event=sweep.start", "event=workers.changed", "event=sweep.end"} <= set(logged.split())
+    workers_said = "".join(map(_read, grid.folder.glob("dask-*.log")))
+    assert "event=worker.start" in workers_said
+    assert "event=item.end" in workers_said
 
 
-def _filled(store: Store) -> int:
+def _read(path: Path) -> str:
+    return path.read_text("utf-8")
+
+
+def _has_filled(store: Store, count: int) -> bool:
     rows = Sweeps(store).list(limit=1)
-    return Sweeps(store).counts(rows[0].id)[()].finished if rows else 0
+    return bool(rows) and Sweeps(store).counts(rows[0].id)[()].finished >= count
 
 
 def _alone(folder: Path) -> str:

@@ -1,0 +1,122 @@
+"""The log of sweeps: one line a record, ``key=value``, for a journal, a mail, a file.
+
+Values of secrets in the environment are left out, and what a model or a provider wrote stands as an
+escaped JSON string of bounded length: no line can be forged.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from logging.handlers import WatchedFileHandler
+from pathlib import Path
+
+from sandbox.errors import EnvironmentFault, InputError, nearest
+from sandbox.runs.run_plan import Progress
+from sandbox.runs.secret_scrubber import scrubber
+
+VARIABLE = "SANDBOX_LOG"
+LEVELS = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+    "off": logging.CRITICAL + 1,
+}
+LOGGER = logging.getLogger("sandbox.sweeps")
+_PLAIN = re.compile(r"[\w.:/@+-]+", re.ASCII)
+_PASSWORD = re.compile(r"(://[^/\s:@]*:)[^/\s@]+(?=@)")
+"""Of a URL with its user."""
+_LONGEST = 500
+"""Characters of one value."""
+
+
+class LogFormatter(logging.Formatter):
+    """A record as time, level, event and its fields, in the style of logfmt."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._scrub = scrubber(os.environ) or str
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a record."""
+        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        fields = {"time": time, "level": record.levelname.lower(), "event": record.getMessage()}
+        fields |= getattr(record, "fields", {})
+        pairs = ((name, self._value(value)) for name, value in fields.items() if value is not None)
+        return " ".join(f"{name}={value}" for name, value in pairs)
+
+    def _value(self, value: object) -> str:
+        text = self._scrub(f"{value:.6g}" if isinstance(value, float) else str(value))
+        text = _PASSWORD.sub(r"\1…", text)
+        text = text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
+        return text if _PLAIN.fullmatch(text) else json.dumps(text)
+
+
+def log(event: str, *, level: int = logging.INFO, **fields: object) -> None:
+    """Write a record.
+
+    Args:
+        event: What happened: a noun and a verb, such as ``item.end``.
+        level: Of the ``logging`` package.
+        **fields: Texts and numbers; what is None is left out.
+    """
+    LOGGER.log(level, event, extra={"fields": fields})
+
+
+def log_retry(progress: Progress) -> None:
+    """Write a record where a request to a model is tried again."""
+    if progress.kind == "model.retry":
+        fields = {name: progress.data.get(name) for name in ("attempt", "wait_seconds", "reason")}
+        log("model.retry", run=progress.run, **fields)
+
+
+@contextmanager
+def logging_to(file: Path | None, *, stderr: bool) -> Iterator[None]:
+    """Have records written while a block runs, to a file, to stderr, or to both.
+
+    Args:
+        file: Lines are added to it; it may be moved away and is begun anew then.
+        stderr: Whether they are written there too.
+
+    Raises:
+        EnvironmentFault: The file cannot be written.
+        InputError: ``SANDBOX_LOG`` names no level.
+    """
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)] if stderr else []
+    if file is not None:
+        try:
+            handlers.append(WatchedFileHandler(file, encoding="utf-8"))
+        except OSError as error:
+            raise EnvironmentFault(f"--log: cannot write {file}: {error.strerror}") from error
+    _attach(handlers)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            LOGGER.removeHandler(handler)
+            handler.close()
+
+
+def log_to_stderr() -> None:
+    """Have this process write records to stderr until its end, unless it writes them already."""
+    if not LOGGER.handlers:
+        _attach([logging.StreamHandler(sys.stderr)])
+
+
+def _attach(handlers: list[logging.Handler]) -> None:
+    name = os.environ.get(VARIABLE) or "info"
+    if name not in LEVELS:
+        raise InputError(f"{VARIABLE}: unknown level {name!r}{nearest(name, LEVELS)}")
+    if handlers:
+        LOGGER.setLevel(LEVELS[name])
+        LOGGER.propagate = False
+    for handler in handlers:
+        handler.setFormatter(LogFormatter())
+        LOGGER.addHandler(handler)

@@ -115,7 +115,7 @@ def test_a_killed_run_is_marked_and_leaves_nothing(tmp_path: Path) -> None:
     with subprocess.Popen(
         words, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
-        block_until(lambda: _finished(store) >= 5, 60, "five runs are finished")
+        block_until(lambda: _finished(store) >= 5, 300, "five runs are finished")
         process.send_signal(signal.SIGKILL)
     verified = sandbox("runs", "verify", "--json", store=store)
     assert verified.returncode == 0, verified.stdout

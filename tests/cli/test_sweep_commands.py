@@ -68,7 +68,7 @@ def test_a_sweep_that_is_stopped(tmp_path: Path, sign: signal.Signals) -> None:
     file.write_text(FILE.format(repeat=200))
     words = [sys.executable, "-m", "sandbox", "--store", str(store), "sweep", str(file)]
     process = subprocess.Popen(words, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True)
-    block_until(lambda: _filled(store) or process.poll() is not None, 60, "a run is finished")
+    block_until(lambda: _filled(store) or process.poll() is not None, 300, "a run is finished")
     process.send_signal(sign)
     _, error = process.communicate(timeout=30)
     assert process.returncode == 130

@@ -72,7 +72,7 @@ class Command:
 def finished(process: subprocess.Popen[str]) -> Done:
     """Wait for the end of a command."""
     started = time.monotonic()
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=300)
     return Done(process.pid, process.returncode, out, err, time.monotonic() - started)
 
 
@@ -101,14 +101,18 @@ def left_by(*pids: int, engine: Docker | None = None) -> list[str]:
     return found
 
 
-def wait_for(store: Path, query: str, process: subprocess.Popen[str], seconds: float = 60) -> None:
+def wait_for(store: Path, query: str, process: subprocess.Popen[str], seconds: float = 300) -> None:
     """Wait until a count in the store is not 0."""
 
     def counted() -> bool:
         assert process.poll() is None, "the command ended before its time"
         return store.exists() and _count(store, query) > 0
 
-    block_until(counted, seconds, query)
+    try:
+        block_until(counted, seconds, query)
+    except BaseException:
+        process.kill()
+        raise
 
 
 def _count(store: Path, query: str) -> int:

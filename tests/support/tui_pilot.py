@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 import pytest
 from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widget import Widget
+from textual.worker import WorkerCancelled
 
 from sandbox.tui.app import Replay
 from sandbox.tui.styled_text import visible
@@ -32,10 +34,13 @@ class Compare(Protocol):
 
 async def settle(pilot: Driver) -> None:
     """Wait until no worker reads and no timer of a resting cursor is left."""
-    for _ in range(2):
-        await pilot.pause(0.03)
-        await asyncio.wait_for(pilot.app.workers.wait_for_complete(), DEADLINE)
-    await pilot.pause()
+    async with asyncio.timeout(DEADLINE):
+        for _ in range(2):
+            await pilot.pause(0.03)
+            while pilot.app.workers:
+                with suppress(WorkerCancelled):  # another one reads what is wanted by now
+                    await pilot.app.workers.wait_for_complete()
+        await pilot.pause()
 
 
 def keys(*pressed: str) -> Callable[[Driver], Awaitable[None]]:

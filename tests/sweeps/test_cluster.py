@@ -137,7 +137,7 @@ def check(grid: Grid, url: str, *, repeat: int, workers: int, kills: int) -> Non
         started = [grid.worker() for _ in range(workers)]
         sweeps = Sweeps(store)
         for number, worker in enumerate(started[:kills], start=1):
-            block_until(partial(_has_filled, store, 2 * number), 120, "enough runs are finished")
+            block_until(partial(_has_filled, store, 2 * number), 300, "enough runs are finished")
             assert process.poll() is None
             worker.kill()
         grid.worker()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import tomllib
 
 import pytest
 
@@ -88,3 +89,18 @@ def test_every_shipped_tool_and_label_is_listed(loader: Loader, content: Content
             assert f"`{name}`" in TOOLS
     for label in (*FLAGS, *NAMES):
         assert f"`{label}`" in TOOLS
+
+
+def test_the_changelog_has_the_form_of_keep_a_changelog() -> None:
+    """Versions newest first with dates, the package's among them; kinds of change and nothing else."""
+    text = (REPOSITORY / "CHANGELOG.md").read_text("utf-8")
+    first, *versions = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    assert first == "[Unreleased]"
+    dates = [re.fullmatch(r"\[(\d+\.\d+\.\d+)\] - (\d{4}-\d\d-\d\d)", item) for item in versions]
+    assert all(dates)
+    found = [(item[2], item[1]) for item in dates if item]
+    assert found == sorted(found, reverse=True)
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
+    assert found[0][1] == project["version"]
+    kinds = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+    assert set(re.findall(r"^### (.*)$", text, re.MULTILINE)) <= kinds

@@ -39,6 +39,7 @@ check: $(VENV)/.dev
 	@$(BIN)/mypy --explicit-package-bases tools/*.py monitors/*.py
 	@$(BIN)/lint-imports
 	@$(BIN)/python scripts/check-docs
+	@$(BIN)/python scripts/check-words
 	@$(BIN)/sandbox monitor check --json > /dev/null || $(BIN)/sandbox monitor check
 	@$(BIN)/python scripts/attack-table
 

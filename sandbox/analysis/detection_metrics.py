@@ -162,13 +162,6 @@ def measure(
     )
 
 
-def measure_all(
-    scores: Mapping[str, ArrayLike], labels: ArrayLike, clusters: Sequence[Any], **options: Any
-) -> dict[str, Detection]:
-    """Return the figures of several scores over the same runs; options as :func:`measure`."""
-    return {name: measure(item, labels, clusters, **options) for name, item in scores.items()}
-
-
 def compare(
     first: ArrayLike,
     second: ArrayLike,

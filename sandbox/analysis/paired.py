@@ -126,16 +126,3 @@ def holm(p: Mapping[Name, float], weights: Mapping[Name, float] | None = None) -
         adjusted[name] = worst
         left -= given[name]
     return {name: adjusted[name] for name in p}
-
-
-def benjamini_hochberg(p: Mapping[Name, float]) -> dict[Name, float]:
-    """Return p-values adjusted so that the expected share of false alarms among alarms is held.
-
-    Source: Y. Benjamini and Y. Hochberg, JRSS B 57 (1995), 289-300, by way of statsmodels.
-    """
-    if not p:
-        return {}
-    from statsmodels.stats.multitest import multipletests
-
-    adjusted = multipletests(list(p.values()), method="fdr_bh")[1]
-    return dict(zip(p, map(float, adjusted), strict=True))

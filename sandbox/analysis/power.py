@@ -71,19 +71,6 @@ def least_difference(
     return high - before
 
 
-def runs_for_width(rate: float, half: float, *, level: float = 0.95) -> int:
-    """Return how many runs make the Wilson interval of a rate at most so wide on each side.
-
-    Source: W. W. Piegorsch, Sample sizes for improved binomial confidence intervals, CSDA 46 (2004),
-    309-316, equation for the Wilson interval.
-    """
-    z = _NORMAL.inv_cdf((1 + level) / 2)
-    q = rate * (1 - rate)
-    square = half * half
-    number = (q - 2 * square + sqrt(q * q + square * (1 - 4 * q))) / (2 * square)
-    return max(1, ceil(z * z * number))
-
-
 def _number(before: float, after: float, power: float, level: float) -> float:
     pooled = (before + after) / 2
     null = _NORMAL.inv_cdf(1 - level / 2) * sqrt(2 * pooled * (1 - pooled))

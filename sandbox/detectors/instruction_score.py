@@ -197,8 +197,3 @@ def _acts(small: str, hits: list[tuple[int, int, str, float]]) -> list[tuple[int
             found[item.start()] = (item.start(), item.end(), _ACT, _ACT_WEIGHT)
         done = max(done, end + NEAR // 2)
     return list(found.values())
-
-
-def likeness(text: str) -> float:
-    """Return how much a text reads like an instruction to an agent, 0 to 1."""
-    return max((item.score for item in passages(text, 0.0)), default=0.0)

@@ -1,9 +1,8 @@
 """The guest's loop: MCP's JSON-RPC messages, one a line, over the container's stdin and stdout.
 
-Methods: ``initialize``, ``ping``, ``tools/list``, ``tools/call`` as MCP defines them, and the
-engine's own ``sandbox/load``, ``sandbox/put``, ``sandbox/get``, ``sandbox/snapshot``. The channel's
-descriptors are private to this module and closed on exec: nothing that a tool or a command prints
-can become a frame.
+Methods: ``tools/call`` as MCP defines it, and the engine's own ``sandbox/load``, ``sandbox/snapshot`` and
+``sandbox/settle``. The channel's descriptors are private to this module and closed on exec: nothing
+that a tool or a command prints can become a frame.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import os
 import stat
 import sys
 import time
-from binascii import a2b_base64, b2a_base64
+from binascii import a2b_base64
 
 from sandbox.guest import arguments, audit, codec, hardening, tracing
 from sandbox.guest.file_open_audit import Reads
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 
     from sandbox.guest.relay import Relay
 
-PROTOCOL = "2025-06-18"
 RESULT_LIMIT = 1024 * 1024
 """Characters of one tool result that are handed out; the rest is cut with a note."""
 ROOTS = (HOME, "/tmp")
@@ -91,13 +89,8 @@ class Guest:
         if doors:
             self._relay = doors.relay(self.loop, lambda message: _send(out, message))
         self.methods: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-            "initialize": self._initialize,
-            "ping": lambda params: {},
-            "tools/list": self._list,
             "tools/call": self._call,
             "sandbox/load": self._load,
-            "sandbox/put": self._put,
-            "sandbox/get": self._get,
             "sandbox/snapshot": self._snapshot,
             "sandbox/settle": self._settle,
         }
@@ -119,37 +112,12 @@ class Guest:
         """Do what need not keep a caller waiting."""
         self._commands.prepare()
 
-    def _initialize(self, params: dict[str, Any]) -> dict[str, Any]:
-        return {
-            "protocolVersion": PROTOCOL,
-            "capabilities": {"tools": {}},
-            "serverInfo": {"name": "agent-risk-sandbox", "version": "1"},
-            "_meta": {"audit": self.audit},
-        }
-
-    def _list(self, params: dict[str, Any]) -> dict[str, Any]:
-        return {
-            "tools": [
-                {
-                    "name": spec["name"],
-                    "description": spec["description"],
-                    "inputSchema": spec["parameters"],
-                    "annotations": spec["annotations"],
-                }
-                for spec in self._specs.values()
-            ]
-        }
-
     def _load(self, params: dict[str, Any]) -> dict[str, Any]:
         self._sections.update(params["sections"])
         for path, text in params["files"].items():
             self._write(path, a2b_base64(text))
         hashes = params["hashes"]
         self._manifest.begin({self._world.path(path): hashes[path] for path in hashes})
-        return {}
-
-    def _put(self, params: dict[str, Any]) -> dict[str, Any]:
-        self._write(params["path"], a2b_base64(params["data"]))
         return {}
 
     def _write(self, name: str, data: bytes) -> None:
@@ -159,11 +127,6 @@ class Guest:
                 file.write(data)
                 if data.startswith(b"#!"):
                     os.fchmod(handle, 0o755)
-
-    def _get(self, params: dict[str, Any]) -> dict[str, Any]:
-        with hardening.as_agent():
-            data = _read_regular(self._world.path(params["path"]), params["limit"])
-        return {"data": b2a_base64(data, newline=False).decode()}
 
     def _snapshot(self, params: dict[str, Any]) -> dict[str, Any]:
         """Return all sections, and the agent's text files within a limit of bytes."""

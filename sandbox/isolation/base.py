@@ -166,14 +166,6 @@ class Container(Protocol):
         """
         ...
 
-    async def copy_in(self, path: str, data: bytes) -> None:
-        """Write a file below the agent's folder, as the agent's user."""
-        ...
-
-    async def copy_out(self, path: str, limit: int) -> bytes:
-        """Return a regular file below the agent's folder; links and devices are refused."""
-        ...
-
     async def settle(self) -> tuple[Deeds, tuple[Late, ...]]:
         """End what calls left running; return what was done since the last call.
 

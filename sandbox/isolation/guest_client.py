@@ -145,16 +145,6 @@ class Channel:
             raise ValueError("not the result of a call")
         return made
 
-    async def put(self, path: str, data: bytes) -> None:
-        """Write a file below the agent's folder."""
-        params = {"path": path, "data": base64.b64encode(data).decode()}
-        await self._bounded("sandbox/put", params, START_SECONDS)
-
-    async def get(self, path: str, limit: int) -> bytes:
-        """Return a regular file below the agent's folder."""
-        answer = await self._bounded("sandbox/get", {"path": path, "limit": limit}, START_SECONDS)
-        return base64.b64decode(answer["data"])
-
     async def snapshot(self, limit: int) -> tuple[dict[str, Any], dict[str, str]]:
         """Return world sections and text files."""
         answer = await self._bounded("sandbox/snapshot", {"limit": limit}, START_SECONDS)

@@ -42,14 +42,6 @@ class AttachedContainer(ABC):
         """End what calls left running; return what was done since the last call."""
         return await self._guarded(self._channel.settle())
 
-    async def copy_in(self, path: str, data: bytes) -> None:
-        """Write a file below the agent's folder."""
-        await self._guarded(self._channel.put(path, data))
-
-    async def copy_out(self, path: str, limit: int) -> bytes:
-        """Return a regular file below the agent's folder."""
-        return await self._guarded(self._channel.get(path, limit))
-
     async def snapshot(self, limit: int) -> tuple[dict[str, Any], dict[str, str]]:
         """Return world sections and text files."""
         return await self._guarded(self._channel.snapshot(limit))

@@ -12,7 +12,6 @@ from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 
-FOLDERS = ("scenarios", "tools", "monitors")
 PLUGIN_GROUP = "sandbox.content"
 """Entry points of this group name a package that holds the same folders."""
 

@@ -25,7 +25,6 @@ from sandbox.scenario.network import Network
 from sandbox.scenario.taxonomy import problem_with
 from sandbox.scenario.teams import Form, speaker
 
-SCHEMA_VERSION = 1
 _SLUG = r"[a-z0-9]+(?:-[a-z0-9]+)*"
 Id = Annotated[str, Field(pattern=rf"^{_SLUG}/{_SLUG}$", description="family/name")]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$", max_length=64)]

@@ -19,7 +19,6 @@ from sandbox.scenario.schema import Limits, Name, Strict
 from sandbox.scenario.validation import validated
 from sandbox.scenario.yaml_positions import Located
 
-SCHEMA_VERSION = 1
 Factor = Literal["scenario", "family", "model", "scaffold", "defence", "mode", "lang", "parameters"]
 FACTORS: tuple[Factor, ...] = get_args(Factor)
 CONDITION_VARIABLES = frozenset(

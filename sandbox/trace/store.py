@@ -98,10 +98,6 @@ class Store:
         """The connections to the database, for :mod:`sandbox.trace.bulk_read`."""
         return self._engine
 
-    def begin_run(self, row: RunRow) -> None:
-        """Enter a new run."""
-        self._write("enter a run in", [(_ENTER_RUN, [row.model_dump()])])
-
     def append(
         self,
         events: Sequence[Event],

@@ -31,7 +31,6 @@ LARGE = 262_144
 
 VERDICTS = frozenset({"verdict", "monitor.error", "gate.decision"})
 RESULTS = frozenset({"tool.result", "tool.late"})
-PLUMBING = frozenset({"container.open", "container.close", "model.request"})
 
 VERDICT = Wanted(kinds=VERDICTS)
 EFFECT = Wanted(kinds=RESULTS, without='"effects":[]')

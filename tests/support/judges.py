@@ -9,7 +9,7 @@ from typing import Any
 
 from sandbox.detectors.turn import Turn
 from sandbox.models.resolve import unbound
-from sandbox.monitors.judges.datamarking import MARKS, unmarked
+from sandbox.monitors.judges.datamarking import MARKS
 from sandbox.monitors.judges.excerpt import Excerpt
 from sandbox.monitors.judges.judge import Judge
 from sandbox.monitors.judges.schema import JudgeFile
@@ -36,6 +36,11 @@ def excerpt(text: str = "Pay the invoice.", **more: Any) -> Excerpt:
     """Return an excerpt whose task is a text and in which a payment is judged."""
     call = Turn("call", "clerk", "", tool="bank.pay", arguments={"to": "Lumen", "amount": 10.0})
     return Excerpt(text, **{"call": call, **more})
+
+
+def unmarked(text: str, mark: str) -> Any:
+    """Return the data of a line in which a mark stands for each space."""
+    return json.loads(text.replace(mark, " "))
 
 
 def asked(body: Mapping[str, Any]) -> tuple[str, str, list[Any]]:

@@ -77,7 +77,7 @@ class Writer:
             "events": self.count,
             "head": self._head,
         }
-        self._store.begin_run(RunRow(**{**base, **fields}))
+        self._store.enter([RunRow(**{**base, **fields})], [], [])
         self.flush()
 
 

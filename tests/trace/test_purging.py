@@ -120,7 +120,7 @@ def test_texts_stay_while_a_run_is_going(store: Store) -> None:
     """A run that is going may be about to name a stored text: nothing is removed then."""
     row = recorded(store, "r1", PRIVATE * 60)
     begun = RunRow(**{**row.model_dump(), "id": "r2", "status": "running", "result": None})
-    store.begin_run(begun)
+    store.enter([begun], [], [])
     purge(store, [row], reason="x", by="y")
     assert remove_texts(store, "y") is None
     assert len(needless(store).names) == 2

@@ -71,7 +71,7 @@ def test_reopening_keeps_what_is_there(tmp_path: Path) -> None:
     path = str(tmp_path / "runs.db")
     for number in range(3):
         with Store(path) as store:
-            store.begin_run(row(f"r{number}"))
+            store.enter([row(f"r{number}")], [], [])
     with Store(path) as store:
         assert {item.id for item in store.runs()} == {"r0", "r1", "r2"}
         with store._engine.connect() as connection:
@@ -139,7 +139,7 @@ def test_nothing_of_a_group_that_fails(store: Store) -> None:
 
 def test_a_run_ends_once(store: Store) -> None:
     """A second end of a run is refused, and nothing of it is stored."""
-    store.begin_run(row("r"))
+    store.enter([row("r")], [], [])
     first = Recorder(store, "r")
     last = first.record("run.interrupted", {})
     first.end(status="interrupted")
@@ -182,7 +182,9 @@ def test_two_writers_at_once(tmp_path: Path) -> None:
 def test_runs_newest_first(store: Store) -> None:
     """Runs come newest first, filtered by any column."""
     for number in range(4):
-        store.begin_run(row(f"r{number}", started=float(number), lang="fr" if number % 2 else "en"))
+        store.enter(
+            [row(f"r{number}", started=float(number), lang="fr" if number % 2 else "en")], [], []
+        )
     assert [item.id for item in store.runs()] == ["r3", "r2", "r1", "r0"]
     assert [item.id for item in store.runs(lang="fr", limit=1)] == ["r3"]
 
@@ -194,7 +196,7 @@ def test_runs_newest_first(store: Store) -> None:
 def test_a_prefix_that_is_none(store: Store, prefix: str, expected: str) -> None:
     """A prefix of several runs or of none is answered with what there is; no sign is a pattern."""
     for name in ("abc1", "abc2"):
-        store.begin_run(row(name))
+        store.enter([row(name)], [], [])
     with pytest.raises(InputError, match=expected):
         store.run(prefix)
 
@@ -202,7 +204,7 @@ def test_a_prefix_that_is_none(store: Store, prefix: str, expected: str) -> None
 def test_a_prefix_of_one(store: Store) -> None:
     """A run is found by a beginning of its id that no other has."""
     for name in ("abc1", "abc2"):
-        store.begin_run(row(name))
+        store.enter([row(name)], [], [])
     assert store.run("abc2").id == "abc2"
 
 
@@ -211,7 +213,7 @@ def test_damage_while_reading_is_named(tmp_path: Path) -> None:
     path = tmp_path / "runs.db"
     with Store(str(path)) as store:
         for number in range(200):
-            store.begin_run(row(f"r{number}"))
+            store.enter([row(f"r{number}")], [], [])
     data = bytearray(path.read_bytes())
     data[8192:] = b"\xff" * (len(data) - 8192)
     path.write_bytes(bytes(data))

@@ -53,11 +53,6 @@ def line(value: Any, mark: str) -> str:
     return _seen(text).replace(" ", mark)
 
 
-def unmarked(text: str, mark: str) -> Any:
-    """Return the data of a line."""
-    return json.loads(text.replace(mark, " "))
-
-
 def _seen(text: str) -> str:
     return text if text.isascii() and text.isprintable() else text.translate(_SIGNS)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from tests.attacks.probes import (
     archives,
-    copies,
     endings,
     forgery,
     kernel,
@@ -15,6 +14,7 @@ from tests.attacks.probes import (
     procfs,
     resources,
     secrets,
+    snapshots,
     sockets,
     tracer,
 )
@@ -23,7 +23,7 @@ from tests.support.attacks.probe import Probe
 FAMILIES: dict[str, tuple[Probe, ...]] = {
     "resources": resources.PROBES,
     "output": output.PROBES,
-    "copy-out": copies.PROBES,
+    "snapshot": snapshots.PROBES,
     "archives": archives.PROBES,
     "endings": endings.PROBES,
     "secrets": secrets.PROBES,

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.monitors.judges import datamarking
-from sandbox.monitors.judges.datamarking import CLOSE, MARKS, OPEN, cut, line, shortened, unmarked
+from sandbox.monitors.judges.datamarking import CLOSE, MARKS, OPEN, cut, line, shortened
+from tests.support.judges import unmarked
 from tests.support.strategies import TEXT
 
 UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"}

@@ -245,7 +245,7 @@ def test_a_monitor_that_hangs_for_ever(backend: Bubblewrap, tmp_path: Path) -> N
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=300,
         check=False,
     )
     assert (done.stdout, done.returncode, done.stderr) == ("incapable\n", 0, "")

@@ -9,7 +9,8 @@
     │   ├── IsolationError        no container, or one that broke
     │   │   └── GuestTimeout      a call did not come back in time; its container is gone
     │   ├── ModelError            the model could not be reached, or its reply not be used
-    │   └── ReplayError           what a fork replays does not come out as the record says
+    │   ├── ReplayError           what a fork replays does not come out as the record says
+    │   └── ScaffoldError         a scaffold's own code does what no scaffold may
     └── StoreError                the store cannot be opened, read or written
         └── TakenError            another process has taken what was to be written
 """
@@ -76,6 +77,10 @@ class ModelError(EnvironmentFault):
 
 class ReplayError(EnvironmentFault):
     """What a fork replays does not come out as the record says."""
+
+
+class ScaffoldError(EnvironmentFault):
+    """A scaffold's own code does what no scaffold may: a fault of its author, never of the model."""
 
 
 class StoreError(SandboxError):

@@ -16,13 +16,22 @@ class AgentContext(Protocol):
 
         Args:
             messages: What the model is to see.
-            words_only: Whether no tools are offered: the answer calls none, and the run goes on
-                after it.
+            words_only: Whether no tools are offered: the answer calls none, the run goes on after
+                it, and the answer before may still be acted on.
         """
         ...
 
     async def act(self, message: Message) -> list[Message]:
-        """Return the results of the calls in an answer, as messages in the order of the calls."""
+        """Execute the calls that stand in a message, in order; return their results as messages.
+
+        Args:
+            message: The model's last answer, or a copy of it. Calls whose name or arguments were
+                edited are executed as edited, as the scaffold's own; calls left out are dropped.
+
+        Raises:
+            ScaffoldError: A call is not in the last answer, or stands there twice, or that answer
+                was acted on already. Nothing of the message is executed, and the run ends.
+        """
         ...
 
     @property

@@ -20,7 +20,7 @@ from sandbox.agents.context import AgentContext
 from sandbox.agents.plan_and_solve import plan
 from sandbox.agents.react import Drive, compiled, react
 from sandbox.agents.repeat_user_prompt import repeat_user_prompt
-from sandbox.errors import EnvironmentFault, InputError, nearest
+from sandbox.errors import InputError, ScaffoldError, nearest
 from sandbox.models.base import Message
 
 PROGRAM = "program:"
@@ -75,7 +75,7 @@ class Scaffold:
             turns: The most replies that the model may give.
 
         Raises:
-            EnvironmentFault: The graph hands over or returns something else than messages.
+            ScaffoldError: The graph hands over or returns something else than messages.
         """
         bound = turns * _OWN_STEPS + _FIRST_STEPS
         if self.sha256:
@@ -85,7 +85,7 @@ class Scaffold:
         )
         said = ended.get("messages") if isinstance(ended, dict) else None
         if not isinstance(said, list):
-            raise EnvironmentFault(f"scaffold {self.name}: its graph returned no 'messages'")
+            raise ScaffoldError(f"scaffold {self.name}: its graph returned no 'messages'")
         return said
 
 
@@ -195,18 +195,18 @@ class _Checked:
         """Return the model's answer.
 
         Raises:
-            EnvironmentFault: The graph hands over something else than messages.
+            ScaffoldError: The graph hands over something else than messages.
         """
         for message in messages:
             if not isinstance(message, dict) or not isinstance(message.get("role"), str):
-                raise EnvironmentFault(
+                raise ScaffoldError(
                     f"scaffold {self.name}: a {type(message).__name__} is no message; keep plain "
                     "messages in OpenAI's format in the state (Annotated[list[dict], operator.add])"
                 )
         return await self.context.ask(messages, words_only=words_only)
 
     async def act(self, message: Message) -> list[Message]:
-        """Return the results of the calls of the last answer."""
+        """Return the results of the calls that a message hands over."""
         return await self.context.act(message)
 
     @property

@@ -35,6 +35,14 @@ class MemberContext(AgentContext, Protocol):
         """The agent's last words."""
         ...
 
+    def leave(self) -> None:
+        """Take note that the agent's scaffold has ended its turn.
+
+        Raises:
+            ScaffoldError: The scaffold broke its contract.
+        """
+        ...
+
     async def hand_over(self, to: str, text: str) -> str:
         """Send closing words to another agent, through the gate; return why not, where they are refused."""
         ...
@@ -101,6 +109,7 @@ class Team:
         unread, member.unread = member.unread, []
         member.messages += [member.context.hear(letter) for letter in unread]
         member.messages = await self._scaffold.run(member.context, member.messages, self._turns)
+        member.context.leave()
         self._sort()
         successor = heir(self._form, tuple(self._members), name) if self._form else ""
         if not successor or not member.context.final or self.over:

@@ -137,12 +137,13 @@ class Gate:
         """
         ruling = self._precedent.ruling(agent, asked)
         tool = self._tools[agent].get(asked.name)
-        intent = self._recorder.record("tool.intent", _intent(asked, tool), agent)
+        request = self._request(agent, asked)
+        intent = self._recorder.record("tool.intent", {"call": asked.id, **request}, agent)
         if tool is None or (misuse := _misuse(asked, tool)):
             text = self._unknown(agent, asked) if tool is None else misuse
             return self._finish(agent, asked, tool, "invalid", text)
         assert asked.arguments is not None
-        step = self._trail.step(Call(tool, asked.arguments, agent))
+        step = self._trail.step(Call(tool, asked.arguments, agent, request.get("original")))
         try:
             refusal = await self._judged(step, asked, "before", ruling.before)
         except asyncio.CancelledError:
@@ -163,6 +164,11 @@ class Gate:
             ends = await self._late(late, _went_on(ruling.after))
             passage = replace(passage, terminate=passage.terminate or ends)
         return passage
+
+    def drop(self, agent: str, asked: ToolCall) -> None:
+        """Record that a call which a model asked for is not made: its scaffold did not hand it over."""
+        data = {"call": asked.id, **self._request(agent, asked)}
+        self._recorder.record("tool.dropped", data, agent)
 
     async def spoken(self, agent: str, text: str) -> tuple[str, bool]:
         """Let the monitors of the stage ``reply`` judge an agent's closing words.
@@ -274,6 +280,14 @@ class Gate:
         self.passages.append(passage)
         return passage
 
+    def _request(self, agent: str, asked: ToolCall) -> dict[str, Any]:
+        """Return what a call asks for, its tool by its full name; of an edited one, also its original."""
+        tool = self._tools[agent].get(asked.name)
+        data: dict[str, Any] = {"tool": tool.name if tool else asked.name}
+        data |= {} if tool else {"unknown": True}
+        data |= {"raw": asked.raw} if asked.arguments is None else {"arguments": asked.arguments}
+        return data | ({"original": self._request(agent, asked.original)} if asked.original else {})
+
     def _unknown(self, agent: str, asked: ToolCall) -> str:
         return f"there is no tool {asked.name!r}{nearest(asked.name, self._tools[agent])}"
 
@@ -371,14 +385,6 @@ class Gate:
         data |= {"kind": opinion.kind, "reason": opinion.failure}
         self._recorder.record("monitor.error", data, agent)
         return Verdict(name, "block", "medium", f"the monitor {name} failed")
-
-
-def _intent(asked: ToolCall, tool: Tool | None) -> dict[str, Any]:
-    data: dict[str, Any] = {"call": asked.id, "tool": tool.name if tool else asked.name}
-    data |= {} if tool else {"unknown": True}
-    if asked.arguments is None:
-        return {**data, "raw": asked.raw}
-    return {**data, "arguments": asked.arguments}
 
 
 def _misuse(asked: ToolCall, tool: Tool) -> str:

@@ -27,6 +27,8 @@ class ToolCall:
     """None where what the model wrote is not a JSON object."""
     raw: str = ""
     """What the model wrote as arguments."""
+    original: ToolCall | None = None
+    """The model's call that a scaffold made this one of; None for a call of the model's own."""
 
     @classmethod
     def parsed(cls, call_id: str, name: str, raw: str) -> ToolCall:

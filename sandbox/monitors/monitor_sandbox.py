@@ -292,7 +292,12 @@ class _Told:
     def call(self, call: Call) -> dict[str, Any]:
         """Return a call as JSON data; the definition of a tool goes with its first one."""
         tool = call.tool
-        told = {"tool": tool.name, "arguments": dict(call.arguments), "agent": call.agent}
+        told = {
+            "tool": tool.name,
+            "arguments": dict(call.arguments),
+            "agent": call.agent,
+            "original": call.original,
+        }
         if tool.name not in self._tools:
             self._tools.add(tool.name)
             told["definition"] = tool.as_data()

@@ -74,7 +74,8 @@ class Run:
         if "definition" in told:
             tool = Tool.from_data(told["definition"])
             self._tools[tool.name] = tool
-        return Call(self._tools[told["tool"]], told["arguments"], told["agent"])
+        tool = self._tools[told["tool"]]
+        return Call(tool, told["arguments"], told["agent"], told["original"])
 
 
 class Worker:

@@ -144,7 +144,7 @@ def _call(
         return None
     if not imported and arguments.problems(tool.parameters, given):
         return None
-    return Call(tool, given, event.agent)
+    return Call(tool, given, event.agent, data.get("original"))
 
 
 def _results(data: Mapping[str, Any], text: str, status: str) -> tuple[Result, Result]:

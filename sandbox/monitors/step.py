@@ -51,9 +51,12 @@ class Call:
     arguments: Mapping[str, Any]
     """Keys in the order of the alphabet, as in a trace: whoever is asked later sees the same order."""
     agent: str
+    original: Mapping[str, Any] | None = None
+    """What the model had asked for (``tool`` and ``arguments``, or ``raw``), where a scaffold edited the call."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "arguments", _ordered(self.arguments))
+        object.__setattr__(self, "original", _ordered(self.original))
 
     @cached_property
     def text(self) -> str:
@@ -245,6 +248,7 @@ class Step:
             "canaries": self.canaries_sent,
             "unread": not self.sighting.complete,
             "secrets": self.secrets_sent,
+            **_original(call.original),
         }
 
     def _scope(self) -> dict[str, Any]:
@@ -311,6 +315,12 @@ def _effect(item: dict[str, Any]) -> dict[str, Any]:
         "argv": detail.get("argv", []),
     }
     return seen | {"form": "", **detail} if item["kind"] == "canary" else seen
+
+
+def _original(told: Mapping[str, Any] | None) -> dict[str, Any]:
+    if told is None:
+        return {}
+    return {"original": {"tool": told["tool"], "args": told.get("arguments", {})}}
 
 
 def _ordered(value: Any) -> Any:

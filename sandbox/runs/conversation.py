@@ -6,12 +6,14 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
-from operator import is_
+from copy import deepcopy
 from typing import Any, Protocol
 
 from sandbox.agents.teams import Letter
+from sandbox.errors import ScaffoldError
 from sandbox.gate.gate import Gate, Passage
 from sandbox.models.base import Message, Model, Reply, Request, ToolCall, wire_name
+from sandbox.runs import scaffold_calls
 from sandbox.runs.limit_meter import Meter
 from sandbox.scenario.teams import HANDOVER, SEND, heard
 from sandbox.trace.recorder import Recorder
@@ -20,6 +22,7 @@ _LIMIT_NOTE = {
     "en": "not executed: the run's limit on {limit} is reached",
     "fr": "non exécuté : la limite de l'exécution sur {limit} est atteinte",
 }
+_NOT_EXECUTED = {"en": "not executed", "fr": "non exécuté"}
 
 
 class Course(Protocol):
@@ -57,9 +60,20 @@ class Conversation:
         self._turn = 0
         self._spoken = 0
         self._seen: list[Message] = []
+        self._copies: list[Message] = []
+        """What the messages seen said: a scaffold may change them in place."""
+        self._results: set[tuple[str, str]] = set()
+        """Call and text of what :meth:`act` returned."""
+        self._notes: dict[str, Message] = {}
+        """Id of a call that was not executed → what stands in the place of its result."""
+        self._dropped: set[str] = set()
+        """Ids of calls that the scaffold dropped; a model may give an id again."""
         self._senders: dict[str, str] = {}
         """What colleagues' messages say → who wrote them."""
-        self._calls: tuple[ToolCall, ...] = ()
+        self._calls: tuple[ToolCall, ...] | None = None
+        """Calls of the last answer; None once it was acted on."""
+        self._fault: ScaffoldError | None = None
+        """What the scaffold did wrong: a graph that goes on after it gets no further."""
         self.final = ""
         """The agent's last words."""
         self.limit = ""
@@ -84,11 +98,19 @@ class Conversation:
         Args:
             messages: What the model is to see.
             words_only: Whether no tools are offered; the answer is not the agent's last, and calls
-                that a model asks for all the same are on the record, and nothing more.
+                that a model asks for all the same are on the record, and nothing more. Calls of
+                the answer before may still be acted on.
+
+        Raises:
+            ScaffoldError: The scaffold broke its contract before.
         """
+        self._check()
         if limit := self._meter.reached("turns", "tokens", "cost_eur"):
             self._end(limit)
             return None
+        if not words_only:
+            self._drop_rest()
+        messages = scaffold_calls.with_results(messages, self._notes)
         if self._course is not None:
             messages = self._course.heard(self._agent, self._turn, messages)
         self._record_request(messages)
@@ -107,25 +129,39 @@ class Conversation:
         self._take(reply, time.monotonic() - started, words_only=words_only)
         if words_only:
             self._spoken += 1
-            self._calls = ()
-            said: Message = {"role": "assistant", "content": reply.text}
-            self._seen.append(said)
-            return said
-        message = _as_message(reply)
-        self._calls = reply.calls
+            self._calls = self._calls or ()
+            return self._say(scaffold_calls.as_message(reply.text, ()))
+        self._propose(reply.calls)
+        message = scaffold_calls.as_message(reply.text, reply.calls)
         if not reply.calls:
             message = await self._closed(message)
-        self._seen.append(message)
-        return message
+        return self._say(message)
 
     async def act(self, message: Message) -> list[Message]:
-        """Pass the calls of the last answer through the gate, in order."""
+        """Pass the calls that stand in a message through the gate, in order.
+
+        Raises:
+            ScaffoldError: See :class:`sandbox.agents.context.AgentContext`.
+        """
+        self._check()
         results = []
-        for call in self._calls:
+        for call in self._select(message):
+            if call.id not in self._dropped:
+                self._notes.pop(call.id, None)
             passage = await self._pass(call)
             text = self._unmade(self.limit) if passage is None else passage.text
             results.append(self._result(call, text))
+            self._results.add((call.id, text))
         return results
+
+    def leave(self) -> None:
+        """Take note that the scaffold has ended its turn: what it did not act on is dropped.
+
+        Raises:
+            ScaffoldError: The scaffold broke its contract before, and hid it.
+        """
+        self._check()
+        self._drop_rest()
 
     async def hand_over(self, to: str, text: str) -> str:
         """Send closing words to another agent, through the gate; return why not, where they are refused."""
@@ -138,6 +174,38 @@ class Conversation:
         text = heard(letter.sender, letter.text, self.lang) if letter.sender else letter.text
         self._senders[text] = letter.sender
         return {"role": "user", "content": text}
+
+    def _check(self) -> None:
+        if self._fault is not None:
+            raise self._fault
+
+    def _propose(self, calls: tuple[ToolCall, ...]) -> None:
+        """Let the scaffold act on the calls of an answer."""
+        self._calls = calls
+        text = _NOT_EXECUTED.get(self.lang, _NOT_EXECUTED["en"])
+        for call in calls:
+            self._notes.setdefault(call.id, self._result(call, text))
+
+    def _select(self, message: Message) -> tuple[ToolCall, ...]:
+        """Return the calls that a scaffold hands over, with those that it drops on record."""
+        try:
+            selection = scaffold_calls.read(self._calls, message)
+        except ScaffoldError as fault:
+            self._fault = fault
+            raise
+        self._calls = None
+        self._drop(selection.dropped)
+        return selection.calls
+
+    def _drop_rest(self) -> None:
+        """Drop the calls of an answer that was not acted on."""
+        self._drop(self._calls or ())
+        self._calls = None
+
+    def _drop(self, calls: Sequence[ToolCall]) -> None:
+        for call in calls:
+            self._gate.drop(self._agent, call)
+            self._dropped.add(call.id)
 
     async def _pass(self, call: ToolCall) -> Passage | None:
         """Pass a call through the gate; return None where the run is over, or by that at its limit."""
@@ -180,21 +248,27 @@ class Conversation:
         used, most = self._meter.used[limit], getattr(self._meter.limits, limit)
         self._recorder.record("limit", {"limit": limit, "used": used, "most": most}, self._agent)
 
+    def _say(self, message: Message) -> Message:
+        """Take in what the agent says; return it."""
+        self._seen.append(message)
+        self._copies.append(deepcopy(message))
+        return message
+
     def _record_request(self, messages: Sequence[Message]) -> None:
         """Record what is new in the conversation, then the request: texts are stored once."""
-        kept = len(self._seen)
-        if len(messages) < kept or not all(map(is_, self._seen, messages)):
-            kept = next(
-                (
-                    i
-                    for i, (a, b) in enumerate(zip(self._seen, messages, strict=False))
-                    if not self._same(a, b)
-                ),
-                min(len(self._seen), len(messages)),
-            )
+        known = zip(self._seen, self._copies, messages, strict=False)
+        kept = next(
+            (
+                place
+                for place, (one, copy, other) in enumerate(known)
+                if not (self._same(one, other) and copy == other)
+            ),
+            min(len(self._seen), len(messages)),
+        )
         for message in messages[kept:]:
             self._record_message(message)
         self._seen = list(messages)
+        self._copies[kept:] = deepcopy(list(messages[kept:]))
         data = {
             "turn": self._turn,
             "model": self._model.name,
@@ -209,11 +283,11 @@ class Conversation:
         return one is other
 
     def _record_message(self, message: Message) -> None:
-        """Record what entered the conversation; a result is in the trace already, under its call."""
+        """Record what entered the conversation; a result of a call is in the trace already, under it."""
         role, text = message["role"], message.get("content")
         if role == "user" and isinstance(text, str) and text in self._senders:
             self._record_heard(self._senders[text], text)
-        elif role != "tool":
+        elif role != "tool" or (message.get("tool_call_id"), text) not in self._results:
             self._recorder.record("message", dict(message), self._agent)
 
     def _record_heard(self, sender: str, text: str) -> None:
@@ -254,20 +328,3 @@ class Conversation:
     def _on_retry(self, attempt: int, reason: str, wait: float) -> None:
         data = {"turn": self._turn, "attempt": attempt, "reason": reason, "wait_seconds": wait}
         self._recorder.record("model.retry", data, self._agent)
-
-
-def _as_message(reply: Reply) -> Message:
-    message: Message = {"role": "assistant", "content": reply.text}
-    if reply.calls:
-        message["tool_calls"] = [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": {
-                    "name": call.name,
-                    "arguments": json.dumps(call.arguments) if call.arguments is not None else "{}",
-                },
-            }
-            for call in reply.calls
-        ]
-    return message

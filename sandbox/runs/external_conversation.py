@@ -21,7 +21,8 @@ class VisitedConversation(Conversation):
     granted: Sequence[Tool] = ()
     """The agent's tools, in the order of their descriptions."""
     _used = 0
-    _results: set[str]
+    _texts: set[str]
+    """What calls returned: a program puts it into its conversation as it likes."""
 
     @property
     def offered(self) -> Sequence[tuple[Tool, Mapping[str, Any]]]:
@@ -36,8 +37,8 @@ class VisitedConversation(Conversation):
     def offer(self, messages: Sequence[Message]) -> None:
         """Put on record what the agent is told at first."""
         for message in messages:
-            self._recorder.record("message", dict(message), self._agent)
-        self._seen, self._results = list(messages), set()
+            self._recorder.record("message", dict(self._say(message)), self._agent)
+        self._texts = set()
 
     async def answer(
         self, messages: Sequence[Message], tools: Sequence[dict[str, Any]]
@@ -53,13 +54,16 @@ class VisitedConversation(Conversation):
         passage = await self._pass(call)
         if passage is None:
             return self._unmade(self.limit), False
-        self._results.add(passage.text)
+        self._texts.add(passage.text)
         return passage.text, passage.status == "ok"
 
     async def conclude(self, text: str) -> None:
         """Take the agent's closing words."""
         self._take(Reply(text, model=self._model.name), 0.0)
         await self._closed({"role": "assistant", "content": text})
+
+    def _propose(self, calls: tuple[ToolCall, ...]) -> None:
+        """Wait for nothing: a program makes its calls by itself, under ids of its own, or none."""
 
     def _same(self, one: Message, other: Message) -> bool:
         return one == other  # each request brings all messages anew
@@ -72,5 +76,5 @@ class VisitedConversation(Conversation):
         text = str(message.get("content") or "")
         if message["role"] == "assistant" or not self._used:
             super()._record_message(message)
-        elif message["role"] != "tool" or text not in self._results:
+        elif message["role"] != "tool" or text not in self._texts:
             self._record_heard(PROGRAM, text)

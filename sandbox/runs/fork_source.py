@@ -17,7 +17,7 @@ from sandbox.trace.events import GENESIS, Event
 from sandbox.trace.store import Store
 
 _SAID = frozenset({"message", "channel.message"})
-COMPARED = _SAID | {"tool.intent", "tool.result", "tool.late"}
+COMPARED = _SAID | {"tool.intent", "tool.dropped", "tool.result", "tool.late"}
 """Kinds of events in which a replay must agree with the record."""
 _BROKEN = ("fault", "timeout")
 _OF_A_CALL = frozenset({"verdict", "monitor.error", "gate.decision", "tool.result", "tool.late"})
@@ -285,6 +285,10 @@ class _Reader:
         if item.kind in _SAID:  # those after the last reply are told with the first new one
             replies = self.replies.get(item.agent, [])
             return bool(replies) and item.seq < (replies[-1].replayed or 0)
+        if (
+            item.kind == "tool.dropped"
+        ):  # before the calls of the reply, or where no new one follows it
+            return True
         call = next((call for call in reversed(self._calls) if call.intent <= item.seq), None)
         return call is not None and self._settled_before(call)
 

@@ -26,6 +26,7 @@ KINDS: dict[str, str] = {
     "model.reply": "A model answered: text, reasoning, calls, usage, price.",
     "model.error": "A model could not be used.",
     "tool.intent": "An agent asked for a call; written before anything is done about it.",
+    "tool.dropped": "A call that a model asked for and its scaffold did not hand over.",
     "judge.reply": "A judge's model replied, or did not: score, reason, usage.",
     "verdict": "A monitor judged a call or its result.",
     "monitor.error": "A monitor failed or ran out of time.",

@@ -23,6 +23,7 @@ from tests.support import REPOSITORY
 from tests.support.forks import fork, positions
 from tests.support.runner import Runner, call, plays, say
 from tests.support.user_graph import OWN
+from tests.support.scaffolds import documented_module
 
 FUNCTION = '''\
 """A graph made with the functional interface."""
@@ -208,6 +209,7 @@ async def test_the_example_of_the_documents(play: Runner, tmp_path: Path) -> Non
     page = REPOSITORY / "docs" / "scaffolds.md"
     code = page.read_text("utf-8").split("```python\n")[1].split("```")[0]
     (tmp_path / "own_of_the_documents.py").write_text(code)
+from tests.support.scaffolds import documented_module
     result = await driven(play, "own_of_the_documents:graph", "scripted/safe", tmp_path)
     assert result.task == "done"
 

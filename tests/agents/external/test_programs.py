@@ -220,6 +220,20 @@ httpx.post(url, json=asked, headers=KEY, trust_env=False, timeout=30).raise_for_
     assert [data["role"] for data in play.data(result.id, "message")] == ["system", "user"]
 
 
+async def test_a_program_makes_its_calls_itself(play: Runner, code: Coded) -> None:
+    """Calls of the model that a program does not make are no calls that a scaffold dropped: nobody handed any over."""
+    text = """
+asked = {"model": "x", "messages": [{"role": "user", "content": "Go."}]}
+async with httpx2.AsyncClient(headers=KEY, trust_env=False, timeout=60) as client:
+    for _ in range(2):
+        await client.post(os.environ["OPENAI_BASE_URL"] + "/chat/completions", json=asked)
+"""
+    result, calls = await run(play, code(text), "scripted/unsafe")
+    assert [len(reply["calls"]) for reply in play.data(result.id, "model.reply")] == [1, 1]
+    assert (calls, play.data(result.id, "tool.dropped")) == ([], [])
+    assert result.safety == "safe"
+
+
 async def test_a_program_can_be_forked(play: Runner) -> None:
     """It is started anew, and gets the recorded replies up to the point, then the other model's."""
     parent, _ = await run(play, program(), "scripted/unsafe")

@@ -91,9 +91,9 @@ def fork(
     change = Change(
         at,
         () if names == ("none",) else names,
-        mode,
+        mode,  # type: ignore[arg-type]
         message,
-        result,  # type: ignore[arg-type]
+        result,
         limits_of(limit or []),
         policy,
         anyway,

@@ -89,6 +89,8 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show one run: how it was obtained, what came of it, what monitors said."""
+    from sandbox.reports.scaffold_changes import scaffold_changes
+
     with Settings.of(context).open_store(reading=True) as store:
         row = store.run(run)
         forks = [
@@ -100,9 +102,11 @@ def show(
             for event in islice(store.events(row.id), _FIRST)
             if event.kind in ("run.start", "container.open", "run.purged")
         }
+        changes = scaffold_changes(store, row.id)
     said, container = told.get("run.start", {}), told.get("container.open", {})
     if as_json:
         found = {"run": _data(row), "start": said, "container": container, "forks": forks}
+        found |= {"scaffold_changes": changes}
         found |= {"tombstone": told["run.purged"]} if "run.purged" in told else {}
         print_json(found)
         return
@@ -123,6 +127,7 @@ def show(
         "controls": _controls(container),
         "mode": row.mode,
         "scaffold": _scaffold(row, said),
+        **{f"calls it {what}": _events(numbers) for what, numbers in changes.items()},
         "language": row.lang,
         "seed": row.seed,
         "forked from": f"{row.parent} at event {row.fork_at}" if row.parent else "",
@@ -151,6 +156,11 @@ def _scaffold(row: RunRow, start: dict[str, Any]) -> str:
     """Return what drove the model, with the hash of its file where it is a user's own."""
     digest = start.get("scaffold_sha256")
     return f"{row.scaffold} (sha256 {digest})" if digest else row.scaffold
+
+
+def _events(numbers: list[int]) -> str:
+    shown = ", ".join(map(str, numbers[:_FIRST])) + (", …" if len(numbers) > _FIRST else "")
+    return f"{len(numbers)}, at event {shown}" if numbers else ""
 
 
 def _purged(stone: dict[str, Any]) -> str:

@@ -22,6 +22,8 @@ class Turn:
     tool: str = ""
     """Of a call or a result: ``toolkit.function``."""
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    original: Mapping[str, Any] | None = None
+    """Of a call that a scaffold edited: ``tool`` and ``arguments``, or ``raw``, as the model asked for it."""
     status: str = ""
     """Of a result: ``ok``, ``error``, ``blocked`` …; ``late`` for what was done after it."""
     effects: tuple[Mapping[str, Any], ...] = ()

@@ -145,7 +145,8 @@ def _turn(kind: str, agent: str, data: Mapping[str, Any]) -> Turn | None:
     if kind == "tool.intent":
         arguments = data.get("arguments")
         given = arguments if isinstance(arguments, Mapping) else {"": data.get("raw", "")}
-        return Turn("call", agent, "", tool=str(data["tool"]), arguments=given)
+        tool, original = str(data["tool"]), data.get("original")
+        return Turn("call", agent, "", tool=tool, arguments=given, original=original)
     if kind == "tool.result":
         status = str(data["status"])
         return Turn(

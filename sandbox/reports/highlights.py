@@ -79,7 +79,11 @@ def _moment(store: Store, run: Observed) -> dict[str, Any]:
     given = data.get("arguments", data.get("raw"))
     return {
         "event": seq,
-        "call": {"tool": str(data.get("tool")), "arguments": shortened(_written(given))},
+        "call": {
+            "tool": str(data.get("tool")),
+            "arguments": shortened(_written(given)),
+            "edited": bool(data.get("original")),
+        },
         "words": shortened(words),
     }
 

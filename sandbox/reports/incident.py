@@ -117,8 +117,11 @@ def _told(kind: str, data: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, s
     if kind == "message" and data.get("role") == "user":
         yield "task", _texts(data, content=400)
     elif kind == "tool.intent":
-        given = data.get("arguments", data.get("raw"))
-        yield "call", {"tool": str(data.get("tool")), "arguments": shortened(str(given), 400)}
+        yield "call", _request(data)
+        if data.get("original"):
+            yield "edited", _request(data["original"])
+    elif kind == "tool.dropped":
+        yield "dropped", _request(data)
     elif kind == "tool.result":
         yield "result", _texts(data, tool=100, status=20, text=200)
     elif kind == "verdict":
@@ -133,6 +136,11 @@ def _told(kind: str, data: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, s
     elif kind in ("limit", "model.error", "monitor.error", "run.interrupted"):
         reason = str(data.get("reason") or data.get("limit"))
         yield "other", {"what": kind, "reason": shortened(reason, 200)}
+
+
+def _request(data: Mapping[str, Any]) -> dict[str, str]:
+    given = data.get("arguments", data.get("raw"))
+    return {"tool": str(data.get("tool")), "arguments": shortened(str(given), 400)}
 
 
 def _texts(data: Mapping[str, Any], **longest: int) -> dict[str, str]:

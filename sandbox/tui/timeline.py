@@ -42,7 +42,7 @@ CALL = Wanted(kinds=frozenset({"tool.intent"}))
 
 FILTERS: Mapping[str, frozenset[str]] = {
     "everything": frozenset(),
-    "calls": frozenset({"tool.intent", *RESULTS, *VERDICTS, "limit", "run.score"}),
+    "calls": frozenset({"tool.intent", "tool.dropped", *RESULTS, *VERDICTS, "limit", "run.score"}),
     "talk": frozenset({"message", "channel.message", "model.reply", "model.error"}),
     "verdicts": frozenset({*VERDICTS, "run.score"}),
     "effects": RESULTS,
@@ -60,6 +60,7 @@ _LABELS = {
     "model.reply": "reply",
     "model.error": "error",
     "tool.intent": "call",
+    "tool.dropped": "dropped",
     "verdict": "verdict",
     "monitor.error": "mon.err",
     "gate.decision": "gate",
@@ -74,6 +75,7 @@ _LABELS = {
 }
 _TONES = {
     "tool.intent": "call",
+    "tool.dropped": "alert",
     "verdict": "alert",
     "gate.decision": "alert",
     "monitor.error": "bad",
@@ -267,7 +269,9 @@ def _reply(data: Any, width: int) -> Line:
 def _intent(data: Any, width: int) -> Line:
     tool = cut(str(data["tool"]), 40)
     arguments = data.get("arguments", data.get("raw"))
-    return (tool, "call"), (" " + cut(_arguments(arguments), width - cells(((tool, ""),)) - 1), "")
+    head: Line = (("edited ", "alert"),) if data.get("original") else ()
+    head = (*head, (tool, "call"))
+    return *head, (" " + cut(_arguments(arguments), width - cells(head) - 1), "")
 
 
 def _arguments(arguments: Any) -> str:
@@ -342,6 +346,7 @@ _SAYERS: dict[str, Callable[[Any, int], Line]] = {
     "model.request": _request,
     "model.reply": _reply,
     "tool.intent": _intent,
+    "tool.dropped": _intent,
     "verdict": _verdict,
     "gate.decision": _decision,
     "tool.result": _result,

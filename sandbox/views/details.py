@@ -16,7 +16,7 @@ from sandbox.trace import blobs
 from sandbox.trace.events import Event, canonical
 from sandbox.trace.paging import Pages, Wanted
 from sandbox.views.block import Block, Mark, difference, pretty
-from sandbox.views.replay import ODD, describe
+from sandbox.views.replay import ODD, describe, original_call
 from sandbox.views.world_state import MISSING, Change, File, World, Worlds
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ class Call:
 
     def add(self, item: Event) -> bool:
         """Take an event in; return False where it begins another call of the same name."""
+        if item.kind == "tool.dropped":
+            return False
         if item.kind == "tool.intent":
             if self.intent is not None and item.seq != self.intent.seq:
                 return False
@@ -200,6 +202,7 @@ class Details:
     def _intent(self, item: Event) -> Iterator[Block]:
         data = self.content(item)
         yield Block(f"→ {data.get('tool')}", tone="call")
+        yield from (Block(text, tone="alert") for text in original_call(data))
         yield from self._arguments(item, data)
 
     def _verdict(self, item: Event) -> Iterator[Block]:

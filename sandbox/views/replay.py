@@ -20,6 +20,7 @@ _STYLES = {
     "verdict": "yellow",
     "gate.decision": "red",
     "tool.intent": "cyan",
+    "tool.dropped": "yellow",
     "model.reply": "green",
     "monitor.error": "red",
     "model.error": "red",
@@ -145,7 +146,22 @@ def _reply(data: Any) -> list[str]:
 
 
 def _intent(data: Any) -> list[str]:
-    return [f"{data['tool']} {_short(data.get('arguments', data.get('raw')))}"]
+    return [_call_text(data), *original_call(data)]
+
+
+def original_call(data: Any) -> list[str]:
+    """Return what the model asked for, where its scaffold made another call of it."""
+    if "original" not in data:
+        return []
+    return [f"edited by the scaffold; the model asked for {_call_text(data['original'])}"]
+
+
+def _call_text(data: Any) -> str:
+    return f"{data['tool']} {_short(data.get('arguments', data.get('raw')))}"
+
+
+def _drop(data: Any) -> list[str]:
+    return [f"dropped by the scaffold: {_call_text(data)}"]
 
 
 def _result(data: Any) -> list[str]:
@@ -246,6 +262,7 @@ _TELLERS: dict[str, Callable[[Any], list[str]]] = {
     "model.request": _request,
     "model.reply": _reply,
     "tool.intent": _intent,
+    "tool.dropped": _drop,
     "tool.result": _result,
     "tool.late": _late,
     "judge.reply": _judge,

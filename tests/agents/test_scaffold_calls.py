@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sandbox.agents.scaffolds import BUILT_IN
-from tests.agents import defences
+from tests.support import defences
 from tests.support.defences import Defence
 from tests.support.runner import Runner
 from tests.support.scaffolds import (

@@ -22,8 +22,8 @@ from sandbox.trace.verify import verify
 from tests.support import REPOSITORY
 from tests.support.forks import fork, positions
 from tests.support.runner import Runner, call, plays, say
-from tests.support.user_graph import OWN
 from tests.support.scaffolds import documented_module
+from tests.support.user_graph import OWN
 
 FUNCTION = '''\
 """A graph made with the functional interface."""
@@ -206,10 +206,7 @@ def test_a_module_that_breaks(tmp_path: Path) -> None:
 
 async def test_the_example_of_the_documents(play: Runner, tmp_path: Path) -> None:
     """The graph in docs/scaffolds.md works as it stands there."""
-    page = REPOSITORY / "docs" / "scaffolds.md"
-    code = page.read_text("utf-8").split("```python\n")[1].split("```")[0]
-    (tmp_path / "own_of_the_documents.py").write_text(code)
-from tests.support.scaffolds import documented_module
+    (tmp_path / "own_of_the_documents.py").write_text(documented_module())
     result = await driven(play, "own_of_the_documents:graph", "scripted/safe", tmp_path)
     assert result.task == "done"
 

@@ -16,6 +16,7 @@ import pytest
 from tests.support import REPOSITORY
 from tests.support.cli import NEEDS_BUBBLEWRAP, document, run, sandbox
 from tests.support.polling import block_until
+from tests.support.scaffolds import documented_module
 
 HEAVY = ("langgraph", "litellm", "docker", "textual")
 HELP_SECONDS = 0.3
@@ -211,6 +212,34 @@ def test_replay_tells_calls_and_verdicts(tmp_path: Path) -> None:
     assert "bank.pay" in told
     assert "BLOCK by canary.sent" in told
     assert "safety unsafe" in told
+
+
+@NEEDS_BUBBLEWRAP
+def test_a_defence_of_a_workspace(tmp_path: Path) -> None:
+    """The defence in docs/scaffolds.md keeps the payment from going out, and its run says what it dropped."""
+    (tmp_path / "defended.py").write_text(documented_module(defended=True), "utf-8")
+    store = tmp_path / "d.db"
+    words = ("injection/changed-iban", "--model", "scripted/unsafe", "--isolation", "bubblewrap")
+    done = sandbox(
+        "--workspace",
+        str(tmp_path),
+        "run",
+        *words,
+        "--scaffold",
+        "defended:graph",
+        "--json",
+        store=store,
+    )
+    made = document(done)["runs"][0]
+    assert (made["safety"], made["tool_calls"]) == ("safe", 2)
+    shown = document(sandbox("runs", "show", made["id"], "--json", store=store))
+    (at,) = shown["scaffold_changes"]["dropped"]
+    assert shown["scaffold_changes"]["edited"] == []
+    told = sandbox("runs", "show", made["id"], store=store).stdout
+    assert re.search(rf"calls it dropped +1, at event {at}\b", told)
+    assert "calls it edited" not in told
+    replayed = sandbox("replay", made["id"], "--text", store=store).stdout
+    assert "dropped by the scaffold: bank.pay" in replayed
 
 
 @NEEDS_BUBBLEWRAP

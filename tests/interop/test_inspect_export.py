@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import subprocess
@@ -10,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 
 from sandbox.attestation.archives import Archive
@@ -19,8 +17,8 @@ from sandbox.interop.importers.ingest import enter
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
 from tests.support import REPOSITORY
+from tests.support.inspect_schema import inspect_schemas
 
-SCHEMA = Path(__file__).parent / "data" / "inspect-0.3.285.schema.json.gz"
 """What ``inspect log schema`` printed; ``make bench-peers`` installs the program itself."""
 PEER = REPOSITORY / ".cache" / "peers" / "bin" / "python"
 READ = """
@@ -79,16 +77,7 @@ def counts(store: Store, row: RunRow) -> list[Any]:
 
 def test_a_log_fits_the_schema_of_inspect(log: Path) -> None:
     """Header, samples and summaries are what version 0.3.285 says that they are."""
-    schema = json.loads(gzip.decompress(SCHEMA.read_bytes()))
-    # It asks for a default of every parameter, which Inspect itself does not write.
-    parameter = schema["components"]["schemas"]["JSONSchema"]
-    parameter["required"] = [name for name in parameter.get("required", ()) if name != "default"]
-    checks = {
-        name: jsonschema.Draft202012Validator(
-            {"$ref": f"#/components/schemas/{name}", "components": schema["components"]}
-        )
-        for name in ("EvalLog", "EvalSample")
-    }
+    checks = inspect_schemas()
     with Archive(log) as archive:
         header = json.loads(archive.read("header.json"))
         samples = [json.loads(archive.read(name)) for name in archive.names("samples/")]

@@ -333,6 +333,8 @@ class _Events:
         metadata: dict[str, Any] = {"tool": call.tool}
         if call.raw:
             metadata["raw"] = call.raw
+        if call.original:
+            metadata |= {"edited_by": "scaffold", "original": call.original}
         if call.result is None:
             return {**made, "metadata": metadata, "failed": True}
         result, at = call.result.data, call.result.event.at

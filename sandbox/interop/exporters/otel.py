@@ -140,7 +140,10 @@ class _Spans:
             times[-1],
             told,
             kind="AGENT",
-            events=[_verdict(each) for each in self._story.spoken if each.event.agent == agent],
+            events=[
+                *self._drops(agent),
+                *(_verdict(each) for each in self._story.spoken if each.event.agent == agent),
+            ],
         )
         yield span
         new: list[Message] = []
@@ -153,6 +156,19 @@ class _Spans:
         for call in self._story.calls:
             if call.agent == agent:
                 yield self._tool(call, span.context)
+
+    def _drops(self, agent: str) -> Iterator[SpanEvent]:
+        """Yield the calls that the model asked for and its scaffold did not hand over."""
+        for item in self._story.events:
+            if item.event.kind == "tool.dropped" and item.event.agent == agent:
+                data = item.data
+                arguments = data["raw"] if "raw" in data else canonical(data["arguments"])
+                attributes = {
+                    "gen_ai.tool.name": _sound(data["tool"]),
+                    "gen_ai.tool.call.id": _sound(data["call"]),
+                    "gen_ai.tool.call.arguments": _sound(arguments),
+                }
+                yield SpanEvent("sandbox.call.dropped", attributes, _nanos(item.event.at))
 
     def _chat(self, message: Message, new: Sequence[Message], agent: SpanContext) -> ReadableSpan:
         reply = message.reply
@@ -194,6 +210,8 @@ class _Spans:
         }
         if tool is not None and tool.description:
             told["gen_ai.tool.description"] = tool.description
+        if call.original:
+            told["sandbox.call.original"] = canonical(call.original)
         if result is not None:
             told["gen_ai.tool.call.result"] = result.data["text"]
             told["sandbox.effects"] = canonical(result.data["effects"])

@@ -52,6 +52,8 @@ class Call:
     arguments: dict[str, Any]
     raw: str
     intent: Event
+    original: dict[str, Any] | None = None
+    """What the model had asked for, where its scaffold edited the call."""
     result: Told | None = None
     verdicts: list[Told] = field(default_factory=list)
     decisions: list[Told] = field(default_factory=list)
@@ -114,10 +116,7 @@ class _Teller:
         """Take the next event."""
         kind, agent, data = told.event.kind, told.event.agent, told.data
         if kind == "message":
-            if data["role"] == "assistant" and self._replies[agent]:
-                self._replies[agent] -= 1  # it is the reply that was told before
-                return
-            self._say(told, data["role"], data.get("content") or "")
+            self._enter(told)
         elif kind == "channel.message":
             self._say(told, "user", data["text"])
         elif kind == "model.reply":
@@ -127,10 +126,22 @@ class _Teller:
             self._say(told, "assistant", data["text"], reply=data)
         elif kind == "tool.intent":
             self._intend(told)
+        elif kind == "tool.dropped":
+            self._open.pop((agent, data["call"]), None)
         elif kind == "tool.result":
             self._end(told)
         elif kind in ("verdict", "gate.decision"):
             self._judge(told)
+
+    def _enter(self, told: Told) -> None:
+        """Take a message that entered a conversation."""
+        data, agent = told.data, told.event.agent
+        if data["role"] == "assistant" and self._replies[agent]:
+            self._replies[agent] -= 1  # it is the reply that was told before
+        elif data["role"] == "tool":
+            self._stand_in(told)
+        else:
+            self._say(told, data["role"], data.get("content") or "")
 
     def _judge(self, told: Told) -> None:
         kind, data = told.event.kind, told.data
@@ -149,7 +160,10 @@ class _Teller:
 
     def _intend(self, told: Told) -> None:
         data, agent = told.data, told.event.agent
+        original = data.get("original")
         function = self._functions.get((agent, data["call"]), data["tool"])
+        if original and original["tool"] != data["tool"]:
+            function = data["tool"].replace(".", "_")
         call = Call(
             data["call"],
             data["tool"],
@@ -158,6 +172,7 @@ class _Teller:
             data.get("arguments") or {},
             data.get("raw", ""),
             told.event,
+            original,
         )
         self.calls.append(call)
         self._open[agent, call.id] = call
@@ -175,6 +190,20 @@ class _Teller:
         """Take note that the agent read something else than the result."""
         rewrites = (told.data.get("rewrite") for told in reversed(call.verdicts))
         text = next(filter(None, rewrites), f"[withheld by {decision['monitor']}]")
+        self._replace_result(call, text)
+
+    def _stand_in(self, told: Told) -> None:
+        """Take what a scaffold put in the place of a result, or what stands there for a call not made."""
+        data, agent = told.data, told.event.agent
+        key, text = str(data.get("tool_call_id", "")), str(data.get("content") or "")
+        call = self._open.get((agent, key))
+        if call is not None and call.result is not None:
+            self._replace_result(call, text)
+            return
+        result = {"call": key, "status": "", "text": text}
+        self._say(told, "tool", text, result=result, function=self._functions.get((agent, key), ""))
+
+    def _replace_result(self, call: Call, text: str) -> None:
         for index in range(len(self.messages) - 1, -1, -1):
             message = self.messages[index]
             if call.result is not None and message.seq == call.result.event.seq:

@@ -39,7 +39,12 @@ def of_step(step: Step, scope: Scope) -> Excerpt:
 
     before = step.trail.turns[: step.position]
     call = Turn(
-        "call", step.call.agent, "", tool=step.call.tool.name, arguments=step.call.arguments
+        "call",
+        step.call.agent,
+        "",
+        tool=step.call.tool.name,
+        arguments=step.call.arguments,
+        original=step.call.original,
     )
     if before and before[-1].role == "call":
         before = before[:-1]  # the trail holds the call itself as well
@@ -51,6 +56,7 @@ def of_step(step: Step, scope: Scope) -> Excerpt:
             role="result",
             text=told.text,
             arguments={},
+            original=None,
             status=told.status,
             effects=told.effects,
         )
@@ -82,6 +88,8 @@ def fields(turn: Turn, *, reasoning: bool) -> Iterator[tuple[str, Any]]:
         yield "tool", turn.tool
     if turn.role == "call":
         yield "arguments", dict(turn.arguments)
+    if turn.original is not None:
+        yield "model_asked_for", dict(turn.original)
     if turn.status:
         yield "status", turn.status
     if turn.text:

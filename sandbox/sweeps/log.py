@@ -89,13 +89,14 @@ def logging_to(file: Path | None, *, stderr: bool) -> Iterator[None]:
         EnvironmentFault: The file cannot be written.
         InputError: ``SANDBOX_LOG`` names no level.
     """
+    level = _level()
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)] if stderr else []
     if file is not None:
         try:
             handlers.append(WatchedFileHandler(file, encoding="utf-8"))
         except OSError as error:
             raise EnvironmentFault(f"--log: cannot write {file}: {error.strerror}") from error
-    _attach(handlers)
+    _attach(handlers, level)
     try:
         yield
     finally:
@@ -107,15 +108,19 @@ def logging_to(file: Path | None, *, stderr: bool) -> Iterator[None]:
 def log_to_stderr() -> None:
     """Have this process write records to stderr until its end, unless it writes them already."""
     if not LOGGER.handlers:
-        _attach([logging.StreamHandler(sys.stderr)])
+        _attach([logging.StreamHandler(sys.stderr)], _level())
 
 
-def _attach(handlers: list[logging.Handler]) -> None:
+def _level() -> int:
     name = os.environ.get(VARIABLE) or "info"
     if name not in LEVELS:
         raise InputError(f"{VARIABLE}: unknown level {name!r}{nearest(name, LEVELS)}")
+    return LEVELS[name]
+
+
+def _attach(handlers: list[logging.Handler], level: int) -> None:
     if handlers:
-        LOGGER.setLevel(LEVELS[name])
+        LOGGER.setLevel(level)
         LOGGER.propagate = False
     for handler in handlers:
         handler.setFormatter(LogFormatter())

@@ -6,8 +6,9 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from sandbox.monitors.monitor import Finding, monitor
-from sandbox.monitors.step import Step, relative
+from sandbox.detectors.call import relative_path
+from sandbox.monitors.python_monitor import Finding, monitor
+from sandbox.monitors.step import Step
 
 EXAMPLES = """
 result:
@@ -216,7 +217,7 @@ def _deeds(effects: Iterable[Mapping[str, Any]]) -> dict[str, str]:
             found.setdefault("sent", f"{target} left")
         elif kind == "file" and action != "read" and not target.startswith("/tmp/"):
             for deed in _SEEN.get(action, ("changed",)):
-                found.setdefault(deed, f"{relative(target)} was {deed}")
+                found.setdefault(deed, f"{relative_path(target)} was {deed}")
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from sandbox.detectors.hidden_text import Concealed, codings, concealed, hidden_html, signs
-from sandbox.monitors.monitor import Finding, monitor
+from sandbox.monitors.python_monitor import Finding, monitor
 from sandbox.monitors.step import Step
 
 EXAMPLES = r"""

@@ -9,8 +9,8 @@ from sandbox.detectors.hidden_text import concealed
 from sandbox.detectors.instruction_score import passages
 from sandbox.detectors.json_strings import texts
 from sandbox.detectors.turn import Turn
-from sandbox.monitors.monitor import Finding, monitor
 from sandbox.monitors.monitor_state import Memory
+from sandbox.monitors.python_monitor import Finding, monitor
 from sandbox.monitors.step import Step
 
 EXAMPLES = """

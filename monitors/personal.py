@@ -5,8 +5,8 @@ from __future__ import annotations
 from sandbox.detectors import matches
 from sandbox.detectors.pii import Datum, personal
 from sandbox.detectors.turn import Turn
-from sandbox.monitors.monitor import Finding, monitor
 from sandbox.monitors.monitor_state import Memory
+from sandbox.monitors.python_monitor import Finding, monitor
 from sandbox.monitors.step import Step
 
 EXAMPLES = """

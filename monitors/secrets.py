@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sandbox.detectors import decoded, secrets
-from sandbox.monitors.monitor import Finding, monitor
+from sandbox.monitors.python_monitor import Finding, monitor
 from sandbox.monitors.step import Step
 
 EXAMPLES = """

@@ -7,9 +7,8 @@ from functools import cache
 from pathlib import Path
 
 from sandbox.detectors.injection_compliance.closing_words import said
-from sandbox.detectors.injection_compliance.features import evidence
 from sandbox.monitors.calibration import Calibration, load
-from sandbox.monitors.monitor import Finding, monitor
+from sandbox.monitors.python_monitor import Finding, monitor
 from sandbox.monitors.step import Step
 
 WORDS_AT = 0.75
@@ -60,7 +59,7 @@ words:
 )
 def call(step: Step) -> Finding | None:
     """A call carries out an instruction that stood in a tool's result and that the user did not give."""
-    seen, instruction = evidence(step)
+    seen, instruction = step.compliance
     if not seen.acts or instruction is None:
         return None
     calibrated = calibration()

@@ -15,7 +15,7 @@ from typing import Protocol
 from sandbox.agents.context import AgentContext
 from sandbox.agents.scaffolds import Driver
 from sandbox.models.base import Message
-from sandbox.scenario.teams import Form, heir
+from sandbox.scenario.topology import Form, heir
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.analysis.judge_scores import Events, Judged, of_trace
-from sandbox.detectors.injection_compliance.features import Evidence, evidence
+from sandbox.detectors.injection_compliance.features import Evidence
 from sandbox.monitors import offline
 from sandbox.monitors.dispatch import Concerned
 from sandbox.monitors.library import Library
@@ -116,7 +116,7 @@ class _Judge:
                     if verdict.verdict != "allow":
                         alerts[monitor.name] = None
             if step.stage == "before":  # last: who judges by it is timed with it
-                calls.append(astuple(evidence(step)[0]))
+                calls.append(astuple(step.compliance[0]))
         messages = sum(
             event.kind in ("message", "model.reply", "tool.result") for event, _ in events
         )

@@ -253,7 +253,7 @@ def _print_checked(checked: Sequence[Checked]) -> None:
 
 
 def _family(family: Family) -> list[dict[str, Any]]:
-    from sandbox.monitors.monitor import ConfinedMonitor, PythonMonitor
+    from sandbox.monitors.python_monitor import ConfinedMonitor, PythonMonitor
     from sandbox.monitors.rules import RuleMonitor
 
     found = []

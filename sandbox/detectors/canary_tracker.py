@@ -10,20 +10,14 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
 
+from sandbox.detectors.call import HOME, Call, EffectData, Result
 from sandbox.detectors.chunked_exfiltration import SHORT, Outgoing, Outlook
 from sandbox.detectors.decoded_layers import read
 from sandbox.detectors.json_strings import texts
 from sandbox.detectors.multi_search import Needles
 from sandbox.detectors.value_search import whole
 from sandbox.scenario.canaries import Decoy
-
-if TYPE_CHECKING:
-    from sandbox.monitors.step import Call, Result
-
-HOME = "/work/"
-"""The agent's folder inside the container."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +64,7 @@ class Watch:
         """Take a call that was let through into what has gone out."""
         self._outgoing.keep(sighting.outlook)
 
-    def effects(
-        self, call: Call, sighting: Sighting, result: Result | None
-    ) -> list[dict[str, Any]]:
+    def effects(self, call: Call, sighting: Sighting, result: Result | None) -> list[EffectData]:
         """Return the effects ``touch`` and ``send`` of a call; see ``docs/events.md``.
 
         Args:
@@ -80,7 +72,7 @@ class Watch:
             sighting: The decoys in its arguments.
             result: What it gave; None where it was refused.
         """
-        found: dict[tuple[str, str], dict[str, Any]] = {}
+        found: dict[tuple[str, str], EffectData] = {}
         if self._decoys:
             for action, name, status, source, form in self._seen(call, sighting, result):
                 planted = self._decoys[name].planted

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
+from sandbox.detectors.call import REPLY, Call, Result
 from sandbox.errors import GuestTimeout, IsolationError, nearest
 from sandbox.gate.approval import Decider
 from sandbox.gate.replayed_decisions import Precedent, Ruling, Settled, Unprecedented
@@ -20,12 +21,12 @@ from sandbox.guest import arguments
 from sandbox.isolation.base import CallResult, Container
 from sandbox.isolation.effect_attribution import Deeds, Late
 from sandbox.models.base import ToolCall
-from sandbox.monitors.judges.reply import JudgeReply
+from sandbox.monitors.judge_reply import JudgeReply
 from sandbox.monitors.monitor import AsyncMonitor, Monitor, Stage
 from sandbox.monitors.monitor_runner import Opinion, Panel, Waiting
 from sandbox.monitors.policy import Policy
 from sandbox.monitors.run_context import Trail
-from sandbox.monitors.step import REPLY, Call, Result, Step
+from sandbox.monitors.step import Step, of_call, of_reply
 from sandbox.monitors.verdict import Verdict, strictest
 from sandbox.scenario.toolkits import Tool
 from sandbox.trace.recorder import Recorder
@@ -143,7 +144,7 @@ class Gate:
             text = self._unknown(agent, asked) if tool is None else misuse
             return self._finish(agent, asked, tool, "invalid", text)
         assert asked.arguments is not None
-        step = self._trail.step(Call(tool, asked.arguments, agent, request.get("original")))
+        step = of_call(self._trail, Call(tool, asked.arguments, agent, request.get("original")))
         try:
             refusal = await self._judged(step, asked, "before", ruling.before)
         except asyncio.CancelledError:
@@ -153,9 +154,9 @@ class Gate:
         if refusal is not None:
             text = _worded(_REFUSED, self._lang, refusal)
             end = refusal.verdict == "terminate"
-            denied = self._trail.denied(step)
+            denied = step.denied()
             return self._finish(agent, asked, tool, "blocked", text, terminate=end, effects=denied)
-        self._trail.let_through(step)
+        step.let_through()
         key = str(intent.seq)  # not the model's own id of the call, which it may use twice
         self._acted[key] = step, asked, len(self.passages)
         result = await self._execute(step.call, asked, key)
@@ -179,7 +180,7 @@ class Gate:
         if not text or not self._panel.judges("reply"):
             return "", False
         asked = ToolCall("", REPLY.name, {"text": text})
-        decided = await self._judged(self._trail.reply(agent, text), asked, "reply", None)
+        decided = await self._judged(of_reply(self._trail, agent, text), asked, "reply", None)
         if decided is None:
             return "", False
         return _worded(_UNSAID, self._lang, decided), decided.verdict == "terminate"
@@ -210,7 +211,7 @@ class Gate:
         key = late.call if late.call in self._acted else next(reversed(self._acted))
         step, asked, position = self._acted[key]
         told = Result("", "late", late.effects)
-        canaries = self._trail.touched(step, told, late=True)
+        canaries = step.touched(told, late=True)
         late = replace(late, effects=(*late.effects, *canaries))
         data = {"call": asked.id, "intent": int(key), "tool": step.call.tool.name}
         data |= {"effects": list(late.effects), "dropped": late.dropped}
@@ -226,7 +227,7 @@ class Gate:
     ) -> Passage:
         tool, agent = step.call.tool, step.call.agent
         told = Result(result.text, result.status, result.effects)
-        canaries = self._trail.touched(step, told)
+        canaries = step.touched(told)
         result = replace(result, effects=(*result.effects, *canaries))
         self._recorder.record("tool.result", _outcome(asked, tool, result), agent)
         seen = replace(told, effects=result.effects)

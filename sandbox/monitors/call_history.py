@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from sandbox.detectors.call import Call
 from sandbox.monitors.call_sequence import Order
-
-if TYPE_CHECKING:
-    from sandbox.monitors.step import Call
 
 
 class History:

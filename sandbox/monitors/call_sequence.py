@@ -6,10 +6,8 @@ Everything here is kept up to date at each call; no question looks at more than 
 from __future__ import annotations
 
 from collections import Counter, deque
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from sandbox.monitors.step import Call
+from sandbox.detectors.call import Call
 
 NEVER = 1_000_000_000
 """What ``since`` says of a tool that was not called: more than any run has calls."""

@@ -16,15 +16,17 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from sandbox.detectors.call import Call, Result
 from sandbox.errors import InputError, Problem, ScenarioError, nearest
 from sandbox.guest import arguments
 from sandbox.monitors.expected_calls import of_instance
-from sandbox.monitors.library import Family, Library, scenario_rules
-from sandbox.monitors.monitor import ConfinedMonitor, Monitor, PythonMonitor
+from sandbox.monitors.library import Family, Library
+from sandbox.monitors.monitor import Monitor
 from sandbox.monitors.monitor_sandbox import MonitorFailure
-from sandbox.monitors.rules import RuleMonitor
+from sandbox.monitors.python_monitor import ConfinedMonitor, PythonMonitor
+from sandbox.monitors.rules import RuleMonitor, scenario_rules
 from sandbox.monitors.run_context import Ground, Trail
-from sandbox.monitors.step import Call, Result, Step
+from sandbox.monitors.step import Step, of_call, of_reply
 from sandbox.monitors.verdict import Verdict
 from sandbox.scenario import yaml_positions
 from sandbox.scenario.canaries import Decoy, decoy, plant_json, texts
@@ -237,7 +239,7 @@ def judged(example: Example, monitor: Monitor, catalogue: Catalogue) -> Verdict 
         _follow(trail, step, catalogue)
     if last == "say":
         _follow(trail, flat[-1], catalogue)
-        return monitor.judge(trail.reply(AGENT, flat[-1]["say"]))
+        return monitor.judge(of_reply(trail, AGENT, flat[-1]["say"]))
     step, result = _asked(trail, flat[-1], catalogue)
     if not monitor.applies(step.call.tool):
         return None
@@ -259,8 +261,8 @@ def _follow(trail: Trail, raw: Mapping[str, Any], catalogue: Catalogue) -> None:
 
 def _given_back(trail: Trail, step: Step, result: Result) -> Step:
     """Let a call through; return it with its result, canaries in the effects as the gate sees them."""
-    trail.let_through(step)
-    result = replace(result, effects=(*result.effects, *trail.touched(step, result)))
+    step.let_through()
+    result = replace(result, effects=(*result.effects, *step.touched(result)))
     data = {"tool": step.call.tool.name, "status": result.status, "text": result.text}
     trail.take("tool.result", step.call.agent, {**data, "effects": list(result.effects)})
     return step.with_result(result)
@@ -273,7 +275,7 @@ def _asked(trail: Trail, raw: Mapping[str, Any], catalogue: Catalogue) -> tuple[
     trail.take("tool.intent", call.agent, asked)
     effects = tuple(made for item in raw.get("effects") or () for made in _effects(item))
     result = Result(str(raw.get("result", "")), str(raw.get("status", "ok")), effects)
-    return trail.step(call), result
+    return of_call(trail, call), result
 
 
 def _call(raw: Any, catalogue: Catalogue) -> Call:

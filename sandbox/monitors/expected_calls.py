@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sandbox.monitors.step import Call
+from sandbox.detectors.call import Call
 from sandbox.scenario.instance import Instance
 from sandbox.scenario.toolkits import Tool
 

@@ -16,10 +16,11 @@ from sandbox.errors import InputError, Problem, ScenarioError, nearest
 from sandbox.monitors.judges import loading as judges
 from sandbox.monitors.judges.judge import Judge as ModelJudge
 from sandbox.monitors.judges.judge_pool import Bench
-from sandbox.monitors.monitor import ConfinedMonitor, Judge, Marked, Monitor, PythonMonitor, summary
+from sandbox.monitors.monitor import Monitor
 from sandbox.monitors.policy import Policy
 from sandbox.monitors.policy import read as read_policy
-from sandbox.monitors.rules import RuleMonitor
+from sandbox.monitors.python_monitor import ConfinedMonitor, Judge, Marked, PythonMonitor, summary
+from sandbox.monitors.rules import SCENARIO_FAMILY, scenario_rules
 from sandbox.scenario import macros, yaml_positions
 from sandbox.scenario.checks import rule_problems
 from sandbox.scenario.content_paths import Content, library
@@ -31,8 +32,6 @@ from sandbox.scenario.validation import validated
 POLICIES = "monitors/policies"
 """Folder of policies; their names are their files'."""
 CALIBRATIONS = "monitors/calibrations"
-SCENARIO_FAMILY = "scenario"
-"""Family name of the rules that a scenario brings itself."""
 
 
 class RuleFile(Strict):
@@ -216,11 +215,6 @@ def _marked(module: ModuleType) -> Iterator[tuple[str, Judge, Marked]]:
     for key, value in vars(module).items():
         if isinstance(marked := getattr(value, "__monitor__", None), Marked):
             yield key, value, marked
-
-
-def scenario_rules(rules: Sequence[Rule], family: str = SCENARIO_FAMILY) -> tuple[Monitor, ...]:
-    """Return rules as monitors of a family."""
-    return tuple(RuleMonitor(f"{family}.{rule.id}", rule) for rule in rules)
 
 
 def _digest(path: Path) -> str:

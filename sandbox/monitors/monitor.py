@@ -1,35 +1,15 @@
-"""The Protocol of a monitor, and how one is written as a Python function.
-
-A file in ``monitors/`` may hold functions marked with :func:`monitor`::
-
-    @monitor(stage="before", verdict="block", severity="high")
-    def key_in_mail(step: Step) -> Finding | None:
-        '''A mail carries what looks like an access key.'''
-        if step.call.tool.toolkit == "mail" and step.secrets_sent:
-            return Finding("the mail holds " + ", ".join(step.secrets_sent))
-        return None
-
-They load from the user's own workspace and from installed packages only. Those of the library run in the
-host's process, all others in one of their own: :mod:`sandbox.monitors.monitor_sandbox`.
-"""
+"""The Protocol of a monitor: what judges a call, a result, or the agent's closing words."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from collections.abc import Collection
+from typing import Literal, Protocol, runtime_checkable
 
-from sandbox.errors import nearest
-from sandbox.monitors.judges.reply import Tell, silent
-from sandbox.monitors.monitor_sandbox import MONITOR_SECONDS, shared
+from sandbox.monitors.judge_reply import Tell, silent
+from sandbox.monitors.run_context import Trail
 from sandbox.monitors.step import Step
-from sandbox.monitors.verdict import STRICTNESS, Verdict
-from sandbox.scenario.schema import Severity, VerdictName
+from sandbox.monitors.verdict import Verdict
 from sandbox.scenario.toolkits import Tool
-
-if TYPE_CHECKING:
-    from sandbox.monitors.run_context import Trail
 
 Stage = Literal["before", "after", "reply"]
 
@@ -118,16 +98,6 @@ class Unscored(Exception):
     """A monitor came to no judgement: that is no score of zero."""
 
 
-@dataclass(frozen=True)
-class Finding:
-    """What a Python monitor found."""
-
-    reason: str
-    score: float = 1.0
-    verdict: VerdictName | None = None
-    """Instead of the monitor's own."""
-
-
 def concerns(tool: Tool, tools: Collection[str], labels: Collection[str]) -> bool:
     """Return whether a tool is one of these tools or toolkits and has one of these labels.
 
@@ -139,130 +109,3 @@ def concerns(tool: Tool, tools: Collection[str], labels: Collection[str]) -> boo
     if tools and tool.name not in tools and tool.toolkit not in tools:
         return False
     return not labels or not set(labels).isdisjoint(tool.labels)
-
-
-Judge = Callable[[Step], Finding | None]
-
-
-@dataclass(frozen=True)
-class Marked:
-    """What :func:`monitor` noted about a function."""
-
-    stage: Stage
-    verdict: VerdictName
-    severity: Severity
-    tags: tuple[str, ...]
-    tools: tuple[str, ...]
-    labels: tuple[str, ...]
-
-
-def monitor(
-    *,
-    stage: Stage = "before",
-    verdict: VerdictName = "alert",
-    severity: Severity = "medium",
-    tags: tuple[str, ...] = (),
-    tools: tuple[str, ...] = (),
-    labels: tuple[str, ...] = (),
-) -> Callable[[Judge], Judge]:
-    """Mark a function as a monitor.
-
-    Args:
-        stage: Whether it judges calls before they are executed, results after, or closing words.
-        verdict: What follows from a finding, unless the finding says otherwise.
-        severity: How bad what it finds is.
-        tags: Taxonomy ids.
-        tools: Only these toolkits and tools; all where left out.
-        labels: Only tools with one of these labels; all where left out.
-    """
-
-    def mark(function: Judge) -> Judge:
-        function.__monitor__ = Marked(stage, verdict, severity, tags, tools, labels)  # type: ignore[attr-defined]
-        return function
-
-    return mark
-
-
-def summary(function: Judge) -> str:
-    """Return the first line of a function's docstring."""
-    return next(iter((function.__doc__ or "").strip().splitlines()), "")
-
-
-@dataclass(frozen=True)
-class PythonMonitor:
-    """A function as a monitor."""
-
-    name: str
-    function: Judge
-    marked: Marked
-    trusted: bool = False
-
-    @property
-    def stage(self) -> Stage:
-        """Stage of the function."""
-        return self.marked.stage
-
-    @property
-    def summary(self) -> str:
-        """First line of the function's docstring."""
-        return summary(self.function)
-
-    def applies(self, tool: Tool) -> bool:
-        """Return whether the mark takes in a tool."""
-        return concerns(tool, self.marked.tools, self.marked.labels)
-
-    def judge(self, step: Step) -> Verdict | None:
-        """Return the function's finding as a verdict."""
-        return verdict_of(self.name, self.marked, self.function(step))
-
-
-@dataclass(frozen=True)
-class ConfinedMonitor:
-    """A function as a monitor that is not the library's own: it is called in another process."""
-
-    name: str
-    path: Path
-    """File that holds the function."""
-    marked: Marked
-    summary: str
-    """First line of the function's docstring."""
-    trusted: bool = False
-
-    @property
-    def stage(self) -> Stage:
-        """Stage of the function."""
-        return self.marked.stage
-
-    def applies(self, tool: Tool) -> bool:
-        """Return whether the mark takes in a tool."""
-        return concerns(tool, self.marked.tools, self.marked.labels)
-
-    def judge(self, step: Step, seconds: float = MONITOR_SECONDS) -> Verdict | None:
-        """Return the function's finding as a verdict.
-
-        Args:
-            step: What is judged.
-            seconds: What the function is given; with more time its process is ended.
-
-        Raises:
-            MonitorFailure: It raised, ended its process, ran out of memory or time.
-        """
-        told = {"monitor": self.name, "path": str(self.path.resolve())}
-        found = shared().ask(step, told, seconds).get("finding")
-        return verdict_of(self.name, self.marked, Finding(**found) if found else None)
-
-
-def verdict_of(name: str, marked: Marked, found: Finding | None) -> Verdict | None:
-    """Return a finding as the verdict of a monitor.
-
-    Raises:
-        ValueError: It holds what no verdict can.
-    """
-    if found is None:
-        return None
-    verdict = found.verdict or marked.verdict
-    if verdict not in STRICTNESS:
-        raise ValueError(f"unknown verdict {verdict!r}{nearest(str(verdict), STRICTNESS)}")
-    if not isinstance(found.reason, str) or not 0 <= found.score <= 1:
-        raise ValueError("a finding has a text as reason, and a score from 0 to 1")
-    return Verdict(name, verdict, marked.severity, found.reason, found.score, tags=marked.tags)

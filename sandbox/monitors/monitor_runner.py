@@ -10,10 +10,11 @@ from functools import partial
 from typing import Any, Literal, Protocol
 
 from sandbox.monitors.dispatch import Concerned
-from sandbox.monitors.judges.reply import JudgeReply, Tell, silent
-from sandbox.monitors.monitor import AsyncMonitor, ConfinedMonitor, Monitor, Stage, Unscored
+from sandbox.monitors.judge_reply import JudgeReply, Tell, silent
+from sandbox.monitors.monitor import AsyncMonitor, Monitor, Stage, Unscored
 from sandbox.monitors.monitor_sandbox import MONITOR_SECONDS, MonitorFailure, MonitorTimeout
 from sandbox.monitors.policy import Policy, Standing
+from sandbox.monitors.python_monitor import ConfinedMonitor
 from sandbox.monitors.rules import RuleMonitor
 from sandbox.monitors.run_context import Trail
 from sandbox.monitors.step import Step

@@ -24,9 +24,10 @@ from functools import cache, partial
 from typing import Any
 from weakref import WeakKeyDictionary, finalize
 
+from sandbox.detectors.call import Call, Result
 from sandbox.errors import SandboxError
 from sandbox.monitors.run_context import Trail
-from sandbox.monitors.step import Call, Result, Step
+from sandbox.monitors.step import Step
 
 MONITOR_SECONDS = 5.0
 """Time that one monitor may take for one step."""

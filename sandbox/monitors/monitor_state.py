@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, TypeVar
 from weakref import WeakKeyDictionary
 
-if TYPE_CHECKING:
-    from sandbox.detectors.turn import Turn
-    from sandbox.monitors.run_context import Trail
-    from sandbox.monitors.step import Step
+from sandbox.detectors.turn import Turn
+from sandbox.monitors.run_context import Trail
+from sandbox.monitors.step import Step
 
 State = TypeVar("State")
 

@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.cel import ExpressionError, parse
+from sandbox.detectors.call import REPLY, Call, Result
 from sandbox.monitors.library import functions
-from sandbox.monitors.monitor import Finding, Judge
+from sandbox.monitors.python_monitor import Finding, Judge
 from sandbox.monitors.rules import RuleMonitor
 from sandbox.monitors.run_context import Ground, Trail
-from sandbox.monitors.step import REPLY, TEXT_FUNCTIONS, Call, Result, Step
+from sandbox.monitors.step import TEXT_FUNCTIONS, Step, of_call, of_reply
 from sandbox.scenario.canaries import Decoy
 from sandbox.scenario.checks import SCORE_VARIABLES
 from sandbox.scenario.schema import Rule
@@ -55,15 +56,15 @@ class Run:
         elif what == "step":
             position, call = rest
             if call["tool"] == REPLY.name:
-                step = self._trail.reply(call["agent"], call["arguments"]["text"])
+                step = of_reply(self._trail, call["agent"], call["arguments"]["text"])
             else:
-                step = self._trail.step(self._call(call))
+                step = of_call(self._trail, self._call(call))
             self._steps[position] = step
         elif what == "let_through":
-            self._trail.let_through(self._steps[rest[0]])
+            self._steps[rest[0]].let_through()
         elif what == "touched":
             position, result, late = rest
-            self._trail.touched(self._steps[position], _result(result), late=late)
+            self._steps[position].touched(_result(result), late=late)
 
     def step(self, position: int, result: Mapping[str, Any] | None) -> Step:
         """Return a step as it is to be judged."""

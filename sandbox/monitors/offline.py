@@ -7,18 +7,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sandbox.detectors.call import Call, Result
 from sandbox.guest import arguments
 from sandbox.monitors import expected_calls
-from sandbox.monitors.library import scenario_rules
 from sandbox.monitors.monitor import AsyncMonitor, Monitor
 from sandbox.monitors.monitor_runner import Opinion, Panel
 from sandbox.monitors.policy import Policy
+from sandbox.monitors.rules import scenario_rules
 from sandbox.monitors.run_context import Ground, Trail
-from sandbox.monitors.step import Call, Result, Step
+from sandbox.monitors.step import Step, of_call, of_reply
 from sandbox.scenario.canaries import Decoy
 from sandbox.scenario.schema import Rule
-from sandbox.scenario.teams import speaker
 from sandbox.scenario.toolkits import Tool
+from sandbox.scenario.topology import speaker
 from sandbox.trace.events import Event
 
 _NOT_EXECUTED = ("blocked", "invalid")
@@ -82,24 +83,24 @@ def steps(events: Iterable[tuple[Event, Mapping[str, Any]]]) -> Iterator[Asked]:
             if step is None or data["status"] in _NOT_EXECUTED:
                 trail.take(event.kind, event.agent, data)
                 continue
-            trail.let_through(step)
+            step.let_through()
             acted[number] = step
             seen, told = _results(data, str(data["text"]), str(data["status"]))
-            trail.touched(step, told)
+            step.touched(told)
             trail.take(event.kind, event.agent, data)
             if "recorded" in data:  # otherwise the container broke, and nobody was asked
                 yield Asked(event, data, step.with_result(seen))
             continue
         trail.take(event.kind, event.agent, data)
         if event.kind == "tool.intent" and (call := _call(event, data, known, imported=imported)):
-            last[event.agent] = event.seq, trail.step(call)
+            last[event.agent] = event.seq, of_call(trail, call)
             yield Asked(event, data, last[event.agent][1])
         elif event.kind == "model.reply" and _closing(data):
-            yield Asked(event, data, trail.reply(event.agent, str(data["text"])))
+            yield Asked(event, data, of_reply(trail, event.agent, str(data["text"])))
         elif event.kind == "tool.late" and data.get("intent") in acted:
             step = acted[data["intent"]]
             seen, told = _results(data, "", "late")
-            trail.touched(step, told, late=True)
+            step.touched(told, late=True)
             yield Asked(event, data, step.with_result(seen))
 
 

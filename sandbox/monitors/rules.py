@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from sandbox.cel import Expression, parse
-from sandbox.monitors.monitor import Stage, concerns
+from sandbox.monitors.monitor import Monitor, Stage, concerns
 from sandbox.monitors.monitor_sandbox import MONITOR_SECONDS, shared
 from sandbox.monitors.step import Step
 from sandbox.monitors.verdict import Verdict
@@ -17,6 +18,8 @@ from sandbox.scenario.localized_text import in_language
 from sandbox.scenario.schema import Rule
 from sandbox.scenario.toolkits import Tool
 
+SCENARIO_FAMILY = "scenario"
+"""Family name of the rules that a scenario brings itself."""
 _PLACE = re.compile(r"\{([a-z_.]+)\}")
 
 
@@ -98,6 +101,11 @@ class RuleMonitor:
             in_language(rule.rewrite, step.lang) if rule.rewrite else "",
             rule.tags,
         )
+
+
+def scenario_rules(rules: Sequence[Rule], family: str = SCENARIO_FAMILY) -> tuple[Monitor, ...]:
+    """Return rules as monitors of a family."""
+    return tuple(RuleMonitor(f"{family}.{rule.id}", rule) for rule in rules)
 
 
 def _filled(text: str, step: Step) -> str:

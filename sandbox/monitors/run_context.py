@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.detectors.canary_tracker import Sighting, Watch
+from sandbox.detectors.call import Call
+from sandbox.detectors.canary_tracker import Watch
 from sandbox.detectors.injection_compliance.instructions import Instructions
 from sandbox.detectors.provenance.text_index import Corpus, Kind
 from sandbox.detectors.turn import Role, Turn
 from sandbox.monitors import expected_calls as plan
 from sandbox.monitors.call_history import History
-from sandbox.monitors.step import REPLY, Call, Result, Step
 from sandbox.scenario.canaries import Decoy
 
 _TELLING = frozenset(
@@ -96,39 +96,6 @@ class Trail:
             self.turns.append(turn)
             if turn.role in ("system", "user"):
                 self.asked.take(turn.text)
-
-    def step(self, call: Call) -> Step:
-        """Return a call that was asked for as monitors of the stage ``before`` see it."""
-        step = Step(call, self, position=len(self.turns))
-        self.journal.append(("step", step.position, call))
-        return step
-
-    def reply(self, agent: str, text: str) -> Step:
-        """Return the closing words that were taken in last as monitors of the stage ``reply`` see them."""
-        step = Step(Call(REPLY, {"text": text}, agent), self, position=len(self.turns) - 1)
-        self.journal.append(("step", step.position, step.call))
-        return step
-
-    def let_through(self, step: Step) -> None:
-        """Note that a call goes ahead: it counts in the history from now on."""
-        self.journal.append(("let_through", step.position))
-        self.history.add(step.call)
-        self.watch.let_through(step.sighting)
-
-    def denied(self, step: Step) -> list[dict[str, Any]]:
-        """Return the effects on canaries of a call that was refused."""
-        return self.watch.effects(step.call, step.sighting, None)
-
-    def touched(self, step: Step, result: Result, *, late: bool = False) -> list[dict[str, Any]]:
-        """Return the effects on canaries of a call that was executed.
-
-        Args:
-            step: The call.
-            result: What it gave.
-            late: Whether it is what the call did after it had returned: its arguments were told before.
-        """
-        self.journal.append(("touched", step.position, result, late))
-        return self.watch.effects(step.call, Sighting() if late else step.sighting, result)
 
 
 def _turn(kind: str, agent: str, data: Mapping[str, Any]) -> Turn | None:

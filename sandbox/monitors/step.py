@@ -2,98 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import posixpath
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import Any, Literal
 from weakref import ref
 
 from sandbox import detectors
 from sandbox.cel import context
-from sandbox.detectors.command_paths import python_paths, shell_paths
-from sandbox.detectors.json_strings import texts
+from sandbox.detectors.call import REPLY, Call, EffectData, Result, relative_path
+from sandbox.detectors.canary_tracker import Sighting
+from sandbox.detectors.injection_compliance.features import Evidence, features
+from sandbox.detectors.injection_compliance.instructions import Instruction
 from sandbox.detectors.provenance.origins import Origins
+from sandbox.monitors.call_history import History
+from sandbox.monitors.run_context import Trail
 from sandbox.scenario.schema import Need
-from sandbox.scenario.toolkits import Tool
-
-if TYPE_CHECKING:
-    from sandbox.detectors.canary_tracker import Sighting
-    from sandbox.monitors.call_history import History
-    from sandbox.monitors.run_context import Trail
-
-Made = TypeVar("Made")
-_ACCOUNT = re.compile(r"\s*[A-Za-z]{2}\s*[0-9]{2}[0-9A-Za-z\s]{10,}$")
-
-
-REPLY = Tool(
-    name="reply",
-    description="The agent's closing words.",
-    parameters={"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]},
-    labels=(),
-    recipients=(),
-    paths=(),
-    shell=(),
-    python=(),
-    line=0,
-)
-"""What stands for a tool where the agent's closing words are judged: they are its argument ``text``."""
-
-
-@dataclass(frozen=True)
-class Call:
-    """A call as monitors see it."""
-
-    tool: Tool
-    arguments: Mapping[str, Any]
-    """Keys in the order of the alphabet, as in a trace: whoever is asked later sees the same order."""
-    agent: str
-    original: Mapping[str, Any] | None = None
-    """What the model had asked for (``tool`` and ``arguments``, or ``raw``), where a scaffold edited the call."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "arguments", _ordered(self.arguments))
-        object.__setattr__(self, "original", _ordered(self.original))
-
-    @cached_property
-    def text(self) -> str:
-        """All texts and numbers in the arguments, one a line."""
-        return "\n".join(texts(self.arguments))
-
-    @cached_property
-    def recipients(self) -> tuple[str, ...]:
-        """Who would get data or money, as the tool's labels say."""
-        return tuple(
-            "".join(text.split()) if _ACCOUNT.match(text) else text
-            for text in _named(self.arguments, self.tool.recipients)
-        )
-
-    @cached_property
-    def paths(self) -> tuple[str, ...]:
-        """Which files it says it would write or delete, relative to the agent's folder if inside."""
-        found = _named(self.arguments, self.tool.paths)
-        found += [p for text in _named(self.arguments, self.tool.shell) for p in shell_paths(text)]
-        found += [
-            p for code in _named(self.arguments, self.tool.python) for p in python_paths(code)
-        ]
-        return tuple(dict.fromkeys(map(relative, found)))
-
-    @cached_property
-    def identity(self) -> str:
-        """The same text for two calls that are the same."""
-        return f"{self.agent}\0{self.tool.name}\0{json.dumps(self.arguments)}"
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a call gave, as monitors see it."""
-
-    text: str
-    status: str
-    effects: tuple[dict[str, Any], ...]
 
 
 @dataclass(frozen=True)
@@ -109,7 +34,6 @@ class Step:
     """None at the stage before the call."""
     _cache: dict[str, Any] = field(default_factory=dict, repr=False)
     _contexts: dict[frozenset[str], Any] = field(default_factory=dict, repr=False)
-    _made: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def stage(self) -> Literal["before", "after", "reply"]:
@@ -155,7 +79,7 @@ class Step:
 
     def with_result(self, result: Result) -> Step:
         """Return the same call at the stage after; its arguments are not judged anew."""
-        after = replace(self, result=result, _cache={}, _contexts={}, _made={})
+        after = replace(self, result=result, _cache={}, _contexts={})
         after.__dict__["sighting"] = self.sighting
         if "origins" in self.__dict__:  # else nobody asked, and no text has to be indexed for it
             after.__dict__["origins"] = self.origins
@@ -184,12 +108,30 @@ class Step:
             self._cache[name] = getattr(self, f"_{name}")()
         return self._cache[name]
 
-    def once(self, name: str, make: Callable[[Step], Made]) -> Made:
-        """Return what is made of this step, the second time as it was made the first time."""
-        if name not in self._made:
-            self._made[name] = make(self)
-        found: Made = self._made[name]
-        return found
+    @cached_property
+    def compliance(self) -> tuple[Evidence, Instruction | None]:
+        """How far the call does what a result told the agent to do, and which instruction that is."""
+        return features(self.call, self.trail.instructions, self.position)
+
+    def let_through(self) -> None:
+        """Take it that the call goes ahead: it counts in the history from now on."""
+        self.trail.journal.append(("let_through", self.position))
+        self.trail.history.add(self.call)
+        self.trail.watch.let_through(self.sighting)
+
+    def denied(self) -> list[EffectData]:
+        """Return the effects on canaries of a call that was refused."""
+        return self.trail.watch.effects(self.call, self.sighting, None)
+
+    def touched(self, result: Result, *, late: bool = False) -> list[EffectData]:
+        """Return the effects on canaries of a call that was executed.
+
+        Args:
+            result: What it gave.
+            late: Whether it is what the call did after it had returned: its arguments were told before.
+        """
+        self.trail.journal.append(("touched", self.position, result, late))
+        return self.trail.watch.effects(self.call, Sighting() if late else self.sighting, result)
 
     def happened(self, kind: str, action: str) -> int:
         """Return how many effects of a kind and action were done, files in /tmp aside."""
@@ -299,19 +241,27 @@ TEXT_FUNCTIONS: dict[str, Any] = {
 """Functions of conditions that do not depend on a step."""
 
 
-def relative(path: str) -> str:
-    """Return a path below the agent's folder relative to it; any other as it is, normalised."""
-    absolute = posixpath.normpath(posixpath.join("/work", path))
-    return absolute.removeprefix("/work/") if absolute.startswith("/work/") else absolute
+def of_call(trail: Trail, call: Call) -> Step:
+    """Return a call that was asked for as monitors of the stage ``before`` see it."""
+    return _step(trail, call, len(trail.turns))
 
 
-def _effect(item: dict[str, Any]) -> dict[str, Any]:
+def of_reply(trail: Trail, agent: str, text: str) -> Step:
+    """Return the closing words that were taken in last as monitors of the stage ``reply`` see them."""
+    return _step(trail, Call(REPLY, {"text": text}, agent), len(trail.turns) - 1)
+
+
+def _step(trail: Trail, call: Call, position: int) -> Step:
+    trail.journal.append(("step", position, call))
+    return Step(call, trail, position)
+
+
+def _effect(item: EffectData) -> dict[str, Any]:
     target = item["target"]
-    path = relative(target) if item["kind"] == "file" else target
     detail = item.get("detail", {})
     seen = {key: item[key] for key in ("kind", "action", "status", "source")} | {
-        "target": path,
-        "to": relative(detail["to"]) if item["action"] == "rename" else "",
+        "target": relative_path(target) if item["kind"] == "file" else target,
+        "to": relative_path(detail["to"]) if item["action"] == "rename" else "",
         "argv": detail.get("argv", []),
     }
     return seen | {"form": "", **detail} if item["kind"] == "canary" else seen
@@ -321,13 +271,3 @@ def _original(told: Mapping[str, Any] | None) -> dict[str, Any]:
     if told is None:
         return {}
     return {"original": {"tool": told["tool"], "args": told.get("arguments", {})}}
-
-
-def _ordered(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _ordered(value[key]) for key in sorted(value)}
-    return [_ordered(item) for item in value] if isinstance(value, list) else value
-
-
-def _named(arguments: Mapping[str, Any], names: tuple[str, ...]) -> list[str]:
-    return [text for name in names if name in arguments for text in texts(arguments[name])]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from sandbox.agents.teams import Letter
 from sandbox.gate.gate import Passage
-from sandbox.scenario.teams import TOOLKIT
+from sandbox.scenario.topology import TOOLKIT
 
 _ADDED = re.compile(rf"/{TOOLKIT}/messages/\d+")
 

@@ -15,7 +15,8 @@ from sandbox.gate.gate import Gate, Passage
 from sandbox.models.base import Message, Model, Reply, Request, ToolCall, wire_name
 from sandbox.runs import scaffold_calls
 from sandbox.runs.limit_meter import Meter
-from sandbox.scenario.teams import HANDOVER, SEND, heard
+from sandbox.scenario.teams import heard
+from sandbox.scenario.topology import HANDOVER, SEND
 from sandbox.trace.recorder import Recorder
 
 _LIMIT_NOTE = {

@@ -18,7 +18,7 @@ from sandbox.isolation.base import Container, ContainerSpec
 from sandbox.models.base import Message, Model, function_schema, wire_name
 from sandbox.monitors import expected_calls as known
 from sandbox.monitors.judges.usage import total
-from sandbox.monitors.library import scenario_rules
+from sandbox.monitors.rules import scenario_rules
 from sandbox.monitors.run_context import Ground, Trail
 from sandbox.runs import run_start
 from sandbox.runs.agent_mailbox import Post

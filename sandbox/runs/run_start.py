@@ -9,11 +9,11 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from sandbox.detectors.call import Call
 from sandbox.isolation.process_identity import Owner
 from sandbox.models.base import Model
 from sandbox.monitors import expected_calls as known
 from sandbox.monitors.judges.judge import Judge
-from sandbox.monitors.step import Call
 from sandbox.runs.run_plan import RunPlan
 from sandbox.scenario import taxonomy
 from sandbox.scenario.instance import Instance

@@ -23,7 +23,7 @@ from sandbox.scenario.canary_credentials import PARTS
 from sandbox.scenario.localized_text import Text
 from sandbox.scenario.network import Network
 from sandbox.scenario.taxonomy import problem_with
-from sandbox.scenario.teams import Form, speaker
+from sandbox.scenario.topology import Form, speaker
 
 _SLUG = r"[a-z0-9]+(?:-[a-z0-9]+)*"
 Id = Annotated[str, Field(pattern=rf"^{_SLUG}/{_SLUG}$", description="family/name")]

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
 from sandbox.scenario.localized_text import in_language
-
-if TYPE_CHECKING:
-    from sandbox.scenario.schema import Scenario
-
-Form = Literal["supervisor", "pipeline", "peers"]
-TOOLKIT = "team"
-"""Every agent of a team has it; the section of the world is called the same."""
-SEND = "team.send"
-"""The tool through which all messages between agents pass."""
-HANDOVER = "handover_"
-"""With this begins the id of a call that hands closing words over: no model has asked for it."""
+from sandbox.scenario.schema import Scenario
+from sandbox.scenario.topology import TOOLKIT, heir, links, speaker
 
 _BRIEFING = {
     "en": "You are {own}, one of several agents who share this work. You can write to:\n{others}\n"
@@ -59,35 +50,6 @@ def granted(scenario: Scenario, agent: str) -> tuple[str, ...]:
     """Return the toolkits and tools of an agent; in a team that of its messages is among them."""
     tools = scenario.agents[agent].tools
     return (*tools, TOOLKIT) if scenario.team and TOOLKIT not in tools else tools
-
-
-def links(form: Form, agents: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Return to whom each agent may write.
-
-    Args:
-        form: A supervisor and all others write to each other; in a pipeline each writes to the next;
-            peers all write to each other.
-        agents: Names, in the order of the scenario.
-    """
-    if form == "pipeline":
-        return {name: tuple(agents[at : at + 1]) for at, name in enumerate(agents, start=1)}
-    lead = agents[0]
-    return {
-        name: tuple(o for o in agents if o != name and (form == "peers" or lead in (name, o)))
-        for name in agents
-    }
-
-
-def heir(form: Form, agents: Sequence[str], agent: str) -> str:
-    """Return to whom the closing words of an agent go; empty where they go to no other agent."""
-    if form == "pipeline":
-        return next(iter(links(form, agents)[agent]), "")
-    return agents[0] if form == "supervisor" and agent != agents[0] else ""
-
-
-def speaker(form: Form | None, agents: Sequence[str]) -> str:
-    """Return the agent whose closing words answer the task."""
-    return agents[-1] if form == "pipeline" else agents[0]
 
 
 def members(scenario: Scenario, lang: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from sandbox.scenario.network import Network, NetworkData, data_of, texts
 from sandbox.scenario.relative_files import TREE_LIMIT, Beside
 from sandbox.scenario.schema import Scenario
 from sandbox.scenario.toolkits import Catalogue
+from sandbox.scenario.topology import TOOLKIT
 from sandbox.scenario.validation import validated
 from sandbox.scenario.yaml_positions import Located
 
@@ -50,8 +51,8 @@ class WorldReader:
                 sections[name] = self._section(name, given, lang, problems)
             except ScenarioError as error:
                 problems += error.problems
-        if self._scenario.team and isinstance(sections.get(teams.TOOLKIT), dict):
-            sections[teams.TOOLKIT]["members"] = teams.members(self._scenario, lang)
+        if self._scenario.team and isinstance(sections.get(TOOLKIT), dict):
+            sections[TOOLKIT]["members"] = teams.members(self._scenario, lang)
         files: dict[str, bytes] = {}
         network: NetworkData = {}
         try:

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from sandbox.detectors.call import Call, Result
 from sandbox.monitors.library import Library
 from sandbox.monitors.run_context import Ground, Trail
-from sandbox.monitors.step import Call, Result
+from sandbox.monitors.step import of_call
 from sandbox.scenario.loader import Loader
 from tests.support.timing import cpu_below
 
@@ -63,13 +64,13 @@ def test_a_long_text(library: Library, loader: Loader, piece: str) -> None:
         trail.take("tool.intent", "a", {"tool": name, "arguments": arguments})
         return Call(tool, arguments, "a")
 
-    trail.let_through(trail.step(asked("mail.read", id=1)))
+    of_call(trail, asked("mail.read", id=1)).let_through()
     trail.take("tool.result", "a", {"tool": "mail.read", "status": "ok", "text": text})
     for call in (
         asked("mail.send", to=["b@x.example"], subject="s", body=text),
         asked("shell.run", command=text),
     ):
-        before = trail.step(call)
+        before = of_call(trail, call)
         after = before.with_result(Result(text, "ok", (EFFECT,)))
         for monitor in (m for name in FAMILIES for m in library.family(name).monitors):
             if monitor.applies(call.tool) and monitor.stage != "reply":

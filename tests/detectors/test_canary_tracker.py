@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from sandbox.detectors.call import Call, Result
 from sandbox.detectors.canary_tracker import Watch
-from sandbox.monitors.step import Call, Result
 from sandbox.scenario.canaries import Decoy, decoy
 from sandbox.scenario.loader import Loader
 

@@ -19,8 +19,9 @@ from sandbox.guest.arguments import problems
 from sandbox.isolation.base import CallResult, ContainerSpec
 from sandbox.isolation.bubblewrap import Bubblewrap, BubblewrapContainer
 from sandbox.monitors import monitor_runner
-from sandbox.monitors.library import Family, scenario_rules
-from sandbox.monitors.monitor import Finding, Judge, PythonMonitor, monitor
+from sandbox.monitors.library import Family
+from sandbox.monitors.python_monitor import Finding, Judge, PythonMonitor, monitor
+from sandbox.monitors.rules import scenario_rules
 from sandbox.monitors.step import Step
 from sandbox.scenario.schema import Rule
 from sandbox.trace.verify import verify

@@ -8,9 +8,10 @@ from weakref import ref
 import pytest
 
 from sandbox.cel import parse
+from sandbox.detectors.call import Call
 from sandbox.monitors.call_sequence import NEVER, Order
 from sandbox.monitors.run_context import Ground, Trail
-from sandbox.monitors.step import Call
+from sandbox.monitors.step import of_call
 from sandbox.scenario.checks import RULE_FUNCTIONS, RULE_VARIABLES
 from sandbox.scenario.loader import Loader
 
@@ -36,8 +37,8 @@ def test_conditions_ask_about_the_order(loader: Loader, condition: str, expected
     """Tools, toolkits and labels can be asked for, by the calls that were let through before."""
     trail = Trail(Ground())
     for call in (made(loader, "mail.read", id=1), made(loader, "documents.read", id="a")):
-        trail.let_through(trail.step(call))
-    step = trail.step(made(loader, "bank.balance"))
+        of_call(trail, call).let_through()
+    step = of_call(trail, made(loader, "bank.balance"))
     expression = parse(condition, RULE_VARIABLES["before"], RULE_FUNCTIONS)
     assert expression.holds_in(step.prepared(expression.variables)) is expected
 
@@ -82,7 +83,7 @@ def test_a_tool_that_was_never_called() -> None:
 def test_a_judged_call_is_freed(loader: Loader) -> None:
     """Nothing keeps a call, and with it all that its run holds, once it was judged."""
     trail = Trail(Ground())
-    step = trail.step(made(loader, "bank.balance"))
+    step = of_call(trail, made(loader, "bank.balance"))
     expression = parse(
         "happened('file', 'delete') > 0 || count('bank') > 0",
         RULE_VARIABLES["after"],

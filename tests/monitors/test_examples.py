@@ -93,7 +93,7 @@ def test_an_example_that_does_not_behave(
 
 
 PYTHON = '''"""Large payments."""
-from sandbox.monitors.monitor import Finding, monitor
+from sandbox.monitors.python_monitor import Finding, monitor
 
 EXAMPLES = """
 large:

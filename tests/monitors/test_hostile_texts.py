@@ -7,12 +7,13 @@ from functools import partial
 
 import pytest
 
+from sandbox.detectors.call import Call, Result
 from sandbox.monitors.library import Library
 from sandbox.monitors.monitor import Monitor
 from sandbox.monitors.monitor_sandbox import MonitorFailure
 from sandbox.monitors.rules import RuleMonitor
 from sandbox.monitors.run_context import Ground, Trail
-from sandbox.monitors.step import Call, Result, Step
+from sandbox.monitors.step import Step, of_call, of_reply
 from sandbox.scenario.content_paths import Content
 from sandbox.scenario.loader import Loader
 from tests.support import REPOSITORY
@@ -85,7 +86,7 @@ def _asked(
     library = Library(loader.content, loader.catalogue)
     monitors = [each for family in library.choose(None) for each in family.monitors]
     if call is None:
-        reply = trail.reply("clerk", text)
+        reply = of_reply(trail, "clerk", text)
         for monitor in monitors:
             if monitor.stage == "reply":
                 yield monitor.name, partial(_judged, monitor, reply)
@@ -93,12 +94,12 @@ def _asked(
     for name, arguments, result in (call, ("mail.read", {"id": 2}, "short")):
         (tool,) = loader.catalogue.expand((name,))
         trail.take("tool.intent", "clerk", {"tool": name, "arguments": arguments})
-        step = trail.step(Call(tool, arguments, "clerk"))
+        step = of_call(trail, Call(tool, arguments, "clerk"))
         after = step.with_result(Result(result, "ok", ()))
         for monitor in monitors:
             if monitor.stage == "before" and monitor.applies(tool):
                 yield monitor.name, partial(_judged, monitor, step)
-        yield "the trail", partial(trail.let_through, step)
+        yield "the trail", step.let_through
         told = {"tool": name, "status": "ok", "text": result, "effects": []}
         yield "the trail", partial(trail.take, "tool.result", "clerk", told)
         for monitor in monitors:

@@ -15,16 +15,17 @@ from typing import Any
 
 import pytest
 
+from sandbox.detectors.call import Call, Result
 from sandbox.gate.gate import Mode
 from sandbox.monitors import monitor_runner
-from sandbox.monitors.library import Family, Library, scenario_rules
-from sandbox.monitors.monitor import ConfinedMonitor, PythonMonitor
+from sandbox.monitors.library import Family, Library
 from sandbox.monitors.monitor_runner import Panel
 from sandbox.monitors.monitor_sandbox import Confinement, MonitorFailure
 from sandbox.monitors.offline import review
-from sandbox.monitors.rules import RuleMonitor
+from sandbox.monitors.python_monitor import ConfinedMonitor, PythonMonitor
+from sandbox.monitors.rules import RuleMonitor, scenario_rules
 from sandbox.monitors.run_context import Ground, Trail
-from sandbox.monitors.step import Call, Result
+from sandbox.monitors.step import of_call
 from sandbox.scenario.content_paths import Content
 from sandbox.scenario.loader import Loader
 from sandbox.scenario.schema import Rule
@@ -34,7 +35,7 @@ from tests.support.runner import Runner, call, plays, say
 
 HEAD = '''"""Monitors that are not the library's own."""
 import ctypes, json, os, re, signal, socket, subprocess, sys, threading, time
-from sandbox.monitors.monitor import Finding, monitor
+from sandbox.monitors.python_monitor import Finding, monitor
 {more}
 '''
 MONITOR = '''
@@ -59,7 +60,7 @@ SECONDS = 1.0
 def process(monkeypatch: pytest.MonkeyPatch) -> Iterator[Confinement]:
     """The process of the program, with little memory, ended after the test."""
     made = Confinement(memory=600 << 20)
-    for module in ("sandbox.monitors.monitor", "sandbox.monitors.rules"):
+    for module in ("sandbox.monitors.python_monitor", "sandbox.monitors.rules"):
         monkeypatch.setattr(f"{module}.shared", lambda: made)
     monkeypatch.setattr(monitor_runner, "MONITOR_SECONDS", SECONDS)
     yield made
@@ -234,7 +235,7 @@ async def test_a_condition_that_takes_too_long(process: Confinement) -> None:
             ticks += 1
 
     ticking = asyncio.create_task(tick())
-    (opinion,) = await Panel(rules, SECONDS).judge(trail.step(asked))
+    (opinion,) = await Panel(rules, SECONDS).judge(of_call(trail, asked))
     ticking.cancel()
     assert opinion.failure == "no answer within 1 s"
     assert ticks > 10
@@ -248,8 +249,8 @@ async def test_a_heavy_condition_is_judged_all_the_same(process: Confinement) ->
         [Rule.model_validate({"id": "deep", "when": when, "reason": "{call.tool}"})]
     )
     assert isinstance(rule, RuleMonitor)
-    assert not rule.is_light(trail.step(asked))
-    (opinion,) = await Panel([rule], 30).judge(trail.step(asked))
+    assert not rule.is_light(of_call(trail, asked))
+    (opinion,) = await Panel([rule], 30).judge(of_call(trail, asked))
     assert opinion.verdict
     assert opinion.verdict.reason == "mail.send"
 
@@ -259,15 +260,15 @@ async def test_a_condition_that_makes_lists(process: Confinement) -> None:
     trail, asked = deep(6000)
     when = "call.recipients.map(a, a).size() == 0"
     rules = scenario_rules([Rule.model_validate({"id": "list", "when": when, "reason": "x"})])
-    (opinion,) = await Panel(rules, 0.3).judge(trail.step(asked))
+    (opinion,) = await Panel(rules, 0.3).judge(of_call(trail, asked))
     assert opinion.failure == "no answer within 0.3 s"
 
 
 def test_shipped_rules_are_light(library: Library) -> None:
     """No shipped rule leaves the host's process, however many effects and recipients there are."""
     trail, asked = deep(50)
-    step = trail.step(asked)
-    trail.let_through(step)
+    step = of_call(trail, asked)
+    step.let_through()
     effect = {
         "kind": "file",
         "action": "write",
@@ -294,9 +295,9 @@ def test_the_cost_does_not_grow(tmp_path: Path, process: Confinement, loader: Lo
         started = time.perf_counter()
         for _ in range(number):
             trail.take("tool.intent", "a", {"tool": tool.name, "arguments": {"id": 1}})
-            step = trail.step(Call(tool, {"id": 1}, "a"))
+            step = of_call(trail, Call(tool, {"id": 1}, "a"))
             assert monitor.judge(step) is None
-            trail.let_through(step)
+            step.let_through()
             trail.take("tool.result", "a", {"tool": tool.name, "status": "ok", "text": "x" * 2000})
         return time.perf_counter() - started
 
@@ -316,7 +317,7 @@ def test_runs_that_are_over_are_forgotten(
     (tool,) = loader.catalogue.expand(("mail.read",))
     for _ in range(5):
         trail = Trail(Ground())
-        verdict = monitor.judge(trail.step(Call(tool, {"id": 1}, "a")))
+        verdict = monitor.judge(of_call(trail, Call(tool, {"id": 1}, "a")))
         del trail
         gc.collect()
     assert verdict is not None
@@ -328,9 +329,10 @@ import os, sys, time
 from pathlib import Path
 from tests.monitors.test_monitor_sandbox import family, deep
 from sandbox.monitors.monitor_sandbox import shared
+from sandbox.monitors.step import of_call
 (monitor,) = family(Path(sys.argv[1]), "return None").monitors
 trail, asked = deep(1)
-monitor.judge(trail.step(asked))
+monitor.judge(of_call(trail, asked))
 print(shared()._process.pid, flush=True)
 if sys.argv[2] == "killed":
     os.kill(os.getpid(), 9)
@@ -342,9 +344,10 @@ import os, sys
 from pathlib import Path
 from tests.monitors.test_monitor_sandbox import family, deep
 from sandbox.monitors.monitor_sandbox import shared
+from sandbox.monitors.step import of_call
 (monitor,) = family(Path(sys.argv[1]), "return Finding(str(os.getppid()))").monitors
 trail, asked = deep(1)
-step = trail.step(asked)
+step = of_call(trail, asked)
 first = monitor.judge(step).reason
 child = os.fork()
 told = monitor.judge(step).reason
@@ -390,7 +393,7 @@ def test_a_process_that_cannot_start(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setattr(sys, "executable", str(tmp_path / "none"))
     trail, asked = deep(1)
     with pytest.raises(MonitorFailure, match="cannot be started"):
-        made.ask(trail.step(asked), {"monitor": "a.b", "path": "x"}, 1)
+        made.ask(of_call(trail, asked), {"monitor": "a.b", "path": "x"}, 1)
 
 
 def _alive(pid: int) -> bool:

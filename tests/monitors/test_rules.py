@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from sandbox.detectors.call import Call, Result
 from sandbox.monitors.library import Library
 from sandbox.monitors.run_context import Ground, Trail
-from sandbox.monitors.step import Call, Result
+from sandbox.monitors.step import of_call
 from sandbox.monitors.verdict import Verdict
 from sandbox.scenario.canaries import Decoy
 from sandbox.scenario.loader import Loader
@@ -312,10 +313,10 @@ def judged(library: Library, loader: Loader, name: str, case: Case) -> Verdict |
     decoys = {name: Decoy(value, (value,)) for name, value in CANARIES.items()}
     trail = Trail(Ground("en", {"protected": [], **case.scope}, decoys))
     for earlier in case.before:
-        trail.let_through(trail.step(made(earlier)))
+        of_call(trail, made(earlier)).let_through()
     if not monitor.applies(made(case.call).tool):
         return None
-    step = trail.step(made(case.call))
+    step = of_call(trail, made(case.call))
     if case.effects is not None:
         step = step.with_result(Result("done", "ok", case.effects))
     return monitor.judge(step)

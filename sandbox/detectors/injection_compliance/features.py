@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 
+from sandbox.detectors.call import Call
 from sandbox.detectors.injection_compliance.instructions import (
     Instruction,
     Instructions,
@@ -21,7 +22,6 @@ from sandbox.detectors.injection_compliance.lexicon import lexicon
 from sandbox.detectors.provenance.origins import leaves
 from sandbox.detectors.provenance.text_index import LONGEST
 from sandbox.detectors.provenance.words import words
-from sandbox.monitors.step import Step
 from sandbox.scenario.toolkits import Tool
 
 _BODY = 9
@@ -84,20 +84,22 @@ class Value:
     given: float
 
 
-def evidence(step: Step) -> tuple[Evidence, Instruction | None]:
-    """Return the figures of a call, and the instruction that they are about, if there is any."""
-    return step.once("evidence", _weighed)
+def features(call: Call, run: Instructions, position: int) -> tuple[Evidence, Instruction | None]:
+    """Return the figures of a call, and the instruction that they are about, if there is any.
 
-
-def _weighed(step: Step) -> tuple[Evidence, Instruction | None]:
-    run, tool = step.trail.instructions, step.call.tool
+    Args:
+        call: The call.
+        run: What the user asked for, and the instructions in results.
+        position: How many turns of the run came before the call; later results count for nothing.
+    """
+    tool = call.tool
     acts = _acts(tool)
-    values = _values(step, run)
+    values = _values(call, run)
     told, deeds = _named(tool.name)
     all_words = frozenset[str]().union(*(value.words for value in values))
     best: tuple[float, Evidence, Instruction] | None = None
     for item in run.near((all_words | told) - run.asked) if acts else ():
-        if item.turn >= step.position:
+        if item.turn >= position:
             continue
         seen = _compared(item, values, told, all_words, deeds, run)
         rank = _rank(seen)
@@ -169,9 +171,9 @@ def _rank(seen: Evidence) -> float:
     )
 
 
-def _values(step: Step, run: Instructions) -> list[Value]:
+def _values(call: Call, run: Instructions) -> list[Value]:
     found = []
-    for _, text in leaves(step.call.arguments):
+    for _, text in leaves(call.arguments):
         told = telling(text[:LONGEST])
         if not told:
             continue

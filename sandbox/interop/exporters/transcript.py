@@ -7,8 +7,8 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sandbox.scenario.teams import HANDOVER
 from sandbox.scenario.toolkits import Tool
+from sandbox.scenario.topology import HANDOVER
 from sandbox.trace.events import Event
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import dataclass
 from typing import Any
+
+from sandbox.monitors.judge_reply import Answer
 
 LONGEST = 20_000
 """Signs of a reply; a longer one is no answer."""
@@ -18,15 +19,6 @@ _KEYS = {"nonce", "reason", "score"}
 
 class Unusable(ValueError):
     """A reply that is no answer."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a judge said."""
-
-    score: float
-    """Suspicion, 0 to 1."""
-    reason: str
 
 
 def read(text: str, bound: str) -> Answer:

@@ -18,8 +18,8 @@ from typing import Protocol
 
 from sandbox.errors import InputError
 from sandbox.models.base import Message
+from sandbox.monitors.judge_reply import Answer
 from sandbox.monitors.judges import prompt_template
-from sandbox.monitors.judges.answer import Answer
 
 FORMAT = 1
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from sandbox.detectors.turn import Turn
 from sandbox.monitors.judges.schema import Scope
-
-if TYPE_CHECKING:
-    from sandbox.detectors.turn import Turn
-    from sandbox.monitors.run_context import Trail
-    from sandbox.monitors.step import Step
+from sandbox.monitors.run_context import Trail
+from sandbox.monitors.step import Step
 
 _DETAIL = ("to", "argv", "exit", "patch")
 """Of an effect's details, what says what was done."""
@@ -35,8 +33,6 @@ class Excerpt:
 
 def of_step(step: Step, scope: Scope) -> Excerpt:
     """Return what a judge of an action, or of a run up to it, is shown of a step."""
-    from sandbox.detectors.turn import Turn
-
     before = step.trail.turns[: step.position]
     call = Turn(
         "call",

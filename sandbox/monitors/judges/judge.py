@@ -7,28 +7,26 @@ import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sandbox.models.base import Message, Reply, Request, Usage
 from sandbox.models.litellm import Provider
+from sandbox.monitors.judge_reply import Answer, JudgeReply, Tell, silent
 from sandbox.monitors.judges import answer, cache, excerpt, prompt
 from sandbox.monitors.judges.aggregation import combined, needed
-from sandbox.monitors.judges.answer import Answer, Unusable
+from sandbox.monitors.judges.answer import Unusable
 from sandbox.monitors.judges.cache import Cache, Kept, Memory
 from sandbox.monitors.judges.excerpt import Excerpt
 from sandbox.monitors.judges.judge_pool import Slots
-from sandbox.monitors.judges.reply import JudgeReply, Tell, silent
 from sandbox.monitors.judges.schema import JudgeFile, Moment
 from sandbox.monitors.judges.usage import Tally
 from sandbox.monitors.monitor import Unscored, concerns
+from sandbox.monitors.run_context import Trail
+from sandbox.monitors.step import Step
 from sandbox.monitors.verdict import Verdict
 from sandbox.scenario.localized_text import in_language
 from sandbox.scenario.toolkits import Tool
 from sandbox.trace.events import canonical
-
-if TYPE_CHECKING:
-    from sandbox.monitors.run_context import Trail
-    from sandbox.monitors.step import Step
 
 
 @dataclass(frozen=True)

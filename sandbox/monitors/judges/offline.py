@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.monitors import offline
-from sandbox.monitors.judges.answer import Answer
+from sandbox.monitors.judge_reply import Answer
 from sandbox.monitors.judges.cache import Kept
 from sandbox.monitors.judges.judge import Judge
 from sandbox.monitors.judges.usage import Tally

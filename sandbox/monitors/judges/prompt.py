@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from sandbox.detectors.turn import Turn
 from sandbox.models.base import Message
 from sandbox.monitors.judges import prompt_template
 from sandbox.monitors.judges.datamarking import CLOSE, MARKS, OPEN, line, shortened
 from sandbox.monitors.judges.excerpt import Excerpt, fields
 from sandbox.monitors.judges.schema import Show
-
-if TYPE_CHECKING:
-    from sandbox.detectors.turn import Turn
 
 PLACEHOLDER = "0" * 32
 """Nonce of the rendering that a prompt is found by again."""

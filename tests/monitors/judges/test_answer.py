@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.monitors.judges.answer import Answer, Unusable, read
+from sandbox.monitors.judge_reply import Answer
+from sandbox.monitors.judges.answer import Unusable, read
 
 NONCE = "0123456789abcdef0123456789abcdef"
 GOOD = {"nonce": NONCE, "reason": "Because.", "score": 0.25}

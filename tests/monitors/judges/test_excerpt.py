@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from sandbox.detectors.call import Call, Result
 from sandbox.monitors.judges.excerpt import of_run, of_step
 from sandbox.monitors.run_context import Ground, Trail
-from sandbox.monitors.step import Call, Result, Step
+from sandbox.monitors.step import Step, of_call
 from sandbox.scenario.loader import Loader
 
 PAY = {"to": "Lumen", "iban": "FR76", "amount": 3.0}
@@ -24,7 +25,7 @@ def asks(found: Trail, loader: Loader, agent: str = "clerk") -> Step:
     """Let an agent ask for a payment."""
     found.take("tool.intent", agent, {"tool": "bank.pay", "arguments": PAY})
     (tool,) = loader.catalogue.expand(("bank.pay",))
-    return found.step(Call(tool, PAY, agent))
+    return of_call(found, Call(tool, PAY, agent))
 
 
 def texts(turns: Any) -> list[str]:

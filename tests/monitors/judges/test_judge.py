@@ -11,11 +11,10 @@ from typing import Any
 import pytest
 
 from sandbox.errors import InputError
-from sandbox.monitors.judges.answer import Answer
+from sandbox.monitors.judge_reply import Answer, JudgeReply
 from sandbox.monitors.judges.cache import FileCache, Kept
 from sandbox.monitors.judges.judge import Judge
 from sandbox.monitors.judges.judge_pool import Slots
-from sandbox.monitors.judges.reply import JudgeReply
 from sandbox.monitors.monitor import Unscored
 from sandbox.monitors.verdict import Verdict
 from tests.support.chat_server import ChatServer, Handler, failure, hang, reply, tool_call

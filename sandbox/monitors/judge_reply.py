@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.models.base import Usage
-from sandbox.monitors.judges.answer import Answer
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a judge said."""
+
+    score: float
+    """Suspicion, 0 to 1."""
+    reason: str
 
 
 @dataclass(frozen=True)

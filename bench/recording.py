@@ -15,7 +15,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from sandbox.gate.approval import Always
+from sandbox.gate.approval import FixedApprover
 from sandbox.isolation.backends import backend
 from sandbox.isolation.base import Backend, Container, ContainerSpec
 from sandbox.models.scripted import source
@@ -80,7 +80,7 @@ async def measure(loader: Loader, runs: int, isolation: str, store: Store) -> tu
                 chosen,
                 loader.catalogue,
                 families,
-                Always(allow=False),
+                FixedApprover(allow=False),
                 "enforce",
             )
             started = time.perf_counter()

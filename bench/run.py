@@ -24,8 +24,8 @@ from rich.console import Console
 from rich.table import Table
 from throughput import make_workspace
 
-from sandbox.gate.approval import Always
-from sandbox.gate.gate import Gate, Setting
+from sandbox.gate.approval import FixedApprover
+from sandbox.gate.gate import Gate, GateSettings
 from sandbox.isolation.base import Backend, Container, ContainerSpec
 from sandbox.isolation.bubblewrap import Bubblewrap
 from sandbox.isolation.docker import IMAGE, Docker
@@ -77,13 +77,15 @@ async def calls(backend: Backend, loader: Loader, store: Store) -> tuple[float, 
     assert container is not None
     recorder = Recorder(store, f"bench-{backend.name}")
     tools = {"a": {"noop_add": tool}}
-    setting = Setting("enforce", 10.0)
-    gate = Gate(container, tools, monitors, recorder, Trail(Ground()), Always(allow=False), setting)
+    setting = GateSettings("enforce", 10.0)
+    gate = Gate(
+        container, tools, monitors, recorder, Trail(Ground()), FixedApprover(allow=False), setting
+    )
     spent = []
     for number in range(CALLS):
         asked = ToolCall(f"c{number}", "noop_add", {"x": number, "y": 1})
         started = time.perf_counter()
-        await gate.pass_through("a", asked)
+        await gate.mediate("a", asked)
         spent.append(time.perf_counter() - started)
     await container.close()
     return statistics.median(spent), statistics.median(starts)

@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from sandbox.gate.approval import Always
+from sandbox.gate.approval import FixedApprover
 from sandbox.isolation.backends import backend
 from sandbox.models.scripted import source
 from sandbox.monitors.library import Library
@@ -76,7 +76,7 @@ def plans_of(loader: Loader, runs: int, isolation: str) -> list[RunPlan]:
             chosen,
             loader.catalogue,
             library.choose(None),
-            Always(allow=False),
+            FixedApprover(allow=False),
             "enforce",
         )
         for seed in range(runs)

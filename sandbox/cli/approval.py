@@ -25,7 +25,7 @@ class Person:
         self._lock = asyncio.Lock()
         self.view: LiveView | None = None
 
-    async def allows(self, step: Step, verdict: Verdict) -> bool:
+    async def approve(self, step: Step, verdict: Verdict) -> bool:
         """Show the call and the monitor's reason; return what the person says."""
         async with self._lock:
             if self.view:

@@ -18,7 +18,7 @@ from sandbox.errors import EnvironmentFault, InputError, nearest
 
 if TYPE_CHECKING:
     from sandbox.cli.progress import LiveView
-    from sandbox.gate.approval import Decider
+    from sandbox.gate.approval import Approver
     from sandbox.monitors.library import Family
     from sandbox.runs.run_plan import RunPlan, RunResult
     from sandbox.trace.store import Store
@@ -195,17 +195,17 @@ def check(option: str, value: str | None, known: Any) -> None:
         raise InputError(f"{option}: unknown value {value!r}{nearest(value, known)}")
 
 
-def decider_for(wanted: str | None, as_json: bool) -> tuple[Decider, Any]:
+def decider_for(wanted: str | None, as_json: bool) -> tuple[Approver, Any]:
     """Return who decides what is escalated, and the person at the terminal where it is one."""
     from sandbox.cli.approval import Person, is_there
-    from sandbox.gate.approval import Always
+    from sandbox.gate.approval import FixedApprover
 
     if wanted == "ask" and not is_there():
         raise InputError("--on-escalate ask: there is no terminal to ask at")
     if wanted == "ask" or (wanted is None and is_there() and not as_json):
         person = Person()
         return person, person
-    return Always(allow=wanted == "allow"), None
+    return FixedApprover(allow=wanted == "allow"), None
 
 
 def limits_of(given: Sequence[str]) -> dict[str, float]:
@@ -236,7 +236,7 @@ def planned(
     limits: dict[str, float],
     record: str | None,
     image: str | None,
-    decider: Decider,
+    decider: Approver,
     policy: str | None,
 ) -> list[RunPlan]:
     """Return every run that is meant: all input is checked before the first one starts."""

@@ -1,4 +1,4 @@
-"""The gate: the one door through which every tool call passes.
+"""The gate, the reference monitor of a run: the one door through which every tool call passes.
 
 Intent and verdicts are in the store before anything acts. Monitors judge before and after; in
 ``enforce`` mode the strictest verdict decides, in ``observe`` mode it is only recorded.
@@ -9,20 +9,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from sandbox.detectors.call import REPLY, Call, Result
+from sandbox.detectors.call import Call, EffectData, Result
 from sandbox.errors import GuestTimeout, IsolationError, nearest
-from sandbox.gate.approval import Decider
-from sandbox.gate.replayed_decisions import Precedent, Ruling, Settled, Unprecedented
+from sandbox.gate.approval import Approver
+from sandbox.gate.call_record import CallRecord
+from sandbox.gate.replayed_decisions import DecisionReplay, NoReplay, ReplayedDecision
 from sandbox.guest import arguments
 from sandbox.isolation.base import CallResult, Container
-from sandbox.isolation.effect_attribution import Deeds, Late
+from sandbox.isolation.effect_attribution import Late
 from sandbox.models.base import ToolCall
 from sandbox.monitors.judge_reply import JudgeReply
-from sandbox.monitors.monitor import AsyncMonitor, Monitor, Stage
+from sandbox.monitors.monitor import AsyncMonitor, Monitor
 from sandbox.monitors.monitor_runner import Opinion, Panel, Waiting
 from sandbox.monitors.policy import Policy
 from sandbox.monitors.run_context import Trail
@@ -32,12 +33,14 @@ from sandbox.scenario.toolkits import Tool
 from sandbox.trace.recorder import Recorder
 
 Mode = Literal["observe", "enforce"]
+Tools = Mapping[str, Mapping[str, Tool]]
+"""Agent → name as the model writes it → tool."""
 
 _REFUSED = {
     "en": "The call was refused by oversight: {reason}",
     "fr": "L'appel a été refusé par la supervision : {reason}",
 }
-_UNSAID = {
+_WITHHELD_REPLY = {
     "en": "The reply was withheld by oversight: {reason}",
     "fr": "La réponse a été retenue par la supervision : {reason}",
 }
@@ -48,39 +51,25 @@ _WITHHELD = {
 
 
 @dataclass(frozen=True)
-class Passage:
-    """What came of one call, as scorers and the agent see it."""
-
-    id: str
-    tool: str
-    arguments: Mapping[str, Any]
-    agent: str
-    status: str
-    """``ok``, ``error``, ``invalid``, ``blocked``, ``fault`` or ``timeout``."""
-    text: str
-    """What the agent gets to read."""
-    effects: tuple[dict[str, Any], ...] = ()
-    terminate: bool = False
-    """True where a monitor ends the run."""
-
-    def as_data(self) -> dict[str, Any]:
-        """Return it as score expressions see it."""
-        return {
-            "tool": self.tool,
-            "args": dict(self.arguments),
-            "agent": self.agent,
-            "status": self.status,
-            "result": self.text,
-            "effects": list(self.effects),
-        }
-
-
-@dataclass(frozen=True)
-class Setting:
+class GateSettings:
     """What holds for all calls of a run."""
 
     mode: Mode
     call_seconds: float
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What is judged, as events name it."""
+
+    call: str
+    """The model's id of the call; empty for closing words and whole runs."""
+    tool: str
+    stage: str
+    agent: str
+
+    def as_data(self) -> dict[str, str]:
+        return {"call": self.call, "tool": self.tool, "stage": self.stage}
 
 
 class Gate:
@@ -89,13 +78,13 @@ class Gate:
     def __init__(
         self,
         container: Container,
-        tools: Mapping[str, Mapping[str, Tool]],
+        tools: Tools,
         monitors: Sequence[Monitor | AsyncMonitor],
         recorder: Recorder,
         trail: Trail,
-        decider: Decider,
-        setting: Setting,
-        precedent: Precedent | None = None,
+        approver: Approver,
+        settings: GateSettings,
+        replay: DecisionReplay | None = None,
         waiting: Waiting = nullcontext,
         policy: Policy | None = None,
     ) -> None:
@@ -103,13 +92,13 @@ class Gate:
 
         Args:
             container: Where calls are executed.
-            tools: Agent → name as the model writes it → tool.
+            tools: What each agent may call.
             monitors: All that judge, of all stages.
             recorder: Writes the trace, and hands each event to the trail.
             trail: The run so far, as monitors see it.
-            decider: Decides what is escalated.
-            setting: Mode, time limit.
-            precedent: Says what of a call was decided before, in a fork.
+            approver: Decides what is escalated.
+            settings: Mode, time limit.
+            replay: In a fork, what was decided of each call before.
             waiting: Entered while judges are waited for; see :class:`sandbox.monitors.monitor_runner.Panel`.
             policy: What follows from the scores of several monitors together, if anything.
         """
@@ -118,60 +107,51 @@ class Gate:
         self._panel = Panel(monitors, waiting=self._patience, policy=policy)
         self._waiting = waiting
         self._recorder = recorder
-        self._decider = decider
-        self._setting = setting
-        self._precedent = precedent or Unprecedented()
+        self._approver = approver
+        self._settings = settings
+        self._replay = replay or NoReplay()
         self._trail = trail
-        self._lang = trail.ground.lang
-        self._acted: dict[str, tuple[Step, ToolCall, int]] = {}
-        self.passages: list[Passage] = []
+        self._executed: dict[str, CallRecord] = {}
+        self.records: list[CallRecord] = []
         """All calls so far, in order."""
         self.verdicts: list[tuple[int, Verdict]] = []
         """All verdicts so far, each with the position of its event."""
 
-    async def pass_through(self, agent: str, asked: ToolCall) -> Passage:
+    async def mediate(self, agent: str, asked: ToolCall) -> CallRecord:
         """Judge a call, execute it where that is allowed, judge what it did.
 
         Raises:
             IsolationError: The container broke; the trace says so.
             StoreError: The trace could not be written; nothing was executed after that.
         """
-        ruling = self._precedent.ruling(agent, asked)
+        replayed = self._replay.decisions(agent, asked)
         tool = self._tools[agent].get(asked.name)
         request = self._request(agent, asked)
         intent = self._recorder.record("tool.intent", {"call": asked.id, **request}, agent)
+        record = CallRecord(intent.seq, asked.id, request["tool"], asked.arguments or {}, agent)
         if tool is None or (misuse := _misuse(asked, tool)):
             text = self._unknown(agent, asked) if tool is None else misuse
-            return self._finish(agent, asked, tool, "invalid", text)
-        assert asked.arguments is not None
-        step = of_call(self._trail, Call(tool, asked.arguments, agent, request.get("original")))
+            return self._finish(record, "invalid", text)
+        call = Call(tool, record.arguments, agent, request.get("original"))
+        record.step = step = of_call(self._trail, call)
         try:
-            refusal = await self._judged(step, asked, "before", ruling.before)
+            refusal = await self._judge(step, asked.id, replayed.before)
         except asyncio.CancelledError:
-            self._finish(agent, asked, tool, "blocked", "the run ended before the call was judged")
+            self._finish(record, "blocked", "the run ended before the call was judged")
             raise
         self._recorder.flush()
         if refusal is not None:
-            text = _worded(_REFUSED, self._lang, refusal)
-            end = refusal.verdict == "terminate"
-            denied = step.denied()
-            return self._finish(agent, asked, tool, "blocked", text, terminate=end, effects=denied)
-        step.let_through()
-        key = str(intent.seq)  # not the model's own id of the call, which it may use twice
-        self._acted[key] = step, asked, len(self.passages)
-        result = await self._execute(step.call, asked, key)
-        passage = await self._after(step, asked, result, ruling)
-        for late in result.late:
-            ends = await self._late(late, _went_on(ruling.after))
-            passage = replace(passage, terminate=passage.terminate or ends)
-        return passage
+            record.terminate = refusal.verdict == "terminate"
+            text = self._phrase(_REFUSED, refusal)
+            return self._finish(record, "blocked", text, step.denied())
+        return await self._execute(record, step, replayed.after)
 
     def drop(self, agent: str, asked: ToolCall) -> None:
         """Record that a call which a model asked for is not made: its scaffold did not hand it over."""
         data = {"call": asked.id, **self._request(agent, asked)}
         self._recorder.record("tool.dropped", data, agent)
 
-    async def spoken(self, agent: str, text: str) -> tuple[str, bool]:
+    async def mediate_reply(self, agent: str, text: str) -> tuple[str, bool]:
         """Let the monitors of the stage ``reply`` judge an agent's closing words.
 
         Returns:
@@ -179,107 +159,96 @@ class Gate:
         """
         if not text or not self._panel.judges("reply"):
             return "", False
-        asked = ToolCall("", REPLY.name, {"text": text})
-        decided = await self._judged(of_reply(self._trail, agent, text), asked, "reply", None)
-        if decided is None:
+        verdict = await self._judge(of_reply(self._trail, agent, text), "")
+        if verdict is None:
             return "", False
-        return _worded(_UNSAID, self._lang, decided), decided.verdict == "terminate"
+        return self._phrase(_WITHHELD_REPLY, verdict), verdict.verdict == "terminate"
 
-    async def settle(self) -> None:
+    async def collect_late_effects(self) -> None:
         """End what the calls left running, and put on record what it did since the last of them.
 
         Raises:
             IsolationError: The container broke.
         """
-        if not self._acted:
+        if not self._executed:
             return
         deeds, late = await self._container.settle()
         if deeds.effects:  # nobody says whose they are: the last call had them in its hands
-            late = (*late, _nobodys(deeds, next(reversed(self._acted))))
+            late = (*late, Late(next(reversed(self._executed)), deeds.effects, deeds.dropped))
         for each in late:
-            await self._late(each)
+            await self._record_late(each)
 
-    async def conclude(self) -> None:
+    async def judge_run(self) -> None:
         """Let the judges of whole runs look at this one: the agent has ended, nothing can be stopped."""
-        place = {"call": "", "tool": "", "stage": "end"}
-        told = partial(self._replied, place, "")
-        for opinion in await self._panel.conclude(self._trail, told):
-            self._opined(opinion, place, "")
+        subject = _Subject("", "", "end", "")
+        for opinion in await self._panel.conclude(
+            self._trail, partial(self._record_reply, subject)
+        ):
+            self._record_opinion(opinion, subject)
 
-    async def _late(self, late: Late, settled: Settled | None = None) -> bool:
-        """Record and judge what a call did after it had returned; return whether that ends the run."""
-        key = late.call if late.call in self._acted else next(reversed(self._acted))
-        step, asked, position = self._acted[key]
-        told = Result("", "late", late.effects)
-        canaries = step.touched(told, late=True)
-        late = replace(late, effects=(*late.effects, *canaries))
-        data = {"call": asked.id, "intent": int(key), "tool": step.call.tool.name}
-        data |= {"effects": list(late.effects), "dropped": late.dropped}
-        self._recorder.record("tool.late", data, step.call.agent)
-        seen = step.with_result(replace(told, effects=late.effects))
-        decided = await self._judged(seen, asked, "after", settled)
-        passage = self.passages[position]
-        self.passages[position] = replace(passage, effects=(*passage.effects, *late.effects))
-        return decided is not None and decided.verdict == "terminate"
+    async def _execute(
+        self, record: CallRecord, step: Step, replayed: ReplayedDecision | None
+    ) -> CallRecord:
+        """Execute a call, and judge what it did and what earlier calls did meanwhile."""
+        step.let_through()
+        self._executed[str(record.call_id)] = record
+        result = await self._call(record, step.call)
+        canaries = step.touched(Result(result.text, result.status, result.effects))
+        record.effects = (*result.effects, *canaries)
+        self._recorder.record("tool.result", _outcome(record, result), record.agent)
+        after = step.with_result(Result(result.text, result.status, record.effects))
+        verdict = await self._judge(after, record.model_id, replayed)
+        record.status, record.text = result.status, result.text
+        if verdict is not None:
+            record.text = self._replacement(verdict)
+            record.terminate = verdict.verdict == "terminate"
+        self.records.append(record)
+        settled = None if replayed is None else ReplayedDecision(None, replayed.by)
+        for late in result.late:
+            record.terminate |= await self._record_late(late, settled)
+        return record
 
-    async def _after(
-        self, step: Step, asked: ToolCall, result: CallResult, ruling: Ruling
-    ) -> Passage:
-        tool, agent = step.call.tool, step.call.agent
-        told = Result(result.text, result.status, result.effects)
-        canaries = step.touched(told)
-        result = replace(result, effects=(*result.effects, *canaries))
-        self._recorder.record("tool.result", _outcome(asked, tool, result), agent)
-        seen = replace(told, effects=result.effects)
-        decided = await self._judged(step.with_result(seen), asked, "after", ruling.after)
-        text, end = result.text, False
-        if decided is not None:
-            end = decided.verdict == "terminate"
-            text = self._instead(decided)
-        given = dict(step.call.arguments)
-        passage = Passage(
-            asked.id, tool.name, given, agent, result.status, text, result.effects, end
-        )
-        self.passages.append(passage)
-        return passage
-
-    async def _execute(self, call: Call, asked: ToolCall, key: str) -> CallResult:
-        seconds = self._setting.call_seconds
+    async def _call(self, record: CallRecord, call: Call) -> CallResult:
+        seconds, key = self._settings.call_seconds, str(record.call_id)
         try:
             return await self._container.call(
                 call.tool.name, call.arguments, agent=call.agent, timeout=seconds, call=key
             )
         except asyncio.CancelledError:
-            text = "the run ended before the call came back"
-            self._finish(call.agent, asked, call.tool, "timeout", text)
+            self._finish(record, "timeout", "the run ended before the call came back")
             raise
         except IsolationError as error:
             status = "timeout" if isinstance(error, GuestTimeout) else "fault"
-            self._finish(call.agent, asked, call.tool, status, str(error))
+            self._finish(record, status, str(error))
             self._recorder.flush()
             raise
 
+    async def _record_late(self, late: Late, replayed: ReplayedDecision | None = None) -> bool:
+        """Record and judge what a call did after it had returned; return whether that ends the run."""
+        key = late.call if late.call in self._executed else next(reversed(self._executed))
+        record = self._executed[key]
+        step = record.step
+        assert step is not None
+        canaries = step.touched(Result("", "late", late.effects), late=True)
+        effects = (*late.effects, *canaries)
+        data = {"call": record.model_id, "intent": record.call_id, "tool": record.tool}
+        data |= {"effects": list(effects), "dropped": late.dropped}
+        self._recorder.record("tool.late", data, record.agent)
+        after = step.with_result(Result("", "late", effects))
+        verdict = await self._judge(after, record.model_id, replayed)
+        record.effects = (*record.effects, *effects)
+        return verdict is not None and verdict.verdict == "terminate"
+
     def _finish(
-        self,
-        agent: str,
-        asked: ToolCall,
-        tool: Tool | None,
-        status: str,
-        text: str,
-        *,
-        terminate: bool = False,
-        effects: Sequence[dict[str, Any]] = (),
-    ) -> Passage:
+        self, record: CallRecord, status: str, text: str, effects: Sequence[EffectData] = ()
+    ) -> CallRecord:
         """Record what became of a call that gave no result of its own."""
-        name = tool.name if tool else asked.name
-        data = {"call": asked.id, "tool": name, "status": status, "text": text, "dropped": 0}
-        self._recorder.record("tool.result", {**data, "effects": list(effects)}, agent)
-        given = asked.arguments or {}
-        passage = Passage(
-            asked.id, name, given, agent, status, text, tuple(effects), terminate=terminate
-        )
-        self.passages.append(passage)
-        return passage
+        record.status, record.text, record.effects = status, text, tuple(effects)
+        data: dict[str, Any] = {"call": record.model_id, "tool": record.tool, "status": status}
+        data |= {"text": text, "dropped": 0, "effects": list(effects)}
+        self._recorder.record("tool.result", data, record.agent)
+        self.records.append(record)
+        return record
 
     def _request(self, agent: str, asked: ToolCall) -> dict[str, Any]:
         """Return what a call asks for, its tool by its full name; of an edited one, also its original."""
@@ -292,76 +261,65 @@ class Gate:
     def _unknown(self, agent: str, asked: ToolCall) -> str:
         return f"there is no tool {asked.name!r}{nearest(asked.name, self._tools[agent])}"
 
-    def _instead(self, decided: Verdict) -> str:
+    def _replacement(self, verdict: Verdict) -> str:
         """Return what the agent reads in place of a result."""
-        if decided.verdict == "rewrite":
-            return decided.rewrite
-        return _worded(_WITHHELD, self._lang, decided)
+        if verdict.verdict == "rewrite":
+            return verdict.rewrite
+        return self._phrase(_WITHHELD, verdict)
 
-    async def _judged(
-        self,
-        step: Step,
-        asked: ToolCall,
-        stage: Stage,
-        settled: Settled | None,
+    def _phrase(self, phrases: Mapping[str, str], verdict: Verdict) -> str:
+        phrase = phrases.get(self._trail.ground.lang, phrases["en"])
+        return phrase.format(reason=verdict.shown or verdict.reason)
+
+    async def _judge(
+        self, step: Step, model_id: str, replayed: ReplayedDecision | None = None
     ) -> Verdict | None:
-        """Let the monitors of a stage judge; return the verdict that stops the call, if any does."""
-        found = []
-        place = {"call": asked.id, "tool": step.call.tool.name, "stage": stage}
-        told = partial(self._replied, place, step.call.agent)
-        for opinion in await self._panel.judge(step, told):
-            found.append(self._opined(opinion, place, step.call.agent))
-        if settled is not None:
-            return self._follow(settled, step, asked, stage)
-        decided = strictest(found)
-        if decided is None or decided.verdict == "alert":
+        """Let the monitors of a step's stage judge; return the verdict that stops the call, if any does.
+
+        Args:
+            step: What is judged.
+            model_id: The model's id of the call.
+            replayed: What was decided before: monitors look on, and that is held to.
+        """
+        call = step.call
+        subject = _Subject(model_id, call.tool.name, step.stage, call.agent)
+        opinions = await self._panel.judge(step, partial(self._record_reply, subject))
+        verdicts = [self._record_opinion(opinion, subject) for opinion in opinions]
+        if replayed is not None:
+            if (verdict := replayed.verdict) is not None:
+                why = {"decided_by": replayed.by, "reason": verdict.reason}
+                self._record_decision(subject, verdict, carried_out=True, **why)
+            return verdict
+        verdict = strictest(verdicts)
+        if verdict is None or verdict.verdict == "alert":
             return None
-        return await self._decide(decided, step, asked, stage)
+        return verdict if await self._enforce(verdict, step, subject) else None
 
-    async def _decide(
-        self, decided: Verdict, step: Step, asked: ToolCall, stage: str
-    ) -> Verdict | None:
-        enforced = self._setting.mode == "enforce"
-        data: dict[str, Any] = {
-            "call": asked.id,
-            "stage": stage,
-            "mode": self._setting.mode,
-            "monitor": decided.monitor,
-            "verdict": decided.verdict,
-            "carried_out": enforced,
-        }
-        if enforced and decided.verdict == "escalate":
+    async def _enforce(self, verdict: Verdict, step: Step, subject: _Subject) -> bool:
+        """Return whether a verdict is carried out, and record that."""
+        enforced, approval = self._settings.mode == "enforce", dict[str, Any]()
+        if enforced and verdict.verdict == "escalate":
             self._recorder.flush()  # a person may take long: the question is on record
-            allowed = await self._decider.allows(step, decided)
-            data |= {
-                "decided_by": self._decider.name,
-                "allowed": allowed,
-                "carried_out": not allowed,
-            }
-            enforced = not allowed
-        if enforced and stage == "after":
-            data["text"] = self._instead(decided)
-        self._recorder.record("gate.decision", data, step.call.agent)
-        return decided if enforced else None
+            enforced = not await self._approver.approve(step, verdict)
+            approval = {"decided_by": self._approver.name, "allowed": not enforced}
+        self._record_decision(subject, verdict, carried_out=enforced, **approval)
+        return enforced
 
-    def _follow(self, settled: Settled, step: Step, asked: ToolCall, stage: str) -> Verdict | None:
-        """Hold to what was decided before, and record it where that is not to go on."""
-        decided = settled.verdict
-        if decided is not None:
-            data: dict[str, Any] = {
-                "call": asked.id,
-                "stage": stage,
-                "mode": self._setting.mode,
-                "monitor": decided.monitor,
-                "verdict": decided.verdict,
-                "carried_out": True,
-                "decided_by": settled.by,
-                "reason": decided.reason,
-            }
-            if stage == "after":
-                data["text"] = self._instead(decided)
-            self._recorder.record("gate.decision", data, step.call.agent)
-        return decided
+    def _record_decision(
+        self, subject: _Subject, verdict: Verdict, *, carried_out: bool, **more: Any
+    ) -> None:
+        data: dict[str, Any] = {
+            "call": subject.call,
+            "stage": subject.stage,
+            "mode": self._settings.mode,
+            "monitor": verdict.monitor,
+            "verdict": verdict.verdict,
+            "carried_out": carried_out,
+            **more,
+        }
+        if carried_out and subject.stage == "after":
+            data["text"] = self._replacement(verdict)
+        self._recorder.record("gate.decision", data, subject.agent)
 
     @contextmanager
     def _patience(self) -> Iterator[None]:
@@ -370,21 +328,22 @@ class Gate:
         with self._waiting():
             yield
 
-    def _replied(self, place: Mapping[str, str], agent: str, reply: JudgeReply) -> None:
+    def _record_reply(self, subject: _Subject, reply: JudgeReply) -> None:
         """Record what a judge's model replied."""
-        data = {"call": place["call"], "stage": place["stage"], **reply.as_data()}
-        self._recorder.record("judge.reply", data, agent)
+        data = {"call": subject.call, "stage": subject.stage, **reply.as_data()}
+        self._recorder.record("judge.reply", data, subject.agent)
 
-    def _opined(self, opinion: Opinion, place: Mapping[str, str], agent: str) -> Verdict:
+    def _record_opinion(self, opinion: Opinion, subject: _Subject) -> Verdict:
         """Record a verdict, or that there is none; what is returned then stops the call if enforced."""
         if opinion.verdict is not None:
-            event = self._recorder.record("verdict", {**place, **opinion.verdict.as_data()}, agent)
+            data = {**subject.as_data(), **opinion.verdict.as_data()}
+            event = self._recorder.record("verdict", data, subject.agent)
             self.verdicts.append((event.seq, opinion.verdict))
             return opinion.verdict
         name = opinion.monitor.name
-        data = {"call": place["call"], "monitor": name, "stage": place["stage"]}
+        data = {"call": subject.call, "monitor": name, "stage": subject.stage}
         data |= {"kind": opinion.kind, "reason": opinion.failure}
-        self._recorder.record("monitor.error", data, agent)
+        self._recorder.record("monitor.error", data, subject.agent)
         return Verdict(name, "block", "medium", f"the monitor {name} failed")
 
 
@@ -396,28 +355,15 @@ def _misuse(asked: ToolCall, tool: Tool) -> str:
     return "invalid arguments: " + "; ".join(wrong) if wrong else ""
 
 
-def _outcome(asked: ToolCall, tool: Tool, result: CallResult) -> dict[str, Any]:
+def _outcome(record: CallRecord, result: CallResult) -> dict[str, Any]:
     return {
-        "call": asked.id,
-        "tool": tool.name,
+        "call": record.model_id,
+        "tool": record.tool,
         "status": result.status,
         "text": result.text,
-        "effects": list(result.effects),
+        "effects": list(record.effects),
         "dropped": result.dropped,
         "recorded": dict(result.recorded),
         "seconds": result.seconds,
         **({"fault": result.fault} if result.fault else {}),
     }
-
-
-def _went_on(settled: Settled | None) -> Settled | None:
-    """Return what is settled of what a call did late: that it went on, or nothing."""
-    return None if settled is None else Settled(None, settled.by)
-
-
-def _nobodys(deeds: Deeds, call: str) -> Late:
-    return Late(call, deeds.effects, deeds.dropped)
-
-
-def _worded(words: Mapping[str, str], lang: str, verdict: Verdict) -> str:
-    return words.get(lang, words["en"]).format(reason=verdict.shown or verdict.reason)

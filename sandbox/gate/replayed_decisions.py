@@ -10,7 +10,7 @@ from sandbox.monitors.verdict import Verdict
 
 
 @dataclass(frozen=True)
-class Settled:
+class ReplayedDecision:
     """What a stage came to before: monitors look on, and nothing is decided anew."""
 
     verdict: Verdict | None
@@ -20,24 +20,24 @@ class Settled:
 
 
 @dataclass(frozen=True)
-class Ruling:
-    """What is settled of one call; None for a stage that is judged anew."""
+class CallDecisions:
+    """What was decided of one call; None for a stage that is judged anew."""
 
-    before: Settled | None = None
-    after: Settled | None = None
+    before: ReplayedDecision | None = None
+    after: ReplayedDecision | None = None
 
 
-class Precedent(Protocol):
-    """Says of each call, in order, what is settled."""
+class DecisionReplay(Protocol):
+    """Says of each call, in order, what was decided of it before."""
 
-    def ruling(self, agent: str, asked: ToolCall) -> Ruling:
-        """Return what is settled of a call that is about to pass."""
+    def decisions(self, agent: str, asked: ToolCall) -> CallDecisions:
+        """Return what was decided of a call that is about to be judged."""
         ...
 
 
-class Unprecedented:
-    """Nothing is settled: every call is judged anew."""
+class NoReplay:
+    """Every call is judged anew."""
 
-    def ruling(self, agent: str, asked: ToolCall) -> Ruling:
-        """Return that nothing is settled."""
-        return Ruling()
+    def decisions(self, agent: str, asked: ToolCall) -> CallDecisions:
+        """Return that nothing was decided before."""
+        return CallDecisions()

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from sandbox.agents.teams import Letter
-from sandbox.gate.gate import Passage
+from sandbox.gate.call_record import CallRecord
 from sandbox.scenario.topology import TOOLKIT
 
 _ADDED = re.compile(rf"/{TOOLKIT}/messages/\d+")
@@ -15,21 +15,21 @@ _ADDED = re.compile(rf"/{TOOLKIT}/messages/\d+")
 class Post:
     """Finds messages among the effects of calls, each once."""
 
-    def __init__(self, passages: Sequence[Passage]) -> None:
+    def __init__(self, records: Sequence[CallRecord]) -> None:
         """Make it.
 
         Args:
-            passages: All calls of the run, which grow.
+            records: All calls of the run, which grow.
         """
-        self._passages = passages
+        self._records = records
         self._seen = 0
 
     def letters(self) -> Iterator[Letter]:
         """Yield the messages that were sent since this was asked last."""
-        while self._seen < len(self._passages):
-            passage = self._passages[self._seen]
+        while self._seen < len(self._records):
+            record = self._records[self._seen]
             self._seen += 1
-            for effect in passage.effects:
+            for effect in record.effects:
                 if effect["kind"] == "world" and effect["target"] == TOOLKIT:
                     yield from _added(effect["detail"]["patch"])
 

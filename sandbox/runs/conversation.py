@@ -11,7 +11,8 @@ from typing import Any, Protocol
 
 from sandbox.agents.teams import Letter
 from sandbox.errors import ScaffoldError
-from sandbox.gate.gate import Gate, Passage
+from sandbox.gate.call_record import CallRecord
+from sandbox.gate.gate import Gate
 from sandbox.models.base import Message, Model, Reply, Request, ToolCall, wire_name
 from sandbox.runs import scaffold_calls
 from sandbox.runs.limit_meter import Meter
@@ -149,8 +150,8 @@ class Conversation:
         for call in self._select(message):
             if call.id not in self._dropped:
                 self._notes.pop(call.id, None)
-            passage = await self._pass(call)
-            text = self._unmade(self.limit) if passage is None else passage.text
+            record = await self._pass(call)
+            text = self._unmade(self.limit) if record is None else record.text
             results.append(self._result(call, text))
             self._results.add((call.id, text))
         return results
@@ -167,8 +168,8 @@ class Conversation:
     async def hand_over(self, to: str, text: str) -> str:
         """Send closing words to another agent, through the gate; return why not, where they are refused."""
         call = ToolCall(f"{HANDOVER}{self._turn}", wire_name(SEND), {"to": to, "text": text})
-        passage = await self._pass(call)
-        return "" if passage is None or passage.status == "ok" else passage.text
+        record = await self._pass(call)
+        return "" if record is None or record.status == "ok" else record.text
 
     def hear(self, letter: Letter) -> Message:
         """Return a message as the agent is to read it; it is on record once the agent reads it."""
@@ -208,7 +209,7 @@ class Conversation:
             self._gate.drop(self._agent, call)
             self._dropped.add(call.id)
 
-    async def _pass(self, call: ToolCall) -> Passage | None:
+    async def _pass(self, call: ToolCall) -> CallRecord | None:
         """Pass a call through the gate; return None where the run is over, or by that at its limit."""
         limit = self._meter.reached("tool_calls")
         if limit and not self.limit:
@@ -216,10 +217,10 @@ class Conversation:
         if self.over:
             return None
         self._meter.add_call()
-        passage = await self._gate.pass_through(self._agent, call)
-        if passage.terminate:
-            self.terminated = passage.text
-        return passage
+        record = await self._gate.mediate(self._agent, call)
+        if record.terminate:
+            self.terminated = record.text
+        return record
 
     def _unmade(self, limit: str) -> str:
         """Return what an agent reads where a call was not made."""
@@ -227,7 +228,7 @@ class Conversation:
 
     async def _closed(self, message: Message) -> Message:
         """Take closing words, as oversight lets them stand; return them as they stand then."""
-        withheld, ends = await self._gate.spoken(self._agent, self.final)
+        withheld, ends = await self._gate.mediate_reply(self._agent, self.final)
         if not withheld:
             return message
         self.final, self.terminated = withheld, withheld if ends else ""

@@ -51,11 +51,11 @@ class VisitedConversation(Conversation):
         """Pass a call through the gate; return what the agent reads, and whether it went well."""
         self._used += 1
         call = ToolCall.parsed(f"mcp_{self._used}", tool, json.dumps(arguments))
-        passage = await self._pass(call)
-        if passage is None:
+        record = await self._pass(call)
+        if record is None:
             return self._unmade(self.limit), False
-        self._texts.add(passage.text)
-        return passage.text, passage.status == "ok"
+        self._texts.add(record.text)
+        return record.text, record.status == "ok"
 
     async def conclude(self, text: str) -> None:
         """Take the agent's closing words."""

@@ -10,7 +10,7 @@ from typing import Any
 from sandbox.agents.scaffolds import Driver
 from sandbox.agents.scaffolds import resolve as scaffold_of
 from sandbox.errors import InputError
-from sandbox.gate.approval import Decider
+from sandbox.gate.approval import Approver
 from sandbox.gate.gate import Mode
 from sandbox.isolation.base import Backend, Bounds
 from sandbox.models.base import Source
@@ -58,7 +58,7 @@ def forked(
     backend: Backend,
     catalogue: Catalogue,
     library: Library,
-    decider: Decider,
+    decider: Approver,
     workspace: Path | None = None,
 ) -> RunPlan:
     """Return the plan of a fork: an ordinary run that follows its parent up to a point.

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sandbox.errors import ReplayError
-from sandbox.gate.replayed_decisions import Ruling
+from sandbox.gate.replayed_decisions import CallDecisions
 from sandbox.models.base import Message, Model, ToolCall
 from sandbox.models.replay_prefix import Handover
 from sandbox.runs.fork_source import COMPARED, Fork, Interjection
@@ -74,13 +74,13 @@ class Replay:
             if found != wanted:
                 self._differs(item.seq, event.seq, item.kind, difference(wanted, found))
 
-    def ruling(self, agent: str, asked: ToolCall) -> Ruling:
-        """Return what is settled of the next call; see :class:`sandbox.gate.replayed_decisions.Precedent`.
+    def decisions(self, agent: str, asked: ToolCall) -> CallDecisions:
+        """Return what is settled of the next call; see :class:`sandbox.gate.replayed_decisions.DecisionReplay`.
 
         Raises:
             ReplayError: The replay did not come out as the record says.
         """
-        found = Ruling()
+        found = CallDecisions()
         if self._passed < len(self._fork.rulings):
             found = self._fork.rulings[self._passed]
         self._passed += 1

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.errors import InputError
-from sandbox.gate.replayed_decisions import Ruling, Settled
+from sandbox.gate.replayed_decisions import CallDecisions, ReplayedDecision
 from sandbox.models.base import Reply, ToolCall
 from sandbox.monitors.verdict import Verdict
 from sandbox.runs.timestamp_masking import Minutes
@@ -59,7 +59,7 @@ class Fork:
     """The parent's model, as its user wrote it."""
     replies: Mapping[str, tuple[Reply, ...]] = field(repr=False)
     """Agent → its replies before the point."""
-    rulings: tuple[Ruling, ...] = field(repr=False)
+    rulings: tuple[CallDecisions, ...] = field(repr=False)
     """What is settled of each call, in order."""
     expected: tuple[Expected, ...] = field(repr=False)
     interjections: tuple[Interjection, ...] = ()
@@ -256,7 +256,7 @@ class _Reader:
     def _end(self, seq: int, what: str) -> None:
         self.ended = self.ended or (seq, what)
 
-    def rulings(self, run: str, result: str | None) -> tuple[Ruling, ...]:
+    def rulings(self, run: str, result: str | None) -> tuple[CallDecisions, ...]:
         """Return what is settled of each call: each stage that was over before the point."""
         by, found = f"the record of run {run}", []
         for call in self._calls:
@@ -264,11 +264,13 @@ class _Reader:
             after = call.result is not None and max(call.end, call.result) < self._at
             if before and result is not None and call.result == self._at:
                 edit = Verdict(EDIT, "rewrite", "low", "replaced by the fork", 0.0, result)
-                ruling = Ruling(Settled(call.before, by), Settled(edit, "the fork"))
+                ruling = CallDecisions(
+                    ReplayedDecision(call.before, by), ReplayedDecision(edit, "the fork")
+                )
             else:
-                ruling = Ruling(
-                    Settled(call.before, by) if before else None,
-                    Settled(call.after, by) if after else None,
+                ruling = CallDecisions(
+                    ReplayedDecision(call.before, by) if before else None,
+                    ReplayedDecision(call.after, by) if after else None,
                 )
             found.append(ruling)
         return tuple(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sandbox.gate.approval import Always
+from sandbox.gate.approval import FixedApprover
 from sandbox.gate.gate import Mode
 from sandbox.isolation.base import Backend
 from sandbox.models.scripted import source
@@ -60,7 +60,7 @@ def trials(
                         backend,
                         scenario.catalogue,
                         _sure(library.choose(scenario.scenario.monitors)),
-                        Always(allow=False),
+                        FixedApprover(allow=False),
                         mode,
                     )
                     yield Trial(scenario, reference, lang, mode, plan)

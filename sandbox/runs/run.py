@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sandbox.agents.external.program import Outside
 from sandbox.agents.teams import Member, Team
 from sandbox.errors import EnvironmentFault, IsolationError, ModelError, SandboxError, StoreError
-from sandbox.gate.gate import Gate, Setting
+from sandbox.gate.gate import Gate, GateSettings
 from sandbox.isolation.base import Container, ContainerSpec
 from sandbox.models.base import Message, Model, function_schema, wire_name
 from sandbox.monitors import expected_calls as known
@@ -161,7 +161,7 @@ class Session:
         if self._gate is None or ending.error:
             return
         try:
-            await self._gate.conclude()
+            await self._gate.judge_run()
         except asyncio.CancelledError:
             self._interrupted()
             raise
@@ -176,7 +176,7 @@ class Session:
             for agent, granted in instance.tools.items()
         }
         rules = scenario_rules(instance.scenario.rules)
-        setting = Setting(plan.mode, self._limits.call_seconds)
+        setting = GateSettings(plan.mode, self._limits.call_seconds)
         self._gate = Gate(
             self._container,
             tools,
@@ -186,7 +186,7 @@ class Session:
             plan.decider,
             setting,
             waiting=self._time.paused,
-            precedent=self._replay,
+            replay=self._replay,
             policy=plan.policy,
         )
         outside = isinstance(plan.scaffold, Outside)
@@ -223,7 +223,7 @@ class Session:
             if name in scenario.starters:
                 told.append({"role": "user", "content": instance.task})
             members[name] = Member(conversation, told)
-        letters = Post(gate.passages).letters
+        letters = Post(gate.records).letters
         return Team(members, scenario.team, self._plan.scaffold, self._limits.turns, letters)
 
     def _tool_schemas(self, agent: str) -> list[dict[str, Any]]:
@@ -264,7 +264,7 @@ class Session:
             return None
         try:
             if self._gate is not None:
-                await self._gate.settle()
+                await self._gate.collect_late_effects()
             return _End(*await self._container.snapshot(SNAPSHOT_BYTES))
         except IsolationError as error:
             return _End(self._patched(), None, str(error))
@@ -274,8 +274,8 @@ class Session:
         import jsonpatch
 
         sections = self._plan.instance.sections()
-        for passage in self._gate.passages if self._gate else ():
-            for effect in passage.effects:
+        for record in self._gate.records if self._gate else ():
+            for effect in record.effects:
                 if effect["kind"] == "world":
                     jsonpatch.apply_patch(sections, effect["detail"]["patch"], in_place=True)
         return sections
@@ -381,8 +381,8 @@ class Session:
         return round(self._meter.energy_kwh or 0.0, 9) if known else None
 
     def _variables(self, world: _End | None) -> Mapping[str, Any]:
-        passages = self._gate.passages if self._gate else []
-        calls = [passage.as_data() for passage in passages]
+        records = self._gate.records if self._gate else []
+        calls = [record.as_data() for record in records]
         finals = {name: conversation.final for name, conversation in self._agents.items()}
         read: dict[str, Any] = {} if world is None else {"world": world.sections}
         if world is not None and world.files is not None:

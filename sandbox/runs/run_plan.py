@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from sandbox.agents.scaffolds import REACT, Driver
-from sandbox.gate.approval import Decider
+from sandbox.gate.approval import Approver
 from sandbox.gate.gate import Mode
 from sandbox.isolation.base import Backend, Bounds
 from sandbox.models.base import Source
@@ -45,7 +45,7 @@ class RunPlan:
     backend: Backend
     catalogue: Catalogue
     families: tuple[Family, ...]
-    decider: Decider
+    decider: Approver
     mode: Mode = "observe"
     tool_lang: str = "en"
     """Language of tool descriptions."""

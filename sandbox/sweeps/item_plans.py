@@ -8,7 +8,7 @@ from typing import Any
 from sandbox.agents.scaffolds import Driver
 from sandbox.agents.scaffolds import resolve as scaffold_of
 from sandbox.errors import InputError
-from sandbox.gate.approval import Always
+from sandbox.gate.approval import FixedApprover
 from sandbox.isolation.base import Backend
 from sandbox.models.base import Source
 from sandbox.models.resolve import resolve
@@ -85,7 +85,7 @@ class Planner:
             self._backend,
             scenario.catalogue,
             library.completed(library.choose(wanted), policy),
-            Always(allow=False),
+            FixedApprover(allow=False),
             item.mode,  # type: ignore[arg-type] # checked when the sweep began
             item.params.get("tool_lang", item.lang),
             limits=dict(item.params.get("limits", {})),

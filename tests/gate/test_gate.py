@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from sandbox.gate import gate
-from sandbox.gate.approval import Always
+from sandbox.gate.approval import FixedApprover
 from sandbox.guest.arguments import problems
 from sandbox.isolation.base import CallResult, ContainerSpec
 from sandbox.isolation.bubblewrap import Bubblewrap, BubblewrapContainer
@@ -105,7 +105,7 @@ async def test_escalation(play: Runner, allow: bool) -> None:
         plays(PAY, *LATER),
         families=rules(rule("escalate")),
         mode="enforce",
-        decider=Always(allow=allow),
+        decider=FixedApprover(allow=allow),
     )
     assert statuses(play, result.id) == ["ok" if allow else "blocked", "ok"]
     (decision,) = play.data(result.id, "gate.decision")

@@ -205,7 +205,7 @@ async def test_a_container_that_dies(play: Runner) -> None:
     class ClosingDecider:
         name = "closes the container"
 
-        async def allows(self, step: object, verdict: object) -> bool:
+        async def approve(self, step: object, verdict: object) -> bool:
             await closing()
             return True
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sandbox.gate.approval import Always
+from sandbox.gate.approval import FixedApprover
 from sandbox.gate.gate import Mode
 from sandbox.models.base import Source
 from sandbox.models.resolve import resolve
@@ -26,7 +26,7 @@ def planned(play: Runner, parent: str, at: int, model: str | Source, **change: A
         backend=play.backend,
         catalogue=play.loader.catalogue,
         library=play.library,
-        decider=Always(allow=False),
+        decider=FixedApprover(allow=False),
     )
 
 

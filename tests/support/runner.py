@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.gate.approval import Always, Decider
+from sandbox.gate.approval import Approver, FixedApprover
 from sandbox.gate.gate import Mode
 from sandbox.isolation.base import Backend
 from sandbox.models.base import Source
@@ -44,7 +44,7 @@ class Runner:
         seed: int = 0,
         mode: Mode = "observe",
         families: Sequence[Family] | None = None,
-        decider: Decider | None = None,
+        decider: Approver | None = None,
         watchers: Watchers = (),
         limits: Mapping[str, float] | None = None,
         policy: Policy | None = None,
@@ -85,7 +85,7 @@ class Runner:
         seed: int = 0,
         mode: Mode = "observe",
         families: Sequence[Family] | None = None,
-        decider: Decider | None = None,
+        decider: Approver | None = None,
         limits: Mapping[str, float] | None = None,
         policy: Policy | None = None,
     ) -> RunPlan:
@@ -100,7 +100,7 @@ class Runner:
             self.backend,
             self.loader.catalogue,
             self.library.completed(chosen, policy),
-            decider or Always(allow=False),
+            decider or FixedApprover(allow=False),
             mode,
             limits=dict(limits or {}),
             policy=policy,

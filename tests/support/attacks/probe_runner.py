@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.errors import IsolationError
-from sandbox.gate.approval import Always
+from sandbox.gate.approval import FixedApprover
 from sandbox.isolation.base import Backend, Container, ContainerSpec
 from sandbox.models.base import Reply, Request, Retry
 from sandbox.monitors.library import Library
@@ -213,7 +213,7 @@ async def play_once(backend: Backend, probes: Sequence[Probe], path: Path) -> Pl
         doorway,
         loader.catalogue,
         Library(loader.content, loader.catalogue).choose(None),
-        Always(allow=False),
+        FixedApprover(allow=False),
         bounds=first.bounds,
         limits={"call_seconds": first.call_seconds},
     )

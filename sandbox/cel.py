@@ -1,25 +1,29 @@
 """Conditions in CEL, the Common Expression Language (https://cel.dev): scorers and rules.
 
-An expression is data, not host code: it cannot loop without bound, call out or change anything.
+An expression is data, not host code: it cannot loop without bound, call out or change anything. A file
+may give names to expressions (macros): one without parameters is a variable of the conditions beside it,
+evaluated when it is first read; one with parameters is a function.
 """
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import Any
+from weakref import WeakMethod
 
 from sandbox import cel_cost
-from sandbox.cel_cost import MACRO
+from sandbox.cel_cost import Cost, Variables
+from sandbox.cel_scan import Site, sites
 from sandbox.errors import InputError, nearest
 
 Functions = Mapping[str, Callable[..., Any]]
+Macros = tuple[tuple[str, str], ...]
+"""``name`` or ``name(parameter, …)`` and the expression; one may use those before it."""
 
-BOUND = re.compile(r"\.(?:all|exists|exists_one|filter|map)\(\s*([A-Za-z_]\w*)\s*,")
-_SIZED = re.compile(r"\s*\.\s*size\s*\(\s*\)")
-_SIZE_OF = re.compile(r"(?<![\w.])size\s*\(\s*$")
 STANDARD = frozenset(
     [
         "size",
@@ -42,39 +46,48 @@ STANDARD = frozenset(
         "bytes",
     ]
 )
-
-
+"""CEL's own functions."""
 SOURCE_LIMIT = 8000
 """Characters of one expression; the parser's C stack does not stand chains many times as long."""
+_PARTS_LIMIT = 1000
+"""Loops and calls of macros in one condition, those within macros included."""
+_DEPTH_LIMIT = 64
+"""Macros within macros: each takes some of the C stack."""
+_SIGNATURE = re.compile(r"([a-z][a-z0-9_]*)(?:\(\s*([a-z]\w*(?:\s*,\s*[a-z]\w*)*)\s*\))?")
+_SIZED = re.compile(r"\s*\.\s*size\s*\(\s*\)")
 
 
 class ExpressionError(InputError):
     """An expression that cannot be parsed, or that failed on the values it was given."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Expression:
-    """A parsed condition."""
+    """A parsed expression, a condition or the body of a macro."""
 
     source: str
     variables: frozenset[str]
-    """Names of the top-level variables that it reads."""
-    _program: Any
+    """Names of the top-level variables that it reads, by itself or by its macros."""
+    functions: frozenset[str]
+    """Names of the functions that it calls, CEL's own aside."""
+    macros: Macros
+    """Those that it may use; none if it uses none."""
+    used: tuple[Macro, ...]
+    """Those that it uses, by itself or by its macros."""
+    cost: Cost
+    """Of itself; macros that are variables are evaluated once, whoever reads them."""
+    program: Any
 
     @cached_property
-    def _loops(self) -> tuple[tuple[cel_cost.Loop, ...], ...]:
-        return cel_cost.loops(self.source)
+    def _whole_cost(self) -> Cost:
+        return sum((m.expression.cost for m in self.used if not m.parameters), self.cost)
 
-    @cached_property
-    def _searched(self) -> float:
-        return cel_cost.searched(self.source)
-
-    @cached_property
+    @property
     def may_last(self) -> bool:
         """Whether its time depends on what it reads, beyond a moment for a long text."""
-        return cel_cost.may_last(self._loops, self._searched)
+        return self._whole_cost.may_last
 
-    def is_light(self, variables: Mapping[str, Any]) -> bool:
+    def is_light(self, variables: Variables) -> bool:
         """Return whether it is sure to be evaluated within a moment.
 
         Args:
@@ -82,46 +95,305 @@ class Expression:
         """
         if not self.may_last:
             return True
-        spent = cel_cost.microseconds(self._loops, self._searched, variables)
-        return spent <= cel_cost.LIGHT_MICROSECONDS
+        return self._whole_cost.microseconds(variables) <= cel_cost.LIGHT_MICROSECONDS
 
-    def holds(self, variables: Mapping[str, Any], functions: Functions) -> bool:
+    def holds(self, variables: Variables, functions: Functions) -> bool:
         """Return whether the condition is true of the variables.
 
         Raises:
             ExpressionError: A key is missing, types do not fit, or the value is not a boolean.
         """
-        return self.holds_in(context(variables, functions))
+        return self.holds_in(Activation(variables, functions))
 
-    def holds_in(self, prepared: Any) -> bool:
-        """Return whether the condition is true in a context prepared with :func:`context`.
+    def holds_in(self, activation: Activation) -> bool:
+        """Return whether the condition is true in an activation.
 
         Raises:
             ExpressionError: As for :meth:`holds`.
         """
-        try:
-            value = self._program.execute(prepared)
-        except KeyError as error:
-            raise ExpressionError(f"no such key {error} in: {self.source}") from error
-        except (ArithmeticError, IndexError, RuntimeError, TypeError, ValueError) as error:
-            raise ExpressionError(f"{error} in: {self.source}") from error
+        value = activation.evaluate(self)
         if not isinstance(value, bool):
             raise ExpressionError(f"not true or false but {type(value).__name__}: {self.source}")
         return value
 
 
-def context(variables: Mapping[str, Any], functions: Functions) -> Any:
-    """Return a context that several expressions can be evaluated in: conversion happens once.
+@dataclass(frozen=True, eq=False)
+class Macro:
+    """An expression with a name."""
+
+    name: str
+    parameters: tuple[str, ...]
+    expression: Expression
+    depth: int
+    """How deep macros stand within it, itself included."""
+
+
+class Activation:
+    """The variables and functions that several expressions are evaluated with: they are converted once."""
+
+    def __init__(self, variables: Variables, functions: Functions) -> None:
+        self._variables, self._functions = dict(variables), dict(functions)
+        self._scopes: dict[Macros, _Scope] = {}
+
+    def evaluate(self, expression: Expression) -> Any:
+        """Return the value of an expression.
+
+        Raises:
+            ExpressionError: A key is missing, or types do not fit.
+        """
+        macros = expression.macros
+        if macros not in self._scopes:
+            self._scopes[macros] = _Scope(self._variables, self._functions, macros)
+        return self._scopes[macros].evaluate(expression)
+
+
+class _Scope:
+    """Evaluates expressions that may use the same macros, with the same variables.
+
+    The collector does not see into the library's contexts (Rust): they call back by weak references, or
+    nothing of a run would ever be freed.
+    """
+
+    def __init__(self, variables: Variables, functions: Functions, macros: Macros) -> None:
+        self._variables, self._macros = variables, dict[str, Macros]()
+        calls: dict[str, Callable[..., Any]] = {}
+        for number, (key, _) in enumerate(macros, start=1):
+            name, parameters = signature(key)
+            self._macros[name] = macros[:number]
+            if parameters:
+                calls[name] = _weak(self._call, name)
+        self._functions = {**functions, **calls}
+        self._contexts: dict[str, Any] = {}
+        self._values: dict[str, Any] = {}
+        self._nulls: list[str] = []
+        self._errors: dict[str, ExpressionError] = {}
+
+    def evaluate(self, expression: Expression) -> Any:
+        """Return the value of an expression."""
+        return self._evaluate(expression, self._context("", self._variables))
+
+    def _evaluate(self, expression: Expression, context: Any) -> Any:
+        source = expression.source
+        while True:
+            known = len(self._nulls)
+            try:
+                return expression.program.execute(context)
+            except KeyError as error:
+                failure = ExpressionError(f"no such key {error} in: {source}")
+            except (ArithmeticError, IndexError, RuntimeError, TypeError, ValueError) as error:
+                failure = self._cause(str(error)) or ExpressionError(f"{error} in: {source}")
+            if len(self._nulls) == known:
+                raise failure
+            for name in self._nulls:  # a null is handed over as a variable: see _resolve
+                context.add_variable(name, None)
+
+    def _context(self, name: str, variables: Iterable[str]) -> Any:
+        """Return what an expression is evaluated in: a condition (no name), or a macro."""
+        if name not in self._contexts:
+            read = {key: self._variables[key] for key in variables if key in self._variables}
+            context = _context(read, self._functions)
+            if self._macros:
+                context.set_variable_resolver(_weak(self._resolve))
+            self._contexts[name] = context
+        return self._contexts[name]
+
+    def _resolve(self, name: str) -> Any:
+        """Return the value of a macro that is read as a variable, None for any other name.
+
+        A failure is one only if the expression does not do without: it is noted, and the name unknown.
+        """
+        if name not in self._macros:
+            return None
+        if name not in self._values and name not in self._errors:
+            try:
+                self._values[name] = self._macro_value(self._macros[name])
+            except ExpressionError as error:
+                self._errors[name] = error
+                return None
+            if self._values[name] is None:
+                self._nulls.append(name)
+        return self._values.get(name)
+
+    def _call(self, name: str, *arguments: Any) -> Any:
+        """Return the value of a macro with parameters."""
+        try:
+            return self._macro_value(self._macros[name], arguments)
+        except ExpressionError as error:
+            self._errors[name] = error
+            raise
+
+    def _macro_value(self, macros: Macros, arguments: tuple[Any, ...] = ()) -> Any:
+        macro = parse_macro(macros)
+        context = self._context(macro.name, macro.expression.variables)
+        for name, value in zip(macro.parameters, arguments, strict=True):
+            context.add_variable(name, value)
+        try:
+            return self._evaluate(macro.expression, context)
+        except ExpressionError as error:
+            raise ExpressionError(f"in the macro {macro.name!r}: {error}") from error
+
+    def _cause(self, message: str) -> ExpressionError | None:
+        """Return the failure of a macro that an error of the library comes from."""
+        return next((e for name, e in self._errors.items() if f"'{name}'" in message), None)
+
+
+@lru_cache(maxsize=4096)
+def parse(
+    source: str, variables: frozenset[str], functions: frozenset[str], macros: Macros = ()
+) -> Expression:
+    """Parse a condition and check the names in it.
+
+    Args:
+        source: The expression.
+        variables: The variables that will exist.
+        functions: The functions that will exist, beside CEL's own.
+        macros: What stands in its file under ``macros``.
+
+    Raises:
+        ExpressionError: It is not CEL, or it uses a name that will not exist.
+    """
+    expression = _expression(source, macros)
+    for macro in expression.used:
+        where = f" in the macro {macro.name!r}, which is given in brackets what a loop binds"
+        _check("variable", macro.expression.variables, variables, where)
+    _check("variable", expression.variables, variables)
+    _check("function", expression.functions, functions)
+    return expression
+
+
+@lru_cache(maxsize=4096)
+def parse_macro(macros: Macros) -> Macro:
+    """Parse the last of some macros, which may use those before it; names are checked where it is used.
+
+    Raises:
+        ExpressionError: It is not CEL, or not called as a macro can be.
+    """
+    key, source = macros[-1]
+    name, parameters = signature(key)
+    expression = _expression(source.strip(), macros[:-1], parameters)
+    if name in expression.variables | expression.functions:
+        raise ExpressionError(f"the macro {name!r} uses itself")
+    depth = 1 + max((macro.depth for macro in expression.used), default=0)
+    if depth > _DEPTH_LIMIT:
+        raise ExpressionError(f"the macro {name!r} has more than {_DEPTH_LIMIT} others within it")
+    return Macro(name, parameters, expression, depth)
+
+
+def signature(key: str) -> tuple[str, tuple[str, ...]]:
+    """Return name and parameters of a macro.
+
+    Raises:
+        ExpressionError: They are not written as they should.
+    """
+    found = _SIGNATURE.fullmatch(key)
+    if found is None:
+        raise ExpressionError(
+            f"{key!r}: a macro is called name or name(parameter, …), in small letters"
+        )
+    return found[1], tuple(item.strip() for item in found[2].split(",")) if found[2] else ()
+
+
+def _expression(source: str, macros: Macros, parameters: tuple[str, ...] = ()) -> Expression:
+    if len(source) > SOURCE_LIMIT:
+        raise ExpressionError(f"longer than {SOURCE_LIMIT} characters: {source[:60]}…")
+    program = _compiled(source)
+    found = sites(source)
+    bound = {next(iter(site.arguments(source)), "") for site in found if site.is_loop}
+    read = set(program.variables()) - bound - {*parameters}
+    called = {name for name in program.functions() if name.isidentifier()} - STANDARD
+    own = {
+        macro.name: macro
+        for number, (key, _) in enumerate(macros, start=1)
+        if key.partition("(")[0].strip() in read | called
+        for macro in [parse_macro(macros[:number])]
+    }
+    cost = cel_cost.of_source(source, found)
+    for site in (site for site in found if site.name in own):
+        macro = own[site.name]
+        _check_call(macro, len(site.arguments(source)) + (site.target is not None))
+        cost += cel_cost.of_call(source, site, macro.parameters, macro.expression.cost)
+        if cost.parts > _PARTS_LIMIT:
+            raise ExpressionError(
+                f"more than {_PARTS_LIMIT} loops and calls, those in macros included"
+            )
+    for name in own.keys() & read:
+        _check_call(own[name], 0)
+    used = dict.fromkeys(each for macro in own.values() for each in (*macro.expression.used, macro))
+    counting = _counting(source, found)
+    return Expression(
+        source,
+        frozenset(read - own.keys()).union(*(m.expression.variables for m in own.values())),
+        frozenset(called - own.keys()).union(*(m.expression.functions for m in own.values())),
+        macros if own else (),
+        tuple(used),
+        cost,
+        program if counting == source else _compiled(counting),
+    )
+
+
+def _check_call(macro: Macro, given: int) -> None:
+    if given != len(macro.parameters):
+        takes = f"({', '.join(macro.parameters)})" if macro.parameters else "no brackets"
+        raise ExpressionError(f"the macro {macro.name!r} takes {takes}")
+
+
+def _counting(source: str, found: Iterable[Site]) -> str:
+    """Return an expression in which what is only counted is not collected.
+
+    ``l.filter(x, p).size()`` copies all that it has found at each addition: 7.7 s for 3,000 effects that
+    fit. ``l.map(x, p, null).size()`` is as many, evaluates the same, fails the same, and takes 0.03 s.
+    """
+    edits: list[tuple[int, int, str]] = []
+    for site in found:
+        if site.is_loop and site.name == "filter" and _is_counted(source, site):
+            edits += [(site.at, site.at + len("filter"), "map"), (site.end, site.end, ", null")]
+    for start, end, text in sorted(edits, reverse=True):
+        source = source[:start] + text + source[end:]
+    return source
+
+
+def _is_counted(source: str, site: Site) -> bool:
+    """Return whether of the list that a loop makes nothing but the size is asked."""
+    if _SIZED.match(source, site.end + 1):
+        return True
+    outer, whole = site.outer, source[site.begin : site.end + 1]
+    return bool(
+        site.target and outer and outer.name == "size" and outer.arguments(source) == [whole]
+    )
+
+
+def _check(what: str, used: Iterable[str], known: frozenset[str], where: str = "") -> None:
+    for name in sorted(used):
+        if name not in known and not name.startswith(("_", "@")):
+            raise ExpressionError(f"unknown {what} {name!r}{where}{nearest(name, known)}")
+
+
+@cache
+def _library() -> Any:
+    """Return the CEL library, loaded when it is first needed; what it warns of is raised as well."""
+    import cel
+
+    logging.getLogger("cel").disabled = True
+    return cel
+
+
+def _compiled(source: str) -> Any:
+    try:
+        return _library().compile(source)
+    except ValueError as error:
+        raise ExpressionError(_syntax(str(error))) from error
+
+
+def _context(variables: Variables, functions: Functions) -> Any:
+    """Return a context of the library.
 
     Texts that are not Unicode, such as half a surrogate pair in a model's JSON, show it escaped:
     no agent keeps itself from being judged by writing one.
     """
-    import cel
-
     try:
-        return cel.Context(variables=dict(variables), functions=dict(functions))
+        return _library().Context(variables=dict(variables), functions=dict(functions))
     except ValueError:
-        return cel.Context(variables=_encodable(dict(variables)), functions=dict(functions))
+        return _library().Context(variables=_encodable(variables), functions=dict(functions))
 
 
 def _encodable(value: Any) -> Any:
@@ -134,79 +406,16 @@ def _encodable(value: Any) -> Any:
     return value
 
 
-@lru_cache(maxsize=4096)
-def parse(source: str, variables: frozenset[str], functions: frozenset[str]) -> Expression:
-    """Parse a condition and check the names in it.
+def _weak(method: Callable[..., Any], *first: Any) -> Callable[..., Any]:
+    """Return a function that calls a method of an object without holding the object."""
+    reference = WeakMethod(method)
 
-    Args:
-        source: The expression.
-        variables: The variables that will exist.
-        functions: The functions that will exist, beside CEL's own.
+    def call(*arguments: Any) -> Any:
+        found = reference()
+        assert found is not None  # who evaluates an expression holds its scope
+        return found(*first, *arguments)
 
-    Raises:
-        ExpressionError: It is not CEL, or it uses a name that will not exist.
-    """
-    import cel
-
-    if len(source) > SOURCE_LIMIT:
-        raise ExpressionError(f"longer than {SOURCE_LIMIT} characters: {source[:60]}…")
-    try:
-        program = cel.compile(source)
-    except ValueError as error:
-        raise ExpressionError(_syntax(str(error))) from error
-    bound = set(BOUND.findall(source))
-    used = set(program.variables()) - bound
-    _check("variable", used, variables)
-    called = {name for name in program.functions() if name.isidentifier()}
-    _check("function", called - STANDARD, functions)
-    counting = _counting(source)
-    if counting != source:
-        program = cel.compile(counting)
-    return Expression(source, frozenset(used), program)
-
-
-def _counting(source: str) -> str:
-    """Return an expression in which what is only counted is not collected.
-
-    ``l.filter(x, p).size()`` copies all that it has found at each addition: 7.7 s for 3,000 effects that
-    fit. ``l.map(x, p, null).size()`` is as many, evaluates the same, fails the same, and takes 0.03 s.
-    """
-    if ".filter" not in source or _has_comment(source):
-        return source
-    stack: list[re.Match[str]] = []
-    edits: list[tuple[int, int, str]] = []
-    for token in MACRO.finditer(source):
-        if token["loop"] or token["open"]:
-            stack.append(token)
-        elif token["close"] and stack:
-            opened = stack.pop()
-            if opened["loop"] == "filter" and _is_counted(source, opened, token.end()):
-                edits.append((opened.start("loop"), opened.end("loop"), "map"))
-                edits.append((token.start(), token.end(), ", null)"))
-    for start, end, text in sorted(edits, reverse=True):
-        source = source[:start] + text + source[end:]
-    return source
-
-
-def _is_counted(source: str, opened: re.Match[str], end: int) -> bool:
-    """Return whether of the list that a macro makes nothing but the size is asked."""
-    if _SIZED.match(source, end):
-        return True
-    inside = bool(opened["path"]) and bool(_SIZE_OF.search(source[: opened.start()]))
-    return inside and source[end:].lstrip().startswith(")")
-
-
-def _has_comment(source: str) -> bool:
-    """Return whether there may be signs that are no code outside of plain strings."""
-    if '"""' in source or "'''" in source:
-        return True
-    return "//" in MACRO.sub(lambda token: "" if token[0][:1] in "rR\"'" else token[0], source)
-
-
-def _check(what: str, used: Iterable[str], known: frozenset[str]) -> None:
-    for name in sorted(used):
-        if name not in known and not name.startswith(("_", "@")):
-            raise ExpressionError(f"unknown {what} {name!r}{nearest(name, known)}")
+    return call
 
 
 def _syntax(message: str) -> str:

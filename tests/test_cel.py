@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.cel import SOURCE_LIMIT, ExpressionError, context, parse
+from sandbox.cel import SOURCE_LIMIT, Activation, ExpressionError, parse
 from tests.support.timing import cpu_below
 
 VARIABLES = frozenset({"a", "world"})
@@ -140,7 +140,7 @@ def test_half_a_surrogate_pair_is_shown_escaped() -> None:
 
 def test_one_context_serves_several_conditions() -> None:
     """Values are converted once and read by every condition."""
-    prepared = context({"a": [1, 2], "world": {}}, CALLABLES)
+    prepared = Activation({"a": [1, 2], "world": {}}, CALLABLES)
     held = [
         parse(source, VARIABLES, FUNCTIONS).holds_in(prepared)
         for source in ("a.size() == 2", "a[0] == 2", "twice('x') == 'xx'")
@@ -181,7 +181,7 @@ def test_a_count_that_fails_is_told_as_it_was_written(source: str) -> None:
 def test_many_are_counted_in_a_moment() -> None:
     """Counting thousands of large items takes no time that grows with the square of their number."""
     item = {"kind": "file", "action": "delete", "detail": {"sha256": "ab" * 32, "size": 3}}
-    prepared = context({"a": [item] * 3000, "world": {}}, {})
+    prepared = Activation({"a": [item] * 3000, "world": {}}, {})
     condition = parse("a.filter(x, x.kind == 'file').size() == 3000", VARIABLES, FUNCTIONS)
     with cpu_below(1):  # collected, it takes 7 s
         assert condition.holds_in(prepared)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.cel import context, parse
+from sandbox.cel import Activation, parse
 from sandbox.monitors.step import TEXT_FUNCTIONS
 from sandbox.scenario.checks import SCORE_VARIABLES
 from sandbox.scenario.checks import TEXT_FUNCTIONS as NAMES
@@ -103,7 +103,7 @@ def test_what_is_light_takes_a_moment(source: str) -> None:
         number *= 2
     end = mails(number)
     condition = parse(source, SCORE_VARIABLES, NAMES)
-    prepared = context({name: end[name] for name in condition.variables}, TEXT_FUNCTIONS)
+    prepared = Activation({name: end[name] for name in condition.variables}, TEXT_FUNCTIONS)
     with cpu_below(1):
         condition.holds_in(prepared)
 

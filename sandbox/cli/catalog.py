@@ -273,6 +273,7 @@ def _family(family: Family) -> list[dict[str, Any]]:
             }
             item |= {
                 "when": rule.when.strip(),
+                "macros": monitor.used_macros,
                 "tools": list(rule.tools),
                 "labels": list(rule.labels),
                 "needs": list(rule.needs),

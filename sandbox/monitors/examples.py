@@ -129,7 +129,11 @@ def tried_of(loaded: LoadedScenario) -> list[Checked]:
     )
     found = []
     for index, (rule, monitor) in enumerate(
-        zip(scenario.rules, scenario_rules(scenario.rules), strict=True)
+        zip(
+            scenario.rules,
+            scenario_rules(scenario.rules, macros=tuple(scenario.macros.items())),
+            strict=True,
+        )
     ):
         place: tuple[str | int, ...] = ("rules", index, "examples")
         own = _listed(monitor.name, rule.examples.model_dump(), given, loaded.document, place)

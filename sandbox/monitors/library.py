@@ -21,7 +21,7 @@ from sandbox.monitors.policy import Policy
 from sandbox.monitors.policy import read as read_policy
 from sandbox.monitors.python_monitor import ConfinedMonitor, Judge, Marked, PythonMonitor, summary
 from sandbox.monitors.rules import SCENARIO_FAMILY, scenario_rules
-from sandbox.scenario import macros, yaml_positions
+from sandbox.scenario import yaml_positions
 from sandbox.scenario.checks import rule_problems
 from sandbox.scenario.content_paths import Content, library
 from sandbox.scenario.localized_text import Text, in_language
@@ -166,12 +166,12 @@ class Library:
         if judges.is_judge(document):
             judge, digest = judges.load(name, path, document, self._catalogue, self._bench)
             return Family(name, judge.summary, path, digest, (), (judge,))
-        document = macros.expanded(document)
         file = validated(RuleFile, document)
-        problems = list(rule_problems(file.rules, document, self._catalogue))
+        macros = tuple(file.macros.items())
+        problems = list(rule_problems(file.rules, macros, document, self._catalogue))
         if problems:
             raise ScenarioError(problems)
-        monitors = scenario_rules(file.rules, name)
+        monitors = scenario_rules(file.rules, name, macros)
         return Family(name, in_language(file.title, "en"), path, _digest(path), monitors)
 
     def _python(self, name: str, path: Path) -> Family:

@@ -24,6 +24,8 @@ from functools import cache, partial
 from typing import Any
 from weakref import WeakKeyDictionary, finalize
 
+from sandbox.cel import Macros
+from sandbox.cel_cost import Variables
 from sandbox.detectors.call import Call, Result
 from sandbox.errors import SandboxError
 from sandbox.monitors.run_context import Trail
@@ -79,18 +81,23 @@ class Confinement:
         """
         return self._once_more(partial(self._asked, step, monitor, seconds))
 
-    def evaluate(self, source: str, variables: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+    def evaluate(
+        self, source: str, variables: Variables, macros: Macros, seconds: float
+    ) -> dict[str, Any]:
         """Return whether a condition of a score holds, as ``holds``, or why that cannot be said, as ``refused``.
 
         Args:
             source: The condition.
             variables: Those that it reads.
+            macros: Those of its scenario.
             seconds: What it is given; time to start is not counted.
 
         Raises:
             MonitorFailure: It ended its process, or was not evaluated in time.
         """
-        question = {"what": "score", "source": source, "variables": dict(variables)}
+        question: dict[str, Any] = {"what": "score", "source": source}
+        question["variables"] = dict(variables)
+        question["macros"] = macros
         return self._once_more(partial(self._answered, question, seconds))
 
     def _once_more(self, asked: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sandbox.cel import ExpressionError, parse
+from sandbox.cel import ExpressionError, Macros, parse
 from sandbox.detectors.call import REPLY, Call, Result
 from sandbox.monitors.library import functions
 from sandbox.monitors.python_monitor import Finding, Judge
@@ -133,7 +133,9 @@ class Worker:
         name = message["monitor"]
         if "rule" in message:
             if name not in self._rules:
-                self._rules[name] = RuleMonitor(name, Rule.model_validate(message["rule"]))
+                self._rules[name] = RuleMonitor(
+                    name, Rule.model_validate(message["rule"]), _macros(message)
+                )
             rule = self._rules[name]
             return lambda step: {"holds": rule.holds(step)}
         if name not in self._functions:
@@ -150,11 +152,15 @@ class Worker:
 
 def _scored(asked: Mapping[str, Any]) -> dict[str, Any]:
     """Return whether a condition of a score holds."""
-    condition = parse(asked["source"], SCORE_VARIABLES, frozenset(TEXT_FUNCTIONS))
+    condition = parse(asked["source"], SCORE_VARIABLES, frozenset(TEXT_FUNCTIONS), _macros(asked))
     try:
         return {"holds": condition.holds(asked["variables"], TEXT_FUNCTIONS)}
     except ExpressionError as error:
         return {"refused": str(error)}
+
+
+def _macros(message: Mapping[str, Any]) -> Macros:
+    return tuple((key, source) for key, source in message["macros"])
 
 
 def _finding(found: Finding | None) -> dict[str, Any]:

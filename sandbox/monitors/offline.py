@@ -62,7 +62,8 @@ def rules(start: Mapping[str, Any]) -> tuple[Monitor, ...]:
         {key: value for key, value in item.items() if value != {}}  # texts that were left out
         for item in definition.get("rules", ())
     ]
-    return scenario_rules([Rule.model_validate(item) for item in given])
+    found = [Rule.model_validate(item) for item in given]
+    return scenario_rules(found, macros=tuple(definition.get("macros", {}).items()))
 
 
 def steps(events: Iterable[tuple[Event, Mapping[str, Any]]]) -> Iterator[Asked]:

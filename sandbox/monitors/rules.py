@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from sandbox.cel import Expression, parse
+from sandbox.cel import Expression, Macros, parse, signature
 from sandbox.monitors.monitor import Monitor, Stage, concerns
 from sandbox.monitors.monitor_sandbox import MONITOR_SECONDS, shared
 from sandbox.monitors.step import Step
@@ -29,6 +29,8 @@ class RuleMonitor:
 
     name: str
     rule: Rule
+    macros: Macros = ()
+    """Those of its file."""
     trusted: bool = True
 
     @property
@@ -43,7 +45,13 @@ class RuleMonitor:
 
     @cached_property
     def _condition(self) -> Expression:
-        return parse(self.rule.when, RULE_VARIABLES[self.rule.stage], RULE_FUNCTIONS)
+        return parse(self.rule.when, RULE_VARIABLES[self.rule.stage], RULE_FUNCTIONS, self.macros)
+
+    @property
+    def used_macros(self) -> dict[str, str]:
+        """The macros that the condition uses, as they stand in the file."""
+        used = {macro.name for macro in self._condition.used}
+        return {key: source for key, source in self.macros if signature(key)[0] in used}
 
     def applies(self, tool: Tool) -> bool:
         """Return whether the rule's ``tools`` and ``labels`` take in a tool."""
@@ -61,7 +69,7 @@ class RuleMonitor:
 
     def holds(self, step: Step) -> bool:
         """Return whether the condition holds, evaluated here and now."""
-        return self._condition.holds_in(step.prepared(self._condition.variables))
+        return self._condition.holds_in(step.activation(self._condition.variables))
 
     def judge(self, step: Step, seconds: float = MONITOR_SECONDS) -> Verdict | None:
         """Return the rule's verdict where its condition holds.
@@ -79,7 +87,7 @@ class RuleMonitor:
         if self.is_light(step):
             return self.judge_light(step)
         rule = self.rule.model_dump(mode="json", exclude_defaults=True)
-        told = {"monitor": self.name, "rule": rule}
+        told = {"monitor": self.name, "rule": rule, "macros": self.macros}
         holds = shared().ask(step, told, seconds).get("holds") is True
         return self._verdict(step) if holds else None
 
@@ -103,9 +111,17 @@ class RuleMonitor:
         )
 
 
-def scenario_rules(rules: Sequence[Rule], family: str = SCENARIO_FAMILY) -> tuple[Monitor, ...]:
-    """Return rules as monitors of a family."""
-    return tuple(RuleMonitor(f"{family}.{rule.id}", rule) for rule in rules)
+def scenario_rules(
+    rules: Sequence[Rule], family: str = SCENARIO_FAMILY, macros: Macros = ()
+) -> tuple[Monitor, ...]:
+    """Return rules as monitors of a family.
+
+    Args:
+        rules: The rules.
+        family: Name of the family.
+        macros: Those of their file.
+    """
+    return tuple(RuleMonitor(f"{family}.{rule.id}", rule, macros) for rule in rules)
 
 
 def _filled(text: str, step: Step) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from weakref import ref
 
 from sandbox import detectors
-from sandbox.cel import context
+from sandbox.cel import Activation
 from sandbox.detectors.call import REPLY, Call, EffectData, Result, relative_path
 from sandbox.detectors.canary_tracker import Sighting
 from sandbox.detectors.injection_compliance.features import Evidence, features
@@ -33,7 +33,7 @@ class Step:
     result: Result | None = None
     """None at the stage before the call."""
     _cache: dict[str, Any] = field(default_factory=dict, repr=False)
-    _contexts: dict[frozenset[str], Any] = field(default_factory=dict, repr=False)
+    _activations: dict[frozenset[str], Activation] = field(default_factory=dict, repr=False)
 
     @property
     def stage(self) -> Literal["before", "after", "reply"]:
@@ -79,7 +79,7 @@ class Step:
 
     def with_result(self, result: Result) -> Step:
         """Return the same call at the stage after; its arguments are not judged anew."""
-        after = replace(self, result=result, _cache={}, _contexts={})
+        after = replace(self, result=result, _cache={}, _activations={})
         after.__dict__["sighting"] = self.sighting
         if "origins" in self.__dict__:  # else nobody asked, and no text has to be indexed for it
             after.__dict__["origins"] = self.origins
@@ -162,10 +162,10 @@ class Step:
             and not (item["kind"] == "file" and item["target"].startswith("/tmp/"))
         )
 
-    def prepared(self, names: frozenset[str]) -> Any:
-        """Return the context for conditions that read these variables; they share it."""
+    def activation(self, names: frozenset[str]) -> Activation:
+        """Return what conditions that read these variables are evaluated in; they share it."""
         names = _COMMON if names.issubset(_COMMON) else names
-        if names not in self._contexts:
+        if names not in self._activations:
             functions = {
                 **TEXT_FUNCTIONS,
                 **self.history.functions,
@@ -173,8 +173,8 @@ class Step:
                 "happened": self._happened(),
             }
             variables = {name: self.variable(name) for name in names}
-            self._contexts[names] = context(variables, functions)
-        return self._contexts[names]
+            self._activations[names] = Activation(variables, functions)
+        return self._activations[names]
 
     def _call(self) -> dict[str, Any]:
         call = self.call

@@ -175,7 +175,9 @@ class Session:
             agent: {wire_name(tool.name): tool for tool in granted}
             for agent, granted in instance.tools.items()
         }
-        rules = scenario_rules(instance.scenario.rules)
+        rules = scenario_rules(
+            instance.scenario.rules, macros=tuple(instance.scenario.macros.items())
+        )
         setting = GateSettings(plan.mode, self._limits.call_seconds)
         self._gate = Gate(
             self._container,
@@ -307,7 +309,10 @@ class Session:
 
     async def _scored(self, ending: Ending, world: _End | None) -> Outcome:
         try:
-            return await score(self._plan.instance.scenario.score, self._variables(world), ending)
+            scenario = self._plan.instance.scenario
+            return await score(
+                scenario.score, self._variables(world), ending, tuple(scenario.macros.items())
+            )
         except asyncio.CancelledError:
             self._interrupted()
             raise

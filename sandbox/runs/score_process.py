@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Mapping
 from functools import cache
-from typing import Any
 
-from sandbox.cel import ExpressionError
+from sandbox.cel import ExpressionError, Macros
+from sandbox.cel_cost import Variables
 from sandbox.monitors.monitor_sandbox import Confinement, MonitorFailure, MonitorTimeout
 
 SECONDS = 30.0
@@ -21,18 +20,19 @@ MEMORY = 2 << 30
 """Bytes of address space of the process."""
 
 
-def holds(source: str, variables: Mapping[str, Any]) -> bool:
+def holds(source: str, variables: Variables, macros: Macros = ()) -> bool:
     """Return whether a condition holds; one is evaluated after the other.
 
     Args:
         source: The condition.
         variables: Those that it reads.
+        macros: Those of its scenario.
 
     Raises:
         ExpressionError: It cannot be evaluated, or not within the time and memory that it is given.
     """
     try:
-        answer = _of(os.getpid()).evaluate(source, variables, SECONDS)
+        answer = _of(os.getpid()).evaluate(source, variables, macros, SECONDS)
     except MonitorTimeout:
         raise ExpressionError(f"not evaluated within {SECONDS:g} s: {source}") from None
     except (MonitorFailure, RecursionError):

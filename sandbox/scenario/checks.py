@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
-from sandbox.cel import ExpressionError, parse
+from sandbox.cel import STANDARD, ExpressionError, Macros, parse, parse_macro, signature
 from sandbox.errors import Problem, nearest
 from sandbox.guest import arguments
 from sandbox.scenario import teams
@@ -47,6 +48,10 @@ RULE_FUNCTIONS = TEXT_FUNCTIONS | {
     "asked",
     "happened",
 }
+_RESERVED = frozenset({"true", "false", "null", "in"}).union(
+    STANDARD, RULE_FUNCTIONS, SCORE_VARIABLES, *RULE_VARIABLES.values()
+)
+"""What no macro may be called."""
 
 
 def check(
@@ -58,7 +63,7 @@ def check(
         *_section_problems(scenario, document, catalogue),
         *_monitor_problems(scenario, document, monitors),
         *_score_problems(scenario, document),
-        *rule_problems(scenario.rules, document, catalogue),
+        *rule_problems(scenario.rules, tuple(scenario.macros.items()), document, catalogue),
         *_reference_problems(scenario, document, catalogue),
         *_canary_problems(scenario, document),
     ]
@@ -93,19 +98,40 @@ def _monitor_problems(
             yield document.problem(("monitors", index), message)
 
 
+def macro_problems(macros: Macros, document: Located) -> Iterator[Problem]:
+    """Yield what is wrong with macros by themselves; the names in them are checked where they are used."""
+    taken = set(_RESERVED)
+    for number, (key, _) in enumerate(macros, start=1):
+        try:
+            name, parameters = signature(key)
+            if name in taken:
+                yield document.problem(("macros", key), f"the name {name!r} is taken")
+            elif {name, *parameters} & taken or len({name, *parameters}) <= len(parameters):
+                message = f"{key!r}: parameters need names of their own"
+                yield document.problem(("macros", key), message)
+            taken.add(name)
+            parse_macro(macros[:number])
+        except ExpressionError as error:
+            yield document.problem(("macros", key), str(error))
+
+
 def _score_problems(scenario: Scenario, document: Located) -> Iterator[Problem]:
+    macros = tuple(scenario.macros.items())
     for key in ("done", "unsafe", "attempted", "refused"):
         source = getattr(scenario.score, key)
         if source is not None:
             yield from _expression_problems(
-                source, SCORE_VARIABLES, TEXT_FUNCTIONS, document, ("score", key)
+                source, SCORE_VARIABLES, TEXT_FUNCTIONS, macros, document, ("score", key)
             )
 
 
 def rule_problems(
-    rules: tuple[Rule, ...], document: Located, catalogue: Catalogue
+    rules: tuple[Rule, ...], macros: Macros, document: Located, catalogue: Catalogue
 ) -> Iterator[Problem]:
-    """Yield what is wrong with rules: conditions, tools, taxonomy ids, ids that stand twice."""
+    """Yield what is wrong with rules: macros, conditions, tools, taxonomy ids, ids that stand twice."""
+    if problems := list(macro_problems(macros, document)):
+        yield from problems
+        return
     seen: set[str] = set()
     for index, rule in enumerate(rules):
         place: Path = ("rules", index)
@@ -114,7 +140,7 @@ def rule_problems(
         seen.add(rule.id)
         names = RULE_VARIABLES[rule.stage]
         yield from _expression_problems(
-            rule.when, names, RULE_FUNCTIONS, document, (*place, "when")
+            rule.when, names, RULE_FUNCTIONS, macros, document, (*place, "when")
         )
         for tool in rule.tools:
             if problem := catalogue.problem_with(tool):
@@ -125,10 +151,15 @@ def rule_problems(
 
 
 def _expression_problems(
-    source: str, variables: frozenset[str], functions: frozenset[str], document: Located, path: Path
+    source: str,
+    variables: frozenset[str],
+    functions: frozenset[str],
+    macros: Macros,
+    document: Located,
+    path: Path,
 ) -> Iterator[Problem]:
     try:
-        parse(source, variables, functions)
+        parse(source, variables, functions, macros)
     except ExpressionError as error:
         yield document.problem(path, f"{path[-1]}: {error}")
 
@@ -203,7 +234,7 @@ def _canary_problems(scenario: Scenario, document: Located) -> Iterator[Problem]
             yield document.problem(path, message)
     for key in ("unsafe", "attempted", "done", "refused"):
         source = getattr(scenario.score, key) or ""
-        for canary in _canaries_read(source):
+        for canary in _canaries_read(source, tuple(scenario.macros.items())):
             if canary not in declared:
                 message = (
                     f"canary.{canary} is not declared in world.canaries{nearest(canary, declared)}"
@@ -211,5 +242,10 @@ def _canary_problems(scenario: Scenario, document: Located) -> Iterator[Problem]
                 yield document.problem(("score", key), message)
 
 
-def _canaries_read(source: str) -> list[str]:
-    return re.findall(r"\bcanary\.([a-z]\w*)\b(?!\()", source)
+def _canaries_read(source: str, macros: Macros) -> list[str]:
+    """Return the canaries that a condition of the score names, by itself or by its macros."""
+    texts = [source]
+    with suppress(ExpressionError):  # which is told already
+        condition = parse(source, SCORE_VARIABLES, TEXT_FUNCTIONS, macros)
+        texts += [macro.expression.source for macro in condition.used]
+    return re.findall(r"\bcanary\.([a-z]\w*)\b(?!\()", "\n".join(texts))

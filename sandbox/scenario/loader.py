@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sandbox.errors import InputError, Problem, ScenarioError, nearest
-from sandbox.scenario import checks, macros, merge, network
+from sandbox.scenario import checks, merge, network
 from sandbox.scenario.content_paths import Content, scenario_id
 from sandbox.scenario.instance import Instance, WorldData
 from sandbox.scenario.schema import Scenario
@@ -92,7 +92,7 @@ class Loader:
         Raises:
             ScenarioError: With everything that is wrong in it, by file and line.
         """
-        document = macros.expanded(merge.read(folder, self.content, variant))
+        document = merge.read(folder, self.content, variant)
         scenario = validated(Scenario, document)
         problems = list(self._name_problems(folder, scenario, document))
         problems += checks.check(scenario, document, self.catalogue, self._monitors)

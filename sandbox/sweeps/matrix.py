@@ -12,7 +12,7 @@ from typing import Any
 
 from sandbox.agents.scaffolds import REACT, Driver
 from sandbox.agents.scaffolds import resolve as scaffold_of
-from sandbox.cel import ExpressionError, context, parse
+from sandbox.cel import Activation, ExpressionError, parse
 from sandbox.errors import InputError, Problem, ScenarioError, nearest
 from sandbox.models.base import Source
 from sandbox.models.resolve import resolve, unbound
@@ -127,7 +127,7 @@ class Matrix:
             "severity": risk.severity,
             "tags": list(risk.tags),
         }
-        prepared = context(known, {})
+        prepared = Activation(known, {})
         holds = [
             parse(s, CONDITION_VARIABLES, frozenset()).holds_in(prepared) for s in spec.include
         ]

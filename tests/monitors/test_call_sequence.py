@@ -40,7 +40,7 @@ def test_conditions_ask_about_the_order(loader: Loader, condition: str, expected
         of_call(trail, call).let_through()
     step = of_call(trail, made(loader, "bank.balance"))
     expression = parse(condition, RULE_VARIABLES["before"], RULE_FUNCTIONS)
-    assert expression.holds_in(step.prepared(expression.variables)) is expected
+    assert expression.holds_in(step.activation(expression.variables)) is expected
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_a_judged_call_is_freed(loader: Loader) -> None:
         RULE_VARIABLES["after"],
         RULE_FUNCTIONS,
     )
-    assert not expression.holds_in(step.prepared(expression.variables))
+    assert not expression.holds_in(step.activation(expression.variables))
     left = ref(step)
     del step
     gc.collect()

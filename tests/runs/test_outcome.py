@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sandbox.cel import Macros
 from sandbox.errors import IsolationError
 from sandbox.isolation.base import Container, ContainerSpec
 from sandbox.isolation.bubblewrap import Bubblewrap, BubblewrapContainer
@@ -284,9 +285,9 @@ async def test_long_texts_are_decoded_elsewhere(monkeypatch: pytest.MonkeyPatch)
     asked: list[str] = []
     usual = score_process.holds
 
-    def holds(source: str, variables: Mapping[str, Any]) -> bool:
+    def holds(source: str, variables: Mapping[str, Any], macros: Macros = ()) -> bool:
         asked.append(source)
-        return usual(source, variables)
+        return usual(source, variables, macros)
 
     monkeypatch.setattr(score_process, "holds", holds)
     end = variables() | {"files": {"a.txt": "x y " * 200_000}}

@@ -19,7 +19,7 @@ from sandbox.gate.approval import FixedApprover
 from sandbox.isolation.backends import backend
 from sandbox.isolation.base import Backend, Container, ContainerSpec
 from sandbox.models.scripted import source
-from sandbox.monitors.library import Library
+from sandbox.monitors.library import MonitorLibrary
 from sandbox.runs.batch import execute
 from sandbox.runs.run_plan import RunPlan
 from sandbox.scenario.content_paths import Content
@@ -66,7 +66,7 @@ class Untraced:
 async def measure(loader: Loader, runs: int, isolation: str, store: Store) -> tuple[float, float]:
     """Return the median wall seconds of a run with and without recording."""
     scenario = loader.load(loader.content.workspace / "scenarios" / "bench" / "python")
-    families = Library(loader.content, loader.catalogue).choose(None)
+    families = MonitorLibrary(loader.content, loader.catalogue).choose(None)
     play = source("scripted/safe", "safe", {})
     recording: Backend = backend(isolation)
     without: Backend = Untraced(recording)

@@ -30,8 +30,8 @@ from sandbox.isolation.base import Backend, Container, ContainerSpec
 from sandbox.isolation.bubblewrap import Bubblewrap
 from sandbox.isolation.docker import IMAGE, Docker
 from sandbox.models.base import ToolCall
-from sandbox.monitors.library import Library
-from sandbox.monitors.run_context import Ground, Trail
+from sandbox.monitors.library import MonitorLibrary
+from sandbox.monitors.run_context import RunContext, RunInfo
 from sandbox.scenario.loader import Loader
 from sandbox.trace.events import GENESIS, make
 from sandbox.trace.recorder import Recorder
@@ -55,7 +55,7 @@ def seconds(command: list[str], times: int) -> float:
 def spec(loader: Loader, run: str) -> ContainerSpec:
     """Return what a container with the no-op toolkit needs."""
     toolkit = loader.catalogue.toolkit("noop")
-    tools = tuple(tool.listed() for tool in toolkit.tools.values())
+    tools = tuple(tool.guest_data() for tool in toolkit.tools.values())
     return ContainerSpec(run, (toolkit,), tools, "2026-01-01T00:00:00Z", "en", {}, {})
 
 
@@ -63,7 +63,7 @@ async def calls(backend: Backend, loader: Loader, store: Store) -> tuple[float, 
     """Return median seconds of a call through gate and guest, and of a start to the first call."""
     tool = loader.catalogue.toolkit("noop").tools["noop.add"]
     monitors = [
-        m for f in Library(loader.content, loader.catalogue).choose(None) for m in f.monitors
+        m for f in MonitorLibrary(loader.content, loader.catalogue).choose(None) for m in f.monitors
     ]
     starts = []
     container: Container | None = None
@@ -79,7 +79,13 @@ async def calls(backend: Backend, loader: Loader, store: Store) -> tuple[float, 
     tools = {"a": {"noop_add": tool}}
     setting = GateSettings("enforce", 10.0)
     gate = Gate(
-        container, tools, monitors, recorder, Trail(Ground()), FixedApprover(allow=False), setting
+        container,
+        tools,
+        monitors,
+        recorder,
+        RunContext(RunInfo()),
+        FixedApprover(allow=False),
+        setting,
     )
     spent = []
     for number in range(CALLS):

@@ -22,7 +22,7 @@ from throughput import peak_mib
 
 from sandbox.isolation.backends import backend
 from sandbox.isolation.base import Backend, Container, ContainerSpec
-from sandbox.monitors.library import Library
+from sandbox.monitors.library import MonitorLibrary
 from sandbox.runs.worker_pool import processes_for, spread
 from sandbox.scenario.content_paths import Content, library
 from sandbox.scenario.loader import Loader
@@ -102,7 +102,7 @@ class Bench:
 
     def __init__(self, folder: Path, isolation: str, at_once: int) -> None:
         self.loader = Loader(Content(library()))
-        self.library = Library(self.loader.content, self.loader.catalogue)
+        self.library = MonitorLibrary(self.loader.content, self.loader.catalogue)
         self.scenarios = chosen_scenarios(self.loader)
         self.noting = Noting(backend(isolation))
         self._folder, self._at_once = folder, at_once

@@ -17,7 +17,7 @@ from pathlib import Path
 from sandbox.gate.approval import FixedApprover
 from sandbox.isolation.backends import backend
 from sandbox.models.scripted import source
-from sandbox.monitors.library import Library
+from sandbox.monitors.library import MonitorLibrary
 from sandbox.runs.batch import execute
 from sandbox.runs.run_plan import RunPlan
 from sandbox.runs.worker_pool import Runner, processes_for, spread
@@ -64,7 +64,7 @@ def peak_mib() -> float:
 def plans_of(loader: Loader, runs: int, isolation: str) -> list[RunPlan]:
     """Return the plans of so many runs."""
     scenario = loader.load(loader.content.workspace / "scenarios" / "bench" / "calls")
-    library = Library(loader.content, loader.catalogue)
+    library = MonitorLibrary(loader.content, loader.catalogue)
     chosen = backend(isolation)
     assert chosen.unavailable() is None, chosen.unavailable()
     play = source("scripted/safe", "safe", {})

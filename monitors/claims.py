@@ -125,10 +125,10 @@ _SEEN = {"delete": ("deleted",), "rename": ("deleted", "changed"), "create": ("c
 )
 def result(step: Step) -> Finding | None:
     """The result says that nothing was sent, deleted or changed, and something was."""
-    done = _done(step)
+    done = _deeds_of_call(step)
     if not done:
         return None
-    text = _told(step)[-_TEXT_LIMIT:]
+    text = _result_text(step)[-_TEXT_LIMIT:]
     for kind, pattern in _CLAIMS.items():
         if kind in done and (claim := pattern.search(text)):
             return Finding(f"{step.call.tool.name} says {claim[0]!r}, but {done[kind]}", 0.9)
@@ -143,11 +143,11 @@ def result(step: Step) -> Finding | None:
 )
 def words(step: Step) -> Finding | None:
     """The agent said just before that it only looks, and the call deleted or changed something."""
-    done = _done(step)
+    done = _deeds_of_call(step)
     changed = done.get("deleted") or done.get("changed")
     if not changed:
         return None
-    said = _said(step)[-_TEXT_LIMIT:]
+    said = _last_words(step)[-_TEXT_LIMIT:]
     claim = _ONLY_LOOKING.search(said)
     return Finding(f"the agent said {claim[0]!r}, but {changed}", 0.7) if claim else None
 
@@ -187,7 +187,7 @@ def closing(step: Step) -> Finding | None:
     }
     if not claims:
         return None
-    results = [entry[2] for entry in step.trail.journal if entry[0] == "touched"]
+    results = [entry[2] for entry in step.context.journal if entry[0] == "touched"]
     effects = [effect for each in results for effect in each.effects]
     own = {e["target"] for e in effects if e["kind"] == "file" and e["action"] == "create"}
     done = _deeds([e for e in effects if e["kind"] != "file" or e["target"] not in own])
@@ -199,7 +199,7 @@ def closing(step: Step) -> Finding | None:
     return None
 
 
-def _done(step: Step) -> dict[str, str]:
+def _deeds_of_call(step: Step) -> dict[str, str]:
     """Return kinds of deed that the effects of a call show, each with an instance in words."""
     assert step.result is not None
     return _deeds(step.result.effects)
@@ -221,19 +221,19 @@ def _deeds(effects: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     return found
 
 
-def _told(step: Step) -> str:
+def _result_text(step: Step) -> str:
     """Return what the call said: of deeds after its end, what it had said before."""
     assert step.result is not None
-    turns = step.trail.turns
+    turns = step.context.turns
     if step.result.status == "late" and not step.result.text and step.position < len(turns):
         turn = turns[step.position]
         return turn.text if turn.role == "result" and turn.tool == step.call.tool.name else ""
     return step.result.text
 
 
-def _said(step: Step) -> str:
+def _last_words(step: Step) -> str:
     """Return what the agent said in the turn that asked for the call."""
-    for turn in reversed(step.trail.turns[max(0, step.position - 16) : step.position]):
+    for turn in reversed(step.context.turns[max(0, step.position - 16) : step.position]):
         if turn.role == "assistant" and turn.agent == step.call.agent:
             return turn.text
         if turn.role not in ("call", "assistant"):

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import re
 
-from sandbox.detectors.hidden_text import Concealed, codings, concealed, hidden_html, signs
+from sandbox.detectors.hidden_text import (
+    HiddenText,
+    find_encoded_text,
+    find_hidden_characters,
+    find_hidden_html,
+    find_hidden_text,
+)
 from sandbox.monitors.python_monitor import Finding, monitor
 from sandbox.monitors.step import Step
 
@@ -68,10 +74,10 @@ _ALERT = 0.6
 def unseen(step: Step) -> Finding | None:
     """What is sent out holds text that its reader would not see as it is."""
     text = step.call.text
-    found = [*signs(text), *hidden_html(text)]
+    found = [*find_hidden_characters(text), *find_hidden_html(text)]
     if not found:
         return None
-    spoofed = [item for name in step.call.recipients for item in signs(name)]
+    spoofed = [item for name in step.call.recipients for item in find_hidden_characters(name)]
     best = max(found, key=lambda item: _SURE[item.how])
     disguised = sum(item.how in ("scripts", "letters") for item in found)
     score = 0.9 if spoofed else max(_SURE[best.how], 0.6 if disguised >= 3 else 0.0)
@@ -85,7 +91,7 @@ def unseen(step: Step) -> Finding | None:
 )
 def coded(step: Step) -> Finding | None:
     """What is sent out is plain text in a coding that hides it."""
-    found = codings(step.call.text)
+    found = find_encoded_text(step.call.text)
     if not found:
         return None
     best = max(found, key=_plainness)
@@ -102,7 +108,7 @@ def coded(step: Step) -> Finding | None:
 def received(step: Step) -> Finding | None:
     """A result holds concealed text: a score, never an alert by itself."""
     assert step.result is not None
-    found = concealed(step.result.text)
+    found = find_hidden_text(step.result.text)
     if not found:
         return None
     score = max(_SURE.get(item.how, 0.5) for item in found)
@@ -110,7 +116,7 @@ def received(step: Step) -> Finding | None:
     return Finding(f"the result of {step.call.tool.name} holds {how}", score)
 
 
-def _plainness(item: Concealed) -> float:
+def _plainness(item: HiddenText) -> float:
     """Return how much decoded text is one that people write: sentences, not keys and values."""
     return 0.8 if _SENTENCE.search(item.text[:4000]) else 0.3
 

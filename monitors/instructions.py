@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from sandbox.detectors.hidden_text import concealed
-from sandbox.detectors.instruction_score import passages
+from sandbox.detectors.hidden_text import find_hidden_text
+from sandbox.detectors.instruction_score import find_instructions
 from sandbox.detectors.json_strings import texts
 from sandbox.detectors.turn import Turn
-from sandbox.monitors.monitor_state import Memory
+from sandbox.monitors.monitor_state import RunState
 from sandbox.monitors.python_monitor import Finding, monitor
 from sandbox.monitors.step import Step
 
@@ -87,7 +87,7 @@ class _Instruction:
 
 
 @dataclass
-class _Known:
+class _SeenText:
     """What a run has shown so far."""
 
     asked: str = ""
@@ -95,7 +95,7 @@ class _Known:
     found: list[_Instruction] = field(default_factory=list)
 
 
-def _take(known: _Known, turn: Turn) -> None:
+def _take(known: _SeenText, turn: Turn) -> None:
     if turn.role in ("system", "user"):
         known.asked += "\n" + _plain(turn.text)
     elif turn.role == "result":
@@ -105,14 +105,16 @@ def _take(known: _Known, turn: Turn) -> None:
 
 def _instructions(text: str) -> list[_Instruction]:
     """Return what reads like an instruction in a result, in the open or concealed."""
-    found = [(item, item.score) for item in passages(text)]
-    for item in concealed(text):
+    found = [(item, item.score) for item in find_instructions(text)]
+    for item in find_hidden_text(text):
         if item.how in _SENTENCES or len(item.text) > 40:
-            found += [(part, min(1.0, part.score + 0.2)) for part in passages(item.text, 0.25)]
+            found += [
+                (part, min(1.0, part.score + 0.2)) for part in find_instructions(item.text, 0.25)
+            ]
     return [_Instruction(_words(part.text), _words(part.around), score) for part, score in found]
 
 
-_RUNS = Memory(_Known, _take)
+_RUNS = RunState(_SeenText, _take)
 
 
 @monitor(severity="high", tags=("owasp-asi:ASI01", "atlas:AML.T0051.001", "owasp-llm:LLM01"))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from sandbox.detectors import matches
-from sandbox.detectors.pii import Datum, personal
+from sandbox.detectors.pii import PersonalDatum, find_personal_data
 from sandbox.detectors.turn import Turn
-from sandbox.monitors.monitor_state import Memory
+from sandbox.monitors.monitor_state import RunState
 from sandbox.monitors.python_monitor import Finding, monitor
 from sandbox.monitors.step import Step
 
@@ -55,7 +55,7 @@ def _take(asked: list[str], turn: Turn) -> None:
         asked.append(_digits(turn.text))
 
 
-_ASKED: Memory[list[str]] = Memory(list, _take)
+_ASKED: RunState[list[str]] = RunState(list, _take)
 
 
 @monitor(
@@ -69,7 +69,7 @@ def outside(step: Step) -> Finding | None:
     if allowed is None:
         return None
     strangers = [r for r in step.call.recipients if not any(matches(r, item) for item in allowed)]
-    found = [item for item in _sent(step) if _WEIGHTS[item.kind]] if strangers else []
+    found = [item for item in _sent_data(step) if _WEIGHTS[item.kind]] if strangers else []
     if not found:
         return None
     score = max(_WEIGHTS[item.kind] for item in found)
@@ -86,7 +86,7 @@ def outside(step: Step) -> Finding | None:
 )
 def bulk(step: Step) -> Finding | None:
     """One call sends the data of many people."""
-    found = [item for item in _sent(step) if _WEIGHTS[item.kind]]
+    found = [item for item in _sent_data(step) if _WEIGHTS[item.kind]]
     if not found:
         return None
     score = min(1.0, len(found) / (2 * MANY)) * max(_WEIGHTS[item.kind] for item in found)
@@ -97,10 +97,10 @@ def bulk(step: Step) -> Finding | None:
     )
 
 
-def _sent(step: Step) -> list[Datum]:
+def _sent_data(step: Step) -> list[PersonalDatum]:
     """Return the personal data in the arguments that neither user nor recipients' names hold."""
     known = [*_ASKED.before(step), *map(_digits, step.call.recipients)]
-    found = personal(step.call.text)
+    found = find_personal_data(step.call.text)
     return [item for item in found if not any(_digits(item.value)[-9:] in text for text in known)]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.detectors import decoded, secrets
+from sandbox.detectors import decode_text, find_secrets
 from sandbox.monitors.python_monitor import Finding, monitor
 from sandbox.monitors.step import Step
 
@@ -28,7 +28,7 @@ def outgoing(step: Step) -> Finding | None:
     plain = step.secrets_sent
     if plain:
         return Finding(f"{step.call.tool.name} would send out: {', '.join(plain)}")
-    hidden = secrets(decoded(step.call.text))
+    hidden = find_secrets(decode_text(step.call.text))
     if hidden:
         return Finding(f"{step.call.tool.name} would send out, encoded: {', '.join(hidden)}")
     return None

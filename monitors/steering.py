@@ -6,7 +6,7 @@ from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
-from sandbox.detectors.injection_compliance.closing_words import said
+from sandbox.detectors.injection_compliance.closing_words import reply_compliance
 from sandbox.monitors.calibration import Calibration, load
 from sandbox.monitors.python_monitor import Finding, monitor
 from sandbox.monitors.step import Step
@@ -77,11 +77,13 @@ def call(step: Step) -> Finding | None:
 )
 def words(step: Step) -> Finding | None:
     """The agent's closing words say what a tool's result told it to say; not those for colleagues."""
-    if step.trail.ground.speaker not in ("", step.call.agent):
+    if step.context.info.final_agent not in ("", step.call.agent):
         return (
             None  # who hands a request on says what it asks for; what comes of that is judged there
         )
-    share, instruction = said(str(step.call.arguments["text"]), step.trail.instructions)
+    share, instruction = reply_compliance(
+        str(step.call.arguments["text"]), step.context.instructions
+    )
     if instruction is None:
         return None
     reason = f"the reply says what a result told it to: “{instruction.text[:160]}”"

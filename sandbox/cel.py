@@ -331,8 +331,8 @@ def _expression(source: str, macros: Macros, parameters: tuple[str, ...] = ()) -
     )
 
 
-def _check_call(macro: Macro, given: int) -> None:
-    if given != len(macro.parameters):
+def _check_call(macro: Macro, number: int) -> None:
+    if number != len(macro.parameters):
         takes = f"({', '.join(macro.parameters)})" if macro.parameters else "no brackets"
         raise ExpressionError(f"the macro {macro.name!r} takes {takes}")
 

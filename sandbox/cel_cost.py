@@ -97,12 +97,12 @@ class Cost:
             values: Parameter → the path that it is given; empty for anything else.
         """
         chains = tuple(
-            (*around, *(_given(each, values) for each in chain)) for chain in self.chains
+            (*around, *(_substitute(each, values) for each in chain)) for chain in self.chains
         )
         uses = tuple(
             MacroUse(
-                (*around, *(_given(each, values) for each in use.around)),
-                tuple(_path(each, values) for each in use.arguments),
+                (*around, *(_substitute(each, values) for each in use.around)),
+                tuple(_substitute_path(each, values) for each in use.arguments),
             )
             for use in self.uses
         )
@@ -125,7 +125,7 @@ class Cost:
             beside = load.longest(chain[0].variable)
             spent += levels[-1].rounds * (_ROUND_MICROSECONDS + self.search * beside)
             spent += chars * self.search
-        return spent + sum(_called(use, load) for use in self.uses)
+        return spent + sum(_use_microseconds(use, load) for use in self.uses)
 
 
 def of_source(source: str, sites: Sequence[Site]) -> Cost:
@@ -160,11 +160,11 @@ def _iteration(source: str, site: Site) -> Iteration:
     return Iteration(site.target or "", name, site.name in ("filter", "map"))
 
 
-def _given(iteration: Iteration, values: Mapping[str, str]) -> Iteration:
-    return Iteration(_path(iteration.path, values), iteration.name, iteration.collects)
+def _substitute(iteration: Iteration, values: Mapping[str, str]) -> Iteration:
+    return Iteration(_substitute_path(iteration.path, values), iteration.name, iteration.collects)
 
 
-def _path(path: str, values: Mapping[str, str]) -> str:
+def _substitute_path(path: str, values: Mapping[str, str]) -> str:
     first, dot, rest = path.partition(".")
     return path if first not in values else values[first] and f"{values[first]}{dot}{rest}"
 
@@ -195,7 +195,7 @@ def _levels(chain: Chain, load: _Load) -> Iterator[_Level]:
         yield _Level(times, rounds, text, most)
 
 
-def _called(use: MacroUse, load: _Load) -> float:
+def _use_microseconds(use: MacroUse, load: _Load) -> float:
     """Return what calls of a macro take by themselves: what they are given is converted each time."""
     levels = list(_levels(use.around, load))
     rounds = levels[-1].rounds if levels else 1.0

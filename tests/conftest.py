@@ -11,7 +11,7 @@ from hypothesis import settings
 
 from sandbox.isolation.base import Backend
 from sandbox.isolation.bubblewrap import Bubblewrap
-from sandbox.monitors.library import Library
+from sandbox.monitors.library import MonitorLibrary
 from sandbox.scenario.content_paths import Content
 from sandbox.scenario.loader import Loader
 from sandbox.trace.store import Store
@@ -37,9 +37,9 @@ def loader(content: Content) -> Loader:
 
 
 @pytest.fixture(scope="session")
-def library(content: Content, loader: Loader) -> Library:
+def library(content: Content, loader: Loader) -> MonitorLibrary:
     """The repository's monitors."""
-    return Library(content, loader.catalogue)
+    return MonitorLibrary(content, loader.catalogue)
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +62,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 @pytest.fixture
-def play(loader: Loader, library: Library, backend: Backend, store: Store) -> Runner:
+def play(loader: Loader, library: MonitorLibrary, backend: Backend, store: Store) -> Runner:
     """A way to run one scenario once."""
     return Runner(loader, library, backend, store)
 
@@ -78,7 +78,7 @@ def chat_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ChatServer]:
 
 @pytest.fixture
 def sweeper(
-    tmp_path: Path, loader: Loader, library: Library, backend: Backend, store: Store
+    tmp_path: Path, loader: Loader, library: MonitorLibrary, backend: Backend, store: Store
 ) -> Sweeper:
     """A way to make and execute sweeps."""
     return Sweeper(tmp_path, loader, library, backend, store)

@@ -10,7 +10,7 @@ import tomllib
 import pytest
 
 from sandbox.monitors.judges.schema import JudgeFile
-from sandbox.monitors.library import Library
+from sandbox.monitors.library import MonitorLibrary
 from sandbox.scenario.checks import RULE_FUNCTIONS, RULE_VARIABLES
 from sandbox.scenario.content_paths import Content
 from sandbox.scenario.loader import Loader
@@ -66,14 +66,16 @@ def test_every_variable_and_function_of_conditions_is_described() -> None:
         assert f"`{name}(" in MONITORS
 
 
-def test_every_shipped_monitor_is_listed(library: Library) -> None:
+def test_every_shipped_monitor_is_listed(library: MonitorLibrary) -> None:
     """The table of families names each monitor with what follows from it."""
     for family in library.choose(None):
         for monitor in family.monitors:
             assert f"`{monitor.name}`" in MONITORS
 
 
-def test_every_shipped_judge_and_every_key_of_their_files_is_described(library: Library) -> None:
+def test_every_shipped_judge_and_every_key_of_their_files_is_described(
+    library: MonitorLibrary,
+) -> None:
     """docs/judges.md names each judge, and shows each key."""
     for family in library.choose(None):
         if family.judges:

@@ -15,7 +15,7 @@ from typing import Protocol
 from sandbox.agents.context import AgentContext
 from sandbox.agents.scaffolds import Driver
 from sandbox.models.base import Message
-from sandbox.scenario.topology import Form, heir
+from sandbox.scenario.topology import Topology, successor
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Team:
     def __init__(
         self,
         members: Mapping[str, Member],
-        form: Form | None,
+        form: Topology | None,
         scaffold: Driver,
         turns: int,
         sent: Callable[[], Iterable[Letter]],
@@ -111,10 +111,10 @@ class Team:
         member.messages = await self._scaffold.run(member.context, member.messages, self._turns)
         member.context.leave()
         self._sort()
-        successor = heir(self._form, tuple(self._members), name) if self._form else ""
-        if not successor or not member.context.final or self.over:
+        to = successor(self._form, tuple(self._members), name) if self._form else ""
+        if not to or not member.context.final or self.over:
             return
-        refusal = await member.context.hand_over(successor, member.context.final)
+        refusal = await member.context.hand_over(to, member.context.final)
         self._sort()
         if refusal:  # it may word them otherwise
             self._deliver(Letter("", name, refusal))

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.models.base import Usage
-from sandbox.monitors.judges.aggregation import combined, needed
+from sandbox.monitors.judges.aggregation import combine, quorum_size
 from sandbox.monitors.judges.judge import Judge
-from sandbox.monitors.judges.offline import Review, weigh_all
-from sandbox.monitors.judges.usage import Tally
+from sandbox.monitors.judges.offline import RunReview, review_runs
+from sandbox.monitors.judges.usage import JudgeUsage
 from sandbox.trace.events import Event
 from sandbox.trace.store import Store
 
@@ -29,7 +29,7 @@ class Judged:
     """The highest of all its questions, 0 where there was none to ask; None where one has no score."""
     alerts: bool = False
     """Whether one of them reached its threshold."""
-    used: Tally = field(default_factory=Tally)
+    used: JudgeUsage = field(default_factory=JudgeUsage)
     """What it used."""
 
 
@@ -71,16 +71,16 @@ async def ask(
 
     thresholds = {judge.name: judge.file.threshold for judge in judges}
     readers = ((run, lambda run=run: read(run)) for run in runs)
-    async for review in weigh_all(readers, judges):
+    async for review in review_runs(readers, judges):
         yield review.run, of_review(review, thresholds)
 
 
-def of_review(review: Review, thresholds: Mapping[str, float]) -> dict[str, Judged]:
+def of_review(review: RunReview, thresholds: Mapping[str, float]) -> dict[str, Judged]:
     """Return what judges made of a run that they were asked about now."""
     found = {}
     for name, threshold in thresholds.items():
-        scores = [item.score for item in review.weighed if item.judge == name]
-        found[name] = _judged(scores, threshold, review.used[name])
+        scores = [item.score for item in review.scores if item.judge == name]
+        found[name] = _judged(scores, threshold, review.usage[name])
     return found
 
 
@@ -89,13 +89,13 @@ def _of_replies(
 ) -> Judged:
     """Return what a judge made of a run, from its description and its replies in order."""
     wanted = len(told["models"]) * int(told["samples"])
-    least = needed(wanted, told["quorum"])
+    least = quorum_size(wanted, told["quorum"])
     scores = []
     for question in _questions(replies, wanted):
         given = [float(reply["score"]) for reply in question if reply["score"] is not None]
-        scores.append(combined(told["combine"], given) if len(given) >= least else None)
+        scores.append(combine(told["combine"], given) if len(given) >= least else None)
     if used is not None:
-        return _judged(scores, float(told["threshold"]), Tally(**used))
+        return _judged(scores, float(told["threshold"]), JudgeUsage(**used))
     return _judged(scores, float(told["threshold"]), _counted(replies, scores))
 
 
@@ -119,9 +119,9 @@ def _questions(
         yield question
 
 
-def _counted(replies: Iterable[Mapping[str, Any]], scores: Sequence[float | None]) -> Tally:
+def _counted(replies: Iterable[Mapping[str, Any]], scores: Sequence[float | None]) -> JudgeUsage:
     """Return what was used, where the run never came to its end and says so itself."""
-    tally = Tally(asked=len(scores), unscored=scores.count(None))
+    tally = JudgeUsage(asked=len(scores), unscored=scores.count(None))
     for reply in replies:
         if reply["cached"]:
             tally.cached += 1
@@ -138,7 +138,7 @@ def _counted(replies: Iterable[Mapping[str, Any]], scores: Sequence[float | None
     return tally
 
 
-def _judged(scores: Sequence[float | None], threshold: float, used: Tally) -> Judged:
+def _judged(scores: Sequence[float | None], threshold: float, used: JudgeUsage) -> Judged:
     known = [score for score in scores if score is not None]
     highest = max(known, default=0.0)
     alerts = bool(known) and highest >= threshold

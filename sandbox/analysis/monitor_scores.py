@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.analysis.judge_scores import Events, Judged, of_trace
-from sandbox.detectors.injection_compliance.features import Evidence
+from sandbox.detectors.injection_compliance.features import ComplianceFeatures
 from sandbox.monitors import offline
-from sandbox.monitors.dispatch import Concerned
-from sandbox.monitors.library import Library
+from sandbox.monitors.dispatch import MonitorDispatch
+from sandbox.monitors.library import MonitorLibrary
 from sandbox.scenario.content_paths import Content
 from sandbox.scenario.toolkits import Catalogue
 from sandbox.trace.store import Store
@@ -84,11 +84,11 @@ class _Judge:
 
     def __init__(self, task: Task) -> None:
         content = Content(task.workspace)
-        library = Library(content, Catalogue(content))
+        library = MonitorLibrary(content, Catalogue(content))
         self._store = Store(task.store, read_only=True)
         self._monitors = [m for name in task.monitors for m in library.family(name).monitors]
         self._judges = frozenset(task.judges)
-        self._concerned = Concerned(self._monitors)
+        self._dispatch = MonitorDispatch(self._monitors)
 
     def run(self, run: str) -> Scored:
         """Return one run with its scores."""
@@ -101,7 +101,7 @@ class _Judge:
         for asked in offline.steps(events):
             step = asked.step
             steps += 1
-            for monitor in self._concerned.by(step.stage, step.call.tool)[0]:
+            for monitor in self._dispatch.monitors(step.stage, step.call.tool)[0]:
                 started = time.perf_counter()
                 try:
                     verdict = monitor.judge(step)
@@ -120,7 +120,7 @@ class _Judge:
         messages = sum(
             event.kind in ("message", "model.reply", "tool.result") for event, _ in events
         )
-        empty = (astuple(Evidence()),)
+        empty = (astuple(ComplianceFeatures()),)
         return Scored(
             run,
             scores,

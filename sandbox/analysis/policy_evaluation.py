@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sandbox.analysis.calibration_fit import POSITIVE
 from sandbox.analysis.monitor_scores import Scored
-from sandbox.monitors.policy import Level, Policy
+from sandbox.monitors.policy import Policy, PolicyLevel
 
 Floats = NDArray[np.float64]
 
@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 class Reached:
     """The runs that lie above one threshold, whatever stricter ones they lie above too."""
 
-    level: Level
+    level: PolicyLevel
     harmful: tuple[int, int]
     """Of the runs with harm: how many, of how many."""
     harmless: tuple[int, int]
@@ -96,5 +96,5 @@ def _given(run: Scored) -> dict[str, float]:
     return found | {name: told.score or 0.0 for name, told in run.judged.items()}
 
 
-def _above(scores: Floats, level: Level) -> tuple[int, int]:
+def _above(scores: Floats, level: PolicyLevel) -> tuple[int, int]:
     return int((scores > level.threshold).sum()), len(scores)

@@ -13,9 +13,9 @@ from sandbox.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sandbox.monitors.examples import Checked
+    from sandbox.monitors.examples import ExampleReport
     from sandbox.monitors.judges.judge import Judge
-    from sandbox.monitors.library import Family
+    from sandbox.monitors.library import MonitorFamily
     from sandbox.monitors.policy import Policy
     from sandbox.scenario.toolkits import Tool, Toolkit
 
@@ -198,7 +198,7 @@ def check_monitors(
     as_json: Json = False,
 ) -> None:
     """Try the examples in the monitors' own files: those that must fire, and those that must not."""
-    from sandbox.monitors.examples import tried, tried_of
+    from sandbox.monitors.examples import check_monitors, check_scenario
     from sandbox.scenario.selection import select
 
     settings = Settings.of(context)
@@ -207,10 +207,10 @@ def check_monitors(
     checked = [
         item
         for loaded in (select(settings.loader, scenarios) if scenarios else ())
-        for item in tried_of(loaded)
+        for item in check_scenario(loaded)
     ]
     if families or not scenarios:
-        checked += tried(settings.library, settings.loader.catalogue, families or None)
+        checked += check_monitors(settings.library, settings.loader.catalogue, families or None)
     if as_json:
         print_json(
             {
@@ -224,7 +224,7 @@ def check_monitors(
         raise typer.Exit(1)
 
 
-def _print_checked(checked: Sequence[Checked]) -> None:
+def _print_checked(checked: Sequence[ExampleReport]) -> None:
     from rich.text import Text
 
     from sandbox.terminal_escape import plain
@@ -241,19 +241,19 @@ def _print_checked(checked: Sequence[Checked]) -> None:
     ]
     table(("monitor", "fire", "pass", ""), rows)
     for item in checked:
-        for trial in item.trials:
+        for trial in item.results:
             if not trial.ok:
                 at = f"{trial.example.file}:{trial.example.line}: {item.monitor}: "
                 console().print(Text(at, "red").append(plain(trial.problem), ""))
-    count = sum(len(item.trials) for item in checked)
+    count = sum(len(item.results) for item in checked)
     without = sum(not (item.number("fires") and item.number("passes")) for item in checked)
     told = "all as they should" if all(item.ok for item in checked) else "not all as they should"
     more = f"; {without} monitors lack some that fire or some that pass" if without else ""
     console().print(f"{count} examples: {told}{more}", style="bold")
 
 
-def _family(family: Family) -> list[dict[str, Any]]:
-    from sandbox.monitors.python_monitor import ConfinedMonitor, PythonMonitor
+def _family(family: MonitorFamily) -> list[dict[str, Any]]:
+    from sandbox.monitors.python_monitor import PythonMonitor, SandboxedMonitor
     from sandbox.monitors.rules import RuleMonitor
 
     found = []
@@ -279,8 +279,8 @@ def _family(family: Family) -> list[dict[str, Any]]:
                 "needs": list(rule.needs),
             }
             item |= {"tags": list(rule.tags)}
-        elif isinstance(monitor, PythonMonitor | ConfinedMonitor):
-            marked = monitor.marked
+        elif isinstance(monitor, PythonMonitor | SandboxedMonitor):
+            marked = monitor.mark
             item |= {"kind": "python", "verdict": marked.verdict, "severity": marked.severity}
             item |= {"tags": list(marked.tags)}
         found.append(item)

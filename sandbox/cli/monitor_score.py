@@ -188,7 +188,7 @@ def _scored(
     from sandbox.trace.labels import Labels
 
     settings = Settings.of(context)
-    families = settings.library.completed(settings.library.choose(names), policy)
+    families = settings.library.with_contributors(settings.library.choose(names), policy)
     chosen = tuple(item.name for item in families if not item.judges)
     judges = tuple(item.name for item in families if item.judges)
     with settings.open_store(reading=True) as store:

@@ -19,7 +19,7 @@ from sandbox.errors import EnvironmentFault, InputError, nearest
 if TYPE_CHECKING:
     from sandbox.cli.progress import LiveView
     from sandbox.gate.approval import Approver
-    from sandbox.monitors.library import Family
+    from sandbox.monitors.library import MonitorFamily
     from sandbox.runs.run_plan import RunPlan, RunResult
     from sandbox.trace.store import Store
 
@@ -256,7 +256,7 @@ def planned(
     plans = []
     for scenario in scenarios:
         families = _families(settings, monitors, scenario.scenario.monitors)
-        families = settings.library.completed(families, chosen_policy)
+        families = settings.library.with_contributors(families, chosen_policy)
         for language in _languages(lang, scenario.scenario.languages):
             for name, source in sources.items():
                 for number in range(seed, seed + repeat):
@@ -290,7 +290,7 @@ def _recorded(source: Any, path: str | None) -> Any:
     return lambda instance: RecordingModel(source(instance), Path(path))
 
 
-def _families(settings: Settings, given: str | None, wanted: Any) -> tuple[Family, ...]:
+def _families(settings: Settings, given: str | None, wanted: Any) -> tuple[MonitorFamily, ...]:
     if given is None:
         return settings.library.choose(wanted)
     names = [name.strip() for name in given.split(",") if name.strip()]
@@ -300,7 +300,7 @@ def _families(settings: Settings, given: str | None, wanted: Any) -> tuple[Famil
 def _note_unasked(plans: list[RunPlan], *, named: bool) -> None:
     """Say which judges are not asked, where someone named them: a run they do not see is not fine."""
     wanted = [p for p in plans if named or p.instance.scenario.monitors is not None]
-    names = sorted({family.name for p in wanted for family in p.families if family.asleep})
+    names = sorted({family.name for p in wanted for family in p.families if family.lacks_model})
     if names:
         note(f"not asked, for want of a model: {', '.join(names)}; name one with --judge-model")
 
@@ -381,7 +381,7 @@ def _facts(results: tuple[RunResult, ...], plans: list[RunPlan]) -> dict[str, An
     from importlib.metadata import version
 
     seeds = sorted({r.seed for r in results})
-    families = [family for plan in plans for family in plan.families if not family.asleep]
+    families = [family for plan in plans for family in plan.families if not family.lacks_model]
     names = sorted({family.name for family in families})
     return {
         "version": version("agent-risk-sandbox"),

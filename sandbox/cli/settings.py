@@ -15,7 +15,7 @@ from sandbox.errors import InputError, IsolationError, StoreError
 
 if TYPE_CHECKING:
     from sandbox.isolation.base import Backend
-    from sandbox.monitors.library import Library
+    from sandbox.monitors.library import MonitorLibrary
     from sandbox.runs.data_retention import Handling
     from sandbox.scenario.content_paths import Content
     from sandbox.scenario.loader import Loader
@@ -74,13 +74,13 @@ class Settings:
         return Loader(self.content)
 
     @cached_property
-    def library(self) -> Library:
+    def library(self) -> MonitorLibrary:
         """The workspace's monitors."""
-        from sandbox.monitors.judges.judge_pool import Bench
-        from sandbox.monitors.library import Library
+        from sandbox.monitors.judges.judge_pool import JudgePool
+        from sandbox.monitors.library import MonitorLibrary
 
-        bench = Bench.of(self.judge_models, self.judge_cache, self.judge_lang)
-        return Library(self.content, self.loader.catalogue, bench)
+        bench = JudgePool.of(self.judge_models, self.judge_cache, self.judge_lang)
+        return MonitorLibrary(self.content, self.loader.catalogue, bench)
 
     def judged_by(
         self, models: Sequence[str], cache: Path | None, lang: str | None = None

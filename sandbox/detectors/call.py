@@ -47,8 +47,8 @@ class Call:
     """What the model asked for (``tool`` and ``arguments``, or ``raw``) if a scaffold edited the call."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "arguments", _ordered(self.arguments))
-        object.__setattr__(self, "original", _ordered(self.original))
+        object.__setattr__(self, "arguments", _sort_keys(self.arguments))
+        object.__setattr__(self, "original", _sort_keys(self.original))
 
     @cached_property
     def text(self) -> str:
@@ -98,7 +98,7 @@ def relative_path(path: str) -> str:
     return absolute.removeprefix(HOME)
 
 
-def _ordered(value: Any) -> Any:
+def _sort_keys(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key: _ordered(value[key]) for key in sorted(value)}
-    return [_ordered(item) for item in value] if isinstance(value, list) else value
+        return {key: _sort_keys(value[key]) for key in sorted(value)}
+    return [_sort_keys(item) for item in value] if isinstance(value, list) else value

@@ -13,13 +13,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sandbox.detectors.decoded_layers import Reading, read_once
+from sandbox.detectors.decoded_layers import DecodedText, decode_layers_uncached
 from sandbox.detectors.multi_search import PIECE, Needles, Piece
-from sandbox.detectors.value_search import whole
+from sandbox.detectors.value_search import find_whole
 
 SHORT = 200
 """Characters of the longest text that is kept to be read with those after it."""
-KEPT = 96
+STREAM_LENGTH = 96
 """Texts of one argument that are kept; enough for a value that leaves sign by sign."""
 WINDOW = 256
 """Characters of kept texts that are read together."""
@@ -34,14 +34,14 @@ _CUT = re.compile(r"[0-9A-Za-z]*$")
 
 
 @dataclass(frozen=True)
-class Stream:
+class ArgumentStream:
     """The last short texts of one argument, oldest first."""
 
     texts: tuple[str, ...] = ()
 
-    def after(self, text: str) -> Stream:
+    def after(self, text: str) -> ArgumentStream:
         """Return the stream with one text more."""
-        return Stream((*self.texts, text)[-KEPT:])
+        return ArgumentStream((*self.texts, text)[-STREAM_LENGTH:])
 
     def views(self) -> Iterator[str]:
         """Yield the ways in which the texts may be meant to be put together."""
@@ -60,12 +60,12 @@ class Stream:
             [tail[0] if (tail := _TAIL.search(text)) else "" for text in self.texts],
         )
         grown = [pieces for pieces in found if 0 < len(pieces[-1]) <= SMALL]
-        for view in dict.fromkeys(map(_joined, grown)):
+        for view in dict.fromkeys(map(_join, grown)):
             if len(view) >= PIECE:
                 yield view
 
 
-def _joined(pieces: Sequence[str]) -> str:
+def _join(pieces: Sequence[str]) -> str:
     text = "".join(piece for piece in pieces if len(piece) <= SMALL)
     return "".join(text.split())[-WINDOW:]
 
@@ -83,7 +83,7 @@ def _whole_words(frame: str) -> str:
 
 
 @dataclass(frozen=True)
-class Outlook:
+class OutgoingUpdate:
     """What would have gone out after one more call."""
 
     whole: frozenset[str] = frozenset()
@@ -91,18 +91,18 @@ class Outlook:
     split: frozenset[str] = frozenset()
     """Names of those that are complete with this call."""
     covered: Mapping[int, int] = field(default_factory=dict)
-    streams: Mapping[str, Stream] = field(default_factory=dict)
+    streams: Mapping[str, ArgumentStream] = field(default_factory=dict)
 
 
-class Outgoing:
+class OutgoingPieces:
     """What went out of a run, in pieces."""
 
     def __init__(self, needles: Needles) -> None:
         self._needles = needles
         self._covered: dict[int, int] = {}
-        self._streams: dict[str, Stream] = {}
+        self._streams: dict[str, ArgumentStream] = {}
 
-    def with_call(self, reading: Reading, texts: Sequence[tuple[str, str]]) -> Outlook:
+    def preview(self, reading: DecodedText, texts: Sequence[tuple[str, str]]) -> OutgoingUpdate:
         """Return what would have gone out with a call; nothing is kept.
 
         Args:
@@ -110,26 +110,34 @@ class Outgoing:
             texts: Name of the argument, and what it sends; an argument may stand several times.
         """
         needles = self._needles
-        pieces, complete = needles.pieces(reading.squeezed)
-        held = set() if complete else needles.whole(reading.squeezed)
+        pieces, complete = needles.pieces(reading.alphanumeric)
+        held = set() if complete else needles.whole(reading.alphanumeric)
         held |= {needles.all[p.needle].name for p in pieces if self._is_whole(p)}
         covered = self._with_pieces(pieces)
-        split = {needles.all[n].name for n, signs in covered.items() if self._done(n, signs)}
-        streams: dict[str, Stream] = {}
+        split = {needles.all[n].name for n, signs in covered.items() if self._completes(n, signs)}
+        streams: dict[str, ArgumentStream] = {}
         for name, text in texts:
             if 0 < len(text) <= SHORT and (name in self._streams or len(self._streams) < STREAMS):
-                streams[name] = streams.get(name, self._streams.get(name, Stream())).after(text)
+                streams[name] = streams.get(name, self._streams.get(name, ArgumentStream())).after(
+                    text
+                )
         for name, stream in streams.items():
-            found = {n for view in stream.views() for n in whole(needles, read_once(view))}
+            found = {
+                n
+                for view in stream.views()
+                for n in find_whole(needles, decode_layers_uncached(view))
+            }
             if found:
                 split |= found
-                streams[name] = Stream()  # what is found once is not found again with each text
-        return Outlook(frozenset(held), frozenset(split - held), covered, streams)
+                streams[name] = (
+                    ArgumentStream()
+                )  # what is found once is not found again with each text
+        return OutgoingUpdate(frozenset(held), frozenset(split - held), covered, streams)
 
-    def keep(self, outlook: Outlook) -> None:
+    def apply(self, update: OutgoingUpdate) -> None:
         """Take a call that was let through into what has gone out."""
-        self._covered |= outlook.covered
-        self._streams |= outlook.streams
+        self._covered |= update.covered
+        self._streams |= update.streams
 
     def _with_pieces(self, pieces: Sequence[Piece]) -> dict[int, int]:
         covered: dict[int, int] = {}
@@ -147,7 +155,7 @@ class Outgoing:
     def _is_whole(self, piece: Piece) -> bool:
         return piece.end - piece.start == len(self._needles.all[piece.needle].text)
 
-    def _done(self, number: int, signs: int) -> bool:
+    def _completes(self, number: int, signs: int) -> bool:
         """Return whether these signs add up to a value, and did not before.
 
         Of a long value one sign in eight may be missing. Of a short one none may: the numbers and

@@ -204,7 +204,7 @@ def _targets(words: list[str], depth: int) -> list[str]:
     if name.startswith("python") and "-c" in rest:
         return list(python_paths(plain[0])) if plain else []
     if name == "find":
-        return _found(rest, depth)
+        return _find_paths(rest, depth)
     if name in _EDITORS:
         return _edited(name, rest)
     if name == "dd":
@@ -251,7 +251,7 @@ def _edited(name: str, rest: list[str]) -> list[str]:
     return plain if scripted else plain[1:] or plain
 
 
-def _found(rest: list[str], depth: int) -> list[str]:
+def _find_paths(rest: list[str], depth: int) -> list[str]:
     """Return the folders that ``find`` goes through, where it deletes or runs what writes."""
     places = list(itertools.takewhile(lambda word: not word.startswith("-"), rest)) or ["."]
     if "-delete" in rest:

@@ -7,7 +7,7 @@ import unicodedata
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from sandbox.detectors.decoding import binaries, readable, squeeze, texts, unpacked
+from sandbox.detectors.decoding import binaries, decompress, readable, squeeze, texts
 
 DEPTH = 4
 """Encodings within each other that are undone."""
@@ -20,7 +20,7 @@ LAYERS_LIMIT = 1000
 
 
 @dataclass(frozen=True)
-class Reading:
+class DecodedText:
     """A text and what can be decoded from it."""
 
     layers: tuple[bytes, ...]
@@ -29,18 +29,18 @@ class Reading:
     """False where the text was too long or too nested to be decoded to the end."""
 
     @cached_property
-    def squeezed(self) -> bytes:
+    def alphanumeric(self) -> bytes:
         """Letters and digits of all layers in lower case, a zero byte between layers."""
         return b"\0".join(map(squeeze, self.layers))
 
 
 @lru_cache(maxsize=8)
-def read(text: str) -> Reading:
-    """Return what :func:`read_once` does; several monitors ask for the same text."""
-    return read_once(text)
+def decode_layers(text: str) -> DecodedText:
+    """Return what :func:`decode_layers_uncached` does; several monitors ask for the same text."""
+    return decode_layers_uncached(text)
 
 
-def read_once(text: str) -> Reading:
+def decode_layers_uncached(text: str) -> DecodedText:
     """Return a text with all that can be decoded from it.
 
     The work is bounded by :data:`READ_LIMIT`, :data:`LAYERS_LIMIT` and :data:`DEPTH`, whatever the
@@ -54,7 +54,7 @@ def read_once(text: str) -> Reading:
     seen = {data}
     for source, depth in pending:  # grows while it is walked: breadth first
         if len(layers) > LAYERS_LIMIT or len(source) > left:
-            return Reading(tuple(layers), complete=False)
+            return DecodedText(tuple(layers), complete=False)
         left -= len(source)
         inner: list[bytes] = []
         for text_layer in texts(source):
@@ -63,7 +63,7 @@ def read_once(text: str) -> Reading:
         for binary in binaries(source):
             layers.append(binary)
             inner += _readable(binary)
-            for out in unpacked(binary):
+            for out in decompress(binary):
                 layers.append(out)
                 inner += _readable(out)
         fresh = [layer for layer in dict.fromkeys(inner) if layer not in seen]
@@ -72,7 +72,7 @@ def read_once(text: str) -> Reading:
             pending += [(layer, depth + 1) for layer in fresh]
         elif fresh:
             complete = False
-    return Reading(tuple(layers), complete)
+    return DecodedText(tuple(layers), complete)
 
 
 def _readable(binary: bytes) -> list[bytes]:
@@ -83,9 +83,9 @@ def _readable(binary: bytes) -> list[bytes]:
     return [b" ".join(runs)] if runs else []
 
 
-def decoded(text: str) -> str:
+def decode_text(text: str) -> str:
     """Return the text followed by all that can be decoded from it, one a line."""
     found = [text, codecs.encode(text, "rot13"), text[::-1]]
-    for layer in read(text).layers[1:]:
+    for layer in decode_layers(text).layers[1:]:
         found += [run.decode() for run in readable(layer, DECODED)]
     return "\n".join(found)

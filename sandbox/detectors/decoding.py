@@ -1,7 +1,7 @@
 """Undoing encodings of text, wherever in it and however broken up, without knowing which was used.
 
 Each function returns what the text would be if it were encoded in one way. Where it was not, the
-result is noise, which holds no decoy. Signs outside an encoding's alphabet are dropped first, so
+result is noise, which holds no canary. Signs outside an encoding's alphabet are dropped first, so
 line breaks, blanks and separators do not hide it; and because what stands around the encoded part
 shifts it within its groups, every alignment is tried.
 """
@@ -93,14 +93,14 @@ def texts(data: bytes) -> Iterator[bytes]:
         if _PERCENT_MOVED.search(data):
             yield urllib.parse.unquote_to_bytes(rot13(data))
     if b"\\" in data:
-        yield _ESCAPE.sub(_escaped, data)
+        yield _ESCAPE.sub(_unescape, data)
     if b"&" in data and b";" in data:
         yield html.unescape(data.decode("utf-8", "ignore")).encode("utf-8", "ignore")
     if _QUOTED.search(data):
         yield binascii.a2b_qp(data)
 
 
-def _escaped(found: re.Match[bytes]) -> bytes:
+def _unescape(found: re.Match[bytes]) -> bytes:
     *codes, octal, sign = found.groups()
     if sign:
         return sign
@@ -166,12 +166,12 @@ def _base85(data: bytes) -> Iterator[bytes]:
             left -= len(word)
             for pattern, decode in ((_BASE85_RUN, b85decode), (_ASCII85_RUN, a85decode)):
                 for run in pattern.findall(word):
-                    yield from _tried(decode, run.removeprefix(b"<~").removesuffix(b"~>")[shift:])
+                    yield from _try_all(decode, run.removeprefix(b"<~").removesuffix(b"~>")[shift:])
         if left < 0:
             return
 
 
-def _tried(decode: Callable[[bytes], bytes], run: bytes) -> Iterator[bytes]:
+def _try_all(decode: Callable[[bytes], bytes], run: bytes) -> Iterator[bytes]:
     for part in (run, run[:-1], run[:-2]):  # a closing bracket or comma may stand behind it
         try:
             yield decode(part[:BASE85_LONGEST])
@@ -180,7 +180,7 @@ def _tried(decode: Callable[[bytes], bytes], run: bytes) -> Iterator[bytes]:
         return
 
 
-def unpacked(data: bytes) -> Iterator[bytes]:
+def decompress(data: bytes) -> Iterator[bytes]:
     """Yield what gzip or zlib data in a byte string unpacks to, up to a limit."""
     for magic in _MAGIC if len(data) >= UNPACKED_SHORTEST else ():
         at = data.find(magic)

@@ -133,7 +133,7 @@ _COMMON = frozenset(
 
 
 @dataclass(frozen=True)
-class Concealed:
+class HiddenText:
     """A piece of text that is not what it looks like."""
 
     how: str
@@ -144,22 +144,22 @@ class Concealed:
     """Where it stands in the text."""
 
 
-def concealed(text: str) -> tuple[Concealed, ...]:
+def find_hidden_text(text: str) -> tuple[HiddenText, ...]:
     """Return all that is concealed in a text, as far as it is known to these searches."""
-    return _known(text) if len(text) <= _KEPT_LENGTH else _found(text[:TEXT_LIMIT])
+    return _cached_hidden_text(text) if len(text) <= _KEPT_LENGTH else _find(text[:TEXT_LIMIT])
 
 
 @lru_cache(maxsize=256)
-def _known(text: str) -> tuple[Concealed, ...]:
+def _cached_hidden_text(text: str) -> tuple[HiddenText, ...]:
     """Return what is found in a text; several monitors ask for it, and many runs read the same."""
-    return _found(text)
+    return _find(text)
 
 
-def _found(text: str) -> tuple[Concealed, ...]:
-    return (*signs(text), *hidden_html(text), *codings(text))
+def _find(text: str) -> tuple[HiddenText, ...]:
+    return (*find_hidden_characters(text), *find_hidden_html(text), *find_encoded_text(text))
 
 
-def signs(text: str) -> list[Concealed]:
+def find_hidden_characters(text: str) -> list[HiddenText]:
     """Return invisible characters, overrides of direction, and words of mixed scripts.
 
     Joiners in emoji, flags, marks in text of scripts that need them, and a mark at the very start are
@@ -171,44 +171,46 @@ def signs(text: str) -> list[Concealed]:
     plain = _JOINER_IN_EMOJI.sub("", _FLAG.sub("", text.removeprefix("\ufeff")))
     for run in _TAG_RUN.finditer(plain):
         said = "".join(chr(ord(sign) - 0xE0000) for sign in run[0] if ord(sign) > 0xE001F)
-        found.append(Concealed("tags", said, run.start()))
+        found.append(HiddenText("tags", said, run.start()))
     plain = _TAG_RUN.sub("", plain)
     if override := _OVERRIDE.search(plain):
-        found.append(Concealed("override", plain[override.start() :][:200], override.start()))
+        found.append(HiddenText("override", plain[override.start() :][:200], override.start()))
     if not _RIGHT_TO_LEFT.search(plain) and not _JOINED_SCRIPT.search(plain):
         invisible = [*_INVISIBLE.finditer(plain)]
         hyphens = sum(item[0] == "\u00ad" for item in invisible)
         if len(invisible) - hyphens >= 3:
             found.append(
-                Concealed("invisible", _INVISIBLE.sub("", plain)[:2000], invisible[0].start())
+                HiddenText("invisible", _INVISIBLE.sub("", plain)[:2000], invisible[0].start())
             )
-    found += [Concealed("scripts", item[0], item.start()) for item in _MIXED.finditer(plain)]
-    found += [Concealed("letters", item[0], item.start()) for item in _MATHEMATICAL.finditer(plain)]
+    found += [HiddenText("scripts", item[0], item.start()) for item in _MIXED.finditer(plain)]
+    found += [
+        HiddenText("letters", item[0], item.start()) for item in _MATHEMATICAL.finditer(plain)
+    ]
     return found
 
 
-def codings(text: str) -> list[Concealed]:
+def find_encoded_text(text: str) -> list[HiddenText]:
     """Return what stands in a coding and is readable text once it is decoded."""
-    found: list[Concealed] = []
+    found: list[HiddenText] = []
     for how, pattern, decode in _CODINGS:
         for item in pattern.finditer(text):
             said = _readable(decode, item[0])
             if said:
-                found.append(Concealed(how, said, item.start()))
+                found.append(HiddenText(how, said, item.start()))
     return [*found, *_turned(text)]
 
 
-def hidden_html(text: str) -> list[Concealed]:
+def find_hidden_html(text: str) -> list[HiddenText]:
     """Return texts that a browser would not show: hidden elements and comments."""
     if "<" not in text or not _HTML.search(text):
         return []
-    reader = _Hidden()
-    reader.feed(_ended(text[:TEXT_LIMIT]))
+    reader = _HiddenHTMLParser()
+    reader.feed(_close_comments(text[:TEXT_LIMIT]))
     reader.close()
     return [item for item in reader.found if len(item.text) >= SHORTEST]
 
 
-def _ended(text: str) -> str:
+def _close_comments(text: str) -> str:
     """Return a text in which no comment or declaration is left open: its end is looked for from each anew."""
     if text.rfind("<!--") > text.rfind("-->"):
         return text + "-->"
@@ -225,7 +227,7 @@ def _readable(decode: Decoder, coded: str) -> str:
     return said if len(said) >= SHORTEST and shown >= 0.95 * len(said) else ""
 
 
-def _turned(text: str) -> Iterator[Concealed]:
+def _turned(text: str) -> Iterator[HiddenText]:
     """Yield a text in rot13 or written backwards: common words appear only when it is turned."""
     words = [word.lower() for word in _WORDS.findall(text[:20_000])]
     if len(words) < 6 or _commonness(words) >= 0.08:
@@ -239,7 +241,7 @@ def _turned(text: str) -> Iterator[Concealed]:
             and sum(len(word) > 2 and word in _COMMON for word in turned) >= 2
         ):
             said = codecs.decode(text, "rot13") if how == "rot13" else text[::-1]
-            yield Concealed(how, said[:2000], 0)
+            yield HiddenText(how, said[:2000], 0)
 
 
 def _commonness(words: list[str]) -> float:
@@ -340,12 +342,12 @@ _VOID = frozenset("area base br col embed hr img input link meta source track wb
 _SILENT = frozenset(("script", "style", "template"))
 
 
-class _Hidden(HTMLParser):
+class _HiddenHTMLParser(HTMLParser):
     """Collects what stands in hidden elements, and comments."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
-        self.found: list[Concealed] = []
+        self.found: list[HiddenText] = []
         self._open: list[tuple[str, bool]] = []
         self._lines: list[int] = []
 
@@ -366,7 +368,7 @@ class _Hidden(HTMLParser):
         if self._open and self._open[-1][0] in _SILENT:
             return
         if data.strip() and any(hidden for _, hidden in self._open[-64:]):
-            self.found.append(Concealed("html", " ".join(data.split()), 0))
+            self.found.append(HiddenText("html", " ".join(data.split()), 0))
 
     def handle_comment(self, data: str) -> None:
-        self.found.append(Concealed("comment", " ".join(data.split()), 0))
+        self.found.append(HiddenText("comment", " ".join(data.split()), 0))

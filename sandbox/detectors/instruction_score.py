@@ -129,7 +129,7 @@ _ACT, _ACT_WEIGHT, _ACT_PATTERN = (*_CUES[-1][:2], _compiled(_CUES[-1][2]))
 
 
 @dataclass(frozen=True)
-class Passage:
+class InstructionPassage:
     """A part of a text that reads like an instruction to an agent."""
 
     text: str
@@ -141,24 +141,24 @@ class Passage:
     cues: tuple[str, ...]
 
 
-def passages(text: str, least: float = 0.5) -> tuple[Passage, ...]:
+def find_instructions(text: str, least: float = 0.5) -> tuple[InstructionPassage, ...]:
     """Return the parts of a text that read like instructions to an agent, the strongest first.
 
     Args:
         text: The text; what is beyond :data:`TEXT_LIMIT` is not looked at.
         least: Score that a part must have.
     """
-    found = _known(text) if len(text) <= _KEPT_LENGTH else _found(text[:TEXT_LIMIT])
+    found = _cached_passages(text) if len(text) <= _KEPT_LENGTH else _find(text[:TEXT_LIMIT])
     return tuple(item for item in found if item.score >= least)
 
 
 @lru_cache(maxsize=256)
-def _known(text: str) -> tuple[Passage, ...]:
+def _cached_passages(text: str) -> tuple[InstructionPassage, ...]:
     """Return what is found in a text; several monitors ask for it, and many runs read the same."""
-    return _found(text)
+    return _find(text)
 
 
-def _found(text: str) -> tuple[Passage, ...]:
+def _find(text: str) -> tuple[InstructionPassage, ...]:
     text = _ESCAPED.sub(" ", text)
     small = text.lower()
     if len(small) != len(text):  # a few letters have two in small: places would not fit
@@ -184,7 +184,7 @@ def _found(text: str) -> tuple[Passage, ...]:
         start, end = group[0][0], max(hit[1] for hit in group)
         part = text[max(0, start - BEFORE) : end + AFTER]
         around = text[max(0, start - AROUND) : end + AROUND]
-        found.append(Passage(part, around, round(1 - rest, 3), tuple(weights)))
+        found.append(InstructionPassage(part, around, round(1 - rest, 3), tuple(weights)))
     return tuple(sorted(found, key=lambda item: -item.score)[:PASSAGES])
 
 

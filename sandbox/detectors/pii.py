@@ -41,7 +41,7 @@ _DIGITS = re.compile(r"\d(?:[ .()/-]{0,2}\d){8}")
 
 
 @dataclass(frozen=True)
-class Datum:
+class PersonalDatum:
     """One piece of personal data."""
 
     kind: str
@@ -50,15 +50,15 @@ class Datum:
     """Without spaces, in capital letters; a mail address in small ones."""
 
 
-def personal(text: str) -> list[Datum]:
+def find_personal_data(text: str) -> list[PersonalDatum]:
     """Return the personal data in a text, each once, in the order of the kinds above."""
     text = text[:TEXT_LIMIT]
     found = dict.fromkeys(_numbers(text))
-    found |= dict.fromkeys(Datum("mail", item[0].lower()) for item in _MAIL.finditer(text))
+    found |= dict.fromkeys(PersonalDatum("mail", item[0].lower()) for item in _MAIL.finditer(text))
     return list(found)
 
 
-def _numbers(text: str) -> Iterator[Datum]:
+def _numbers(text: str) -> Iterator[PersonalDatum]:
     if not _DIGITS.search(text) and not _NINO.search(text):
         return
     taken: list[tuple[int, int]] = []
@@ -69,7 +69,7 @@ def _numbers(text: str) -> Iterator[Datum]:
                 continue
             if valid(value):
                 taken.append(item.span())
-                yield Datum(kind, value)
+                yield PersonalDatum(kind, value)
     yield from _phones(text, taken)
 
 
@@ -89,7 +89,7 @@ def _kinds(text: str) -> Iterator[tuple[str, re.Pattern[str], Callable[[str], bo
     yield "nino", _NINO, lambda value: True
 
 
-def _phones(text: str, taken: list[tuple[int, int]]) -> Iterator[Datum]:
+def _phones(text: str, taken: list[tuple[int, int]]) -> Iterator[PersonalDatum]:
     """Yield phone numbers: international ones, and French ones as they are written at home."""
     if not _DIGITS.search(text):
         return
@@ -99,4 +99,4 @@ def _phones(text: str, taken: list[tuple[int, int]]) -> Iterator[Datum]:
     for found in matcher:
         if not any(start < found.end and found.start < end for start, end in taken):
             number = phonenumbers.format_number(found.number, phonenumbers.PhoneNumberFormat.E164)
-            yield Datum("phone", number)
+            yield PersonalDatum("phone", number)

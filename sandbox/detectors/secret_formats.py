@@ -22,6 +22,6 @@ SECRET_PATTERNS: dict[str, re.Pattern[str]] = {
 """Kind of secret → how it looks. Formats as their issuers document them."""
 
 
-def secrets(text: str) -> list[str]:
+def find_secrets(text: str) -> list[str]:
     """Return the kinds of secret that a text seems to hold."""
     return [kind for kind, pattern in SECRET_PATTERNS.items() if pattern.search(text)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 
-from sandbox.detectors.decoded_layers import Reading, read
+from sandbox.detectors.decoded_layers import DecodedText, decode_layers
 from sandbox.detectors.decoding import rot13, squeeze
 from sandbox.detectors.multi_search import Needles
 
@@ -15,36 +15,38 @@ _SHORTEST = 6
 
 def holds(text: str, value: str) -> bool:
     """Return whether a value occurs in a text, plain, encoded, or broken up by other signs."""
-    return value in text or _holds(read(text), value)
+    return value in text or _holds(decode_layers(text), value)
 
 
-def _holds(reading: Reading, value: str) -> bool:
+def _holds(reading: DecodedText, value: str) -> bool:
     raw = value.encode("utf-8", "surrogatepass")
     squeezed = squeeze(raw)
     if len(squeezed) < _SHORTEST:
         short = (raw, raw[::-1], rot13(raw))
         return any(form in layer for form in short for layer in reading.layers)
     moved = rot13(squeezed)
-    return any(form in reading.squeezed for form in (squeezed, squeezed[::-1], moved, moved[::-1]))
+    return any(
+        form in reading.alphanumeric for form in (squeezed, squeezed[::-1], moved, moved[::-1])
+    )
 
 
-def holding(text: str, values: Mapping[str, str]) -> list[str]:
+def find_values(text: str, values: Mapping[str, str]) -> list[str]:
     """Return the names of the values that occur in a text, in the sense of :func:`holds`."""
     if not values or not text:
         return []
-    reading = read(text)
+    reading = decode_layers(text)
     needles = _needles(tuple(values.items()))
     known = {needle.name for needle in needles.all}
-    found = whole(needles, reading)
+    found = find_whole(needles, reading)
     found |= {name for name in values.keys() - known if _holds(reading, values[name])}
     return [name for name in values if name in found]
 
 
-def whole(needles: Needles, reading: Reading) -> set[str]:
+def find_whole(needles: Needles, reading: DecodedText) -> set[str]:
     """Return the names of the values that stand whole in a text or in what is decoded from it."""
-    pieces, complete = needles.pieces(reading.squeezed)
+    pieces, complete = needles.pieces(reading.alphanumeric)
     if not complete:
-        return needles.whole(reading.squeezed)
+        return needles.whole(reading.alphanumeric)
     return {
         needles.all[piece.needle].name
         for piece in pieces

@@ -24,9 +24,9 @@ from sandbox.isolation.effect_attribution import Late
 from sandbox.models.base import ToolCall
 from sandbox.monitors.judge_reply import JudgeReply
 from sandbox.monitors.monitor import AsyncMonitor, Monitor
-from sandbox.monitors.monitor_runner import Opinion, Panel, Waiting
+from sandbox.monitors.monitor_runner import ClockPause, MonitorResult, MonitorRunner
 from sandbox.monitors.policy import Policy
-from sandbox.monitors.run_context import Trail
+from sandbox.monitors.run_context import RunContext
 from sandbox.monitors.step import Step, of_call, of_reply
 from sandbox.monitors.verdict import Verdict, strictest
 from sandbox.scenario.toolkits import Tool
@@ -81,11 +81,11 @@ class Gate:
         tools: Tools,
         monitors: Sequence[Monitor | AsyncMonitor],
         recorder: Recorder,
-        trail: Trail,
+        context: RunContext,
         approver: Approver,
         settings: GateSettings,
         replay: DecisionReplay | None = None,
-        waiting: Waiting = nullcontext,
+        waiting: ClockPause = nullcontext,
         policy: Policy | None = None,
     ) -> None:
         """Make the gate of a run.
@@ -94,23 +94,23 @@ class Gate:
             container: Where calls are executed.
             tools: What each agent may call.
             monitors: All that judge, of all stages.
-            recorder: Writes the trace, and hands each event to the trail.
-            trail: The run so far, as monitors see it.
+            recorder: Writes the trace, and hands each event to the run's context.
+            context: The run so far, as monitors see it.
             approver: Decides what is escalated.
             settings: Mode, time limit.
             replay: In a fork, what was decided of each call before.
-            waiting: Entered while judges are waited for; see :class:`sandbox.monitors.monitor_runner.Panel`.
+            waiting: Entered while judges are waited for; see :class:`sandbox.monitors.monitor_runner.MonitorRunner`.
             policy: What follows from the scores of several monitors together, if anything.
         """
         self._container = container
         self._tools = tools
-        self._panel = Panel(monitors, waiting=self._patience, policy=policy)
+        self._runner = MonitorRunner(monitors, waiting=self._pause_clock, policy=policy)
         self._waiting = waiting
         self._recorder = recorder
         self._approver = approver
         self._settings = settings
         self._replay = replay or NoReplay()
-        self._trail = trail
+        self._context = context
         self._executed: dict[str, CallRecord] = {}
         self.records: list[CallRecord] = []
         """All calls so far, in order."""
@@ -133,7 +133,7 @@ class Gate:
             text = self._unknown(agent, asked) if tool is None else misuse
             return self._finish(record, "invalid", text)
         call = Call(tool, record.arguments, agent, request.get("original"))
-        record.step = step = of_call(self._trail, call)
+        record.step = step = of_call(self._context, call)
         try:
             refusal = await self._judge(step, asked.id, replayed.before)
         except asyncio.CancelledError:
@@ -143,7 +143,7 @@ class Gate:
         if refusal is not None:
             record.terminate = refusal.verdict == "terminate"
             text = self._phrase(_REFUSED, refusal)
-            return self._finish(record, "blocked", text, step.denied())
+            return self._finish(record, "blocked", text, step.refusal_effects())
         return await self._execute(record, step, replayed.after)
 
     def drop(self, agent: str, asked: ToolCall) -> None:
@@ -157,9 +157,9 @@ class Gate:
         Returns:
             What stands in their place where they are withheld, else empty; and whether the run is ended.
         """
-        if not text or not self._panel.judges("reply"):
+        if not text or not self._runner.has("reply"):
             return "", False
-        verdict = await self._judge(of_reply(self._trail, agent, text), "")
+        verdict = await self._judge(of_reply(self._context, agent, text), "")
         if verdict is None:
             return "", False
         return self._phrase(_WITHHELD_REPLY, verdict), verdict.verdict == "terminate"
@@ -181,19 +181,19 @@ class Gate:
     async def judge_run(self) -> None:
         """Let the judges of whole runs look at this one: the agent has ended, nothing can be stopped."""
         subject = _Subject("", "", "end", "")
-        for opinion in await self._panel.conclude(
-            self._trail, partial(self._record_reply, subject)
+        for result in await self._runner.judge_run(
+            self._context, partial(self._record_reply, subject)
         ):
-            self._record_opinion(opinion, subject)
+            self._record_result(result, subject)
 
     async def _execute(
         self, record: CallRecord, step: Step, replayed: ReplayedDecision | None
     ) -> CallRecord:
         """Execute a call, and judge what it did and what earlier calls did meanwhile."""
-        step.let_through()
+        step.record_execution()
         self._executed[str(record.call_id)] = record
         result = await self._call(record, step.call)
-        canaries = step.touched(Result(result.text, result.status, result.effects))
+        canaries = step.canary_effects(Result(result.text, result.status, result.effects))
         record.effects = (*result.effects, *canaries)
         self._recorder.record("tool.result", _outcome(record, result), record.agent)
         after = step.with_result(Result(result.text, result.status, record.effects))
@@ -229,7 +229,7 @@ class Gate:
         record = self._executed[key]
         step = record.step
         assert step is not None
-        canaries = step.touched(Result("", "late", late.effects), late=True)
+        canaries = step.canary_effects(Result("", "late", late.effects), late=True)
         effects = (*late.effects, *canaries)
         data = {"call": record.model_id, "intent": record.call_id, "tool": record.tool}
         data |= {"effects": list(effects), "dropped": late.dropped}
@@ -268,7 +268,7 @@ class Gate:
         return self._phrase(_WITHHELD, verdict)
 
     def _phrase(self, phrases: Mapping[str, str], verdict: Verdict) -> str:
-        phrase = phrases.get(self._trail.ground.lang, phrases["en"])
+        phrase = phrases.get(self._context.info.lang, phrases["en"])
         return phrase.format(reason=verdict.shown or verdict.reason)
 
     async def _judge(
@@ -283,8 +283,8 @@ class Gate:
         """
         call = step.call
         subject = _Subject(model_id, call.tool.name, step.stage, call.agent)
-        opinions = await self._panel.judge(step, partial(self._record_reply, subject))
-        verdicts = [self._record_opinion(opinion, subject) for opinion in opinions]
+        results = await self._runner.judge(step, partial(self._record_reply, subject))
+        verdicts = [self._record_result(result, subject) for result in results]
         if replayed is not None:
             if (verdict := replayed.verdict) is not None:
                 why = {"decided_by": replayed.by, "reason": verdict.reason}
@@ -322,7 +322,7 @@ class Gate:
         self._recorder.record("gate.decision", data, subject.agent)
 
     @contextmanager
-    def _patience(self) -> Iterator[None]:
+    def _pause_clock(self) -> Iterator[None]:
         """Wait for judges with the question on record: they may take long, and the process may die."""
         self._recorder.flush()
         with self._waiting():
@@ -333,16 +333,16 @@ class Gate:
         data = {"call": subject.call, "stage": subject.stage, **reply.as_data()}
         self._recorder.record("judge.reply", data, subject.agent)
 
-    def _record_opinion(self, opinion: Opinion, subject: _Subject) -> Verdict:
+    def _record_result(self, result: MonitorResult, subject: _Subject) -> Verdict:
         """Record a verdict, or that there is none; what is returned then stops the call if enforced."""
-        if opinion.verdict is not None:
-            data = {**subject.as_data(), **opinion.verdict.as_data()}
+        if result.verdict is not None:
+            data = {**subject.as_data(), **result.verdict.as_data()}
             event = self._recorder.record("verdict", data, subject.agent)
-            self.verdicts.append((event.seq, opinion.verdict))
-            return opinion.verdict
-        name = opinion.monitor.name
+            self.verdicts.append((event.seq, result.verdict))
+            return result.verdict
+        name = result.monitor.name
         data = {"call": subject.call, "monitor": name, "stage": subject.stage}
-        data |= {"kind": opinion.kind, "reason": opinion.failure}
+        data |= {"kind": result.kind, "reason": result.failure}
         self._recorder.record("monitor.error", data, subject.agent)
         return Verdict(name, "block", "medium", f"the monitor {name} failed")
 

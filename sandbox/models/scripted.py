@@ -15,7 +15,7 @@ from typing import Any
 
 from sandbox.errors import InputError, nearest
 from sandbox.models.base import Reply, Request, Retry, Source, ToolCall, wire_name
-from sandbox.scenario.instance import Instance, Step
+from sandbox.scenario.instance import Instance, ReferenceStep
 
 KINDS = ("safe", "unsafe", "mixed")
 
@@ -26,7 +26,7 @@ class Scripted:
 
     name: str
     reference: str
-    steps: Mapping[str, tuple[Step, ...]]
+    steps: Mapping[str, tuple[ReferenceStep, ...]]
     """Agent → its steps."""
     parameters: Mapping[str, float]
 

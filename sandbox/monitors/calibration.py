@@ -82,12 +82,12 @@ def read(text: str, name: str) -> Calibration:
         InputError: It is none.
     """
     try:
-        return _made(json.loads(text, parse_constant=_refused))
+        return _from_data(json.loads(text, parse_constant=_refuse))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{name}: no calibration: {type(error).__name__}: {error}") from error
 
 
-def _made(raw: Mapping[str, Any]) -> Calibration:
+def _from_data(raw: Mapping[str, Any]) -> Calibration:
     weights = {str(name): float(value) for name, value in raw["weights"].items()}
     thresholds = {str(rate): float(value) for rate, value in raw["thresholds"].items()}
     rule: Rule = "noisy-or" if raw.get("rule") == "noisy-or" else "logistic"
@@ -98,5 +98,5 @@ def _made(raw: Mapping[str, Any]) -> Calibration:
     return Calibration(weights, float(raw["intercept"]), thresholds, rule, raw.get("data", {}))
 
 
-def _refused(constant: str) -> float:
+def _refuse(constant: str) -> float:
     raise ValueError(f"{constant} is no number")

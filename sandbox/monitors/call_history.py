@@ -7,17 +7,17 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox.detectors.call import Call
-from sandbox.monitors.call_sequence import Order
+from sandbox.monitors.call_sequence import CallSequence
 
 
-class History:
+class CallHistory:
     """The calls of one run that were let through."""
 
     def __init__(self) -> None:
         self._identical: Counter[str] = Counter()
         self._tools: Counter[str] = Counter()
         self._totals: Counter[tuple[str, str, str]] = Counter()
-        self.order = Order()
+        self.sequence = CallSequence()
         """In which order they came."""
         self.calls = 0
         """Calls before this one."""
@@ -25,16 +25,16 @@ class History:
         self.functions: dict[str, Callable[..., Any]] = {
             "count": self.count,
             "total": self.total,
-            "before": self.order.before,
-            "since": self.order.since,
-            "within": self.order.within,
+            "before": self.sequence.before,
+            "since": self.sequence.since,
+            "within": self.sequence.within,
         }
         """What conditions ask of it by name."""
 
     def add(self, call: Call) -> None:
         """Take a call that was let through into the index."""
         self.calls += 1
-        self.order.add(call)
+        self.sequence.add(call)
         self._identical[call.identity] += 1
         self._tools[call.tool.name] += 1
         self._tools[call.tool.toolkit] += 1

@@ -17,7 +17,7 @@ _KEPT = 32
 _FAILED = ("error", "invalid", "timeout")
 
 
-class Order:
+class CallSequence:
     """The order of the calls of one run that were let through, and which of them failed."""
 
     def __init__(self) -> None:

@@ -8,11 +8,11 @@ from typing import Literal
 from sandbox.monitors.monitor import AsyncMonitor, Monitor, Stage
 from sandbox.scenario.toolkits import Tool
 
-Asked = tuple[list[Monitor], list[AsyncMonitor]]
+MonitorsOfCall = tuple[list[Monitor], list[AsyncMonitor]]
 """Those that answer at once, and those that wait for something."""
 
 
-class Concerned:
+class MonitorDispatch:
     """Monitors by what they are asked about."""
 
     def __init__(self, monitors: Sequence[Monitor | AsyncMonitor]) -> None:
@@ -20,28 +20,28 @@ class Concerned:
             stage: tuple(m for m in monitors if m.stage == stage)
             for stage in ("before", "after", "reply", "end")
         }
-        self._known: dict[tuple[Stage, str, tuple[str, ...]], Asked] = {}
+        self._known: dict[tuple[Stage, str, tuple[str, ...]], MonitorsOfCall] = {}
 
-    def any(self, stage: Stage | Literal["end"]) -> bool:
+    def has(self, stage: Stage | Literal["end"]) -> bool:
         """Return whether there are monitors of a stage."""
         return bool(self._monitors[stage])
 
-    def by(self, stage: Stage, tool: Tool) -> Asked:
+    def monitors(self, stage: Stage, tool: Tool) -> MonitorsOfCall:
         """Return the monitors of a stage that a tool concerns."""
         key = stage, tool.name, tool.labels  # runs of elsewhere may label the same name otherwise
         if key not in self._known:
-            self._known[key] = _split([m for m in self._monitors[stage] if m.applies(tool)])
+            self._known[key] = _by_kind([m for m in self._monitors[stage] if m.applies(tool)])
         return self._known[key]
 
-    def closing(self) -> list[AsyncMonitor]:
+    def run_judges(self) -> list[AsyncMonitor]:
         """Return those that look at a whole run at its end."""
-        return _split(self._monitors["end"])[1]
+        return _by_kind(self._monitors["end"])[1]
 
 
-def _split(monitors: Sequence[Monitor | AsyncMonitor]) -> Asked:
+def _by_kind(monitors: Sequence[Monitor | AsyncMonitor]) -> MonitorsOfCall:
     at_once: list[Monitor] = []
     waiting: list[AsyncMonitor] = []
     for monitor in monitors:
         # isinstance with a Protocol takes longer than most monitors do
-        (waiting if hasattr(monitor, "consider") else at_once).append(monitor)  # type: ignore[arg-type]
+        (waiting if hasattr(monitor, "judge_step") else at_once).append(monitor)  # type: ignore[arg-type]
     return at_once, waiting

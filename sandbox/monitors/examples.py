@@ -19,19 +19,19 @@ from pydantic import ValidationError
 from sandbox.detectors.call import Call, Result
 from sandbox.errors import InputError, Problem, ScenarioError, nearest
 from sandbox.guest import arguments
-from sandbox.monitors.expected_calls import of_instance
-from sandbox.monitors.library import Family, Library
+from sandbox.monitors.expected_calls import from_instance
+from sandbox.monitors.library import MonitorFamily, MonitorLibrary
 from sandbox.monitors.monitor import Monitor
 from sandbox.monitors.monitor_sandbox import MonitorFailure
-from sandbox.monitors.python_monitor import ConfinedMonitor, PythonMonitor
+from sandbox.monitors.python_monitor import PythonMonitor, SandboxedMonitor
 from sandbox.monitors.rules import RuleMonitor, scenario_rules
-from sandbox.monitors.run_context import Ground, Trail
+from sandbox.monitors.run_context import RunContext, RunInfo
 from sandbox.monitors.step import Step, of_call, of_reply
 from sandbox.monitors.verdict import Verdict
 from sandbox.scenario import yaml_positions
-from sandbox.scenario.canaries import Decoy, decoy, plant_json, texts
+from sandbox.scenario.canaries import CanaryValue, make_canary, plant_json, texts
 from sandbox.scenario.loader import LoadedScenario
-from sandbox.scenario.schema import Given, is_call
+from sandbox.scenario.schema import ExampleSetting, is_call
 from sandbox.scenario.toolkits import Catalogue
 from sandbox.scenario.yaml_positions import Located
 
@@ -39,10 +39,10 @@ KINDS = ("fires", "passes")
 AGENT = "agent"
 """Who makes the calls of an example that names nobody."""
 
-_SAID = {"system": "system", "user": "user", "say": "assistant"}
-_BESIDE = ("result", "status", "effects", "times", "agent")
+_ROLES = {"system": "system", "user": "user", "say": "assistant"}
+_CALL_KEYS = ("result", "status", "effects", "times", "agent")
 """Keys that may stand beside a call."""
-_SETTING = tuple(Given.model_fields)
+_SETTING = tuple(ExampleSetting.model_fields)
 _SOURCES = {
     "file": "manifest",
     "world": "world",
@@ -70,11 +70,11 @@ class Example:
     line: int
     raw: Any
     """As it stands in the file."""
-    given: Given
+    given: ExampleSetting
 
 
 @dataclass(frozen=True)
-class Trial:
+class ExampleResult:
     """What came of an example."""
 
     example: Example
@@ -89,20 +89,20 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Checked:
+class ExampleReport:
     """One monitor, and what came of its examples."""
 
     monitor: str
-    trials: tuple[Trial, ...]
+    results: tuple[ExampleResult, ...]
 
     @property
     def ok(self) -> bool:
         """Whether all behaved."""
-        return all(trial.ok for trial in self.trials)
+        return all(trial.ok for trial in self.results)
 
     def number(self, kind: str) -> int:
         """Return how many examples of a kind there are."""
-        return sum(trial.example.kind == kind for trial in self.trials)
+        return sum(trial.example.kind == kind for trial in self.results)
 
     def as_data(self) -> dict[str, Any]:
         """Return it as JSON data."""
@@ -113,18 +113,18 @@ class Checked:
                 "kind": t.example.kind,
                 "problem": t.problem,
             }
-            for t in self.trials
+            for t in self.results
             if not t.ok
         ]
         counts = {kind: self.number(kind) for kind in KINDS}
         return {"name": self.monitor, "ok": self.ok, **counts, "problems": problems}
 
 
-def tried_of(loaded: LoadedScenario) -> list[Checked]:
+def check_scenario(loaded: LoadedScenario) -> list[ExampleReport]:
     """Try the examples of a scenario's own rules; its scope, canaries and plan hold in them."""
     scenario, instance = loaded.scenario, loaded.instance(loaded.scenario.languages[0], 0)
-    plan = [{call.tool.name: dict(call.arguments)} for call in of_instance(instance)]
-    given = Given(
+    plan = [{call.tool.name: dict(call.arguments)} for call in from_instance(instance)]
+    given = ExampleSetting(
         lang=instance.lang, scope=scenario.scope, canaries=scenario.world.canaries, plan=tuple(plan)
     )
     found = []
@@ -136,13 +136,15 @@ def tried_of(loaded: LoadedScenario) -> list[Checked]:
         )
     ):
         place: tuple[str | int, ...] = ("rules", index, "examples")
-        own = _listed(monitor.name, rule.examples.model_dump(), given, loaded.document, place)
-        trials = tuple(attempt(example, monitor, loaded.catalogue) for example in own)
-        found.append(Checked(f"{loaded.name} {rule.id}", trials))
+        own = _read_list(monitor.name, rule.examples.model_dump(), given, loaded.document, place)
+        trials = tuple(check_example(example, monitor, loaded.catalogue) for example in own)
+        found.append(ExampleReport(f"{loaded.name} {rule.id}", trials))
     return found
 
 
-def tried(library: Library, catalogue: Catalogue, names: Sequence[str] | None) -> list[Checked]:
+def check_monitors(
+    library: MonitorLibrary, catalogue: Catalogue, names: Sequence[str] | None
+) -> list[ExampleReport]:
     """Try the examples of monitors.
 
     Args:
@@ -154,7 +156,7 @@ def tried(library: Library, catalogue: Catalogue, names: Sequence[str] | None) -
         InputError: There is no monitor of a name.
         ScenarioError: A file cannot be used.
     """
-    found: dict[str, Checked] = {}
+    found: dict[str, ExampleReport] = {}
     for name in names or library.names():
         family = library.family(name.partition(".")[0])
         if family.judges:  # what a model answers is no example
@@ -166,12 +168,12 @@ def tried(library: Library, catalogue: Catalogue, names: Sequence[str] | None) -
         held = examples(family)
         for monitor in chosen:
             own = [example for example in held if example.monitor == monitor.name]
-            trials = tuple(attempt(example, monitor, catalogue) for example in own)
-            found[monitor.name] = Checked(monitor.name, trials)
+            trials = tuple(check_example(example, monitor, catalogue) for example in own)
+            found[monitor.name] = ExampleReport(monitor.name, trials)
     return list(found.values())
 
 
-def examples(family: Family) -> list[Example]:
+def examples(family: MonitorFamily) -> list[Example]:
     """Return the examples of all monitors of a family.
 
     Raises:
@@ -180,43 +182,43 @@ def examples(family: Family) -> list[Example]:
     if family.path.suffix == ".py":
         return _of_functions(family)
     document = yaml_positions.load(family.path, shown=yaml_positions.shown(family.path))
-    given = _given(document.data.get("examples", {}), document, ("examples",))
+    given = _setting(document.data.get("examples", {}), document, ("examples",))
     found: list[Example] = []
     for index, rule in enumerate(document.data["rules"]):
         name = f"{family.name}.{rule['id']}"
         path = ("rules", index, "examples")
-        found += _listed(name, rule.get("examples", {}), given, document, path)
+        found += _read_list(name, rule.get("examples", {}), given, document, path)
     return found
 
 
-def attempt(example: Example, monitor: Monitor, catalogue: Catalogue) -> Trial:
+def check_example(example: Example, monitor: Monitor, catalogue: Catalogue) -> ExampleResult:
     """Ask a monitor about an example; whatever goes wrong is in the answer."""
     try:
-        verdict = judged(example, monitor, catalogue)
+        verdict = judge_example(example, monitor, catalogue)
     except ExampleError as error:
-        return Trial(example, str(error))
+        return ExampleResult(example, str(error))
     except MonitorFailure as error:
-        return Trial(example, f"{monitor.name} fails: {error}")
+        return ExampleResult(example, f"{monitor.name} fails: {error}")
     except Exception as error:  # noqa: BLE001 - a monitor may raise anything
-        return Trial(example, f"{monitor.name} fails: {type(error).__name__}: {error}")
+        return ExampleResult(example, f"{monitor.name} fails: {type(error).__name__}: {error}")
     fired = verdict is not None and (verdict.verdict != "allow" or _scores_only(monitor))
     if fired == (example.kind == "fires"):
-        return Trial(example, verdict=verdict)
+        return ExampleResult(example, verdict=verdict)
     if verdict is not None and fired:
-        return Trial(example, f"must pass, but: {verdict.verdict}, {verdict.reason}", verdict)
-    return Trial(example, "must fire, but does not", verdict)
+        return ExampleResult(
+            example, f"must pass, but: {verdict.verdict}, {verdict.reason}", verdict
+        )
+    return ExampleResult(example, "must fire, but does not", verdict)
 
 
 def _scores_only(monitor: Monitor) -> bool:
     """Return whether all that a monitor ever gives is a score: then having one is to fire."""
     if isinstance(monitor, RuleMonitor):
         return monitor.rule.verdict == "allow"
-    return (
-        isinstance(monitor, PythonMonitor | ConfinedMonitor) and monitor.marked.verdict == "allow"
-    )
+    return isinstance(monitor, PythonMonitor | SandboxedMonitor) and monitor.mark.verdict == "allow"
 
 
-def judged(example: Example, monitor: Monitor, catalogue: Catalogue) -> Verdict | None:
+def judge_example(example: Example, monitor: Monitor, catalogue: Catalogue) -> Verdict | None:
     """Return what a monitor says of the last call of an example.
 
     Raises:
@@ -224,8 +226,8 @@ def judged(example: Example, monitor: Monitor, catalogue: Catalogue) -> Verdict 
         Exception: Whatever the monitor raises.
     """
     given, steps = _parts(example)
-    decoys = _decoys(given)
-    values = texts(decoys)
+    canaries = _canaries(given)
+    values = texts(canaries)
     steps = json.loads(plant_json(json.dumps(steps), values))
     scope = json.loads(
         plant_json(json.dumps(given.scope.model_dump(exclude_none=True, mode="json")), values)
@@ -233,53 +235,55 @@ def judged(example: Example, monitor: Monitor, catalogue: Catalogue) -> Verdict 
     plan = json.loads(plant_json(json.dumps(given.plan), values))
     known = tuple(_call(item, catalogue) for item in plan)
     labels = {name: tool.labels for kit in catalogue.toolkits() for name, tool in kit.tools.items()}
-    trail = Trail(Ground(given.lang, scope, decoys, labels, known))
+    context = RunContext(RunInfo(given.lang, scope, canaries, labels, known))
     flat = [step for step in steps for _ in range(_times(step))]
     last = next(iter(flat[-1]))
-    if (last == "say") is not (monitor.stage == "reply") or (last in _SAID and last != "say"):
+    if (last == "say") is not (monitor.stage == "reply") or (last in _ROLES and last != "say"):
         wanted = "`say`, the words" if monitor.stage == "reply" else "the call"
         raise ExampleError(f"the last step of an example is {wanted} that is judged")
     for step in flat[:-1]:
-        _follow(trail, step, catalogue)
+        _follow(context, step, catalogue)
     if last == "say":
-        _follow(trail, flat[-1], catalogue)
-        return monitor.judge(of_reply(trail, AGENT, flat[-1]["say"]))
-    step, result = _asked(trail, flat[-1], catalogue)
+        _follow(context, flat[-1], catalogue)
+        return monitor.judge(of_reply(context, AGENT, flat[-1]["say"]))
+    step, result = _call_step(context, flat[-1], catalogue)
     if not monitor.applies(step.call.tool):
         return None
     if monitor.stage == "before":
         return monitor.judge(step)
-    return monitor.judge(_given_back(trail, step, result))
+    return monitor.judge(_execute(context, step, result))
 
 
-def _follow(trail: Trail, raw: Mapping[str, Any], catalogue: Catalogue) -> None:
+def _follow(context: RunContext, raw: Mapping[str, Any], catalogue: Catalogue) -> None:
     """Take a step that comes before the one that is judged."""
     head = next(iter(raw))
-    if head in _SAID:
+    if head in _ROLES:
         if not isinstance(raw[head], str):
             raise ExampleError(f"{head}: should be a text")
-        trail.take("message", AGENT, {"role": _SAID[head], "content": raw[head]})
+        context.add_event("message", AGENT, {"role": _ROLES[head], "content": raw[head]})
         return
-    _given_back(trail, *_asked(trail, raw, catalogue))
+    _execute(context, *_call_step(context, raw, catalogue))
 
 
-def _given_back(trail: Trail, step: Step, result: Result) -> Step:
+def _execute(context: RunContext, step: Step, result: Result) -> Step:
     """Let a call through; return it with its result, canaries in the effects as the gate sees them."""
-    step.let_through()
-    result = replace(result, effects=(*result.effects, *step.touched(result)))
+    step.record_execution()
+    result = replace(result, effects=(*result.effects, *step.canary_effects(result)))
     data = {"tool": step.call.tool.name, "status": result.status, "text": result.text}
-    trail.take("tool.result", step.call.agent, {**data, "effects": list(result.effects)})
+    context.add_event("tool.result", step.call.agent, {**data, "effects": list(result.effects)})
     return step.with_result(result)
 
 
-def _asked(trail: Trail, raw: Mapping[str, Any], catalogue: Catalogue) -> tuple[Step, Result]:
+def _call_step(
+    context: RunContext, raw: Mapping[str, Any], catalogue: Catalogue
+) -> tuple[Step, Result]:
     """Return a call as monitors see it before it is executed, and what it is said to give."""
     call = _call(raw, catalogue)
     asked = {"tool": call.tool.name, "arguments": dict(call.arguments)}
-    trail.take("tool.intent", call.agent, asked)
+    context.add_event("tool.intent", call.agent, asked)
     effects = tuple(made for item in raw.get("effects") or () for made in _effects(item))
     result = Result(str(raw.get("result", "")), str(raw.get("status", "ok")), effects)
-    return of_call(trail, call), result
+    return of_call(context, call), result
 
 
 def _call(raw: Any, catalogue: Catalogue) -> Call:
@@ -300,13 +304,13 @@ def _call(raw: Any, catalogue: Catalogue) -> Call:
 def _tool_name(raw: Mapping[str, Any]) -> str:
     name, *beside = raw
     if not is_call({name: None}):
-        known = (*_SAID, *_SETTING, "steps")
+        known = (*_ROLES, *_SETTING, "steps")
         raise ExampleError(
             f"{name!r} is neither a tool (toolkit.name) nor one of {', '.join(known)}"
         )
     for key in beside:
-        if key not in _BESIDE:
-            raise ExampleError(f"unknown key {key!r} beside a call{nearest(key, _BESIDE)}")
+        if key not in _CALL_KEYS:
+            raise ExampleError(f"unknown key {key!r} beside a call{nearest(key, _CALL_KEYS)}")
     return name
 
 
@@ -331,13 +335,13 @@ def _times(raw: Mapping[str, Any]) -> int:
     return number
 
 
-def _parts(example: Example) -> tuple[Given, list[dict[str, Any]]]:
+def _parts(example: Example) -> tuple[ExampleSetting, list[dict[str, Any]]]:
     """Return what holds for an example, and its steps."""
     raw, given = example.raw, example.given
     if isinstance(raw, dict) and "steps" in raw:
         own = {key: value for key, value in raw.items() if key != "steps"}
         try:
-            changed = Given.model_validate(own)
+            changed = ExampleSetting.model_validate(own)
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(map(str, first["loc"]))
@@ -351,18 +355,18 @@ def _parts(example: Example) -> tuple[Given, list[dict[str, Any]]]:
     return given, steps
 
 
-def _decoys(given: Given) -> dict[str, Decoy]:
+def _canaries(given: ExampleSetting) -> dict[str, CanaryValue]:
     found = {}
     for name, canary in given.canaries.items():
-        made = decoy(name, canary.kind, 0, "examples")
+        made = make_canary(name, canary.kind, 0, "examples")
         if canary.plant:
             made = replace(made, path=canary.plant.file or "", planted=True)
         found[name] = made
     return found
 
 
-def _listed(
-    monitor: str, raw: Any, given: Given, document: Located, path: tuple[str | int, ...]
+def _read_list(
+    monitor: str, raw: Any, given: ExampleSetting, document: Located, path: tuple[str | int, ...]
 ) -> list[Example]:
     """Return the examples of one monitor, each with the line on which it stands."""
     found = []
@@ -374,9 +378,9 @@ def _listed(
     return found
 
 
-def _given(raw: Any, document: Located, path: tuple[str | int, ...]) -> Given:
+def _setting(raw: Any, document: Located, path: tuple[str | int, ...]) -> ExampleSetting:
     try:
-        return Given.model_validate(raw)
+        return ExampleSetting.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
         place = (*path, *first["loc"])
@@ -384,7 +388,7 @@ def _given(raw: Any, document: Located, path: tuple[str | int, ...]) -> Given:
         raise ScenarioError([document.problem(place, message)]) from None
 
 
-def _of_functions(family: Family) -> list[Example]:
+def _of_functions(family: MonitorFamily) -> list[Example]:
     """Return the examples in ``EXAMPLES`` of a Python file: a YAML text, read without running it."""
     text, line = _literal(family.path)
     file = yaml_positions.shown(family.path)
@@ -396,7 +400,7 @@ def _of_functions(family: Family) -> list[Example]:
             [Problem(file, line, "EXAMPLES should be a map from monitor to examples")]
         )
     data = dict(document.data)
-    given = _given(data.pop("given", {}), document, ("given",))
+    given = _setting(data.pop("given", {}), document, ("given",))
     names = [monitor.name.partition(".")[2] for monitor in family.monitors]
     found: list[Example] = []
     for name, raw in data.items():
@@ -405,7 +409,7 @@ def _of_functions(family: Family) -> list[Example]:
             raise ScenarioError([document.problem((name,), message)])
         if not isinstance(raw, dict) or not raw.keys() <= set(KINDS):
             raise ScenarioError([document.problem((name,), f"{name}: has 'fires' and 'passes'")])
-        found += _listed(f"{family.name}.{name}", raw, given, document, (name,))
+        found += _read_list(f"{family.name}.{name}", raw, given, document, (name,))
     return found
 
 

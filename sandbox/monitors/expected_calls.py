@@ -11,7 +11,7 @@ from sandbox.scenario.instance import Instance
 from sandbox.scenario.toolkits import Tool
 
 
-def of_instance(instance: Instance) -> tuple[Call, ...]:
+def from_instance(instance: Instance) -> tuple[Call, ...]:
     """Return the calls of all safe references of a scenario, each once, canaries planted."""
     known = {tool.name: tool for tools in instance.tools.values() for tool in tools}
     found: dict[str, Call] = {}
@@ -29,7 +29,7 @@ def as_text(plan: Iterable[Call]) -> str:
     return json.dumps(told, sort_keys=True, ensure_ascii=False)
 
 
-def of_text(text: str, tools: Mapping[str, Tool]) -> tuple[Call, ...]:
+def from_text(text: str, tools: Mapping[str, Tool]) -> tuple[Call, ...]:
     """Return a plan as a trace tells of it; calls of tools that the run did not have are left out."""
     return tuple(
         Call(tools[item["tool"]], item["arguments"], "")
@@ -50,14 +50,14 @@ def variable(plan: Iterable[Call]) -> dict[str, Any]:
     }
 
 
-class Asked:
+class PrincipalText:
     """What system and user have said: whether a value of a call came from them."""
 
     def __init__(self) -> None:
         self._plain = ""
         self._bare = ""
 
-    def take(self, text: str) -> None:
+    def add(self, text: str) -> None:
         """Take in what was said."""
         self._plain += "\n" + " ".join(text.lower().split())
         self._bare += "\n" + _bare(text)

@@ -10,7 +10,7 @@ from sandbox.models.base import Usage
 
 
 @dataclass(frozen=True)
-class Answer:
+class JudgeAnswer:
     """What a judge said."""
 
     score: float
@@ -34,7 +34,7 @@ class JudgeReply:
     """Of the prompt as it was sent, its messages in canonical JSON."""
     key: str
     """What the question is found by in a cache."""
-    answer: Answer | None = None
+    answer: JudgeAnswer | None = None
     """None where the reply cannot be used."""
     problem: str = ""
     """Why it cannot."""
@@ -75,9 +75,9 @@ class JudgeReply:
         }
 
 
-Tell = Callable[[JudgeReply], None]
+ReplyListener = Callable[[JudgeReply], None]
 """Is told each reply, in order of model, sample and attempt, once all are there."""
 
 
-def silent(reply: JudgeReply) -> None:
+def ignore_reply(reply: JudgeReply) -> None:
     """Tell nobody."""

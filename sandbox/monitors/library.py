@@ -15,17 +15,23 @@ from pydantic import Field
 from sandbox.errors import InputError, Problem, ScenarioError, nearest
 from sandbox.monitors.judges import loading as judges
 from sandbox.monitors.judges.judge import Judge as ModelJudge
-from sandbox.monitors.judges.judge_pool import Bench
+from sandbox.monitors.judges.judge_pool import JudgePool
 from sandbox.monitors.monitor import Monitor
 from sandbox.monitors.policy import Policy
 from sandbox.monitors.policy import read as read_policy
-from sandbox.monitors.python_monitor import ConfinedMonitor, Judge, Marked, PythonMonitor, summary
+from sandbox.monitors.python_monitor import (
+    MonitorFunction,
+    MonitorMark,
+    PythonMonitor,
+    SandboxedMonitor,
+    summary,
+)
 from sandbox.monitors.rules import SCENARIO_FAMILY, scenario_rules
 from sandbox.scenario import yaml_positions
 from sandbox.scenario.checks import rule_problems
 from sandbox.scenario.content_paths import Content, library
 from sandbox.scenario.localized_text import Text, in_language
-from sandbox.scenario.schema import Given, Rule, Strict
+from sandbox.scenario.schema import ExampleSetting, Rule, Strict
 from sandbox.scenario.toolkits import Catalogue
 from sandbox.scenario.validation import validated
 
@@ -43,13 +49,13 @@ class RuleFile(Strict):
     """One line for people."""
     macros: dict[str, str] = Field(default_factory=dict)
     """Name, or name(parameter, …) → the expression that conditions use by that name."""
-    examples: Given = Field(default_factory=Given)
+    examples: ExampleSetting = Field(default_factory=ExampleSetting)
     """What holds in all examples of this file."""
     rules: tuple[Rule, ...] = Field(min_length=1)
 
 
 @dataclass(frozen=True)
-class Family:
+class MonitorFamily:
     """Monitors that belong together."""
 
     name: str
@@ -67,30 +73,32 @@ class Family:
         return (*self.monitors, *self.judges)
 
     @property
-    def asleep(self) -> bool:
+    def lacks_model(self) -> bool:
         """True for a judge that has no model: it is not asked, and no run counts it as watching."""
         return bool(self.judges) and not any(judge.models for judge in self.judges)
 
 
-class Library:
+class MonitorLibrary:
     """The monitors that one workspace sees."""
 
-    def __init__(self, content: Content, catalogue: Catalogue, bench: Bench | None = None) -> None:
+    def __init__(
+        self, content: Content, catalogue: Catalogue, pool: JudgePool | None = None
+    ) -> None:
         self._content = content
         self._files = content.files("monitors", (".yaml", ".py"))
         self._catalogue = catalogue
-        self._bench = bench or Bench()
-        self._loaded: dict[str, Family] = {}
+        self._pool = pool or JudgePool()
+        self._loaded: dict[str, MonitorFamily] = {}
 
-    def judged_by(self, bench: Bench) -> Library:
+    def with_judges(self, pool: JudgePool) -> MonitorLibrary:
         """Return the same monitors with other models for the judges among them."""
-        return Library(self._content, self._catalogue, bench)
+        return MonitorLibrary(self._content, self._catalogue, pool)
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all families."""
         return tuple(sorted(self._files))
 
-    def family(self, name: str) -> Family:
+    def family(self, name: str) -> MonitorFamily:
         """Return a family by name.
 
         Raises:
@@ -106,7 +114,7 @@ class Library:
             )
         return self._loaded[name]
 
-    def choose(self, names: Sequence[str] | None) -> tuple[Family, ...]:
+    def choose(self, names: Sequence[str] | None) -> tuple[MonitorFamily, ...]:
         """Return families by name, or all of them for None."""
         return tuple(self.family(name) for name in (self.names() if names is None else names))
 
@@ -133,7 +141,7 @@ class Library:
             problem = f"unknown calibration {named!r}{nearest(named, known)}"
             raise ScenarioError([document.problem(("calibration",), problem)])
         policy = read_policy(path.stem, path.read_text("utf-8"), document, made or "")
-        names = [m.name for family in self._needed(policy) for m in family.members]
+        names = [m.name for family in self._contributors(policy) for m in family.members]
         for name in policy.contributors:
             if name not in names and not name.startswith(f"{SCENARIO_FAMILY}."):
                 problem = f"the calibration weighs {name!r}, which is no monitor"
@@ -141,15 +149,17 @@ class Library:
                 raise ScenarioError([document.problem(("calibration",), problem)])
         return policy
 
-    def completed(self, families: Sequence[Family], policy: Policy | None) -> tuple[Family, ...]:
+    def with_contributors(
+        self, families: Sequence[MonitorFamily], policy: Policy | None
+    ) -> tuple[MonitorFamily, ...]:
         """Return families with those that a policy needs and that are not among them."""
         if policy is None:
             return tuple(families)
         there = {family.name for family in families}
-        needed = (family for family in self._needed(policy) if family.name not in there)
+        needed = (family for family in self._contributors(policy) if family.name not in there)
         return (*families, *needed)
 
-    def _needed(self, policy: Policy) -> list[Family]:
+    def _contributors(self, policy: Policy) -> list[MonitorFamily]:
         return [self.family(name) for name in policy.families if name in self._files]
 
     def _calibration(self, named: str, path: Path) -> str | None:
@@ -161,20 +171,20 @@ class Library:
         except (OSError, ValueError):
             return None
 
-    def _rules(self, name: str, path: Path) -> Family:
+    def _rules(self, name: str, path: Path) -> MonitorFamily:
         document = yaml_positions.load(path)
         if judges.is_judge(document):
-            judge, digest = judges.load(name, path, document, self._catalogue, self._bench)
-            return Family(name, judge.summary, path, digest, (), (judge,))
+            judge, digest = judges.load(name, path, document, self._catalogue, self._pool)
+            return MonitorFamily(name, judge.summary, path, digest, (), (judge,))
         file = validated(RuleFile, document)
         macros = tuple(file.macros.items())
         problems = list(rule_problems(file.rules, macros, document, self._catalogue))
         if problems:
             raise ScenarioError(problems)
         monitors = scenario_rules(file.rules, name, macros)
-        return Family(name, in_language(file.title, "en"), path, _digest(path), monitors)
+        return MonitorFamily(name, in_language(file.title, "en"), path, _digest(path), monitors)
 
-    def _python(self, name: str, path: Path) -> Family:
+    def _python(self, name: str, path: Path) -> MonitorFamily:
         try:
             module = _module(name, path)
         except Exception as error:
@@ -185,20 +195,20 @@ class Library:
         monitors: tuple[Monitor, ...] = tuple(
             PythonMonitor(f"{name}.{key}", function, marked, trusted=True)
             if own
-            else ConfinedMonitor(f"{name}.{key}", path, marked, summary(function))
-            for key, function, marked in _marked(module)
+            else SandboxedMonitor(f"{name}.{key}", path, marked, summary(function))
+            for key, function, marked in _python_monitors(module)
         )
         title = (module.__doc__ or name).strip().splitlines()[0]
-        return Family(name, title, path, _digest(path), monitors)
+        return MonitorFamily(name, title, path, _digest(path), monitors)
 
 
-def functions(name: str, path: Path) -> dict[str, Judge]:
+def functions(name: str, path: Path) -> dict[str, MonitorFunction]:
     """Return the marked functions of a Python file by name; it is run for that.
 
     Raises:
         Exception: Whatever the file raises.
     """
-    return {key: function for key, function, _ in _marked(_module(name, path))}
+    return {key: function for key, function, _ in _python_monitors(_module(name, path))}
 
 
 def _module(name: str, path: Path) -> ModuleType:
@@ -211,9 +221,9 @@ def _module(name: str, path: Path) -> ModuleType:
     return module
 
 
-def _marked(module: ModuleType) -> Iterator[tuple[str, Judge, Marked]]:
+def _python_monitors(module: ModuleType) -> Iterator[tuple[str, MonitorFunction, MonitorMark]]:
     for key, value in vars(module).items():
-        if isinstance(marked := getattr(value, "__monitor__", None), Marked):
+        if isinstance(marked := getattr(value, "__monitor__", None), MonitorMark):
             yield key, value, marked
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Literal, Protocol, runtime_checkable
 
-from sandbox.monitors.judge_reply import Tell, silent
-from sandbox.monitors.run_context import Trail
+from sandbox.monitors.judge_reply import ReplyListener, ignore_reply
+from sandbox.monitors.run_context import RunContext
 from sandbox.monitors.step import Step
 from sandbox.monitors.verdict import Verdict
 from sandbox.scenario.toolkits import Tool
@@ -76,7 +76,7 @@ class AsyncMonitor(Protocol):
         """Return whether calls of a tool concern it; the others it is not shown."""
         ...
 
-    async def consider(self, step: Step, tell: Tell = silent) -> Verdict | None:
+    async def judge_step(self, step: Step, tell: ReplyListener = ignore_reply) -> Verdict | None:
         """Return a verdict on a step, or None where there is nothing to say.
 
         Args:
@@ -89,7 +89,9 @@ class AsyncMonitor(Protocol):
         """
         ...
 
-    async def conclude(self, trail: Trail, tell: Tell = silent) -> Verdict | None:
+    async def judge_run(
+        self, context: RunContext, tell: ReplyListener = ignore_reply
+    ) -> Verdict | None:
         """Return a verdict on a whole run, for the stage ``end``; see :meth:`consider`."""
         ...
 

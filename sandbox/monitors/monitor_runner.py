@@ -9,23 +9,23 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, Protocol
 
-from sandbox.monitors.dispatch import Concerned
-from sandbox.monitors.judge_reply import JudgeReply, Tell, silent
+from sandbox.monitors.dispatch import MonitorDispatch
+from sandbox.monitors.judge_reply import JudgeReply, ReplyListener, ignore_reply
 from sandbox.monitors.monitor import AsyncMonitor, Monitor, Stage, Unscored
 from sandbox.monitors.monitor_sandbox import MONITOR_SECONDS, MonitorFailure, MonitorTimeout
-from sandbox.monitors.policy import Policy, Standing
-from sandbox.monitors.python_monitor import ConfinedMonitor
+from sandbox.monitors.policy import Policy, PolicyState
+from sandbox.monitors.python_monitor import SandboxedMonitor
 from sandbox.monitors.rules import RuleMonitor
-from sandbox.monitors.run_context import Trail
+from sandbox.monitors.run_context import RunContext
 from sandbox.monitors.step import Step
-from sandbox.monitors.timeouts import within
+from sandbox.monitors.timeouts import call_with_timeout
 from sandbox.monitors.verdict import Verdict
 
-Waiting = Callable[[], AbstractContextManager[None]]
-_Question = Callable[[AsyncMonitor, Tell], Coroutine[Any, Any, Verdict | None]]
+ClockPause = Callable[[], AbstractContextManager[None]]
+_Question = Callable[[AsyncMonitor, ReplyListener], Coroutine[Any, Any, Verdict | None]]
 
 
-class Named(Protocol):
+class VerdictSource(Protocol):
     """What gives verdicts without being asked itself: a policy, by the name in its verdicts."""
 
     @property
@@ -35,10 +35,10 @@ class Named(Protocol):
 
 
 @dataclass(frozen=True)
-class Opinion:
+class MonitorResult:
     """What one monitor made of a step: a verdict, or how it failed."""
 
-    monitor: Monitor | AsyncMonitor | Named
+    monitor: Monitor | AsyncMonitor | VerdictSource
     verdict: Verdict | None = None
     failure: str = ""
     """Why it came to none: its error, or the time it was given."""
@@ -46,17 +46,17 @@ class Opinion:
     """What sort of failure it was."""
 
 
-class Panel:
+class MonitorRunner:
     """The monitors of one run."""
 
     def __init__(
         self,
         monitors: Sequence[Monitor | AsyncMonitor],
         seconds: float | None = None,
-        waiting: Waiting = nullcontext,
+        waiting: ClockPause = nullcontext,
         policy: Policy | None = None,
     ) -> None:
-        """Make a panel.
+        """Make a runner.
 
         Args:
             monitors: All that judge, of all stages.
@@ -64,60 +64,62 @@ class Panel:
             waiting: Entered while judges are waited for: their time is not the agent's.
             policy: What follows from the scores of several of them together, if anything.
         """
-        self._standing = None if policy is None else Standing(policy)
+        self._policy = None if policy is None else PolicyState(policy)
         self._seconds = MONITOR_SECONDS if seconds is None else seconds
         self._waiting = waiting
-        self._concerned = Concerned(monitors)
+        self._dispatch = MonitorDispatch(monitors)
 
-    def judges(self, stage: Stage) -> bool:
+    def has(self, stage: Stage) -> bool:
         """Return whether there are monitors of a stage."""
-        return self._concerned.any(stage)
+        return self._dispatch.has(stage)
 
-    async def judge(self, step: Step, tell: Tell = silent) -> list[Opinion]:
+    async def judge(self, step: Step, tell: ReplyListener = ignore_reply) -> list[MonitorResult]:
         """Return what the monitors of the step's stage have to say; those that allow it say nothing.
 
         Args:
             step: What they are asked about.
             tell: Is told what judges were answered, in order of the judges.
         """
-        at_once, waiting = self._concerned.by(step.stage, step.call.tool)
+        at_once, waiting = self._dispatch.monitors(step.stage, step.call.tool)
         found = []
         for monitor in at_once:
             try:
-                brief = _brief(monitor, step)
-                verdict = brief(step) if brief else await self._at_length(monitor, step)
+                brief = _inline(monitor, step)
+                verdict = brief(step) if brief else await self._judge_elsewhere(monitor, step)
             except Exception as error:  # noqa: BLE001 - any failure of a monitor is evidence
-                found.append(self._failed(monitor, error))
+                found.append(self._failure(monitor, error))
             else:
                 if verdict is not None:
-                    found.append(Opinion(monitor, verdict))
-        found += await self._wait(waiting, lambda each, tell: each.consider(step, tell), tell)
-        return self._together(found, step.lang)
+                    found.append(MonitorResult(monitor, verdict))
+        found += await self._await(waiting, lambda each, tell: each.judge_step(step, tell), tell)
+        return self._with_policy(found, step.lang)
 
-    async def conclude(self, trail: Trail, tell: Tell = silent) -> list[Opinion]:
+    async def judge_run(
+        self, context: RunContext, tell: ReplyListener = ignore_reply
+    ) -> list[MonitorResult]:
         """Return what is to be said of a whole run at its end; see :meth:`judge`."""
-        closing = self._concerned.closing()
-        found = await self._wait(closing, lambda each, tell: each.conclude(trail, tell), tell)
-        return self._together(found, trail.ground.lang)
+        closing = self._dispatch.run_judges()
+        found = await self._await(closing, lambda each, tell: each.judge_run(context, tell), tell)
+        return self._with_policy(found, context.info.lang)
 
-    def _together(self, found: list[Opinion], lang: str) -> list[Opinion]:
+    def _with_policy(self, results: list[MonitorResult], lang: str) -> list[MonitorResult]:
         """Return those that say something, and what the policy says of all scores, those of others too."""
-        says = [opinion for opinion in found if _says(opinion)]
-        if self._standing is not None:
-            given = [opinion.verdict for opinion in found if opinion.verdict is not None]
-            if (verdict := self._standing.weigh(given, lang)) is not None:
-                says.append(Opinion(self._standing, verdict))
+        says = [result for result in results if _says(result)]
+        if self._policy is not None:
+            given = [result.verdict for result in results if result.verdict is not None]
+            if (verdict := self._policy.update(given, lang)) is not None:
+                says.append(MonitorResult(self._policy, verdict))
         return says
 
-    async def _wait(
-        self, monitors: Sequence[AsyncMonitor], ask: _Question, tell: Tell
-    ) -> list[Opinion]:
+    async def _await(
+        self, monitors: Sequence[AsyncMonitor], ask: _Question, tell: ReplyListener
+    ) -> list[MonitorResult]:
         """Ask monitors that wait, all at the same time."""
         if not monitors:
             return []
         told: list[list[JudgeReply]] = [[] for _ in monitors]
         asked = (
-            self._answer(each, ask(each, replies.append))
+            self._await_one(each, ask(each, replies.append))
             for each, replies in zip(monitors, told, strict=True)
         )
         try:
@@ -128,40 +130,42 @@ class Panel:
                 for reply in replies:
                     tell(reply)
 
-    async def _answer(
+    async def _await_one(
         self, monitor: AsyncMonitor, answer: Coroutine[Any, Any, Verdict | None]
-    ) -> Opinion:
+    ) -> MonitorResult:
         try:
-            return Opinion(monitor, await answer)
+            return MonitorResult(monitor, await answer)
         except Unscored as reason:
-            return Opinion(monitor, failure=str(reason), kind="unscored")
+            return MonitorResult(monitor, failure=str(reason), kind="unscored")
         except Exception as error:  # noqa: BLE001 - any failure of a monitor is evidence
-            return Opinion(monitor, failure=f"{type(error).__name__}: {error}", kind="error")
+            return MonitorResult(monitor, failure=f"{type(error).__name__}: {error}", kind="error")
 
-    async def _at_length(self, monitor: Monitor, step: Step) -> Verdict | None:
+    async def _judge_elsewhere(self, monitor: Monitor, step: Step) -> Verdict | None:
         """Ask a monitor that may take long, in another process or thread."""
-        if isinstance(monitor, ConfinedMonitor | RuleMonitor):  # both end in time by themselves
-            return await within(None, partial(monitor.judge, step, self._seconds))
-        return await within(self._seconds, partial(monitor.judge, step))
+        if isinstance(monitor, SandboxedMonitor | RuleMonitor):  # both end in time by themselves
+            return await call_with_timeout(None, partial(monitor.judge, step, self._seconds))
+        return await call_with_timeout(self._seconds, partial(monitor.judge, step))
 
-    def _failed(self, monitor: Monitor, error: Exception) -> Opinion:
+    def _failure(self, monitor: Monitor, error: Exception) -> MonitorResult:
         if isinstance(error, MonitorTimeout):
-            return Opinion(monitor, failure=str(error), kind="timeout")
+            return MonitorResult(monitor, failure=str(error), kind="timeout")
         if isinstance(error, MonitorFailure):
-            return Opinion(monitor, failure=str(error), kind="error")
+            return MonitorResult(monitor, failure=str(error), kind="error")
         if isinstance(error, TimeoutError):
-            return Opinion(monitor, failure=f"no answer within {self._seconds:g} s", kind="timeout")
-        return Opinion(monitor, failure=f"{type(error).__name__}: {error}", kind="error")
+            return MonitorResult(
+                monitor, failure=f"no answer within {self._seconds:g} s", kind="timeout"
+            )
+        return MonitorResult(monitor, failure=f"{type(error).__name__}: {error}", kind="error")
 
 
-def _brief(monitor: Monitor, step: Step) -> Callable[[Step], Verdict | None] | None:
+def _inline(monitor: Monitor, step: Step) -> Callable[[Step], Verdict | None] | None:
     """Return how a monitor judges where it is sure to answer within a moment; None where it is not."""
     if isinstance(monitor, RuleMonitor):
         return monitor.judge_light if monitor.is_light(step) else None
-    if isinstance(monitor, ConfinedMonitor) or not monitor.trusted:
+    if isinstance(monitor, SandboxedMonitor) or not monitor.trusted:
         return None
     return monitor.judge
 
 
-def _says(opinion: Opinion) -> bool:
-    return bool(opinion.failure or (opinion.verdict and opinion.verdict.verdict != "allow"))
+def _says(result: MonitorResult) -> bool:
+    return bool(result.failure or (result.verdict and result.verdict.verdict != "allow"))

@@ -3,7 +3,7 @@
 One process serves all runs of this one, from the first question on. It has a limit on its memory, a time for
 each answer, no descriptor but its channel and nothing of the environment but what finds programs and
 libraries. Whatever becomes of it, the host goes on: it is ended, made anew, and told again what was done with
-the trails that it is asked about.
+the contexts that it is asked about.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from sandbox.cel import Macros
 from sandbox.cel_cost import Variables
 from sandbox.detectors.call import Call, Result
 from sandbox.errors import SandboxError
-from sandbox.monitors.run_context import Trail
+from sandbox.monitors.run_context import RunContext
 from sandbox.monitors.step import Step
 
 MONITOR_SECONDS = 5.0
@@ -51,11 +51,11 @@ class MonitorTimeout(MonitorFailure):
     """It did not answer in time."""
 
 
-class _Gone(Exception):
+class _ProcessEnded(Exception):
     """The process is not there any more."""
 
 
-class Confinement:
+class MonitorProcess:
     """The process, as the host sees it; questions are asked one after the other."""
 
     def __init__(self, memory: int = MEMORY) -> None:
@@ -63,8 +63,8 @@ class Confinement:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
-        self._told: WeakKeyDictionary[Trail, _Told] = WeakKeyDictionary()
-        self._forgotten: list[str] = []
+        self._sent: WeakKeyDictionary[RunContext, _SentHistory] = WeakKeyDictionary()
+        self._closed_runs: list[str] = []
         self._number = 0
         self._program = os.getpid()
 
@@ -79,7 +79,7 @@ class Confinement:
         Raises:
             MonitorFailure: It failed, ended its process, or did not answer in time.
         """
-        return self._once_more(partial(self._asked, step, monitor, seconds))
+        return self._with_retry(partial(self._ask_once, step, monitor, seconds))
 
     def evaluate(
         self, source: str, variables: Variables, macros: Macros, seconds: float
@@ -98,18 +98,18 @@ class Confinement:
         question: dict[str, Any] = {"what": "score", "source": source}
         question["variables"] = dict(variables)
         question["macros"] = macros
-        return self._once_more(partial(self._answered, question, seconds))
+        return self._with_retry(partial(self._exchange, question, seconds))
 
-    def _once_more(self, asked: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    def _with_retry(self, asked: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """Ask, one question after the other; and once more, anew, where the process was gone."""
         with self._lock:
             try:
                 try:
                     return asked()
-                except _Gone:  # it may have ended since the last question
+                except _ProcessEnded:  # it may have ended since the last question
                     self.close()
                     return asked()
-            except _Gone as error:
+            except _ProcessEnded as error:
                 self.close()
                 raise MonitorFailure(f"its process ended before it was asked: {error}") from error
             except MonitorFailure:
@@ -122,8 +122,8 @@ class Confinement:
         """End the process, and all that it started; the next question starts another one."""
         process, self._process = self._process, None
         channel, self._channel = self._channel, None
-        self._told = WeakKeyDictionary()
-        self._forgotten.clear()
+        self._sent = WeakKeyDictionary()
+        self._closed_runs.clear()
         if channel is not None:
             channel.close()
         if process is not None and os.getpid() == self._program:  # a fork's end is not its owner's
@@ -131,14 +131,14 @@ class Confinement:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
-    def _asked(self, step: Step, monitor: Mapping[str, Any], seconds: float) -> dict[str, Any]:
-        self._catch_up(step.trail)
-        run = self._told[step.trail].name
+    def _ask_once(self, step: Step, monitor: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+        self._catch_up(step.context)
+        run = self._sent[step.context].name
         result = _result(step.result) if step.result else None
         question = {"what": "ask", "run": run, "position": step.position, "result": result}
-        return self._answered({**question, **monitor}, seconds)
+        return self._exchange({**question, **monitor}, seconds)
 
-    def _answered(self, question: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+    def _exchange(self, question: Mapping[str, Any], seconds: float) -> dict[str, Any]:
         if self._process is None:
             self._start()
         self._send({**question, "seconds": seconds})
@@ -147,7 +147,7 @@ class Confinement:
             raise _failure(answer)
         try:
             answer = self._answer(seconds)
-        except _Gone:
+        except _ProcessEnded:
             self.close()
             raise MonitorFailure("its process ended: by itself, killed, or out of memory") from None
         if answer.get("memory"):
@@ -167,40 +167,40 @@ class Confinement:
             self.close()
             raise
 
-    def _catch_up(self, trail: Trail) -> None:
-        """Tell the process what was done with a trail since it was last asked about it."""
+    def _catch_up(self, context: RunContext) -> None:
+        """Tell the process what was done with a context since it was last asked about it."""
         if self._process is None:
             self._start()
-        while self._forgotten:
-            self._send({"what": "close", "run": self._forgotten.pop()})
-        told = self._told.get(trail)
-        if told is None:
+        while self._closed_runs:
+            self._send({"what": "close", "run": self._closed_runs.pop()})
+        sent = self._sent.get(context)
+        if sent is None:
             self._number += 1
-            told = self._told[trail] = _Told(f"run{self._number}")
-            finalize(trail, self._forgotten.append, told.name).atexit = False
-            ground = trail.ground
-            decoys = {
+            sent = self._sent[context] = _SentHistory(f"run{self._number}")
+            finalize(context, self._closed_runs.append, sent.name).atexit = False
+            info = context.info
+            canaries = {
                 name: {**asdict(item), "parts": dict(item.parts)}
-                for name, item in ground.decoys.items()
+                for name, item in info.canary_values.items()
             }
             self._send(
                 {
                     "what": "open",
-                    "run": told.name,
-                    "lang": ground.lang,
-                    "scope": dict(ground.scope),
-                    "decoys": decoys,
-                    "plan": [told.call(call) for call in ground.plan],
-                    "labels": {name: list(of) for name, of in ground.labels.items()},
-                    "speaker": ground.speaker,
+                    "run": sent.name,
+                    "lang": info.lang,
+                    "scope": dict(info.scope),
+                    "canaries": canaries,
+                    "plan": [sent.call(call) for call in info.expected_calls],
+                    "labels": {name: list(of) for name, of in info.labels.items()},
+                    "final_agent": info.final_agent,
                 }
             )
-        new = trail.journal[told.entries :]
+        new = context.journal[sent.entries :]
         if new:
             self._send(
-                {"what": "repeat", "run": told.name, "entries": [told.entry(item) for item in new]}
+                {"what": "repeat", "run": sent.name, "entries": [sent.entry(item) for item in new]}
             )
-            told.entries += len(new)
+            sent.entries += len(new)
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair()
@@ -237,7 +237,7 @@ class Confinement:
         try:
             self._channel.sendall(len(data).to_bytes(_LENGTH, "big") + data)
         except OSError as error:
-            raise _Gone(str(error)) from error
+            raise _ProcessEnded(str(error)) from error
 
     def _receive(self, seconds: float) -> dict[str, Any]:
         """Return the next answer.
@@ -271,15 +271,15 @@ class Confinement:
             except TimeoutError:
                 raise
             except OSError as error:
-                raise _Gone(str(error)) from error
+                raise _ProcessEnded(str(error)) from error
             if not part:
-                raise _Gone("the channel was closed")
+                raise _ProcessEnded("the channel was closed")
             parts += part
         return bytes(parts)
 
 
-class _Told:
-    """What the process knows of a trail."""
+class _SentHistory:
+    """What the process knows of a context."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -312,14 +312,14 @@ class _Told:
         return told
 
 
-def shared() -> Confinement:
+def shared_process() -> MonitorProcess:
     """Return the process of this program; it is ended with it. A fork of the program gets its own."""
     return _of(os.getpid())
 
 
 @cache
-def _of(program: int) -> Confinement:
-    made = Confinement()
+def _of(program: int) -> MonitorProcess:
+    made = MonitorProcess()
     atexit.register(made.close)
     return made
 

@@ -7,14 +7,14 @@ from typing import Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 from sandbox.detectors.turn import Turn
-from sandbox.monitors.run_context import Trail
+from sandbox.monitors.run_context import RunContext
 from sandbox.monitors.step import Step
 
 State = TypeVar("State")
 
 
-class Memory(Generic[State]):
-    """A state for each run, kept as long as the run's trail is; each turn is looked at once.
+class RunState(Generic[State]):
+    """A state for each run, kept as long as the run's context is; each turn is looked at once.
 
     What it holds must not grow without bound: :attr:`take` decides what of a turn is worth keeping.
     """
@@ -28,12 +28,12 @@ class Memory(Generic[State]):
         """
         self._start = start
         self._take = take
-        self._runs: WeakKeyDictionary[Trail, tuple[State, int]] = WeakKeyDictionary()
+        self._runs: WeakKeyDictionary[RunContext, tuple[State, int]] = WeakKeyDictionary()
 
     def before(self, step: Step) -> State:
         """Return what is known of all that came before a step."""
-        state, done = self._runs.get(step.trail) or (self._start(), 0)
-        for turn in step.trail.turns[done : step.position]:
+        state, done = self._runs.get(step.context) or (self._start(), 0)
+        for turn in step.context.turns[done : step.position]:
             self._take(state, turn)
-        self._runs[step.trail] = state, max(done, step.position)
+        self._runs[step.context] = state, max(done, step.position)
         return state

@@ -1,6 +1,6 @@
 """The process in which monitors run that are not the library's own: ``python -m sandbox.monitors.monitor_worker``.
 
-It repeats what is done with the trails of the runs that it is asked about, so that a question carries what
+It repeats what is done with the contexts of the runs that it is asked about, so that a question carries what
 is new and not the whole history. Messages are JSON, each behind its length in four bytes. What it answers
 is checked by the host: the process belongs to the monitors that it runs.
 """
@@ -23,11 +23,11 @@ from typing import Any
 from sandbox.cel import ExpressionError, Macros, parse
 from sandbox.detectors.call import REPLY, Call, Result
 from sandbox.monitors.library import functions
-from sandbox.monitors.python_monitor import Finding, Judge
+from sandbox.monitors.python_monitor import Finding, MonitorFunction
 from sandbox.monitors.rules import RuleMonitor
-from sandbox.monitors.run_context import Ground, Trail
+from sandbox.monitors.run_context import RunContext, RunInfo
 from sandbox.monitors.step import TEXT_FUNCTIONS, Step, of_call, of_reply
-from sandbox.scenario.canaries import Decoy
+from sandbox.scenario.canaries import CanaryValue
 from sandbox.scenario.checks import SCORE_VARIABLES
 from sandbox.scenario.schema import Rule
 from sandbox.scenario.toolkits import Tool
@@ -35,24 +35,24 @@ from sandbox.scenario.toolkits import Tool
 LENGTH = struct.Struct(">I")
 
 
-class Run:
+class RunReplica:
     """One run, repeated."""
 
     def __init__(self, told: Mapping[str, Any]) -> None:
         self._tools: dict[str, Tool] = {}
-        decoys = {name: _decoy(item) for name, item in told["decoys"].items()}
+        canaries = {name: _canary(item) for name, item in told["canaries"].items()}
         plan = tuple(map(self._call, told["plan"]))
         labels = {name: tuple(of) for name, of in told["labels"].items()}
-        self._trail = Trail(
-            Ground(told["lang"], told["scope"], decoys, labels, plan, told["speaker"])
+        self._trail = RunContext(
+            RunInfo(told["lang"], told["scope"], canaries, labels, plan, told["final_agent"])
         )
         self._steps: dict[int, Step] = {}
 
     def repeat(self, entry: list[Any]) -> None:
-        """Do what was done with the trail."""
+        """Do what was done with the context."""
         what, *rest = entry
         if what == "take":
-            self._trail.take(*rest)
+            self._trail.add_event(*rest)
         elif what == "step":
             position, call = rest
             if call["tool"] == REPLY.name:
@@ -61,10 +61,10 @@ class Run:
                 step = of_call(self._trail, self._call(call))
             self._steps[position] = step
         elif what == "let_through":
-            self._steps[rest[0]].let_through()
+            self._steps[rest[0]].record_execution()
         elif what == "touched":
             position, result, late = rest
-            self._steps[position].touched(_result(result), late=late)
+            self._steps[position].canary_effects(_result(result), late=late)
 
     def step(self, position: int, result: Mapping[str, Any] | None) -> Step:
         """Return a step as it is to be judged."""
@@ -79,13 +79,13 @@ class Run:
         return Call(tool, told["arguments"], told["agent"], told["original"])
 
 
-class Worker:
+class MonitorWorker:
     """Answers the host's questions, one after the other."""
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
-        self._runs: dict[str, Run] = {}
-        self._functions: dict[str, Judge] = {}
+        self._runs: dict[str, RunReplica] = {}
+        self._functions: dict[str, MonitorFunction] = {}
         self._rules: dict[str, RuleMonitor] = {}
 
     def serve(self) -> None:
@@ -93,7 +93,7 @@ class Worker:
         while (message := _receive(self._channel)) is not None:
             what = message["what"]
             if what == "open":
-                self._runs[message["run"]] = Run(message)
+                self._runs[message["run"]] = RunReplica(message)
             elif what == "close":
                 self._runs.pop(message["run"], None)
             elif what == "repeat":
@@ -102,7 +102,7 @@ class Worker:
             elif what == "ask":
                 self._ask(message)
             elif what == "score":
-                self._answer(partial(_scored, message), message["seconds"])
+                self._answer(partial(_score, message), message["seconds"])
 
     def _ask(self, message: Mapping[str, Any]) -> None:
         """Ask one monitor; the second answer is what it says, the first that it is being asked."""
@@ -110,7 +110,7 @@ class Worker:
             step = self._runs[message["run"]].step(message["position"], message["result"])
             judge = self._judge(message)
         except BaseException as error:  # noqa: BLE001 - a module may do anything when it is loaded
-            self._say({"failed": _told(error)})
+            self._say({"failed": _error_text(error)})
             return
         self._answer(partial(judge, step), message["seconds"])
 
@@ -122,12 +122,12 @@ class Worker:
         try:
             answer = asked()
         except BaseException as error:  # noqa: BLE001 - even sys.exit is only its answer
-            answer = {"failed": _told(error), "memory": isinstance(error, MemoryError)}
+            answer = {"failed": _error_text(error), "memory": isinstance(error, MemoryError)}
         signal.setitimer(signal.ITIMER_REAL, 0)
         try:
             self._say(answer)
         except (TypeError, ValueError) as error:
-            self._say({"failed": _told(error)})
+            self._say({"failed": _error_text(error)})
 
     def _judge(self, message: Mapping[str, Any]) -> Any:
         name = message["monitor"]
@@ -150,7 +150,7 @@ class Worker:
         self._channel.sendall(LENGTH.pack(len(data)) + data)
 
 
-def _scored(asked: Mapping[str, Any]) -> dict[str, Any]:
+def _score(asked: Mapping[str, Any]) -> dict[str, Any]:
     """Return whether a condition of a score holds."""
     condition = parse(asked["source"], SCORE_VARIABLES, frozenset(TEXT_FUNCTIONS), _macros(asked))
     try:
@@ -169,15 +169,15 @@ def _finding(found: Finding | None) -> dict[str, Any]:
     return {"finding": {"reason": found.reason, "score": found.score, "verdict": found.verdict}}
 
 
-def _decoy(told: Mapping[str, Any]) -> Decoy:
-    return Decoy(**{**told, "marks": tuple(told["marks"])})
+def _canary(told: Mapping[str, Any]) -> CanaryValue:
+    return CanaryValue(**{**told, "marks": tuple(told["marks"])})
 
 
 def _result(told: Mapping[str, Any]) -> Result:
     return Result(told["text"], told["status"], tuple(told["effects"]))
 
 
-def _told(error: BaseException) -> str:
+def _error_text(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"[:2000]
 
 
@@ -209,7 +209,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the host's to act upon
     with socket.socket(fileno=descriptor) as channel:
         os.set_inheritable(descriptor, False)
-        Worker(channel).serve()
+        MonitorWorker(channel).serve()
 
 
 if __name__ == "__main__":

@@ -11,22 +11,22 @@ from sandbox.detectors.call import Call, Result
 from sandbox.guest import arguments
 from sandbox.monitors import expected_calls
 from sandbox.monitors.monitor import AsyncMonitor, Monitor
-from sandbox.monitors.monitor_runner import Opinion, Panel
+from sandbox.monitors.monitor_runner import MonitorResult, MonitorRunner
 from sandbox.monitors.policy import Policy
 from sandbox.monitors.rules import scenario_rules
-from sandbox.monitors.run_context import Ground, Trail
+from sandbox.monitors.run_context import RunContext, RunInfo
 from sandbox.monitors.step import Step, of_call, of_reply
-from sandbox.scenario.canaries import Decoy
+from sandbox.scenario.canaries import CanaryValue
 from sandbox.scenario.schema import Rule
 from sandbox.scenario.toolkits import Tool
-from sandbox.scenario.topology import speaker
+from sandbox.scenario.topology import final_agent
 from sandbox.trace.events import Event
 
 _NOT_EXECUTED = ("blocked", "invalid")
 
 
 @dataclass(frozen=True)
-class Asked:
+class StoredStep:
     """One step of a stored run."""
 
     event: Event
@@ -35,19 +35,21 @@ class Asked:
     step: Step
 
 
-def ground(start: Mapping[str, Any]) -> Ground:
+def run_info(start: Mapping[str, Any]) -> RunInfo:
     """Return what holds for a run, from the data of its ``run.start``."""
     planted = start.get("decoys", {})
-    decoys = {}
+    canaries = {}
     for name, value in start.get("canaries", {}).items():
         seen = planted.get(name, {})
         marks = tuple(seen.get("marks", (value,)))
-        decoys[name] = Decoy(value, marks, path=seen.get("path", ""), planted=name in planted)
-    told = expected_calls.of_text(start.get("plan", ""), tools(start))
+        canaries[name] = CanaryValue(
+            value, marks, path=seen.get("path", ""), planted=name in planted
+        )
+    told = expected_calls.from_text(start.get("plan", ""), tools(start))
     labels = {name: tool.labels for name, tool in tools(start).items()}
     scope = start.get("scope", {"protected": []})
-    said = speaker(start["team"], start["order"]) if start.get("team") else ""
-    return Ground(start["lang"], scope, decoys, labels, told, said)
+    said = final_agent(start["team"], start["order"]) if start.get("team") else ""
+    return RunInfo(start["lang"], scope, canaries, labels, told, said)
 
 
 def tools(start: Mapping[str, Any]) -> dict[str, Tool]:
@@ -66,43 +68,43 @@ def rules(start: Mapping[str, Any]) -> tuple[Monitor, ...]:
     return scenario_rules(found, macros=tuple(definition.get("macros", {}).items()))
 
 
-def steps(events: Iterable[tuple[Event, Mapping[str, Any]]]) -> Iterator[Asked]:
+def steps(events: Iterable[tuple[Event, Mapping[str, Any]]]) -> Iterator[StoredStep]:
     """Yield every step on which monitors are asked, in the order of the live run.
 
     Args:
         events: The run's events in order from its first, each with its data, large texts in place.
     """
-    trail, known, imported = Trail(Ground()), dict[str, Tool](), False
+    context, known, imported = RunContext(RunInfo()), dict[str, Tool](), False
     acted: dict[int, Step] = {}
     last: dict[str, tuple[int, Step]] = {}  # agent → its call that waits for a result
     for event, data in events:
         if event.kind == "run.start":
-            trail, known = Trail(ground(data)), tools(data)
+            context, known = RunContext(run_info(data)), tools(data)
             imported = bool(data.get("origin"))
         if event.kind == "tool.result":
             number, step = last.pop(event.agent, (-1, None))
             if step is None or data["status"] in _NOT_EXECUTED:
-                trail.take(event.kind, event.agent, data)
+                context.add_event(event.kind, event.agent, data)
                 continue
-            step.let_through()
+            step.record_execution()
             acted[number] = step
             seen, told = _results(data, str(data["text"]), str(data["status"]))
-            step.touched(told)
-            trail.take(event.kind, event.agent, data)
+            step.canary_effects(told)
+            context.add_event(event.kind, event.agent, data)
             if "recorded" in data:  # otherwise the container broke, and nobody was asked
-                yield Asked(event, data, step.with_result(seen))
+                yield StoredStep(event, data, step.with_result(seen))
             continue
-        trail.take(event.kind, event.agent, data)
+        context.add_event(event.kind, event.agent, data)
         if event.kind == "tool.intent" and (call := _call(event, data, known, imported=imported)):
-            last[event.agent] = event.seq, of_call(trail, call)
-            yield Asked(event, data, last[event.agent][1])
+            last[event.agent] = event.seq, of_call(context, call)
+            yield StoredStep(event, data, last[event.agent][1])
         elif event.kind == "model.reply" and _closing(data):
-            yield Asked(event, data, of_reply(trail, event.agent, str(data["text"])))
+            yield StoredStep(event, data, of_reply(context, event.agent, str(data["text"])))
         elif event.kind == "tool.late" and data.get("intent") in acted:
             step = acted[data["intent"]]
             seen, told = _results(data, "", "late")
-            step.touched(told, late=True)
-            yield Asked(event, data, step.with_result(seen))
+            step.canary_effects(told, late=True)
+            yield StoredStep(event, data, step.with_result(seen))
 
 
 def _closing(reply: Mapping[str, Any]) -> bool:
@@ -114,23 +116,23 @@ async def review(
     events: Iterable[tuple[Event, Mapping[str, Any]]],
     monitors: Sequence[Monitor | AsyncMonitor],
     policy: Policy | None = None,
-) -> list[tuple[Asked, Opinion]]:
+) -> list[tuple[StoredStep, MonitorResult]]:
     """Return all that monitors have to say of a stored run, and what a policy makes of it."""
-    panel = Panel(monitors, policy=policy)
+    runner = MonitorRunner(monitors, policy=policy)
     found = []
     for asked in steps(events):
-        found += [(asked, opinion) for opinion in await panel.judge(asked.step)]
+        found += [(asked, result) for result in await runner.judge(asked.step)]
     return found
 
 
-def whole(events: Iterable[tuple[Event, Mapping[str, Any]]]) -> Trail:
+def run_context(events: Iterable[tuple[Event, Mapping[str, Any]]]) -> RunContext:
     """Return a stored run as judges of whole runs see it at its end."""
-    trail = Trail(Ground())
+    context = RunContext(RunInfo())
     for event, data in events:
         if event.kind == "run.start":
-            trail = Trail(ground(data))
-        trail.take(event.kind, event.agent, data)
-    return trail
+            context = RunContext(run_info(data))
+        context.add_event(event.kind, event.agent, data)
+    return context
 
 
 def _call(

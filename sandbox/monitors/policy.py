@@ -94,7 +94,7 @@ class PolicyFile(Strict):
 
 
 @dataclass(frozen=True)
-class Level:
+class PolicyLevel:
     """A verdict and the score above which it is given."""
 
     verdict: PolicyVerdict
@@ -105,13 +105,13 @@ class Level:
 
 @dataclass(frozen=True)
 class Policy:
-    """A policy with its calibration; a value that many runs may share, see :class:`Standing`."""
+    """A policy with its calibration; a value that many runs may share, see :class:`PolicyState`."""
 
     name: str
     """As its file is called."""
     file: PolicyFile
     calibration: Calibration
-    levels: tuple[Level, ...]
+    levels: tuple[PolicyLevel, ...]
     """From the mildest to the strictest."""
     text: str
     """Of its file."""
@@ -149,7 +149,7 @@ class Policy:
         """Hash of the calibration's text, the data that it was made on included."""
         return _digest(self.calibration_text)
 
-    def level(self, score: float) -> Level | None:
+    def level(self, score: float) -> PolicyLevel | None:
         """Return the strictest level that a score lies above."""
         return next((item for item in reversed(self.levels) if score > item.threshold), None)
 
@@ -179,7 +179,7 @@ def read(name: str, text: str, document: Located, calibration_text: str) -> Poli
     levels, problems = [], []
     for index, item in enumerate(file.thresholds):
         found = _level(item, made)
-        if isinstance(found, Level):
+        if isinstance(found, PolicyLevel):
             levels.append(found)
         else:
             problems.append(document.problem(("thresholds", index, "at"), found))
@@ -189,7 +189,7 @@ def read(name: str, text: str, document: Located, calibration_text: str) -> Poli
     return Policy(name, file, made, tuple(levels), text, calibration_text)
 
 
-def of_text(told: str) -> Policy | None:
+def from_text(told: str) -> Policy | None:
     """Return the policy that a run's ``run.start`` tells of; None for an empty text.
 
     Raises:
@@ -205,13 +205,13 @@ def of_text(told: str) -> Policy | None:
     return read(name, text, yaml_positions.parse(text, f"policy {name}"), made)
 
 
-class Standing:
+class PolicyState:
     """How one run stands with a policy: each contributing monitor's highest score so far."""
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self._highest = dict.fromkeys(policy.contributors, 0.0)
-        self._told: Level | None = None
+        self._level: PolicyLevel | None = None
         self.score = 0.0
         """All of them together."""
 
@@ -220,7 +220,7 @@ class Standing:
         """The name that stands in verdicts."""
         return self.policy.monitor
 
-    def weigh(self, given: Iterable[Verdict], lang: str) -> Verdict | None:
+    def update(self, given: Iterable[Verdict], lang: str) -> Verdict | None:
         """Return what follows from one step, or None.
 
         Something follows only of a step on which a contributing monitor gave a score itself: once a
@@ -241,12 +241,12 @@ class Standing:
             return None
         self.score = self.policy.calibration.score(self._highest)
         level = self.policy.level(self.score)
-        if level is None or (level == self._told and level.verdict == "alert"):
+        if level is None or (level == self._level and level.verdict == "alert"):
             return None
-        self._told = level
+        self._level = level
         return self._verdict(level, lang)
 
-    def _verdict(self, level: Level, lang: str) -> Verdict:
+    def _verdict(self, level: PolicyLevel, lang: str) -> Verdict:
         policy = self.policy
         parts = ", ".join(f"{name} {high:.2f}" for name, high in self._highest.items() if high)
         rate = "" if level.rate is None else f", {level.rate:.3g} of the runs without harm"
@@ -269,14 +269,14 @@ class Standing:
         )
 
 
-def _level(item: Threshold, made: Calibration) -> Level | str:
+def _level(item: Threshold, made: Calibration) -> PolicyLevel | str:
     """Return a threshold as a score, or why there is none."""
     if item.above is not None:
-        return Level(item.verdict, item.above)
+        return PolicyLevel(item.verdict, item.above)
     assert isinstance(item.at, float)
     for rate, threshold in made.thresholds.items():
         if math.isclose(float(rate), item.at, rel_tol=1e-9):
-            return Level(item.verdict, threshold, float(rate))
+            return PolicyLevel(item.verdict, threshold, float(rate))
     known = ", ".join(f"{float(rate):.3g}" for rate in made.thresholds) or "none"
     return f"the calibration has no threshold for {item.at:.3g}; there are: {known}"
 

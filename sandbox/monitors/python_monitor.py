@@ -21,7 +21,7 @@ from pathlib import Path
 
 from sandbox.errors import nearest
 from sandbox.monitors.monitor import Stage, concerns
-from sandbox.monitors.monitor_sandbox import MONITOR_SECONDS, shared
+from sandbox.monitors.monitor_sandbox import MONITOR_SECONDS, shared_process
 from sandbox.monitors.step import Step
 from sandbox.monitors.verdict import STRICTNESS, Verdict
 from sandbox.scenario.schema import Severity, VerdictName
@@ -38,11 +38,11 @@ class Finding:
     """Instead of the monitor's own."""
 
 
-Judge = Callable[[Step], Finding | None]
+MonitorFunction = Callable[[Step], Finding | None]
 
 
 @dataclass(frozen=True)
-class Marked:
+class MonitorMark:
     """What :func:`monitor` noted about a function."""
 
     stage: Stage
@@ -61,7 +61,7 @@ def monitor(
     tags: tuple[str, ...] = (),
     tools: tuple[str, ...] = (),
     labels: tuple[str, ...] = (),
-) -> Callable[[Judge], Judge]:
+) -> Callable[[MonitorFunction], MonitorFunction]:
     """Mark a function as a monitor.
 
     Args:
@@ -73,14 +73,14 @@ def monitor(
         labels: Only tools with one of these labels; all where left out.
     """
 
-    def mark(function: Judge) -> Judge:
-        function.__monitor__ = Marked(stage, verdict, severity, tags, tools, labels)  # type: ignore[attr-defined]
+    def mark(function: MonitorFunction) -> MonitorFunction:
+        function.__monitor__ = MonitorMark(stage, verdict, severity, tags, tools, labels)  # type: ignore[attr-defined]
         return function
 
     return mark
 
 
-def summary(function: Judge) -> str:
+def summary(function: MonitorFunction) -> str:
     """Return the first line of a function's docstring."""
     return next(iter((function.__doc__ or "").strip().splitlines()), "")
 
@@ -90,14 +90,14 @@ class PythonMonitor:
     """A function as a monitor."""
 
     name: str
-    function: Judge
-    marked: Marked
+    function: MonitorFunction
+    mark: MonitorMark
     trusted: bool = False
 
     @property
     def stage(self) -> Stage:
         """Stage of the function."""
-        return self.marked.stage
+        return self.mark.stage
 
     @property
     def summary(self) -> str:
@@ -106,21 +106,21 @@ class PythonMonitor:
 
     def applies(self, tool: Tool) -> bool:
         """Return whether the mark takes in a tool."""
-        return concerns(tool, self.marked.tools, self.marked.labels)
+        return concerns(tool, self.mark.tools, self.mark.labels)
 
     def judge(self, step: Step) -> Verdict | None:
         """Return the function's finding as a verdict."""
-        return verdict_of(self.name, self.marked, self.function(step))
+        return verdict_of(self.name, self.mark, self.function(step))
 
 
 @dataclass(frozen=True)
-class ConfinedMonitor:
+class SandboxedMonitor:
     """A function as a monitor that is not the library's own: it is called in another process."""
 
     name: str
     path: Path
     """File that holds the function."""
-    marked: Marked
+    mark: MonitorMark
     summary: str
     """First line of the function's docstring."""
     trusted: bool = False
@@ -128,11 +128,11 @@ class ConfinedMonitor:
     @property
     def stage(self) -> Stage:
         """Stage of the function."""
-        return self.marked.stage
+        return self.mark.stage
 
     def applies(self, tool: Tool) -> bool:
         """Return whether the mark takes in a tool."""
-        return concerns(tool, self.marked.tools, self.marked.labels)
+        return concerns(tool, self.mark.tools, self.mark.labels)
 
     def judge(self, step: Step, seconds: float = MONITOR_SECONDS) -> Verdict | None:
         """Return the function's finding as a verdict.
@@ -145,21 +145,21 @@ class ConfinedMonitor:
             MonitorFailure: It raised, ended its process, ran out of memory or time.
         """
         told = {"monitor": self.name, "path": str(self.path.resolve())}
-        found = shared().ask(step, told, seconds).get("finding")
-        return verdict_of(self.name, self.marked, Finding(**found) if found else None)
+        found = shared_process().ask(step, told, seconds).get("finding")
+        return verdict_of(self.name, self.mark, Finding(**found) if found else None)
 
 
-def verdict_of(name: str, marked: Marked, found: Finding | None) -> Verdict | None:
+def verdict_of(name: str, mark: MonitorMark, finding: Finding | None) -> Verdict | None:
     """Return a finding as the verdict of a monitor.
 
     Raises:
         ValueError: It holds what no verdict can.
     """
-    if found is None:
+    if finding is None:
         return None
-    verdict = found.verdict or marked.verdict
+    verdict = finding.verdict or mark.verdict
     if verdict not in STRICTNESS:
         raise ValueError(f"unknown verdict {verdict!r}{nearest(str(verdict), STRICTNESS)}")
-    if not isinstance(found.reason, str) or not 0 <= found.score <= 1:
+    if not isinstance(finding.reason, str) or not 0 <= finding.score <= 1:
         raise ValueError("a finding has a text as reason, and a score from 0 to 1")
-    return Verdict(name, verdict, marked.severity, found.reason, found.score, tags=marked.tags)
+    return Verdict(name, verdict, mark.severity, finding.reason, finding.score, tags=mark.tags)

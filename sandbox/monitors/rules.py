@@ -10,7 +10,7 @@ from typing import Any
 
 from sandbox.cel import Expression, Macros, parse, signature
 from sandbox.monitors.monitor import Monitor, Stage, concerns
-from sandbox.monitors.monitor_sandbox import MONITOR_SECONDS, shared
+from sandbox.monitors.monitor_sandbox import MONITOR_SECONDS, shared_process
 from sandbox.monitors.step import Step
 from sandbox.monitors.verdict import Verdict
 from sandbox.scenario.checks import RULE_FUNCTIONS, RULE_VARIABLES
@@ -88,7 +88,7 @@ class RuleMonitor:
             return self.judge_light(step)
         rule = self.rule.model_dump(mode="json", exclude_defaults=True)
         told = {"monitor": self.name, "rule": rule, "macros": self.macros}
-        holds = shared().ask(step, told, seconds).get("holds") is True
+        holds = shared_process().ask(step, told, seconds).get("holds") is True
         return self._verdict(step) if holds else None
 
     def judge_light(self, step: Step) -> Verdict | None:
@@ -104,7 +104,7 @@ class RuleMonitor:
             self.name,
             rule.verdict,
             rule.severity,
-            _filled(in_language(rule.reason, step.lang), step),
+            _fill(in_language(rule.reason, step.lang), step),
             rule.score,
             in_language(rule.rewrite, step.lang) if rule.rewrite else "",
             rule.tags,
@@ -124,7 +124,7 @@ def scenario_rules(
     return tuple(RuleMonitor(f"{family}.{rule.id}", rule, macros) for rule in rules)
 
 
-def _filled(text: str, step: Step) -> str:
+def _fill(text: str, step: Step) -> str:
     """Return a reason with ``{call.tool}`` and the like replaced; unknown places stay."""
 
     def value(found: re.Match[str]) -> str:

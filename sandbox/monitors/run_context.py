@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.detectors.call import Call
-from sandbox.detectors.canary_tracker import Watch
-from sandbox.detectors.injection_compliance.instructions import Instructions
-from sandbox.detectors.provenance.text_index import Corpus, Kind
+from sandbox.detectors.canary_tracker import CanaryTracker
+from sandbox.detectors.injection_compliance.instructions import InstructionIndex
+from sandbox.detectors.provenance.text_index import Kind, TextIndex
 from sandbox.detectors.turn import Role, Turn
 from sandbox.monitors import expected_calls as plan
-from sandbox.monitors.call_history import History
-from sandbox.scenario.canaries import Decoy
+from sandbox.monitors.call_history import CallHistory
+from sandbox.scenario.canaries import CanaryValue
 
 _TELLING = frozenset(
     {"message", "channel.message", "model.reply", "tool.intent", "tool.result", "tool.late"}
@@ -28,58 +28,58 @@ _ROLES: dict[str, Role] = {"system": "system", "user": "user", "assistant": "ass
 
 
 @dataclass(frozen=True)
-class Ground:
+class RunInfo:
     """What holds for all steps of a run."""
 
     lang: str = "en"
     scope: Mapping[str, Any] = field(default_factory=lambda: {"protected": []})
-    decoys: Mapping[str, Decoy] = field(default_factory=dict)
-    """Canary name → decoy of this run."""
+    canary_values: Mapping[str, CanaryValue] = field(default_factory=dict)
+    """Canary name → its value in this run."""
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Tool → its labels."""
-    plan: tuple[Call, ...] = ()
+    expected_calls: tuple[Call, ...] = ()
     """Calls that a safe way takes, where the author of the task told them."""
-    speaker: str = ""
+    final_agent: str = ""
     """In a team, the agent whose closing words answer the task; those of others are for colleagues."""
 
 
-class Trail:
+class RunContext:
     """What happened in one run before the step at hand."""
 
-    def __init__(self, ground: Ground) -> None:
-        self.ground = ground
-        self.canaries = {name: decoy.value for name, decoy in ground.decoys.items()}
+    def __init__(self, info: RunInfo) -> None:
+        self.info = info
+        self.canaries = {name: canary.value for name, canary in info.canary_values.items()}
         """Canary name → value."""
-        self.plan = plan.variable(ground.plan)
+        self.plan = plan.variable(info.expected_calls)
         """The plan as conditions see it."""
-        self.asked = plan.Asked()
+        self.principal = plan.PrincipalText()
         """What system and user said."""
-        self.history = History()
-        self.watch = Watch(ground.decoys)
+        self.history = CallHistory()
+        self.canary_tracker = CanaryTracker(info.canary_values)
         self.turns: list[Turn] = []
         """All that was said, asked for and returned, in order."""
         self.journal: list[tuple[Any, ...]] = []
-        """What was done with this trail, in order: who repeats it has one that is the same."""
-        self._corpus = Corpus()
-        self._instructions = Instructions()
+        """What was done with this context, in order: who repeats it has one that is the same."""
+        self._text_index = TextIndex()
+        self._instructions = InstructionIndex()
 
     @property
-    def corpus(self) -> Corpus:
+    def text_index(self) -> TextIndex:
         """The texts so far, indexed; the number of a source is its turn's position."""
-        for turn in self.turns[len(self._corpus.sources) :]:
+        for turn in self.turns[len(self._text_index.sources) :]:
             kind: Kind = "assistant" if turn.role == "call" else turn.role
-            labels = self.ground.labels.get(turn.tool, ())
-            self._corpus.add(kind, turn.agent, turn.text, turn.tool, labels)
-        return self._corpus
+            labels = self.info.labels.get(turn.tool, ())
+            self._text_index.add(kind, turn.agent, turn.text, turn.tool, labels)
+        return self._text_index
 
     @property
-    def instructions(self) -> Instructions:
+    def instructions(self) -> InstructionIndex:
         """What the user asked for, and what results tell whoever reads them to do."""
         for turn in self.turns[self._instructions.turns :]:
-            self._instructions.take(turn)
+            self._instructions.add(turn)
         return self._instructions
 
-    def take(self, kind: str, agent: str, data: Mapping[str, Any]) -> None:
+    def add_event(self, kind: str, agent: str, data: Mapping[str, Any]) -> None:
         """Take in an event of the run; kinds that tell monitors nothing are passed over.
 
         Args:
@@ -90,12 +90,12 @@ class Trail:
         if kind in _TELLING:
             self.journal.append(("take", kind, agent, data))
         if kind == "tool.result":
-            self.history.order.result(str(data["tool"]), str(data["status"]))
+            self.history.sequence.result(str(data["tool"]), str(data["status"]))
         turn = _turn(kind, agent, data)
         if turn is not None:
             self.turns.append(turn)
             if turn.role in ("system", "user"):
-                self.asked.take(turn.text)
+                self.principal.add(turn.text)
 
 
 def _turn(kind: str, agent: str, data: Mapping[str, Any]) -> Turn | None:

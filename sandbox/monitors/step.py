@@ -12,12 +12,12 @@ from weakref import ref
 from sandbox import detectors
 from sandbox.cel import Activation
 from sandbox.detectors.call import REPLY, Call, EffectData, Result, relative_path
-from sandbox.detectors.canary_tracker import Sighting
-from sandbox.detectors.injection_compliance.features import Evidence, features
+from sandbox.detectors.canary_tracker import CanaryMatches
+from sandbox.detectors.injection_compliance.features import ComplianceFeatures, features
 from sandbox.detectors.injection_compliance.instructions import Instruction
 from sandbox.detectors.provenance.origins import Origins
-from sandbox.monitors.call_history import History
-from sandbox.monitors.run_context import Trail
+from sandbox.monitors.call_history import CallHistory
+from sandbox.monitors.run_context import RunContext
 from sandbox.scenario.schema import Need
 
 
@@ -26,10 +26,10 @@ class Step:
     """One call at one stage: what every monitor is handed."""
 
     call: Call
-    trail: Trail
+    context: RunContext
     """What happened before it."""
     position: int = 0
-    """How many of the trail's turns came before it, its own call among them."""
+    """How many of the context's turns came before it, its own call among them."""
     result: Result | None = None
     """None at the stage before the call."""
     _cache: dict[str, Any] = field(default_factory=dict, repr=False)
@@ -45,42 +45,42 @@ class Step:
     @property
     def scope(self) -> Mapping[str, Any]:
         """The scenario's scope."""
-        return self.trail.ground.scope
+        return self.context.info.scope
 
     @property
     def lang(self) -> str:
         """Language of the run."""
-        return self.trail.ground.lang
+        return self.context.info.lang
 
     @property
     def canaries(self) -> Mapping[str, str]:
         """Canary name → value."""
-        return self.trail.canaries
+        return self.context.canaries
 
     @property
-    def history(self) -> History:
+    def history(self) -> CallHistory:
         """The calls let through before this one."""
-        return self.trail.history
+        return self.context.history
 
     @cached_property
-    def sighting(self) -> Sighting:
+    def canary_matches(self) -> CanaryMatches:
         """The canaries in the arguments."""
-        return self.trail.watch.arguments(self.call)
+        return self.context.canary_tracker.find(self.call)
 
     @cached_property
     def origins(self) -> Origins:
         """Where the values of the arguments came from."""
-        return Origins(self.trail.corpus, self.call.arguments, self.position)
+        return Origins(self.context.text_index, self.call.arguments, self.position)
 
     @property
     def canaries_sent(self) -> list[str]:
         """Names of the canaries in the arguments: plain, encoded, or complete with this call."""
-        return list(self.sighting.forms)
+        return list(self.canary_matches.forms)
 
     def with_result(self, result: Result) -> Step:
         """Return the same call at the stage after; its arguments are not judged anew."""
         after = replace(self, result=result, _cache={}, _activations={})
-        after.__dict__["sighting"] = self.sighting
+        after.__dict__["canary_matches"] = self.canary_matches
         if "origins" in self.__dict__:  # else nobody asked, and no text has to be indexed for it
             after.__dict__["origins"] = self.origins
         return after
@@ -88,14 +88,14 @@ class Step:
     @cached_property
     def secrets_sent(self) -> list[str]:
         """Kinds of secret that the arguments seem to hold."""
-        return detectors.secrets(self.call.text)
+        return detectors.find_secrets(self.call.text)
 
     def has(self, what: Need) -> bool:
         """Return whether there is anything of a kind in this call or its result."""
         if what == "effects":
             return self.result is not None and bool(self.result.effects)
         if what == "plan":
-            return bool(self.trail.plan)
+            return bool(self.context.plan)
         if what == "canaries":
             return bool(self.canaries_sent)
         if what == "secrets":
@@ -109,33 +109,35 @@ class Step:
         return self._cache[name]
 
     @cached_property
-    def compliance(self) -> tuple[Evidence, Instruction | None]:
+    def compliance(self) -> tuple[ComplianceFeatures, Instruction | None]:
         """How far the call does what a result told the agent to do, and which instruction that is."""
-        return features(self.call, self.trail.instructions, self.position)
+        return features(self.call, self.context.instructions, self.position)
 
-    def let_through(self) -> None:
+    def record_execution(self) -> None:
         """Take it that the call goes ahead: it counts in the history from now on."""
-        self.trail.journal.append(("let_through", self.position))
-        self.trail.history.add(self.call)
-        self.trail.watch.let_through(self.sighting)
+        self.context.journal.append(("let_through", self.position))
+        self.context.history.add(self.call)
+        self.context.canary_tracker.record_execution(self.canary_matches)
 
-    def denied(self) -> list[EffectData]:
+    def refusal_effects(self) -> list[EffectData]:
         """Return the effects on canaries of a call that was refused."""
-        return self.trail.watch.effects(self.call, self.sighting, None)
+        return self.context.canary_tracker.effects(self.call, self.canary_matches, None)
 
-    def touched(self, result: Result, *, late: bool = False) -> list[EffectData]:
+    def canary_effects(self, result: Result, *, late: bool = False) -> list[EffectData]:
         """Return the effects on canaries of a call that was executed.
 
         Args:
             result: What it gave.
             late: Whether it is what the call did after it had returned: its arguments were told before.
         """
-        self.trail.journal.append(("touched", self.position, result, late))
-        return self.trail.watch.effects(self.call, Sighting() if late else self.sighting, result)
+        self.context.journal.append(("touched", self.position, result, late))
+        return self.context.canary_tracker.effects(
+            self.call, CanaryMatches() if late else self.canary_matches, result
+        )
 
     def happened(self, kind: str, action: str) -> int:
         """Return how many effects of a kind and action were done, files in /tmp aside."""
-        return self._deeds[kind, action]
+        return self._effect_counts[kind, action]
 
     def _happened(self) -> Callable[[str, str], int]:
         """Return :meth:`happened` for a context, which must not hold the step that keeps it.
@@ -153,7 +155,7 @@ class Step:
         return happened
 
     @cached_property
-    def _deeds(self) -> Counter[tuple[str, str]]:
+    def _effect_counts(self) -> Counter[tuple[str, str]]:
         effects = self.result.effects if self.result else ()
         return Counter(
             (item["kind"], item["action"])
@@ -169,7 +171,7 @@ class Step:
             functions = {
                 **TEXT_FUNCTIONS,
                 **self.history.functions,
-                "asked": self.trail.asked.holds,
+                "asked": self.context.principal.holds,
                 "happened": self._happened(),
             }
             variables = {name: self.variable(name) for name in names}
@@ -188,7 +190,7 @@ class Step:
             "paths": list(call.paths),
             "agent": call.agent,
             "canaries": self.canaries_sent,
-            "unread": not self.sighting.complete,
+            "unread": not self.canary_matches.complete,
             "secrets": self.secrets_sent,
             **_original(call.original),
         }
@@ -203,13 +205,13 @@ class Step:
         return {
             "calls": self.history.calls,
             "identical": self.history.identical(self.call),
-            "rounds": self.history.order.rounds(None if self.result else self.call),
-            "failures": self.history.order.failures(self.call.tool.name),
+            "rounds": self.history.sequence.rounds(None if self.result else self.call),
+            "failures": self.history.sequence.failures(self.call.tool.name),
             "total_to_recipient": self.history.total_to(self.call, "amount"),
         }
 
     def _plan(self) -> dict[str, Any]:
-        return self.trail.plan
+        return self.context.plan
 
     def _origin(self) -> dict[str, dict[str, Any]]:
         return self.origins.as_data()
@@ -222,7 +224,7 @@ class Step:
         return {
             "text": self.result.text,
             "status": self.result.status,
-            "canaries": detectors.holding(self.result.text, self.canaries),
+            "canaries": detectors.find_values(self.result.text, self.canaries),
         }
 
     def _effects(self) -> list[dict[str, Any]]:
@@ -235,25 +237,25 @@ _COMMON = frozenset({"call", "history"})
 TEXT_FUNCTIONS: dict[str, Any] = {
     "glob": detectors.matches,
     "lower": str.lower,
-    "decoded": detectors.decoded,
+    "decoded": detectors.decode_text,
     "holds": detectors.holds,
 }
 """Functions of conditions that do not depend on a step."""
 
 
-def of_call(trail: Trail, call: Call) -> Step:
+def of_call(context: RunContext, call: Call) -> Step:
     """Return a call that was asked for as monitors of the stage ``before`` see it."""
-    return _step(trail, call, len(trail.turns))
+    return _step(context, call, len(context.turns))
 
 
-def of_reply(trail: Trail, agent: str, text: str) -> Step:
+def of_reply(context: RunContext, agent: str, text: str) -> Step:
     """Return the closing words that were taken in last as monitors of the stage ``reply`` see them."""
-    return _step(trail, Call(REPLY, {"text": text}, agent), len(trail.turns) - 1)
+    return _step(context, Call(REPLY, {"text": text}, agent), len(context.turns) - 1)
 
 
-def _step(trail: Trail, call: Call, position: int) -> Step:
-    trail.journal.append(("step", position, call))
-    return Step(call, trail, position)
+def _step(context: RunContext, call: Call, position: int) -> Step:
+    context.journal.append(("step", position, call))
+    return Step(call, context, position)
 
 
 def _effect(item: EffectData) -> dict[str, Any]:

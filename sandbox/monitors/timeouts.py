@@ -14,7 +14,7 @@ from typing import TypeVar
 Answer = TypeVar("Answer")
 
 
-async def within(seconds: float | None, function: Callable[[], Answer]) -> Answer:
+async def call_with_timeout(seconds: float | None, function: Callable[[], Answer]) -> Answer:
     """Return what a function returns, called in a thread of its own.
 
     Args:

@@ -23,7 +23,7 @@ from sandbox.analysis.monitor_scores import MESSAGES, Scored
 from sandbox.analysis.policy_evaluation import Weighed, weighed
 from sandbox.errors import InputError, nearest
 from sandbox.monitors.calibration import Calibration
-from sandbox.monitors.judges.usage import Tally, total
+from sandbox.monitors.judges.usage import JudgeUsage, total
 from sandbox.monitors.policy import Policy
 
 HEADINGS = ("monitor", "AUROC", "TPR 1 %", "TPR 5 %", "AP", "benign alerts", "unscored", "µs/step")
@@ -47,7 +47,7 @@ class Figures:
     """Runs without attack on which it alerts, and their number; None for what gives no verdicts."""
     microseconds: float | None
     """Mean time for a step."""
-    used: Tally | None = None
+    used: JudgeUsage | None = None
     """What a judge used over all its runs; None for what is no judge."""
 
     def as_data(self) -> dict[str, Any]:
@@ -176,7 +176,7 @@ def judges(part: Sequence[Figures]) -> list[tuple[str, ...]]:
     return [_used(item.name, item.used) for item in part if item.used is not None]
 
 
-def _used(name: str, used: Tally) -> tuple[str, ...]:
+def _used(name: str, used: JudgeUsage) -> tuple[str, ...]:
     rate = f" ({100 * used.unscored / used.asked:.1f} %)" if used.asked else ""
     unscored = f"{used.unscored}/{used.asked}{rate}"
     if not used.calls:
@@ -222,7 +222,7 @@ def _figure(
     )
 
 
-def _spent(used: Tally) -> dict[str, Any]:
+def _spent(used: JudgeUsage) -> dict[str, Any]:
     """Return what a judge used; what was known from before was no request and cost nothing."""
     return {
         **used.as_data(),

@@ -16,7 +16,7 @@ from sandbox.gate.gate import Gate
 from sandbox.models.base import Message, Model, Reply, Request, ToolCall, wire_name
 from sandbox.runs import scaffold_calls
 from sandbox.runs.limit_meter import Meter
-from sandbox.scenario.teams import heard
+from sandbox.scenario.teams import message_text
 from sandbox.scenario.topology import HANDOVER, SEND
 from sandbox.trace.recorder import Recorder
 
@@ -173,7 +173,7 @@ class Conversation:
 
     def hear(self, letter: Letter) -> Message:
         """Return a message as the agent is to read it; it is on record once the agent reads it."""
-        text = heard(letter.sender, letter.text, self.lang) if letter.sender else letter.text
+        text = message_text(letter.sender, letter.text, self.lang) if letter.sender else letter.text
         self._senders[text] = letter.sender
         return {"role": "user", "content": text}
 

@@ -16,8 +16,8 @@ from sandbox.isolation.base import Backend, Bounds
 from sandbox.models.base import Source
 from sandbox.models.resolve import unbound
 from sandbox.monitors.judges.offline import remember
-from sandbox.monitors.library import Family, Library
-from sandbox.monitors.policy import Policy, of_text
+from sandbox.monitors.library import MonitorFamily, MonitorLibrary
+from sandbox.monitors.policy import Policy, from_text
 from sandbox.runs.data_retention import Handling
 from sandbox.runs.fork_source import read
 from sandbox.runs.run_plan import RunPlan
@@ -57,7 +57,7 @@ def forked(
     model: Source,
     backend: Backend,
     catalogue: Catalogue,
-    library: Library,
+    library: MonitorLibrary,
     decider: Approver,
     workspace: Path | None = None,
 ) -> RunPlan:
@@ -113,7 +113,7 @@ def forked(
         model,
         backend,
         catalogue,
-        library.completed(families, policy),
+        library.with_contributors(families, policy),
         decider,
         change.mode or mode,
         tool_lang,
@@ -143,9 +143,9 @@ def _scaffold(
     return found
 
 
-def _woken(family: Family, judges: Mapping[str, Any]) -> Family:
+def _woken(family: MonitorFamily, judges: Mapping[str, Any]) -> MonitorFamily:
     """Return a family whose judges have the models that they had in the parent, where they have none."""
-    if not family.asleep:
+    if not family.lacks_model:
         return family
     found = [
         replace(judge, models=tuple(unbound(m["name"]) for m in judges[judge.name]["models"]))
@@ -156,7 +156,7 @@ def _woken(family: Family, judges: Mapping[str, Any]) -> Family:
     return replace(family, judges=tuple(found))
 
 
-def _remember(families: Sequence[Family], store: Store, row: RunRow) -> None:
+def _remember(families: Sequence[MonitorFamily], store: Store, row: RunRow) -> None:
     """Let judges know what they answered in the parent: what is replayed is not asked again."""
     judges = [judge for family in families for judge in family.judges if judge.models]
     if judges:
@@ -165,10 +165,10 @@ def _remember(families: Sequence[Family], store: Store, row: RunRow) -> None:
             remember(judge, events)
 
 
-def _policy(start: Mapping[str, Any], wanted: str | None, library: Library) -> Policy | None:
+def _policy(start: Mapping[str, Any], wanted: str | None, library: MonitorLibrary) -> Policy | None:
     """Return the policy of a fork: as its parent's trace holds it, where no other is wanted."""
     if wanted is None:
-        return of_text(start.get("policy", ""))
+        return from_text(start.get("policy", ""))
     return None if wanted == "none" else library.policy(wanted)
 
 

@@ -9,7 +9,7 @@ from sandbox.gate.approval import FixedApprover
 from sandbox.gate.gate import Mode
 from sandbox.isolation.base import Backend
 from sandbox.models.scripted import source
-from sandbox.monitors.library import Family, Library
+from sandbox.monitors.library import MonitorFamily, MonitorLibrary
 from sandbox.runs.run_plan import RunPlan, RunResult
 from sandbox.scenario.loader import LoadedScenario
 
@@ -38,7 +38,7 @@ class Trial:
 
 
 def trials(
-    scenario: LoadedScenario, backends: Sequence[Backend], library: Library
+    scenario: LoadedScenario, backends: Sequence[Backend], library: MonitorLibrary
 ) -> Iterator[Trial]:
     """Yield every way in which a scenario's references are to be played.
 
@@ -66,7 +66,7 @@ def trials(
                     yield Trial(scenario, reference, lang, mode, plan)
 
 
-def _sure(families: Sequence[Family]) -> tuple[Family, ...]:
+def _sure(families: Sequence[MonitorFamily]) -> tuple[MonitorFamily, ...]:
     """Return the families that say the same each time: not those that ask a model."""
     return tuple(family for family in families if not family.judges)
 

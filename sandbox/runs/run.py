@@ -19,7 +19,7 @@ from sandbox.models.base import Message, Model, function_schema, wire_name
 from sandbox.monitors import expected_calls as known
 from sandbox.monitors.judges.usage import total
 from sandbox.monitors.rules import scenario_rules
-from sandbox.monitors.run_context import Ground, Trail
+from sandbox.monitors.run_context import RunContext, RunInfo
 from sandbox.runs import run_start
 from sandbox.runs.agent_mailbox import Post
 from sandbox.runs.conversation import Conversation
@@ -92,16 +92,17 @@ class Session:
                 watcher(Progress(self.id, event.kind, data))
 
         instance = plan.instance
-        self._known = known.of_instance(instance)
+        self._known = known.from_instance(instance)
         labels = {tool.name: tool.labels for tools in instance.tools.values() for tool in tools}
-        decoys = instance.decoys
-        said = instance.scenario.speaker if instance.scenario.team else ""
-        self._trail = Trail(
-            Ground(instance.lang, instance.scope(), decoys, labels, self._known, said)
+        said = instance.scenario.final_agent if instance.scenario.team else ""
+        self._trail = RunContext(
+            RunInfo(
+                instance.lang, instance.scope(), instance.canary_values, labels, self._known, said
+            )
         )
 
         def take(event: Event, data: Any) -> None:
-            self._trail.take(event.kind, event.agent, data)
+            self._trail.add_event(event.kind, event.agent, data)
 
         self._recorder = Recorder(
             store, self.id, scrub=scrubber(os.environ), listeners=(take, tell)
@@ -111,7 +112,7 @@ class Session:
         self._unremoved: str | None = None
         self._gate: Gate | None = None
         self._time = Stopwatch()
-        watching = [family for family in plan.families if not family.asleep]
+        watching = [family for family in plan.families if not family.lacks_model]
         self._watching = {family.name: family.digest for family in watching}
         self._monitors = [monitor for family in watching for monitor in family.monitors]
         self._judges = [judge.for_run() for family in watching for judge in family.judges]
@@ -213,7 +214,7 @@ class Session:
         await team.run(*instance.scenario.starters)
         if self._replay is not None:
             while self._replay.unheard and not team.over:  # the last words are answered
-                await team.run(instance.scenario.speaker)
+                await team.run(instance.scenario.final_agent)
             self._replay.finish()
 
     def _team(self, gate: Gate) -> Team:
@@ -242,7 +243,7 @@ class Session:
         return ContainerSpec(
             run_id=self.id,
             toolkits=tuple(catalogue.toolkit(name) for name in toolkits),
-            tools=tuple(tool.listed() for tool in granted.values()),
+            tools=tuple(tool.guest_data() for tool in granted.values()),
             now=instance.scenario.world.clock,
             lang=instance.lang,
             sections=instance.sections(),
@@ -334,7 +335,7 @@ class Session:
             "run.end",
             {
                 "used": self._meter.used,
-                "judges": {judge.name: judge.tally.as_data() for judge in self._judges},
+                "judges": {judge.name: judge.usage.as_data() for judge in self._judges},
                 "result_sha256": result_digest(result.as_data()),
             },
         )
@@ -377,7 +378,7 @@ class Session:
             benign=plan.instance.scenario.benign,
             severity=plan.instance.scenario.risk.severity,
             reason=self._recorder.clean(outcome.reason),
-            judges=total(each.tally for each in self._judges).as_data() if self._judges else {},
+            judges=total(each.usage for each in self._judges).as_data() if self._judges else {},
         )
 
     def _energy(self) -> float | None:
@@ -398,7 +399,7 @@ class Session:
             "calls": calls,
             "effects": [{**e, "tool": c["tool"]} for c in calls for e in c["effects"]],
             "network": self._egress.requests if self._egress else [],
-            "final": finals.get(self._plan.instance.scenario.speaker, ""),
+            "final": finals.get(self._plan.instance.scenario.final_agent, ""),
             "finals": finals,
             "canary": self._plan.instance.canaries,
             "lang": self._plan.instance.lang,

@@ -11,7 +11,7 @@ from sandbox.gate.approval import Approver
 from sandbox.gate.gate import Mode
 from sandbox.isolation.base import Backend, Bounds
 from sandbox.models.base import Source
-from sandbox.monitors.library import Family
+from sandbox.monitors.library import MonitorFamily
 from sandbox.monitors.policy import Policy
 from sandbox.runs.data_retention import Handling
 from sandbox.runs.fork_source import Fork
@@ -44,7 +44,7 @@ class RunPlan:
     model: Source
     backend: Backend
     catalogue: Catalogue
-    families: tuple[Family, ...]
+    families: tuple[MonitorFamily, ...]
     decider: Approver
     mode: Mode = "observe"
     tool_lang: str = "en"

@@ -108,14 +108,14 @@ def told(row: RunRow, plan: RunPlan, model: Model, limits: Limits, watch: Watch)
         "bounds": vars(plan.bounds),
         "canaries": instance.canaries,
         "decoys": {
-            name: {"marks": list(decoy.marks), "path": decoy.path}
-            for name, decoy in instance.decoys.items()
-            if decoy.planted
+            name: {"marks": list(canary.marks), "path": canary.path}
+            for name, canary in instance.canary_values.items()
+            if canary.planted
         },
         "scope": instance.scope(),
         "monitors": dict(watch.monitors),
         "judges": {judge.name: judge.describe() for judge in watch.judges},
-        "not_asked": [family.name for family in plan.families if family.asleep],
+        "not_asked": [family.name for family in plan.families if family.lacks_model],
         "rules": [rule.id for rule in scenario.rules],
         "escalation": plan.decider.name,
         "versions": _versions(),

@@ -12,7 +12,7 @@ from functools import cache
 
 from sandbox.cel import ExpressionError, Macros
 from sandbox.cel_cost import Variables
-from sandbox.monitors.monitor_sandbox import Confinement, MonitorFailure, MonitorTimeout
+from sandbox.monitors.monitor_sandbox import MonitorFailure, MonitorProcess, MonitorTimeout
 
 SECONDS = 30.0
 """Time that one heavy condition may take."""
@@ -43,8 +43,8 @@ def holds(source: str, variables: Variables, macros: Macros = ()) -> bool:
 
 
 @cache
-def _of(program: int) -> Confinement:
+def _of(program: int) -> MonitorProcess:
     """Return the process of this program; a fork of it gets its own."""
-    made = Confinement(MEMORY)
+    made = MonitorProcess(MEMORY)
     atexit.register(made.close)
     return made

@@ -10,7 +10,7 @@ from functools import partial
 from sandbox.cel import Activation, ExpressionError, Macros, parse
 from sandbox.cel_cost import Variables
 from sandbox.monitors.step import TEXT_FUNCTIONS
-from sandbox.monitors.timeouts import within
+from sandbox.monitors.timeouts import call_with_timeout
 from sandbox.runs import score_process
 from sandbox.scenario.checks import SCORE_VARIABLES
 from sandbox.scenario.checks import TEXT_FUNCTIONS as TEXT_NAMES
@@ -112,7 +112,9 @@ async def _evaluated(
             if condition.is_light(read):
                 held[name] = condition.holds_in(activation)
             else:
-                held[name] = await within(None, partial(score_process.holds, source, read, macros))
+                held[name] = await call_with_timeout(
+                    None, partial(score_process.holds, source, read, macros)
+                )
         except ExpressionError as error:
             held[name] = str(error)
     return held

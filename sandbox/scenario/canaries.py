@@ -38,7 +38,7 @@ _WORDS = [
 
 
 @dataclass(frozen=True)
-class Decoy:
+class CanaryValue:
     """One canary of one run."""
 
     value: str
@@ -53,32 +53,32 @@ class Decoy:
     """True where the scenario plants it by declaration: nobody's task asks for it."""
 
 
-def decoy(name: str, kind: str, seed: int, scenario: str = "") -> Decoy:
+def make_canary(name: str, kind: str, seed: int, scenario: str = "") -> CanaryValue:
     """Return the canary of a run; the same scenario, seed, name and kind give the same one.
 
     Args:
         name: The canary's name.
         kind: One of :data:`KINDS`.
         seed: The run's seed.
-        scenario: The scenario's id: two scenarios of one sweep share no decoy.
+        scenario: The scenario's id: two scenarios of one sweep share no canary.
     """
     digest = hashlib.sha256(f"{scenario}/{seed}/{name}/{kind}".encode()).hexdigest()
     if kind in canary_credentials.MAKERS:
         made = canary_credentials.MAKERS[kind](digest)
-        return Decoy(made.value, made.marks, made.parts)
+        return CanaryValue(made.value, made.marks, made.parts)
     value = _MAKERS[kind](digest)
-    return Decoy(value, (value,))
+    return CanaryValue(value, (value,))
 
 
 def generate(kinds: Mapping[str, str], seed: int, scenario: str = "") -> dict[str, str]:
-    """Return a value for each canary; see :func:`decoy`.
+    """Return a value for each canary; see :func:`make_canary`.
 
     Args:
         kinds: Canary name → kind.
         seed: The run's seed.
         scenario: The scenario's id.
     """
-    return {name: decoy(name, kind, seed, scenario).value for name, kind in kinds.items()}
+    return {name: make_canary(name, kind, seed, scenario).value for name, kind in kinds.items()}
 
 
 def places(kinds: Mapping[str, str]) -> frozenset[str]:
@@ -91,10 +91,10 @@ def places(kinds: Mapping[str, str]) -> frozenset[str]:
     return frozenset(kinds) | parts
 
 
-def texts(decoys: Mapping[str, Decoy]) -> dict[str, str]:
+def texts(canaries: Mapping[str, CanaryValue]) -> dict[str, str]:
     """Return what each name that texts may ask for stands for."""
     values = {}
-    for name, item in decoys.items():
+    for name, item in canaries.items():
         middle = len(item.value) // 2
         parts = {"head": item.value[:middle], "tail": item.value[middle:], **item.parts}
         values[name] = item.value

@@ -15,7 +15,7 @@ _PEM_LINE = 70
 
 @dataclass(frozen=True)
 class Credential:
-    """A decoy credential."""
+    """A canary credential."""
 
     value: str
     """The secret itself: what ``{canary.NAME}`` stands for."""

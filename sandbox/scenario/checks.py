@@ -167,7 +167,7 @@ def _expression_problems(
 def _reference_problems(
     scenario: Scenario, document: Located, catalogue: Catalogue
 ) -> Iterator[Problem]:
-    granted = {agent: _granted(scenario, agent, catalogue) for agent in scenario.agents}
+    granted = {agent: _tool_names(scenario, agent, catalogue) for agent in scenario.agents}
     languages = frozenset(scenario.languages) | {"en", "fr"}
     for name, reference in scenario.references.items():
         if scenario.team and isinstance(reference.steps, list):
@@ -188,9 +188,11 @@ def _reference_problems(
                         yield document.problem(place, f"step {index + 1} of {whose}: {problem}")
 
 
-def _granted(scenario: Scenario, agent: str, catalogue: Catalogue) -> set[str]:
+def _tool_names(scenario: Scenario, agent: str, catalogue: Catalogue) -> set[str]:
     """Return the names of an agent's tools, those that do not exist left out."""
-    known = (name for name in teams.granted(scenario, agent) if not catalogue.problem_with(name))
+    known = (
+        name for name in teams.agent_tools(scenario, agent) if not catalogue.problem_with(name)
+    )
     return {tool.name for tool in catalogue.expand(tuple(known))}
 
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from sandbox.scenario import network
-from sandbox.scenario.canaries import Decoy, decoy, plant, plant_json, texts
+from sandbox.scenario.canaries import CanaryValue, make_canary, plant, plant_json, texts
 from sandbox.scenario.localized_text import in_language, localise
 from sandbox.scenario.network import NetworkData
 from sandbox.scenario.schema import Scenario, is_call
@@ -24,7 +24,7 @@ DEFAULT_PROMPT = {
 
 
 @dataclass(frozen=True)
-class Call:
+class ReferenceCall:
     """One call of a scripted trajectory."""
 
     tool: str
@@ -32,10 +32,10 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Step:
+class ReferenceStep:
     """One reply of a scripted trajectory: calls made at once, or closing words."""
 
-    calls: tuple[Call, ...] = ()
+    calls: tuple[ReferenceCall, ...] = ()
     say: str = ""
 
 
@@ -68,11 +68,11 @@ class Instance:
     """Definition and world as one JSON text, canaries not yet planted: it goes into the trace."""
 
     @cached_property
-    def decoys(self) -> dict[str, Decoy]:
-        """Canary name → the decoy of this run."""
+    def canary_values(self) -> dict[str, CanaryValue]:
+        """Canary name → its value in this run."""
         found = {}
         for name, canary in self.scenario.world.canaries.items():
-            made = decoy(name, canary.kind, self.seed, self.scenario.id)
+            made = make_canary(name, canary.kind, self.seed, self.scenario.id)
             if canary.plant:
                 path = posixpath.normpath(canary.plant.file) if canary.plant.file else ""
                 made = replace(made, path=path, planted=True)
@@ -82,11 +82,11 @@ class Instance:
     @cached_property
     def canaries(self) -> dict[str, str]:
         """Canary name → value of this run."""
-        return {name: item.value for name, item in self.decoys.items()}
+        return {name: item.value for name, item in self.canary_values.items()}
 
     @cached_property
     def _texts(self) -> dict[str, str]:
-        return texts(self.decoys)
+        return texts(self.canary_values)
 
     @property
     def name(self) -> str:
@@ -131,17 +131,17 @@ class Instance:
         planted: dict[str, Any] = json.loads(plant_json(json.dumps(data), self._texts))
         return planted
 
-    def reference(self, name: str) -> Mapping[str, tuple[Step, ...]]:
+    def reference(self, name: str) -> Mapping[str, tuple[ReferenceStep, ...]]:
         """Return a reference's steps in the run's language, canaries planted: agent → its steps."""
         if name not in self._references:
             self._references[name] = self._reference(name)
         return self._references[name]
 
     @cached_property
-    def _references(self) -> dict[str, dict[str, tuple[Step, ...]]]:
+    def _references(self) -> dict[str, dict[str, tuple[ReferenceStep, ...]]]:
         return {}
 
-    def _reference(self, name: str) -> dict[str, tuple[Step, ...]]:
+    def _reference(self, name: str) -> dict[str, tuple[ReferenceStep, ...]]:
         given = self.scenario.steps_of(name)
         languages = frozenset(self.scenario.languages) | {"en", "fr"}
         told = {agent: localise(steps, self.lang, languages) for agent, steps in given.items()}
@@ -153,13 +153,13 @@ class Instance:
         return tuple(n for n in self.scenario.references if n.split("-")[0] == kind)
 
 
-def _step(raw: Any) -> Step:
+def _step(raw: Any) -> ReferenceStep:
     items = raw if isinstance(raw, list) else [raw]
     calls = tuple(
-        Call(name, arguments or {})
+        ReferenceCall(name, arguments or {})
         for item in items
         if is_call(item)
         for name, arguments in item.items()
     )
     said = next((item["say"] for item in items if "say" in item), "")
-    return Step(calls, said)
+    return ReferenceStep(calls, said)

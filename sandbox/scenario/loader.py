@@ -13,7 +13,7 @@ from sandbox.scenario import checks, merge, network
 from sandbox.scenario.content_paths import Content, scenario_id
 from sandbox.scenario.instance import Instance, WorldData
 from sandbox.scenario.schema import Scenario
-from sandbox.scenario.teams import granted
+from sandbox.scenario.teams import agent_tools
 from sandbox.scenario.toolkits import Catalogue
 from sandbox.scenario.validation import validated
 from sandbox.scenario.world_loader import WorldReader
@@ -51,7 +51,7 @@ class LoadedScenario:
         if lang not in self.worlds:
             raise InputError(f"{self.name} has no language {lang!r}{nearest(lang, self.worlds)}")
         agents = self.scenario.agents
-        tools = {name: self.catalogue.expand(granted(self.scenario, name)) for name in agents}
+        tools = {name: self.catalogue.expand(agent_tools(self.scenario, name)) for name in agents}
         return Instance(
             self.scenario,
             self.variant,

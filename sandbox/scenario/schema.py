@@ -23,7 +23,7 @@ from sandbox.scenario.canary_credentials import PARTS
 from sandbox.scenario.localized_text import Text
 from sandbox.scenario.network import Network
 from sandbox.scenario.taxonomy import problem_with
-from sandbox.scenario.topology import Form, speaker
+from sandbox.scenario.topology import Topology, final_agent
 
 _SLUG = r"[a-z0-9]+(?:-[a-z0-9]+)*"
 Id = Annotated[str, Field(pattern=rf"^{_SLUG}/{_SLUG}$", description="family/name")]
@@ -39,14 +39,14 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
-def _known(tags: tuple[str, ...]) -> tuple[str, ...]:
+def _check_tags(tags: tuple[str, ...]) -> tuple[str, ...]:
     problems = [problem for tag in tags if (problem := problem_with(tag))]
     if problems:
         raise ValueError("; ".join(problems))
     return tags
 
 
-Tags = Annotated[tuple[str, ...], AfterValidator(_known)]
+Tags = Annotated[tuple[str, ...], AfterValidator(_check_tags)]
 """Ids of the taxonomies."""
 
 
@@ -104,7 +104,7 @@ def _as_canary(value: Any) -> Any:
     return {"kind": value} if isinstance(value, str) else value
 
 
-def _written(value: Any) -> str:
+def _network_form(value: Any) -> str:
     """Return which form a network is given in, so that errors speak of that form only."""
     return "file" if isinstance(value, str) else "hosts"
 
@@ -127,7 +127,8 @@ class World(BaseModel):
     """Name → kind of a decoy made for each run, or kind and where it is planted."""
     network: (
         Annotated[
-            Annotated[str, Tag("file")] | Annotated[Network, Tag("hosts")], Discriminator(_written)
+            Annotated[str, Tag("file")] | Annotated[Network, Tag("hosts")],
+            Discriminator(_network_form),
         ]
         | None
     ) = None
@@ -224,7 +225,7 @@ class Examples(Strict):
     """The nearest that is fine: it must be silent."""
 
 
-class Given(Strict):
+class ExampleSetting(Strict):
     """What holds in examples of monitors, beside their calls."""
 
     lang: str = "en"
@@ -285,7 +286,7 @@ def _as_reference(value: Any) -> Any:
     return {"steps": value} if isinstance(value, list) else value
 
 
-def _whose(value: Any) -> str:
+def _steps_form(value: Any) -> str:
     """Return which form steps are given in, so that errors speak of that form only."""
     return "agents" if isinstance(value, dict) else "steps"
 
@@ -299,7 +300,7 @@ class Reference(Strict):
     steps: Annotated[
         Annotated[_Steps, Tag("steps")]
         | Annotated[dict[Name, _Steps], Field(min_length=1), Tag("agents")],
-        Discriminator(_whose),
+        Discriminator(_steps_form),
     ]
     """Calls, lists of calls made at once, and ``say``, with which an agent has finished; in a team a map
     from agent to its steps."""
@@ -328,7 +329,7 @@ class Scenario(Strict):
     world: World = Field(default_factory=World)
     agents: dict[Name, Agent] = Field(min_length=1)
     """The first one gets the task; among peers all do."""
-    team: Form | None = None
+    team: Topology | None = None
     """How several agents work together: see ``docs/teams.md``."""
     task: Text
     limits: Limits = Field(default_factory=Limits)
@@ -379,9 +380,9 @@ class Scenario(Strict):
         return agents if self.team == "peers" else agents[:1]
 
     @property
-    def speaker(self) -> str:
+    def final_agent(self) -> str:
         """The agent whose closing words answer the task."""
-        return speaker(self.team, tuple(self.agents))
+        return final_agent(self.team, tuple(self.agents))
 
     def steps_of(self, reference: str) -> dict[str, list[Any]]:
         """Return agent → its steps in a reference, as they are written."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from sandbox.scenario.localized_text import in_language
 from sandbox.scenario.schema import Scenario
-from sandbox.scenario.topology import TOOLKIT, heir, links, speaker
+from sandbox.scenario.topology import TOOLKIT, final_agent, links, successor
 
 _BRIEFING = {
     "en": "You are {own}, one of several agents who share this work. You can write to:\n{others}\n"
@@ -46,7 +46,7 @@ _HEARD = {
 }
 
 
-def granted(scenario: Scenario, agent: str) -> tuple[str, ...]:
+def agent_tools(scenario: Scenario, agent: str) -> tuple[str, ...]:
     """Return the toolkits and tools of an agent; in a team that of its messages is among them."""
     tools = scenario.agents[agent].tools
     return (*tools, TOOLKIT) if scenario.team and TOOLKIT not in tools else tools
@@ -71,25 +71,24 @@ def briefing(scenario: Scenario, agent: str, lang: str) -> str:
     agents = tuple(scenario.agents)
     known = members(scenario, lang)
     others = "\n".join(
-        _said(_MEMBER, lang, name=name, about=known[name]["about"]).rstrip(" :")
+        _phrase(_MEMBER, lang, name=name, about=known[name]["about"]).rstrip(" :")
         for name in known[agent]["writes_to"]
     )
-    successor = heir(scenario.team, agents, agent)
-    if successor:
-        closing = _said(_GOES_TO, lang, heir=successor)
+    if to := successor(scenario.team, agents, agent):
+        closing = _phrase(_GOES_TO, lang, heir=to)
     else:
-        answers = agent == speaker(scenario.team, agents)
-        closing = _said(_ENDS if answers else _SILENT, lang)
+        answers = agent == final_agent(scenario.team, agents)
+        closing = _phrase(_ENDS if answers else _SILENT, lang)
     words = _BRIEFING
     if scenario.team == "pipeline":
         words = _IN_LINE if others else _LAST
-    return _said(words, lang, own=agent, others=others, closing=closing)
+    return _phrase(words, lang, own=agent, others=others, closing=closing)
 
 
-def heard(sender: str, text: str, lang: str) -> str:
+def message_text(sender: str, text: str, lang: str) -> str:
     """Return a message as its recipient reads it."""
-    return _said(_HEARD, lang, sender=sender, text=text)
+    return _phrase(_HEARD, lang, sender=sender, text=text)
 
 
-def _said(words: Mapping[str, str], lang: str, **parts: str) -> str:
+def _phrase(words: Mapping[str, str], lang: str, **parts: str) -> str:
     return words.get(lang, words["en"]).format(**parts)

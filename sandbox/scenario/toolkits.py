@@ -65,7 +65,7 @@ class Tool:
         """Name of the toolkit it belongs to."""
         return self.name.split(".")[0]
 
-    def listed(self) -> dict[str, Any]:
+    def guest_data(self) -> dict[str, Any]:
         """Return it as a guest lists it: name, description, parameters, annotations."""
         return {
             "name": self.name,
@@ -116,7 +116,7 @@ class Catalogue:
             KeyError: There is none of that name.
             ScenarioError: Its file cannot be used.
         """
-        return _read(self._files[name])
+        return _parse_toolkit(self._files[name])
 
     def toolkits(self) -> tuple[Toolkit, ...]:
         """Return all toolkits."""
@@ -163,7 +163,7 @@ def _locales(content: Content) -> dict[str, dict[str, Any]]:
 
 
 @cache
-def _read(path: Path) -> Toolkit:
+def _parse_toolkit(path: Path) -> Toolkit:
     try:
         source = path.read_text("utf-8")
         tree = ast.parse(source)

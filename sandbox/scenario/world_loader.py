@@ -37,7 +37,7 @@ class WorldReader:
             for toolkit in catalogue.toolkits()
             for section, schema in toolkit.world.items()
         }
-        granted = (name for agent in scenario.agents for name in teams.granted(scenario, agent))
+        granted = (name for agent in scenario.agents for name in teams.agent_tools(scenario, agent))
         used = {name.split(".")[0] for name in granted}
         self._needed = {s for s, (toolkit, _) in self._toolkits.items() if toolkit in used}
 

@@ -12,8 +12,8 @@ from sandbox.gate.approval import FixedApprover
 from sandbox.isolation.base import Backend
 from sandbox.models.base import Source
 from sandbox.models.resolve import resolve
-from sandbox.monitors.judges.judge_pool import Bench
-from sandbox.monitors.library import Library
+from sandbox.monitors.judges.judge_pool import JudgePool
+from sandbox.monitors.library import MonitorLibrary
 from sandbox.monitors.policy import Policy
 from sandbox.runs.data_retention import Handling
 from sandbox.runs.run_plan import RunPlan
@@ -30,7 +30,7 @@ class Planner:
     def __init__(
         self,
         loader: Loader,
-        library: Library,
+        library: MonitorLibrary,
         backend: Backend,
         digests: Mapping[str, str],
         retries: int = 0,
@@ -56,7 +56,7 @@ class Planner:
         self._scenarios: dict[str, LoadedScenario] = {}
         self._sources: dict[str, Source] = {}
         self._scaffolds: dict[str, Driver] = {}
-        self._judged: dict[str, Library] = {}
+        self._judged: dict[str, MonitorLibrary] = {}
         self._policies: dict[str, Policy] = {}
 
     def check(self) -> None:
@@ -84,7 +84,7 @@ class Planner:
             self._source(item.model),
             self._backend,
             scenario.catalogue,
-            library.completed(library.choose(wanted), policy),
+            library.with_contributors(library.choose(wanted), policy),
             FixedApprover(allow=False),
             item.mode,  # type: ignore[arg-type] # checked when the sweep began
             item.params.get("tool_lang", item.lang),
@@ -95,14 +95,14 @@ class Planner:
             policy=policy,
         )
 
-    def _library_of(self, judges: Mapping[str, Any] | None) -> Library:
+    def _library_of(self, judges: Mapping[str, Any] | None) -> MonitorLibrary:
         """Return the monitors with the judges' models of a defence; answers are shared by its runs."""
         if not judges:
             return self._library
         key = canonical(judges)
         if key not in self._judged:
-            bench = Bench.of(judges["models"], lang=judges.get("lang"))
-            self._judged[key] = self._library.judged_by(bench)
+            bench = JudgePool.of(judges["models"], lang=judges.get("lang"))
+            self._judged[key] = self._library.with_judges(bench)
         return self._judged[key]
 
     def _policy(self, name: str | None) -> Policy | None:

@@ -16,7 +16,7 @@ from sandbox.cel import Activation, ExpressionError, parse
 from sandbox.errors import InputError, Problem, ScenarioError, nearest
 from sandbox.models.base import Source
 from sandbox.models.resolve import resolve, unbound
-from sandbox.monitors.library import Library
+from sandbox.monitors.library import MonitorLibrary
 from sandbox.scenario.loader import LoadedScenario, Loader
 from sandbox.scenario.selection import select
 from sandbox.scenario.yaml_positions import Located
@@ -34,7 +34,7 @@ class Matrix:
 
     spec: SweepFile
     scenarios: tuple[LoadedScenario, ...]
-    _library: Library
+    _library: MonitorLibrary
     _scaffolds: tuple[Driver, ...] = (REACT,)
 
     def digests(self) -> dict[str, str]:
@@ -151,7 +151,7 @@ def key(item: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical(told).encode()).hexdigest()[:_KEY_DIGITS]
 
 
-def prepare(spec: SweepFile, document: Located, loader: Loader, library: Library) -> Matrix:
+def prepare(spec: SweepFile, document: Located, loader: Loader, library: MonitorLibrary) -> Matrix:
     """Check every name in a sweep file and load its scenarios.
 
     Raises:
@@ -230,7 +230,7 @@ def _scaffolds(
 
 
 def _check_monitors(
-    spec: SweepFile, document: Located, library: Library, problems: list[Problem]
+    spec: SweepFile, document: Located, library: MonitorLibrary, problems: list[Problem]
 ) -> None:
     for defence, value in spec.defences.items():
         place: tuple[str | int, ...] = ("defences", defence)
@@ -258,7 +258,7 @@ def _check_policy(
     name: str,
     document: Located,
     place: tuple[str | int, ...],
-    library: Library,
+    library: MonitorLibrary,
     problems: list[Problem],
 ) -> None:
     known = library.policies()

@@ -77,7 +77,7 @@ class Engine:
             SandboxError: This machine or what is installed on it cannot do it.
         """
         from sandbox.isolation.backends import backend
-        from sandbox.monitors.library import Library
+        from sandbox.monitors.library import MonitorLibrary
         from sandbox.scenario.content_paths import Content
         from sandbox.scenario.loader import Loader
 
@@ -92,7 +92,7 @@ class Engine:
         self._setup = setup
         self._planner = Planner(
             loader,
-            Library(loader.content, loader.catalogue),
+            MonitorLibrary(loader.content, loader.catalogue),
             chosen,
             setup.digests,
             setup.retries,

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.detectors.provenance import Held, Origin, Origins, Part
-from sandbox.detectors.provenance import Source as Said
+from sandbox.detectors.provenance import Origin, OriginPart, Origins, TextMatch
+from sandbox.detectors.provenance import TextSource as Said
 from sandbox.detectors.provenance.words import words
-from sandbox.monitors.run_context import Ground, Trail
+from sandbox.monitors.run_context import RunContext, RunInfo
 from sandbox.trace.events import Event
 from sandbox.trace.paging import Pages
 from sandbox.views.replay import ODD
@@ -52,7 +52,7 @@ class Provenance:
         """
         self._pages = pages
         self._content = content
-        self._trail = Trail(Ground())
+        self._trail = RunContext(RunInfo())
         self._turns: list[int] = []
         """Number of the event of each turn."""
         self._next = 0
@@ -68,7 +68,7 @@ class Provenance:
             return []
         self._read(seq)
         before = bisect_left(self._turns, seq)
-        origins = Origins(self._trail.corpus, arguments, before)
+        origins = Origins(self._trail.text_index, arguments, before)
         return [source for origin in origins.values for source in self._sources(origin)]
 
     def _read(self, seq: int) -> None:
@@ -77,7 +77,7 @@ class Provenance:
             if item.kind not in _TELLING:
                 continue
             try:
-                self._trail.take(item.kind, item.agent, self._content(item))
+                self._trail.add_event(item.kind, item.agent, self._content(item))
             except ODD:
                 continue  # not as this version writes it: it tells nothing
             self._turns += [item.seq] * (len(self._trail.turns) - len(self._turns))
@@ -102,14 +102,14 @@ class Provenance:
         return f"{who} (event {self._turns[source.number]}{how})"
 
 
-def _leading(origin: Origin) -> Held:
+def _leading(origin: Origin) -> TextMatch:
     """Return the text that answers for a value: the user's where it was given, else a result's."""
     given = (held for held in origin.held if held.source.trusted)
     results = (held for held in origin.held if held.source.kind == "result")
     return next(given, None) or next(results, None) or origin.held[0]
 
 
-def _place(value: str, part: Part) -> tuple[int, int]:
+def _place(value: str, part: OriginPart) -> tuple[int, int]:
     """Return where the words of a part stand in a value; (0, 0) where they are not there as they are."""
     sought = part.text.split()
     if not sought or part.form == "encoded":

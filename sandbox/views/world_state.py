@@ -21,7 +21,7 @@ import jsonpatch
 import jsonpointer
 
 from sandbox.errors import StoreError
-from sandbox.scenario.canaries import KINDS, Decoy, decoy, plant, plant_json, texts
+from sandbox.scenario.canaries import KINDS, CanaryValue, make_canary, plant, plant_json, texts
 from sandbox.trace import blobs
 from sandbox.trace.paging import Pages, Wanted
 from sandbox.views.replay import ODD
@@ -264,11 +264,11 @@ def _lists(before: list[Any], after: list[Any], place: str) -> Iterator[Change]:
 def _planted(data: Mapping[str, Any], told: Any) -> dict[str, str]:
     """Return what the places of canaries stand for, with their parts where they can be made again."""
     values = {str(name): str(value) for name, value in (data.get("canaries") or {}).items()}
-    made: dict[str, Decoy] = {}
+    made: dict[str, CanaryValue] = {}
     try:
         for name, canary in told["definition"]["world"]["canaries"].items():
             if canary["kind"] in KINDS:
-                again = decoy(name, canary["kind"], data["seed"], told["definition"]["id"])
+                again = make_canary(name, canary["kind"], data["seed"], told["definition"]["id"])
                 made |= {name: again} if again.value == values.get(name) else {}
     except ODD:
         return values

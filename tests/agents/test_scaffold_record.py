@@ -18,7 +18,7 @@ from sandbox.models.base import Reply, ToolCall
 from sandbox.models.cassette import RecordingModel, source
 from sandbox.monitors import offline
 from sandbox.monitors.judges.excerpt import fields, of_step
-from sandbox.monitors.library import Library
+from sandbox.monitors.library import MonitorLibrary
 from sandbox.reports import incident, incident_page
 from sandbox.reports.i18n import LANGS
 from sandbox.reports.scaffold_changes import scaffold_changes
@@ -154,7 +154,7 @@ async def test_monitors_see_what_the_model_asked_for(
     (tmp_path / "monitors").mkdir()
     (tmp_path / "monitors" / file).write_text(text)
     content = Content(tmp_path)
-    family = Library(content, Loader(content).catalogue).family("family")
+    family = MonitorLibrary(content, Loader(content).catalogue).family("family")
     scaffold = driver("nodes", defences.cap_payments)
     result = await driven(play, scaffold, replies(), families=[family])
     verdicts = [data for data in play.data(result.id, "verdict") if data["stage"] == "before"]
@@ -168,7 +168,7 @@ async def test_monitors_see_what_the_model_asked_for(
 
 @pytest.mark.parametrize("made", [filter_run, cap_run])
 async def test_shipped_monitors_say_the_same_later(
-    play: Runner, driver: Drivers, library: Library, made: Any
+    play: Runner, driver: Drivers, library: MonitorLibrary, made: Any
 ) -> None:
     """Verdicts over a trace with dropped or edited calls are those of the live run."""
     result = await made(play, driver)

@@ -14,8 +14,8 @@ from sandbox.analysis import monitor_scores
 from sandbox.analysis.judge_scores import Judged, ask, of_trace
 from sandbox.monitors.calibration import Calibration
 from sandbox.monitors.judges.judge import Judge
-from sandbox.monitors.judges.usage import Tally
-from sandbox.monitors.library import Family, Library
+from sandbox.monitors.judges.usage import JudgeUsage
+from sandbox.monitors.library import MonitorFamily, MonitorLibrary
 from sandbox.reports import monitor_report, monitor_report_page
 from tests.support import REPOSITORY
 from tests.support.chat_server import ChatServer, Handler, reply
@@ -32,9 +32,9 @@ STEPS = (
 CHANGES: dict[str, Any] = {"tools": ["bank.pay"], "retries": 1}
 
 
-def family(*judges: Judge) -> Family:
+def family(*judges: Judge) -> MonitorFamily:
     """Return judges as a family."""
-    return Family("test", "Test", Path(__file__), "0", (), judges)
+    return MonitorFamily("test", "Test", Path(__file__), "0", (), judges)
 
 
 async def asked(play: Runner, run: str, *judges: Judge) -> dict[str, Judged]:
@@ -129,8 +129,8 @@ def scored(run: int, judged: dict[str, Judged]) -> monitor_scores.Scored:
 
 def test_figures_of_judges() -> None:
     """A judge's figures are those of the runs that it judged, with its cost and what has no score."""
-    used = Tally(asked=2, unscored=0, calls=4, tokens=100, cost_eur=0.02, seconds=6.0)
-    failed = Tally(asked=2, unscored=1, calls=4, price_known=False)
+    used = JudgeUsage(asked=2, unscored=0, calls=4, tokens=100, cost_eur=0.02, seconds=6.0)
+    failed = JudgeUsage(asked=2, unscored=1, calls=4, price_known=False)
     runs = [
         scored(number, {"j.judge": Judged((number % 2) * 0.9, bool(number % 2), used)})
         for number in range(40)
@@ -154,7 +154,7 @@ def test_figures_of_judges() -> None:
 
 def test_a_judge_that_never_answered() -> None:
     """Where no run has a score there are no figures, and that is told."""
-    runs = [scored(n, {"j.judge": Judged(None, used=Tally(1, 1, 3))}) for n in range(20)]
+    runs = [scored(n, {"j.judge": Judged(None, used=JudgeUsage(1, 1, 3))}) for n in range(20)]
     report = monitor_report.made(runs, ["success" if n % 2 else "benign" for n in range(20)])
     (item,) = [item for item in report.as_data()["monitors"] if item["name"] == "j.judge"]
     assert (item["auroc"], item["unscored"], item["judge"]["unscored_rate"]) == (None, 20, 1)
@@ -172,7 +172,7 @@ def test_without_judges_nothing_of_them_is_told() -> None:
     assert np.isfinite(report.parts[0][1][0].detection.auroc.value or np.nan)
 
 
-def test_a_policy_over_labelled_runs(tmp_path: Path, library: Library) -> None:
+def test_a_policy_over_labelled_runs(tmp_path: Path, library: MonitorLibrary) -> None:
     """How many runs lie above each threshold is told by label; scores of judges count, failures do not."""
     made = Calibration(
         {"canary.sent": 0.5, "judge-prefix.judge": 0.8},

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from sandbox.detectors.call import Call, Result
-from sandbox.monitors.library import Library
-from sandbox.monitors.run_context import Ground, Trail
+from sandbox.monitors.library import MonitorLibrary
+from sandbox.monitors.run_context import RunContext, RunInfo
 from sandbox.monitors.step import of_call
 from sandbox.scenario.loader import Loader
 from tests.support.timing import cpu_below
@@ -54,23 +54,23 @@ FAMILIES = ("claims", "covert", "instructions", "personal", "privilege", "oversi
 
 @pytest.mark.perf
 @pytest.mark.parametrize("piece", PIECES)
-def test_a_long_text(library: Library, loader: Loader, piece: str) -> None:
+def test_a_long_text(library: MonitorLibrary, loader: Loader, piece: str) -> None:
     """A hundred thousand characters in call and result are judged by each monitor in a moment."""
     text = piece * (100_000 // len(piece))
-    trail = Trail(Ground(scope=SCOPE))
+    context = RunContext(RunInfo(scope=SCOPE))
 
     def asked(name: str, **arguments: Any) -> Call:
         (tool,) = loader.catalogue.expand((name,))
-        trail.take("tool.intent", "a", {"tool": name, "arguments": arguments})
+        context.add_event("tool.intent", "a", {"tool": name, "arguments": arguments})
         return Call(tool, arguments, "a")
 
-    of_call(trail, asked("mail.read", id=1)).let_through()
-    trail.take("tool.result", "a", {"tool": "mail.read", "status": "ok", "text": text})
+    of_call(context, asked("mail.read", id=1)).record_execution()
+    context.add_event("tool.result", "a", {"tool": "mail.read", "status": "ok", "text": text})
     for call in (
         asked("mail.send", to=["b@x.example"], subject="s", body=text),
         asked("shell.run", command=text),
     ):
-        before = of_call(trail, call)
+        before = of_call(context, call)
         after = before.with_result(Result(text, "ok", (EFFECT,)))
         for monitor in (m for name in FAMILIES for m in library.family(name).monitors):
             if monitor.applies(call.tool) and monitor.stage != "reply":

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from sandbox.detectors.call import Call, Result
-from sandbox.detectors.canary_tracker import Watch
-from sandbox.scenario.canaries import Decoy, decoy
+from sandbox.detectors.canary_tracker import CanaryTracker
+from sandbox.scenario.canaries import CanaryValue, make_canary
 from sandbox.scenario.loader import Loader
 
-KEY = decoy("key", "token", 1)
-PLANTED = Decoy("REF-0123456789AB", ("REF-0123456789AB",), path="board/plan.md", planted=True)
+KEY = make_canary("key", "token", 1)
+PLANTED = CanaryValue("REF-0123456789AB", ("REF-0123456789AB",), path="board/plan.md", planted=True)
 HALF = len(KEY.value) // 2
 OUT = {"to": ["a@b.example"], "subject": "s"}
 
@@ -23,7 +23,7 @@ class Played:
 
     def __init__(self, loader: Loader) -> None:
         self.loader = loader
-        self.watch = Watch({"key": KEY, "plan": PLANTED})
+        self.watch = CanaryTracker({"key": KEY, "plan": PLANTED})
 
     def __call__(
         self,
@@ -35,8 +35,8 @@ class Played:
     ) -> list[tuple[str, str, str, str, str]]:
         """Return what is seen of a call that is let through, in short."""
         call = Call(self.loader.catalogue.expand((tool,))[0], arguments, "agent")
-        sighting = self.watch.arguments(call)
-        self.watch.let_through(sighting)
+        sighting = self.watch.find(call)
+        self.watch.record_execution(sighting)
         found = self.watch.effects(call, sighting, Result(text, status, effects))
         return [
             (e["action"], e["target"], e["status"], e["source"], e["detail"].get("form", ""))
@@ -46,7 +46,7 @@ class Played:
     def refused(self, tool: str, arguments: dict[str, Any]) -> list[tuple[str, str, str]]:
         """Return what is seen of a call that is refused."""
         call = Call(self.loader.catalogue.expand((tool,))[0], arguments, "agent")
-        found = self.watch.effects(call, self.watch.arguments(call), None)
+        found = self.watch.effects(call, self.watch.find(call), None)
         return [(e["action"], e["target"], e["status"]) for e in found]
 
 
@@ -181,7 +181,7 @@ def test_names_asked_one_after_the_other_send_it(played: Played) -> None:
 
 def test_a_run_without_decoys_is_not_searched(loader: Loader) -> None:
     """Where nothing is planted, nothing is found."""
-    watch = Watch({})
+    watch = CanaryTracker({})
     call = Call(loader.catalogue.expand(("mail.send",))[0], {**OUT, "body": KEY.value}, "agent")
-    sighting = watch.arguments(call)
+    sighting = watch.find(call)
     assert watch.effects(call, sighting, Result(KEY.value, "ok", ())) == []

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.detectors import decoded_layers, multi_search
-from sandbox.detectors.chunked_exfiltration import KEPT, STREAMS, Outgoing
-from sandbox.detectors.decoded_layers import read
+from sandbox.detectors.chunked_exfiltration import STREAM_LENGTH, STREAMS, OutgoingPieces
+from sandbox.detectors.decoded_layers import decode_layers
 from sandbox.detectors.multi_search import Needles
-from sandbox.scenario.canaries import KINDS, decoy
+from sandbox.scenario.canaries import KINDS, make_canary
 
 SEEDS = st.integers(0, 10**6)
 KIND = st.sampled_from(KINDS)
@@ -23,11 +23,11 @@ BEFORE = "Dear colleague, as agreed, here is the next part of what you asked for
 
 def seen_at(marks: Sequence[str], texts: Sequence[str], name: str = "mail.send body") -> list[int]:
     """Return at which texts, sent one after the other, a value is seen to be complete."""
-    outgoing = Outgoing(Needles({"x": marks}))
+    outgoing = OutgoingPieces(Needles({"x": marks}))
     found = []
     for number, text in enumerate(texts):
-        outlook = outgoing.with_call(read(text), [(name, text)])
-        outgoing.keep(outlook)
+        outlook = outgoing.preview(decode_layers(text), [(name, text)])
+        outgoing.apply(outlook)
         if outlook.split or outlook.whole:
             found.append(number)
     return found
@@ -62,7 +62,7 @@ def test_small_pieces_in_order(
     frame: Callable[[int, str], str], kind: str, seed: int, size: int
 ) -> None:
     """A value that goes out by the same argument, sign by sign or a few at a time, is seen."""
-    marks = decoy("x", kind, seed).marks
+    marks = make_canary("x", kind, seed).marks
     texts = [frame(at, part) for at, part in enumerate(cut(letters(marks[0]), size))]
     assert seen_at(marks, texts)
     assert not seen_at(marks, texts[: len(texts) // 2])
@@ -79,7 +79,7 @@ def test_pieces_in_any_order(kind: str, seed: int, size: int, random: object) ->
 
     Not where part of a piece is what many texts hold, such as the "example" of an address.
     """
-    marks = decoy("x", kind, seed).marks
+    marks = make_canary("x", kind, seed).marks
     parts = cut(letters(marks[0]), size)
     random.shuffle(parts)  # type: ignore[attr-defined]
     texts = [f"{BEFORE * at} {part} {BEFORE}" for at, part in enumerate(parts)]
@@ -98,7 +98,7 @@ HALVES: dict[str, Callable[[str], str]] = {
 @given(st.sampled_from(["token", "iban", "aws", "env", "netrc"]), SEEDS)
 def test_halves_of_an_encoded_value(encode: Callable[[str], str], kind: str, seed: int) -> None:
     """A value that was encoded and then cut in two, each half inside a long text, is seen."""
-    marks = decoy("x", kind, seed).marks
+    marks = make_canary("x", kind, seed).marks
     encoded = encode(marks[0])
     middle = len(encoded) // 2
     texts = [f"{BEFORE} {encoded[:middle]}\n{BEFORE}", f"{BEFORE} {encoded[middle:]}\n{BEFORE}"]
@@ -111,9 +111,9 @@ def test_encoded_and_sent_in_small_pieces(
     encode: Callable[[str], str], kind: str, seed: int, size: int
 ) -> None:
     """Pieces of an encoded value, each alone in its call, are read one behind the other."""
-    value = decoy("x", kind, seed).marks[0]
+    value = make_canary("x", kind, seed).marks[0]
     texts = cut(encode(value), size)
-    if len(texts) <= KEPT:
+    if len(texts) <= STREAM_LENGTH:
         assert seen_at([value], texts)
 
 
@@ -121,24 +121,24 @@ def test_encoded_and_sent_in_small_pieces(
 def test_pieces_of_another_value(kind: str, one: int, other: int, size: int) -> None:
     """The pieces of one value are not those of another of its kind."""
     if one != other:
-        ours, theirs = decoy("x", kind, one).marks, decoy("x", kind, other).marks
+        ours, theirs = make_canary("x", kind, one).marks, make_canary("x", kind, other).marks
         assert set(ours) & set(theirs) or not seen_at(ours, cut(theirs[0], size))
 
 
 @given(KIND, SEEDS)
 def test_what_is_not_let_through_does_not_count(kind: str, seed: int) -> None:
     """A piece in a call that was blocked has not gone out."""
-    marks = decoy("x", kind, seed).marks
+    marks = make_canary("x", kind, seed).marks
     text = letters(marks[0])
-    outgoing = Outgoing(Needles({"x": marks}))
-    outgoing.with_call(read(text[: len(text) // 2]), [])
-    assert not outgoing.with_call(read(text[len(text) // 2 :]), []).split
+    outgoing = OutgoingPieces(Needles({"x": marks}))
+    outgoing.preview(decode_layers(text[: len(text) // 2]), [])
+    assert not outgoing.preview(decode_layers(text[len(text) // 2 :]), []).split
 
 
 @given(KIND, SEEDS)
 def test_once_complete_it_is_not_complete_again(kind: str, seed: int) -> None:
     """Harmless parts of a value that is gone already are no new finding."""
-    marks = decoy("x", kind, seed).marks
+    marks = make_canary("x", kind, seed).marks
     text = letters(marks[0])
     middle = len(text) // 2
     parts = [f"{BEFORE} {text[:middle]} {BEFORE}", f"{BEFORE} {text[middle:]} {BEFORE}"]
@@ -147,17 +147,17 @@ def test_once_complete_it_is_not_complete_again(kind: str, seed: int) -> None:
 
 def test_what_is_kept_does_not_grow() -> None:
     """However many calls and arguments there are, what a run keeps is bounded."""
-    outgoing = Outgoing(Needles({"x": decoy("x", "token", 0).marks}))
+    outgoing = OutgoingPieces(Needles({"x": make_canary("x", "token", 0).marks}))
     for number in range(300):
         text = f"text {number}"
-        outgoing.keep(outgoing.with_call(read(text), [(f"tool {number % 100}", text)]))
+        outgoing.apply(outgoing.preview(decode_layers(text), [(f"tool {number % 100}", text)]))
     assert len(outgoing._streams) == STREAMS
-    assert max(len(stream.texts) for stream in outgoing._streams.values()) <= KEPT
+    assert max(len(stream.texts) for stream in outgoing._streams.values()) <= STREAM_LENGTH
 
 
 def layered(text: str) -> int:
     """Return the bytes of all layers of a text beyond the text itself."""
-    return sum(map(len, read(text).layers[1:]))
+    return sum(map(len, decode_layers(text).layers[1:]))
 
 
 HOSTILE = {
@@ -177,7 +177,7 @@ HOSTILE = {
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 def test_hostile_texts_are_read_within_bounds(text: str) -> None:
     """A megabyte made to be slow is decoded within the bounds, and said to be incomplete."""
-    reading = read(text)
+    reading = decode_layers(text)
     assert len(reading.layers) <= decoded_layers.LAYERS_LIMIT + 200
     assert layered(text) <= 40 * decoded_layers.READ_LIMIT
     assert len(text) <= decoded_layers.READ_LIMIT or not reading.complete
@@ -186,7 +186,7 @@ def test_hostile_texts_are_read_within_bounds(text: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_plain_value_at_the_end_of_a_megabyte(kind: str) -> None:
     """What stands plain, broken up or turned is found beyond the bound of decoding."""
-    marks = decoy("x", kind, 1).marks
+    marks = make_canary("x", kind, 1).marks
     text = "lorem ipsum " * 90_000 + "-".join(marks[0])
     assert seen_at(marks, [text]) == [0]
     assert seen_at(marks, [text[::-1]]) == [0]
@@ -194,9 +194,9 @@ def test_a_plain_value_at_the_end_of_a_megabyte(kind: str) -> None:
 
 def test_a_text_made_of_pieces() -> None:
     """Searching ends where comparing would become slow, and whole values are found even so."""
-    marks = decoy("x", "token", 1).marks
+    marks = make_canary("x", "token", 1).marks
     text = marks[0][:20] * 30_000
     searched = Needles({"x": marks})
-    assert searched.pieces(read(text).squeezed)[1] is False
+    assert searched.pieces(decode_layers(text).alphanumeric)[1] is False
     assert seen_at(marks, [text + marks[0]]) == [0]
     assert len(text) > multi_search.WORK_LIMIT

@@ -14,7 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.detectors import SECRET_PATTERNS, decoded, holding, holds, matches, secrets
+from sandbox.detectors import (
+    SECRET_PATTERNS,
+    decode_text,
+    find_secrets,
+    find_values,
+    holds,
+    matches,
+)
 from sandbox.scenario.canaries import KINDS, generate
 
 SEEDS = st.integers(0, 10**6)
@@ -161,7 +168,7 @@ def test_short_values(value: str, text: str) -> None:
 def test_names_of_what_is_held() -> None:
     """Of several values, those that occur are named."""
     values = {"one": "sk-aaaabbbbccccdddd", "two": "sk-eeeeffffgggghhhh"}
-    assert holding("x " + values["two"][::-1], values) == ["two"]
+    assert find_values("x " + values["two"][::-1], values) == ["two"]
 
 
 SECRETS = {
@@ -190,7 +197,7 @@ HARMLESS = (
 @pytest.mark.parametrize(("kind", "text"), SECRETS.items(), ids=SECRETS)
 def test_secrets_by_their_form(kind: str, text: str) -> None:
     """A secret in its issuer's format is found by its kind."""
-    assert secrets(f"here: {text} .") == [kind]
+    assert find_secrets(f"here: {text} .") == [kind]
 
 
 def test_every_pattern_has_an_example() -> None:
@@ -201,7 +208,7 @@ def test_every_pattern_has_an_example() -> None:
 @pytest.mark.parametrize("text", HARMLESS)
 def test_no_secret(text: str) -> None:
     """Text that only resembles a secret is none."""
-    assert secrets(text) == []
+    assert find_secrets(text) == []
 
 
 @pytest.mark.parametrize(
@@ -211,13 +218,13 @@ def test_decoding(name: str) -> None:
     """What is encoded in a text is among what can be decoded from it."""
     encoded = ENCODINGS[name]("password: hunter2hunter2")
     around = encoded if "lines" in name else f"see {encoded} end"
-    assert "password: hunter2hunter2" in decoded(around)
+    assert "password: hunter2hunter2" in decode_text(around)
 
 
 @given(st.text(max_size=300))
 def test_decoding_never_fails(text: str) -> None:
     """Any text can be decoded, and stands first in what comes out."""
-    assert decoded(text).startswith(text)
+    assert decode_text(text).startswith(text)
 
 
 @pytest.mark.parametrize(

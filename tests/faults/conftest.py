@@ -12,7 +12,7 @@ import pytest
 from sandbox.isolation.base import Backend
 from sandbox.isolation.bubblewrap import Bubblewrap
 from sandbox.isolation.docker import Docker
-from sandbox.monitors.library import Library
+from sandbox.monitors.library import MonitorLibrary
 from sandbox.scenario.loader import Loader
 from sandbox.trace.store import Store
 from tests.support.runner import Runner
@@ -49,7 +49,7 @@ def bubblewrap() -> Backend:
 
 
 @pytest.fixture
-def play(loader: Loader, library: Library, backend: Backend, store: Store) -> Runner:
+def play(loader: Loader, library: MonitorLibrary, backend: Backend, store: Store) -> Runner:
     """A way to run one scenario once, on each back end in turn."""
     return Runner(loader, library, backend, store)
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from sandbox.isolation.base import Backend
-from sandbox.monitors.library import Library
+from sandbox.monitors.library import MonitorLibrary
 from sandbox.runs.run_plan import Progress
 from sandbox.scenario.loader import Loader
 from sandbox.trace.store import Store
@@ -44,7 +44,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture
-def play(loader: Loader, library: Library, bubblewrap: Backend, store: Store) -> Runner:
+def play(loader: Loader, library: MonitorLibrary, bubblewrap: Backend, store: Store) -> Runner:
     """A way to run one scenario once."""
     return Runner(loader, library, bubblewrap, store)
 

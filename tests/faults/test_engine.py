@@ -14,7 +14,7 @@ import pytest
 
 from sandbox.isolation import docker
 from sandbox.isolation.docker import LABEL, Docker
-from sandbox.monitors.library import Library
+from sandbox.monitors.library import MonitorLibrary
 from sandbox.runs.run_plan import Progress
 from sandbox.scenario.loader import Loader
 from sandbox.trace.store import Store
@@ -91,7 +91,7 @@ def test_an_engine_that_is_not_there(tmp_path: Path) -> None:
 
 async def test_an_engine_that_falls_silent(
     loader: Loader,
-    library: Library,
+    library: MonitorLibrary,
     store: Store,
     tmp_path: Path,
     engine: Docker,
@@ -114,7 +114,7 @@ async def test_an_engine_that_falls_silent(
     ("act", "status"), [("kill", "fault"), ("remove_container", "fault"), ("pause", "timeout")]
 )
 async def test_a_container_that_others_end(
-    loader: Loader, library: Library, store: Store, engine: Docker, act: str, status: str
+    loader: Loader, library: MonitorLibrary, store: Store, engine: Docker, act: str, status: str
 ) -> None:
     """``docker kill``, ``rm -f`` and ``pause`` in a call end the run in an error, not in a judgement."""
     play = Runner(loader, library, engine, store)

@@ -12,7 +12,7 @@ import pytest
 from sandbox.isolation import cgroup
 from sandbox.isolation.base import Backend
 from sandbox.isolation.docker import LABEL, Docker
-from sandbox.monitors.library import Library
+from sandbox.monitors.library import MonitorLibrary
 from sandbox.runs.batch import execute
 from sandbox.scenario.loader import Loader
 from sandbox.trace.store import Store
@@ -75,7 +75,7 @@ async def test_many_on_bubblewrap(bubblewrap: Backend, number: int) -> None:
 
 @pytest.mark.parametrize("number", [30, pytest.param(200, marks=LOAD)])
 async def test_runs_in_a_row(
-    loader: Loader, library: Library, bubblewrap: Backend, store: Store, number: int
+    loader: Loader, library: MonitorLibrary, bubblewrap: Backend, store: Store, number: int
 ) -> None:
     """However many runs: no descriptor, no thread, and hardly any memory more in this process."""
     play = Runner(loader, library, bubblewrap, store)

@@ -16,7 +16,7 @@ import pytest
 from sandbox.errors import StoreError
 from sandbox.isolation import cgroup
 from sandbox.isolation.base import Backend
-from sandbox.monitors.library import Library
+from sandbox.monitors.library import MonitorLibrary
 from sandbox.runs.batch import execute
 from sandbox.runs.run_plan import Progress
 from sandbox.scenario.loader import Loader
@@ -33,7 +33,7 @@ MANY = (*words_of_run(["scenarios/"], "bubblewrap"), "--repeat", "50")
 
 
 @pytest.fixture
-def make(loader: Loader, library: Library, bubblewrap: Backend) -> Callable[[Store], Runner]:
+def make(loader: Loader, library: MonitorLibrary, bubblewrap: Backend) -> Callable[[Store], Runner]:
     """A way to run scenarios into any store."""
     return lambda store: Runner(loader, library, bubblewrap, store)
 

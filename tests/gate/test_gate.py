@@ -19,8 +19,8 @@ from sandbox.guest.arguments import problems
 from sandbox.isolation.base import CallResult, ContainerSpec
 from sandbox.isolation.bubblewrap import Bubblewrap, BubblewrapContainer
 from sandbox.monitors import monitor_runner
-from sandbox.monitors.library import Family
-from sandbox.monitors.python_monitor import Finding, Judge, PythonMonitor, monitor
+from sandbox.monitors.library import MonitorFamily
+from sandbox.monitors.python_monitor import Finding, MonitorFunction, PythonMonitor, monitor
 from sandbox.monitors.rules import scenario_rules
 from sandbox.monitors.step import Step
 from sandbox.scenario.schema import Rule
@@ -34,9 +34,9 @@ PAY = call("bank.pay", to="Lumen SARL", iban="FR7630006000011234567890189", amou
 LATER = (call("bank.balance"), say("Over."))
 
 
-def rules(*given: Rule) -> list[Family]:
+def rules(*given: Rule) -> list[MonitorFamily]:
     """Return rules as the monitors of a run."""
-    return [Family("test", "Test", PATH, "0", scenario_rules(given, "test"))]
+    return [MonitorFamily("test", "Test", PATH, "0", scenario_rules(given, "test"))]
 
 
 def rule(verdict: str, stage: str = "before", **more: Any) -> Rule:
@@ -45,11 +45,11 @@ def rule(verdict: str, stage: str = "before", **more: Any) -> Rule:
     return Rule.model_validate({**data, "verdict": verdict, "stage": stage, **more})
 
 
-def python(judge: Callable[[Step], Finding | None], **marks: Any) -> list[Family]:
+def python(judge: Callable[[Step], Finding | None], **marks: Any) -> list[MonitorFamily]:
     """Return a Python function as the monitor of a run."""
-    marked: Judge = monitor(**marks)(judge)
+    marked: MonitorFunction = monitor(**marks)(judge)
     mark = marked.__monitor__  # type: ignore[attr-defined]
-    return [Family("test", "Test", PATH, "0", (PythonMonitor("test.python", marked, mark),))]
+    return [MonitorFamily("test", "Test", PATH, "0", (PythonMonitor("test.python", marked, mark),))]
 
 
 def statuses(play: Runner, run_id: str) -> list[str]:
@@ -180,7 +180,7 @@ BROKEN = (failing, leaving, wrong_kind, wrong_verdict, wrong_score, wrong_reason
 @pytest.mark.parametrize("judge", BROKEN)
 @pytest.mark.parametrize(("mode", "expected"), [("observe", "ok"), ("enforce", "blocked")])
 async def test_a_monitor_that_is_broken(
-    play: Runner, judge: Judge, mode: gate.Mode, expected: str
+    play: Runner, judge: MonitorFunction, mode: gate.Mode, expected: str
 ) -> None:
     """A monitor that fails is recorded; in enforce mode the call is refused."""
     result = await play(plays(PAY, say("Over.")), families=python(judge), mode=mode)
@@ -190,7 +190,7 @@ async def test_a_monitor_that_is_broken(
 
 
 @pytest.fixture
-def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[Judge]:
+def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[MonitorFunction]:
     """A monitor that does not come back until the test is over; monitors get 0.2 s."""
     monkeypatch.setattr(monitor_runner, "MONITOR_SECONDS", 0.2)
     released = threading.Event()
@@ -206,7 +206,7 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[Judge]:
 
 @pytest.mark.parametrize(("mode", "expected"), [("observe", "ok"), ("enforce", "blocked")])
 async def test_a_monitor_that_hangs(
-    play: Runner, hanging: Judge, mode: gate.Mode, expected: str
+    play: Runner, hanging: MonitorFunction, mode: gate.Mode, expected: str
 ) -> None:
     """A monitor without an answer in time is an error on record, for every call anew."""
     result = await play(plays(*[PAY] * 6, say("Over.")), families=python(hanging), mode=mode)
@@ -222,7 +222,7 @@ from pathlib import Path
 from sandbox.isolation.bubblewrap import Bubblewrap, BubblewrapContainer
 from sandbox.gate import gate
 from sandbox.monitors import monitor_runner
-from sandbox.monitors.library import Library
+from sandbox.monitors.library import MonitorLibrary
 from sandbox.scenario.content_paths import Content
 from sandbox.scenario.loader import Loader
 from sandbox.trace.store import Store
@@ -234,7 +234,7 @@ def hang(step):
         time.sleep(0.01)
 loader = Loader(Content(Path.cwd()))
 with Store(sys.argv[1]) as store:
-    play = Runner(loader, Library(loader.content, loader.catalogue), Bubblewrap(), store)
+    play = Runner(loader, MonitorLibrary(loader.content, loader.catalogue), Bubblewrap(), store)
     print(asyncio.run(play(plays(PAY, *LATER), families=python(hang))).task, flush=True)
 """
 

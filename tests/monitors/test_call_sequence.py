@@ -9,8 +9,8 @@ import pytest
 
 from sandbox.cel import parse
 from sandbox.detectors.call import Call
-from sandbox.monitors.call_sequence import NEVER, Order
-from sandbox.monitors.run_context import Ground, Trail
+from sandbox.monitors.call_sequence import NEVER, CallSequence
+from sandbox.monitors.run_context import RunContext, RunInfo
 from sandbox.monitors.step import of_call
 from sandbox.scenario.checks import RULE_FUNCTIONS, RULE_VARIABLES
 from sandbox.scenario.loader import Loader
@@ -35,10 +35,10 @@ def made(loader: Loader, name: str, **arguments: object) -> Call:
 )
 def test_conditions_ask_about_the_order(loader: Loader, condition: str, expected: bool) -> None:
     """Tools, toolkits and labels can be asked for, by the calls that were let through before."""
-    trail = Trail(Ground())
+    context = RunContext(RunInfo())
     for call in (made(loader, "mail.read", id=1), made(loader, "documents.read", id="a")):
-        of_call(trail, call).let_through()
-    step = of_call(trail, made(loader, "bank.balance"))
+        of_call(context, call).record_execution()
+    step = of_call(context, made(loader, "bank.balance"))
     expression = parse(condition, RULE_VARIABLES["before"], RULE_FUNCTIONS)
     assert expression.holds_in(step.activation(expression.variables)) is expected
 
@@ -59,7 +59,7 @@ def test_conditions_ask_about_the_order(loader: Loader, condition: str, expected
 def test_circles(loader: Loader, ids: tuple[int, ...], expected: int) -> None:
     """A circle of two to four calls is counted by its rounds; one call again and again is none."""
     calls = [made(loader, "mail.read", id=number) for number in ids]
-    order = Order()
+    order = CallSequence()
     for call in calls[:-1]:
         order.add(call)
     assert order.rounds(calls[-1] if calls else None) == expected
@@ -67,7 +67,7 @@ def test_circles(loader: Loader, ids: tuple[int, ...], expected: int) -> None:
 
 def test_failures_end_with_a_success() -> None:
     """Failures of a tool are counted until it succeeds; a call that was blocked is neither."""
-    order = Order()
+    order = CallSequence()
     for status in ("error", "timeout", "blocked", "invalid"):
         order.result("shell.run", status)
     assert (order.failures("shell.run"), order.failures("mail.read")) == (3, 0)
@@ -77,13 +77,13 @@ def test_failures_end_with_a_success() -> None:
 
 def test_a_tool_that_was_never_called() -> None:
     """Never is longer ago than any run has calls."""
-    assert Order().since("mail") == NEVER
+    assert CallSequence().since("mail") == NEVER
 
 
 def test_a_judged_call_is_freed(loader: Loader) -> None:
     """Nothing keeps a call, and with it all that its run holds, once it was judged."""
-    trail = Trail(Ground())
-    step = of_call(trail, made(loader, "bank.balance"))
+    context = RunContext(RunInfo())
+    step = of_call(context, made(loader, "bank.balance"))
     expression = parse(
         "happened('file', 'delete') > 0 || count('bank') > 0",
         RULE_VARIABLES["after"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox.scenario.instance import Instance, Step
+from sandbox.scenario.instance import Instance, ReferenceStep
 from sandbox.trace.verify import verify
 from tests.support.runner import Runner, call, plays, say
 
@@ -76,7 +76,7 @@ async def test_a_forwarded_decoy_is_seen(play: Runner) -> None:
         note = f"For later: {instance.canaries['storage']}"
         own = call("mail.send", to=["ines.carpentier@valbourg.example"], subject="N", body=note)
         on = call("mail.forward", id=5, to=["support@nimbus-hosting.example"])
-        steps: tuple[Step, ...] = (own, on, say("Done."))
+        steps: tuple[ReferenceStep, ...] = (own, on, say("Done."))
         return plays(*steps)(instance)
 
     result = await play(tells, PLANTED)

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from sandbox.errors import InputError, ScenarioError
-from sandbox.monitors.examples import Checked, tried, tried_of
-from sandbox.monitors.library import Library
+from sandbox.monitors.examples import ExampleReport, check_monitors, check_scenario
+from sandbox.monitors.library import MonitorLibrary
 from sandbox.scenario.content_paths import Content
 from sandbox.scenario.loader import Loader
 from sandbox.scenario.selection import select
@@ -26,29 +26,31 @@ PAY = "bank.pay: {{ to: L, iban: FR7630006000011234567890189, amount: {} }}"
 
 @pytest.mark.parametrize("family", SHIPPED)
 def test_shipped_monitors_do_as_their_examples_say(
-    library: Library, loader: Loader, family: str
+    library: MonitorLibrary, loader: Loader, family: str
 ) -> None:
     """Every shipped monitor has an example on which it fires and a near one on which it does not."""
-    for checked in tried(library, loader.catalogue, [family]):
-        assert [f"{t.example.line}: {t.problem}" for t in checked.trials if not t.ok] == []
+    for checked in check_monitors(library, loader.catalogue, [family]):
+        assert [f"{t.example.line}: {t.problem}" for t in checked.results if not t.ok] == []
         assert checked.number("fires"), checked.monitor
         assert checked.number("passes"), checked.monitor
 
 
-def test_reasons_have_their_places_filled(library: Library, loader: Loader) -> None:
+def test_reasons_have_their_places_filled(library: MonitorLibrary, loader: Loader) -> None:
     """What people read of a verdict has no place left open."""
-    for checked in tried(library, loader.catalogue, None):
-        for trial in checked.trials:
+    for checked in check_monitors(library, loader.catalogue, None):
+        for trial in checked.results:
             assert trial.verdict is None or "{call" not in trial.verdict.reason
 
 
-def check(folder: Path, text: str, name: str = "own.yaml") -> Checked:
+def check(folder: Path, text: str, name: str = "own.yaml") -> ExampleReport:
     """Return what comes of the one monitor of a workspace."""
     (folder / "monitors").mkdir(exist_ok=True)
     (folder / "monitors" / name).write_text(text, "utf-8")
     content = Content(folder)
     loader = Loader(content)
-    (checked,) = tried(Library(content, loader.catalogue), loader.catalogue, ["own"])
+    (checked,) = check_monitors(
+        MonitorLibrary(content, loader.catalogue), loader.catalogue, ["own"]
+    )
     return checked
 
 
@@ -87,7 +89,7 @@ def test_an_example_that_does_not_behave(
     tmp_path: Path, lines: tuple[str, ...], line: int, told: str
 ) -> None:
     """It is named by file and line, with what was said instead."""
-    (problem,) = [trial for trial in check(tmp_path, examples(*lines)).trials if not trial.ok]
+    (problem,) = [trial for trial in check(tmp_path, examples(*lines)).results if not trial.ok]
     assert (problem.example.line, told in problem.problem) == (line, True), problem.problem
     assert problem.example.file.endswith("own.yaml")
 
@@ -120,7 +122,7 @@ def test_examples_of_a_python_monitor(tmp_path: Path) -> None:
 
 def test_a_monitor_that_fails_on_its_example(tmp_path: Path) -> None:
     """What it raises is told with the example's line."""
-    first, _ = check(tmp_path, PYTHON.format(2000), "own.py").trials
+    first, _ = check(tmp_path, PYTHON.format(2000), "own.py").results
     assert (first.example.line, first.problem) == (7, "own.large fails: RuntimeError: out of order")
 
 
@@ -143,11 +145,11 @@ def test_the_history_before_the_judged_call(tmp_path: Path) -> None:
     assert check(tmp_path, HEAD + "rules:\n" + rule).ok
 
 
-def test_unknown_names_are_told(library: Library, loader: Loader) -> None:
+def test_unknown_names_are_told(library: MonitorLibrary, loader: Loader) -> None:
     """A family or monitor that does not exist is an error that names the nearest."""
     for name, near in (("canari", "canary"), ("canary.send", "canary.sent")):
         with pytest.raises(InputError, match=near):
-            tried(library, loader.catalogue, [name])
+            check_monitors(library, loader.catalogue, [name])
 
 
 def test_the_command_says_where(tmp_path: Path) -> None:
@@ -207,8 +209,8 @@ def test_rules_of_a_scenario(tmp_path: Path) -> None:
         shutil.copytree(source, tmp_path / "scenarios" / "injection" / name)
     own = tmp_path / "scenarios" / "injection" / "changed-iban" / "scenario.yaml"
     own.write_text(base + rule, "utf-8")
-    (checked,) = tried_of(select(Loader(Content(tmp_path)), ["injection/changed-iban"])[0])
-    (wrong,) = [trial for trial in checked.trials if not trial.ok]
+    (checked,) = check_scenario(select(Loader(Content(tmp_path)), ["injection/changed-iban"])[0])
+    (wrong,) = [trial for trial in checked.results if not trial.ok]
     assert checked.monitor == "injection/changed-iban stranger"
     assert wrong.example.line == len((base + rule).splitlines())
     assert wrong.problem == "must pass, but: alert, Stranger."

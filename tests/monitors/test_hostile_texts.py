@@ -8,11 +8,11 @@ from functools import partial
 import pytest
 
 from sandbox.detectors.call import Call, Result
-from sandbox.monitors.library import Library
+from sandbox.monitors.library import MonitorLibrary
 from sandbox.monitors.monitor import Monitor
 from sandbox.monitors.monitor_sandbox import MonitorFailure
 from sandbox.monitors.rules import RuleMonitor
-from sandbox.monitors.run_context import Ground, Trail
+from sandbox.monitors.run_context import RunContext, RunInfo
 from sandbox.monitors.step import Step, of_call, of_reply
 from sandbox.scenario.content_paths import Content
 from sandbox.scenario.loader import Loader
@@ -72,36 +72,38 @@ def test_no_monitor_takes_the_square(loader: Loader, unit: str, place: str) -> N
         "command": ("shell.run", {"command": text}, "done"),
         "code": ("python.run", {"code": text}, "done"),
     }
-    trail = Trail(Ground())
-    trail.take("message", "clerk", {"role": "user", "content": "Please look after the mail."})
-    for name, judge in _asked(loader, trail, calls.get(place), text):
+    context = RunContext(RunInfo())
+    context.add_event(
+        "message", "clerk", {"role": "user", "content": "Please look after the mail."}
+    )
+    for name, judge in _asked(loader, context, calls.get(place), text):
         with cpu_below(SECONDS, name):
             judge()
 
 
 def _asked(
-    loader: Loader, trail: Trail, call: tuple[str, dict[str, object], str] | None, text: str
+    loader: Loader, context: RunContext, call: tuple[str, dict[str, object], str] | None, text: str
 ) -> Iterator[tuple[str, Callable[[], object]]]:
     """Yield all that a gate does about a call, or about closing words, with the name of each."""
-    library = Library(loader.content, loader.catalogue)
+    library = MonitorLibrary(loader.content, loader.catalogue)
     monitors = [each for family in library.choose(None) for each in family.monitors]
     if call is None:
-        reply = of_reply(trail, "clerk", text)
+        reply = of_reply(context, "clerk", text)
         for monitor in monitors:
             if monitor.stage == "reply":
                 yield monitor.name, partial(_judged, monitor, reply)
         return
     for name, arguments, result in (call, ("mail.read", {"id": 2}, "short")):
         (tool,) = loader.catalogue.expand((name,))
-        trail.take("tool.intent", "clerk", {"tool": name, "arguments": arguments})
-        step = of_call(trail, Call(tool, arguments, "clerk"))
+        context.add_event("tool.intent", "clerk", {"tool": name, "arguments": arguments})
+        step = of_call(context, Call(tool, arguments, "clerk"))
         after = step.with_result(Result(result, "ok", ()))
         for monitor in monitors:
             if monitor.stage == "before" and monitor.applies(tool):
                 yield monitor.name, partial(_judged, monitor, step)
-        yield "the trail", step.let_through
+        yield "the context", step.record_execution
         told = {"tool": name, "status": "ok", "text": result, "effects": []}
-        yield "the trail", partial(trail.take, "tool.result", "clerk", told)
+        yield "the context", partial(context.add_event, "tool.result", "clerk", told)
         for monitor in monitors:
             if monitor.stage == "after" and monitor.applies(tool):
                 yield monitor.name, partial(_judged, monitor, after)

@@ -18,13 +18,13 @@ import pytest
 from sandbox.detectors.call import Call, Result
 from sandbox.gate.gate import Mode
 from sandbox.monitors import monitor_runner
-from sandbox.monitors.library import Family, Library
-from sandbox.monitors.monitor_runner import Panel
-from sandbox.monitors.monitor_sandbox import Confinement, MonitorFailure
+from sandbox.monitors.library import MonitorFamily, MonitorLibrary
+from sandbox.monitors.monitor_runner import MonitorRunner
+from sandbox.monitors.monitor_sandbox import MonitorFailure, MonitorProcess
 from sandbox.monitors.offline import review
-from sandbox.monitors.python_monitor import ConfinedMonitor, PythonMonitor
+from sandbox.monitors.python_monitor import PythonMonitor, SandboxedMonitor
 from sandbox.monitors.rules import RuleMonitor, scenario_rules
-from sandbox.monitors.run_context import Ground, Trail
+from sandbox.monitors.run_context import RunContext, RunInfo
 from sandbox.monitors.step import of_call
 from sandbox.scenario.content_paths import Content
 from sandbox.scenario.loader import Loader
@@ -47,8 +47,8 @@ def own(step):
 SEEN = """seen = [
         step.canaries_sent, list(step.call.recipients), step.call.paths, step.scope, step.lang, step.position, step.stage,
         [origin.as_data() for origin in step.origins.values], step.secrets_sent, step.variable("plan"),
-        step.history.calls, step.history.identical(step.call), step.trail.asked.holds("Marc"),
-        [(t.role, t.agent, t.text, t.tool, t.status) for t in step.trail.turns[:step.position]],
+        step.history.calls, step.history.identical(step.call), step.context.principal.holds("Marc"),
+        [(t.role, t.agent, t.text, t.tool, t.status) for t in step.context.turns[:step.position]],
         step.result and [step.result.text, step.result.status, step.variable("effects")],
     ]
     return Finding(json.dumps(seen, sort_keys=True), verdict="alert")"""
@@ -57,23 +57,23 @@ SECONDS = 1.0
 
 
 @pytest.fixture
-def process(monkeypatch: pytest.MonkeyPatch) -> Iterator[Confinement]:
+def process(monkeypatch: pytest.MonkeyPatch) -> Iterator[MonitorProcess]:
     """The process of the program, with little memory, ended after the test."""
-    made = Confinement(memory=600 << 20)
+    made = MonitorProcess(memory=600 << 20)
     for module in ("sandbox.monitors.python_monitor", "sandbox.monitors.rules"):
-        monkeypatch.setattr(f"{module}.shared", lambda: made)
+        monkeypatch.setattr(f"{module}.shared_process", lambda: made)
     monkeypatch.setattr(monitor_runner, "MONITOR_SECONDS", SECONDS)
     yield made
     made.close()
 
 
-def family(folder: Path, body: str, marks: str = "", more: str = "") -> Family:
+def family(folder: Path, body: str, marks: str = "", more: str = "") -> MonitorFamily:
     """Return a family of a workspace of its own."""
     (folder / "monitors").mkdir(exist_ok=True)
     text = HEAD.format(more=more) + MONITOR.format(marks=marks, body=body)
     (folder / "monitors" / "family.py").write_text(text, "utf-8")
     content = Content(folder)
-    return Library(content, Loader(content).catalogue).family("family")
+    return MonitorLibrary(content, Loader(content).catalogue).family("family")
 
 
 def failures(play: Runner, run: str) -> list[str]:
@@ -118,7 +118,7 @@ HOSTILE = {
 @pytest.mark.parametrize("how", HOSTILE)
 @pytest.mark.parametrize(("mode", "expected"), [("observe", "ok"), ("enforce", "blocked")])
 async def test_whatever_a_monitor_does(
-    play: Runner, process: Confinement, tmp_path: Path, how: str, mode: Mode, expected: str
+    play: Runner, process: MonitorProcess, tmp_path: Path, how: str, mode: Mode, expected: str
 ) -> None:
     """It is on record for every call anew, blocks in enforce mode, and harms nothing else."""
     body, told = HOSTILE[how]
@@ -129,16 +129,18 @@ async def test_whatever_a_monitor_does(
     assert [bool(re.search(told, reason)) for reason in seen] == [True, True], seen
 
 
-async def test_only_the_one_that_fails(play: Runner, process: Confinement, tmp_path: Path) -> None:
+async def test_only_the_one_that_fails(
+    play: Runner, process: MonitorProcess, tmp_path: Path
+) -> None:
     """Another monitor of the same process is asked anew, and knows what came before."""
-    more = "@monitor()\ndef counting(step):\n    texts = ' '.join(turn.text for turn in step.trail.turns[:step.position])\n    return Finding(f'{step.history.calls} {len(step.trail.turns)} {\"Marc forwarded\" in texts}')"
+    more = "@monitor()\ndef counting(step):\n    texts = ' '.join(turn.text for turn in step.context.turns[:step.position])\n    return Finding(f'{step.history.calls} {len(step.context.turns)} {\"Marc forwarded\" in texts}')"
     families = [family(tmp_path, "os._exit(1) if step.history.calls == 1 else None", more=more)]
     result = await play(plays(PAY, PAY, PAY, say("Over.")), families=families)
     assert [item["reason"] for item in result.verdicts] == ["0 3 True", "1 5 True", "2 7 True"]
     assert len(failures(play, result.id)) == 1
 
 
-async def test_runs_at_the_same_time(play: Runner, process: Confinement, tmp_path: Path) -> None:
+async def test_runs_at_the_same_time(play: Runner, process: MonitorProcess, tmp_path: Path) -> None:
     """A monitor that hangs in one run leaves the others with their verdicts."""
     body = "while step.call.arguments['amount'] == 66: pass\n    return Finding(str(step.history.calls))"
     families = [family(tmp_path, body)]
@@ -153,17 +155,17 @@ async def test_runs_at_the_same_time(play: Runner, process: Confinement, tmp_pat
 
 @pytest.mark.parametrize("stage", ["before", "after", "reply"])
 async def test_the_same_verdicts_as_in_the_process(
-    play: Runner, process: Confinement, tmp_path: Path, stage: str
+    play: Runner, process: MonitorProcess, tmp_path: Path, stage: str
 ) -> None:
     """What is confined sees what a monitor in the host's process sees, live and over the stored trace."""
     body = SEEN
     apart = family(tmp_path, body, f"stage={stage!r}")
     (monitor,) = apart.monitors
-    assert isinstance(monitor, ConfinedMonitor)
+    assert isinstance(monitor, SandboxedMonitor)
     names: dict[str, Any] = {}
     exec(HEAD.format(more="") + MONITOR.format(marks=f"stage={stage!r}", body=body), names)  # noqa: S102
-    inside = PythonMonitor("family.inside", names["own"], monitor.marked, trusted=True)
-    families = [apart, Family("in", "In", tmp_path, "0", (inside,))]
+    inside = PythonMonitor("family.inside", names["own"], monitor.mark, trusted=True)
+    families = [apart, MonitorFamily("in", "In", tmp_path, "0", (inside,))]
     result = await play("scripted/unsafe", "injection/web-page", families=families)
     told: dict[str, list[str]] = {"family.own": [], "family.inside": []}
     for item in result.verdicts:
@@ -175,7 +177,7 @@ async def test_the_same_verdicts_as_in_the_process(
 
 
 async def test_an_environment_without_keys(
-    play: Runner, process: Confinement, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    play: Runner, process: MonitorProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The process has no secrets of the host's environment, and no descriptor of the host's."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-of-the-host")
@@ -187,7 +189,7 @@ async def test_an_environment_without_keys(
 
 
 async def test_what_it_started_ends_with_it(
-    play: Runner, process: Confinement, tmp_path: Path
+    play: Runner, process: MonitorProcess, tmp_path: Path
 ) -> None:
     """Programs that a monitor started are ended with its process."""
     note = tmp_path / "pid"
@@ -196,25 +198,25 @@ async def test_what_it_started_ends_with_it(
     await until(lambda: not _alive(int(note.read_text())), 30, "the program is ended")
 
 
-def test_the_library_is_in_the_process(library: Library) -> None:
+def test_the_library_is_in_the_process(library: MonitorLibrary) -> None:
     """Shipped monitors in Python are asked without a detour."""
     (monitor,) = library.family("secrets").monitors
     assert isinstance(monitor, PythonMonitor)
     assert monitor.trusted
 
 
-def test_nothing_starts_without_need(library: Library) -> None:
+def test_nothing_starts_without_need(library: MonitorLibrary) -> None:
     """Where no monitor needs it there is no process."""
-    made = Confinement()
+    made = MonitorProcess()
     assert made._process is None
     made.close()
 
 
-def deep(number: int) -> tuple[Trail, Call]:
-    """Return a trail and a call with so many recipients."""
+def deep(number: int) -> tuple[RunContext, Call]:
+    """Return a context and a call with so many recipients."""
     loader = Loader(Content(REPOSITORY))
     (tool,) = loader.catalogue.expand(("mail.send",))
-    return Trail(Ground()), Call(
+    return RunContext(RunInfo()), Call(
         tool, {"to": [f"a{n}@x.example" for n in range(number)], "subject": "s", "body": "b"}, "a"
     )
 
@@ -222,9 +224,9 @@ def deep(number: int) -> tuple[Trail, Call]:
 NESTED = "call.recipients.exists(a, call.recipients.exists(b, call.recipients.exists(c, a + b + c == 'x')))"
 
 
-async def test_a_condition_that_takes_too_long(process: Confinement) -> None:
+async def test_a_condition_that_takes_too_long(process: MonitorProcess) -> None:
     """Lists within lists are gone over in the process, and ended in time; the host goes on meanwhile."""
-    trail, asked = deep(2000)
+    context, asked = deep(2000)
     rules = scenario_rules([Rule.model_validate({"id": "deep", "when": NESTED, "reason": "x"})])
     ticks = 0
 
@@ -235,40 +237,40 @@ async def test_a_condition_that_takes_too_long(process: Confinement) -> None:
             ticks += 1
 
     ticking = asyncio.create_task(tick())
-    (opinion,) = await Panel(rules, SECONDS).judge(of_call(trail, asked))
+    (opinion,) = await MonitorRunner(rules, SECONDS).judge(of_call(context, asked))
     ticking.cancel()
     assert opinion.failure == "no answer within 1 s"
     assert ticks > 10
 
 
-async def test_a_heavy_condition_is_judged_all_the_same(process: Confinement) -> None:
+async def test_a_heavy_condition_is_judged_all_the_same(process: MonitorProcess) -> None:
     """What may take long and does not has its verdict."""
-    trail, asked = deep(90)
+    context, asked = deep(90)
     when = NESTED.replace("'x'", "'a1@x.examplea2@x.examplea89@x.example'")
     (rule,) = scenario_rules(
         [Rule.model_validate({"id": "deep", "when": when, "reason": "{call.tool}"})]
     )
     assert isinstance(rule, RuleMonitor)
-    assert not rule.is_light(of_call(trail, asked))
-    (opinion,) = await Panel([rule], 30).judge(of_call(trail, asked))
+    assert not rule.is_light(of_call(context, asked))
+    (opinion,) = await MonitorRunner([rule], 30).judge(of_call(context, asked))
     assert opinion.verdict
     assert opinion.verdict.reason == "mail.send"
 
 
-async def test_a_condition_that_makes_lists(process: Confinement) -> None:
+async def test_a_condition_that_makes_lists(process: MonitorProcess) -> None:
     """A list that is made item by item takes its square in time: that is known before."""
-    trail, asked = deep(6000)
+    context, asked = deep(6000)
     when = "call.recipients.map(a, a).size() == 0"
     rules = scenario_rules([Rule.model_validate({"id": "list", "when": when, "reason": "x"})])
-    (opinion,) = await Panel(rules, 0.3).judge(of_call(trail, asked))
+    (opinion,) = await MonitorRunner(rules, 0.3).judge(of_call(context, asked))
     assert opinion.failure == "no answer within 0.3 s"
 
 
-def test_shipped_rules_are_light(library: Library) -> None:
+def test_shipped_rules_are_light(library: MonitorLibrary) -> None:
     """No shipped rule leaves the host's process, however many effects and recipients there are."""
-    trail, asked = deep(50)
-    step = of_call(trail, asked)
-    step.let_through()
+    context, asked = deep(50)
+    step = of_call(context, asked)
+    step.record_execution()
     effect = {
         "kind": "file",
         "action": "write",
@@ -285,20 +287,22 @@ def test_shipped_rules_are_light(library: Library) -> None:
 
 
 @pytest.mark.perf
-def test_the_cost_does_not_grow(tmp_path: Path, process: Confinement, loader: Loader) -> None:
+def test_the_cost_does_not_grow(tmp_path: Path, process: MonitorProcess, loader: Loader) -> None:
     """A question carries what is new: the thousandth of a run takes what the tenth took."""
     (monitor,) = family(tmp_path, "return None").monitors
     (tool,) = loader.catalogue.expand(("mail.read",))
-    trail = Trail(Ground())
+    context = RunContext(RunInfo())
 
     def round_of(number: int) -> float:
         started = time.perf_counter()
         for _ in range(number):
-            trail.take("tool.intent", "a", {"tool": tool.name, "arguments": {"id": 1}})
-            step = of_call(trail, Call(tool, {"id": 1}, "a"))
+            context.add_event("tool.intent", "a", {"tool": tool.name, "arguments": {"id": 1}})
+            step = of_call(context, Call(tool, {"id": 1}, "a"))
             assert monitor.judge(step) is None
-            step.let_through()
-            trail.take("tool.result", "a", {"tool": tool.name, "status": "ok", "text": "x" * 2000})
+            step.record_execution()
+            context.add_event(
+                "tool.result", "a", {"tool": tool.name, "status": "ok", "text": "x" * 2000}
+            )
         return time.perf_counter() - started
 
     round_of(10)
@@ -307,18 +311,18 @@ def test_the_cost_does_not_grow(tmp_path: Path, process: Confinement, loader: Lo
 
 
 def test_runs_that_are_over_are_forgotten(
-    tmp_path: Path, process: Confinement, loader: Loader
+    tmp_path: Path, process: MonitorProcess, loader: Loader
 ) -> None:
     """The process does not keep what the host has let go of."""
     (monitor,) = family(
         tmp_path,
-        "import gc; return Finding(str(sum(type(o).__name__ == 'Trail' for o in gc.get_objects())))",
+        "import gc; return Finding(str(sum(type(o).__name__ == 'RunContext' for o in gc.get_objects())))",
     ).monitors
     (tool,) = loader.catalogue.expand(("mail.read",))
     for _ in range(5):
-        trail = Trail(Ground())
-        verdict = monitor.judge(of_call(trail, Call(tool, {"id": 1}, "a")))
-        del trail
+        context = RunContext(RunInfo())
+        verdict = monitor.judge(of_call(context, Call(tool, {"id": 1}, "a")))
+        del context
         gc.collect()
     assert verdict is not None
     assert int(verdict.reason) <= 2
@@ -328,12 +332,12 @@ LEFT = """
 import os, sys, time
 from pathlib import Path
 from tests.monitors.test_monitor_sandbox import family, deep
-from sandbox.monitors.monitor_sandbox import shared
+from sandbox.monitors.monitor_sandbox import shared_process
 from sandbox.monitors.step import of_call
 (monitor,) = family(Path(sys.argv[1]), "return None").monitors
-trail, asked = deep(1)
-monitor.judge(of_call(trail, asked))
-print(shared()._process.pid, flush=True)
+context, asked = deep(1)
+monitor.judge(of_call(context, asked))
+print(shared_process()._process.pid, flush=True)
 if sys.argv[2] == "killed":
     os.kill(os.getpid(), 9)
 """
@@ -343,11 +347,11 @@ FORKED = """
 import os, sys
 from pathlib import Path
 from tests.monitors.test_monitor_sandbox import family, deep
-from sandbox.monitors.monitor_sandbox import shared
+from sandbox.monitors.monitor_sandbox import shared_process
 from sandbox.monitors.step import of_call
 (monitor,) = family(Path(sys.argv[1]), "return Finding(str(os.getppid()))").monitors
-trail, asked = deep(1)
-step = of_call(trail, asked)
+context, asked = deep(1)
+step = of_call(context, asked)
 first = monitor.judge(step).reason
 child = os.fork()
 told = monitor.judge(step).reason
@@ -389,11 +393,11 @@ def test_the_process_ends_with_the_program(tmp_path: Path, how: str) -> None:
 
 def test_a_process_that_cannot_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """That is the monitor's failure, with the reason."""
-    made = Confinement()
+    made = MonitorProcess()
     monkeypatch.setattr(sys, "executable", str(tmp_path / "none"))
-    trail, asked = deep(1)
+    context, asked = deep(1)
     with pytest.raises(MonitorFailure, match="cannot be started"):
-        made.ask(of_call(trail, asked), {"monitor": "a.b", "path": "x"}, 1)
+        made.ask(of_call(context, asked), {"monitor": "a.b", "path": "x"}, 1)
 
 
 def _alive(pid: int) -> bool:

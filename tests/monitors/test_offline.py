@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.monitors.library import Library
+from sandbox.monitors.library import MonitorLibrary
 from sandbox.scenario.loader import Loader
 from sandbox.scenario.selection import select
 from tests.support import REPOSITORY
@@ -22,7 +22,7 @@ SCENARIOS = sorted(
 @pytest.mark.parametrize("mode", ["observe", "enforce"])
 @pytest.mark.parametrize("scenario", SCENARIOS)
 async def test_every_scenario(
-    play: Runner, loader: Loader, library: Library, scenario: str, mode: Any
+    play: Runner, loader: Loader, library: MonitorLibrary, scenario: str, mode: Any
 ) -> None:
     """Verdicts over the stored trace are those of the live run, in each language and both modes.
 
@@ -34,7 +34,7 @@ async def test_every_scenario(
         assert live(play, result.id) == await again(play, library, result.id)
 
 
-async def test_a_name_that_is_no_tool_of_the_model(play: Runner, library: Library) -> None:
+async def test_a_name_that_is_no_tool_of_the_model(play: Runner, library: MonitorLibrary) -> None:
     """A model that asks for a tool by the trace's name of it made no call that monitors see."""
     steps = [call("bank.pay", to="x", iban="FR76", amount=9e9), say("Over.")]
     result = await play(plays(*steps))

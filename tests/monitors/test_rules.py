@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from sandbox.detectors.call import Call, Result
-from sandbox.monitors.library import Library
-from sandbox.monitors.run_context import Ground, Trail
+from sandbox.monitors.library import MonitorLibrary
+from sandbox.monitors.run_context import RunContext, RunInfo
 from sandbox.monitors.step import of_call
 from sandbox.monitors.verdict import Verdict
-from sandbox.scenario.canaries import Decoy
+from sandbox.scenario.canaries import CanaryValue
 from sandbox.scenario.loader import Loader
 
 TOKEN = "sk-0123456789abcdef0123456789abcdef01234567"  # noqa: S105 - a decoy
@@ -299,7 +299,7 @@ CASES: dict[str, tuple[list[Case], list[Case]]] = {
 }
 
 
-def judged(library: Library, loader: Loader, name: str, case: Case) -> Verdict | None:
+def judged(library: MonitorLibrary, loader: Loader, name: str, case: Case) -> Verdict | None:
     """Return what one monitor says of a case."""
     (monitor,) = (
         m for m in library.family(name.split(".", maxsplit=1)[0]).monitors if m.name == name
@@ -310,13 +310,13 @@ def judged(library: Library, loader: Loader, name: str, case: Case) -> Verdict |
         (tool,) = loader.catalogue.expand((given[0],))
         return Call(tool, given[1], "agent")
 
-    decoys = {name: Decoy(value, (value,)) for name, value in CANARIES.items()}
-    trail = Trail(Ground("en", {"protected": [], **case.scope}, decoys))
+    decoys = {name: CanaryValue(value, (value,)) for name, value in CANARIES.items()}
+    context = RunContext(RunInfo("en", {"protected": [], **case.scope}, decoys))
     for earlier in case.before:
-        of_call(trail, made(earlier)).let_through()
+        of_call(context, made(earlier)).record_execution()
     if not monitor.applies(made(case.call).tool):
         return None
-    step = of_call(trail, made(case.call))
+    step = of_call(context, made(case.call))
     if case.effects is not None:
         step = step.with_result(Result("done", "ok", case.effects))
     return monitor.judge(step)
@@ -333,7 +333,7 @@ def named(value: object) -> str | None:
 
 
 @pytest.mark.parametrize(("name", "case"), flat(0), ids=named)
-def test_it_fires(library: Library, loader: Loader, name: str, case: Case) -> None:
+def test_it_fires(library: MonitorLibrary, loader: Loader, name: str, case: Case) -> None:
     """What a rule is for is judged by it, with a reason whose places are filled."""
     verdict = judged(library, loader, name, case)
     assert verdict is not None
@@ -342,6 +342,6 @@ def test_it_fires(library: Library, loader: Loader, name: str, case: Case) -> No
 
 
 @pytest.mark.parametrize(("name", "case"), flat(1), ids=named)
-def test_it_stays_quiet(library: Library, loader: Loader, name: str, case: Case) -> None:
+def test_it_stays_quiet(library: MonitorLibrary, loader: Loader, name: str, case: Case) -> None:
     """What is nearly the same but fine is not judged."""
     assert judged(library, loader, name, case) is None

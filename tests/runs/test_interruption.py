@@ -25,7 +25,7 @@ CHILD = """
 import asyncio, sys
 from pathlib import Path
 from sandbox.isolation.bubblewrap import Bubblewrap
-from sandbox.monitors.library import Library
+from sandbox.monitors.library import MonitorLibrary
 from sandbox.scenario.content_paths import Content
 from sandbox.scenario.loader import Loader
 from sandbox.trace.store import Store
@@ -35,7 +35,7 @@ noise = "head -c 3000 /dev/urandom | od -x"
 steps = [call("shell.run", command=f"echo {number}; {noise}") for number in range(20)]
 steps.append(call("shell.run", command="sleep 100", timeout_seconds=100))
 with Store(sys.argv[1]) as store:
-    play = Runner(loader, Library(loader.content, loader.catalogue), Bubblewrap(), store)
+    play = Runner(loader, MonitorLibrary(loader.content, loader.catalogue), Bubblewrap(), store)
     asyncio.run(play(plays(*steps), "oversight/audit-log"))
 """
 MARKER = """

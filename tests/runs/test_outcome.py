@@ -226,12 +226,12 @@ async def test_a_container_that_dies(play: Runner) -> None:
 
 def escalating(play: Runner) -> Any:
     """Return monitors that ask about every call."""
-    from sandbox.monitors.library import Family
+    from sandbox.monitors.library import MonitorFamily
     from sandbox.monitors.rules import scenario_rules
     from sandbox.scenario.schema import Rule
 
     rule = Rule(id="ask", when="true", verdict="escalate", reason={"en": "asking"})
-    return Family(
+    return MonitorFamily(
         "test", "Test", play.library.family("canary").path, "0", scenario_rules([rule], "test")
     )
 

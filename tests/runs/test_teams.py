@@ -12,11 +12,11 @@ import pytest
 from sandbox.isolation.base import Backend
 from sandbox.models.base import Reply, Request, Retry, Source
 from sandbox.models.scripted import Scripted
-from sandbox.monitors.library import Library
+from sandbox.monitors.library import MonitorLibrary
 from sandbox.runs.run import run
 from sandbox.runs.run_plan import RunPlan, RunResult
 from sandbox.scenario.content_paths import Content
-from sandbox.scenario.instance import Instance, Step
+from sandbox.scenario.instance import Instance, ReferenceStep
 from sandbox.scenario.loader import Loader
 from sandbox.trace.store import Store
 from sandbox.trace.verify import verify
@@ -55,12 +55,12 @@ def office(tmp_path: Path, backend: Backend, store: Store) -> Office:
         folder.joinpath("scenario.yaml").write_text(_SCENARIO.format(form=form))
         content = Content(tmp_path / form)
         loader = Loader(content)
-        return Runner(loader, Library(content, loader.catalogue), backend, store)
+        return Runner(loader, MonitorLibrary(content, loader.catalogue), backend, store)
 
     return made
 
 
-def play_as(**steps: tuple[Step, ...]) -> Source:
+def play_as(**steps: tuple[ReferenceStep, ...]) -> Source:
     """Return a model that gives each agent its replies."""
     return lambda instance: Scripted("scripted/test", "test", steps, {})
 
@@ -81,7 +81,7 @@ def letters(play: Runner, run: str) -> list[tuple[str, str, str]]:
     ]
 
 
-def send(to: str, text: str) -> Step:
+def send(to: str, text: str) -> ReferenceStep:
     """Return a message to a colleague."""
     return call("team.send", to=to, text=text)
 
@@ -169,7 +169,7 @@ async def test_who_may_write_to_whom(
 ) -> None:
     """A message that the form does not allow is refused by the world, and read by nobody."""
     play = office(form)
-    steps: dict[str, tuple[Step, ...]] = {
+    steps: dict[str, tuple[ReferenceStep, ...]] = {
         "lead": (send("clerk", "go"), say("on")) if form == "supervisor" else (say("on"),),
         "clerk": (say("on"),),
         "archive": (say("on"),),

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.scenario.canaries import HALVES, KINDS, decoy, places, texts
+from sandbox.scenario.canaries import HALVES, KINDS, make_canary, places, texts
 from sandbox.scenario.canary_credentials import PARTS
 from sandbox.scenario.instance import Instance
 from tests.support.workspace import Workspace
@@ -43,8 +43,8 @@ def test_files_stand_where_they_are_declared(workspace: Workspace) -> None:
     run = planted(workspace)
     files = {name: data.decode() for name, data in run.files().items()}
     assert files == {
-        ".aws/credentials": run.decoys["keys"].parts["file"],
-        ".ssh/id_ed25519": run.decoys["server"].parts["file"],
+        ".aws/credentials": run.canary_values["keys"].parts["file"],
+        ".ssh/id_ed25519": run.canary_values["server"].parts["file"],
         "plan.md": f"Plan {run.canaries['plan']}",
     }
 
@@ -55,7 +55,7 @@ def test_entries_stand_among_those_of_the_world(workspace: Workspace) -> None:
     world, values = run.sections(), run.canaries
     assert world["database"]["tables"]["customers"][1] == {"name": "Jeanne", "email": values["row"]}
     assert world["contacts"]["people"][-1]["phone"] == values["boss"]
-    body = f"{values['letter']}\n{run.decoys['keys'].parts['file']}"
+    body = f"{values['letter']}\n{run.canary_values['keys'].parts['file']}"
     assert (world["mail"]["messages"][0]["body"], world["mail"]["messages"][0]["read"]) == (
         body,
         False,
@@ -73,7 +73,7 @@ def test_planted_texts_come_in_the_language_of_the_run(workspace: Workspace) -> 
 
 def test_the_run_knows_where_its_decoys_are(workspace: Workspace) -> None:
     """The path of a planted file is known in its plain form, and what is planted is marked."""
-    decoys = planted(workspace).decoys
+    decoys = planted(workspace).canary_values
     assert (decoys["server"].path, decoys["row"].path) == (".ssh/id_ed25519", "")
     assert (decoys["row"].planted, decoys["thief"].planted) == (True, False)
 
@@ -90,7 +90,7 @@ def test_two_scenarios_share_no_decoy(workspace: Workspace) -> None:
 @given(seed=SEEDS)
 def test_a_credential_has_its_parts(kind: str, seed: int) -> None:
     """Every part that is announced is there, and the file holds every text that gives it away."""
-    made = decoy("c", kind, seed)
+    made = make_canary("c", kind, seed)
     assert tuple(made.parts) == PARTS[kind]
     assert all(mark in made.parts["file"] for mark in made.marks)
 
@@ -99,7 +99,7 @@ def test_a_credential_has_its_parts(kind: str, seed: int) -> None:
 @given(seed=SEEDS)
 def test_halves_make_the_whole(kind: str, seed: int) -> None:
     """Head and tail of a value are the value; all names that may be asked for have a text."""
-    found = texts({"c": decoy("c", kind, seed)})
+    found = texts({"c": make_canary("c", kind, seed)})
     assert found["c"] == "".join(found[f"c.{half}"] for half in HALVES)
     assert found.keys() == places({"c": kind})
 
@@ -109,7 +109,7 @@ def test_openssh_reads_the_key(seed: int, tmp_path: Path) -> None:
     """The decoy of an SSH key is one: OpenSSH gives the public key that belongs to it."""
     if shutil.which("ssh-keygen") is None:
         pytest.skip("OpenSSH is not installed")
-    made = decoy("c", "ssh", seed)
+    made = make_canary("c", "ssh", seed)
     file = tmp_path / "key"
     file.write_text(made.parts["file"])
     file.chmod(0o600)
@@ -122,5 +122,5 @@ def test_openssh_reads_the_key(seed: int, tmp_path: Path) -> None:
 @given(SEEDS)
 def test_an_aws_id_is_one_of_the_documentation(seed: int) -> None:
     """No account can have it: it ends as the examples of AWS's own documentation do."""
-    key = decoy("c", "aws", seed).parts["id"]
+    key = make_canary("c", "aws", seed).parts["id"]
     assert (len(key), key[:4], key[-7:]) == (20, "AKIA", "EXAMPLE")

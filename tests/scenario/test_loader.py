@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from sandbox.errors import InputError
-from sandbox.scenario.instance import Call, Instance, Step
+from sandbox.scenario.instance import Instance, ReferenceCall, ReferenceStep
 from tests.support.workspace import Workspace
 
 
@@ -79,10 +79,10 @@ def test_a_reference_becomes_steps(workspace: Workspace) -> None:
         "    - say: { en: Done., fr: Fait. }\n"
     ).replace("bank.payees: {}, bank.history: {}", "{ bank.payees: }, { bank.history: {} }")
     assert run(workspace, text, "fr").reference("safe")["clerk"] == (
-        Step((Call("bank.balance", {}),)),
-        Step((Call("bank.payees", {}), Call("bank.history", {}))),
-        Step((Call("bank.add_payee", {"name": "Lumière", "iban": "A"}),)),
-        Step(say="Fait."),
+        ReferenceStep((ReferenceCall("bank.balance", {}),)),
+        ReferenceStep((ReferenceCall("bank.payees", {}), ReferenceCall("bank.history", {}))),
+        ReferenceStep((ReferenceCall("bank.add_payee", {"name": "Lumière", "iban": "A"}),)),
+        ReferenceStep(say="Fait."),
     )
 
 

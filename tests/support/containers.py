@@ -33,7 +33,7 @@ def _spec() -> ContainerSpec:
     return ContainerSpec(
         run_id=RUN,
         toolkits=tuple(catalogue.toolkit(name) for name in TOOLKITS),
-        tools=tuple(tool.listed() for tool in catalogue.expand(TOOLKITS)),
+        tools=tuple(tool.guest_data() for tool in catalogue.expand(TOOLKITS)),
         now="2026-03-02T09:00:00+01:00",
         lang="fr",
         sections={"notes": {"kept": [], "count": 0}},

@@ -38,7 +38,7 @@ def excerpt(text: str = "Pay the invoice.", **more: Any) -> Excerpt:
     return Excerpt(text, **{"call": call, **more})
 
 
-def unmarked(text: str, mark: str) -> Any:
+def parse_line(text: str, mark: str) -> Any:
     """Return the data of a line in which a mark stands for each space."""
     return json.loads(text.replace(mark, " "))
 
@@ -50,7 +50,7 @@ def asked(body: Mapping[str, Any]) -> tuple[str, str, list[Any]]:
     assert nonce is not None
     inner = user.split(f"⟦record {nonce[1]}⟧\n", 1)[1].split(f"\n⟦end {nonce[1]}⟧", 1)[0]
     mark = MARKS[int(nonce[1][:8], 16) % len(MARKS)]
-    return system, nonce[1], [unmarked(line, mark) for line in inner.split("\n")]
+    return system, nonce[1], [parse_line(line, mark) for line in inner.split("\n")]
 
 
 def says(score: Any, reason: Any = "It looks so.", **changes: Any) -> Behaviour:

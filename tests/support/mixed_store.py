@@ -11,7 +11,7 @@ import pytest
 
 from sandbox.interop.importers.ingest import enter
 from sandbox.isolation.base import Backend
-from sandbox.monitors.library import Library
+from sandbox.monitors.library import MonitorLibrary
 from sandbox.scenario.loader import Loader
 from sandbox.trace.store import Store
 from tests.support.import_files import MAILING
@@ -26,7 +26,10 @@ PLAYED = (
 
 @pytest.fixture(scope="session")
 def mixed_file(
-    loader: Loader, library: Library, backend: Backend, tmp_path_factory: pytest.TempPathFactory
+    loader: Loader,
+    library: MonitorLibrary,
+    backend: Backend,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """A store with runs that were played in containers, and runs that were imported."""
     path = tmp_path_factory.mktemp("mixed") / "runs.db"

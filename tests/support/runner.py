@@ -12,11 +12,11 @@ from sandbox.isolation.base import Backend
 from sandbox.models.base import Source
 from sandbox.models.resolve import resolve
 from sandbox.models.scripted import Scripted
-from sandbox.monitors.library import Family, Library
+from sandbox.monitors.library import MonitorFamily, MonitorLibrary
 from sandbox.monitors.policy import Policy
 from sandbox.runs.run import run
 from sandbox.runs.run_plan import RunPlan, RunResult, Watchers
-from sandbox.scenario.instance import Call, Instance, Step
+from sandbox.scenario.instance import Instance, ReferenceCall, ReferenceStep
 from sandbox.scenario.loader import Loader
 from sandbox.scenario.selection import select
 from sandbox.trace.events import Event
@@ -31,7 +31,7 @@ class Runner:
     """Runs scenarios of the repository and reads what their traces say."""
 
     loader: Loader
-    library: Library
+    library: MonitorLibrary
     backend: Backend
     store: Store
 
@@ -43,7 +43,7 @@ class Runner:
         lang: str = "en",
         seed: int = 0,
         mode: Mode = "observe",
-        families: Sequence[Family] | None = None,
+        families: Sequence[MonitorFamily] | None = None,
         decider: Approver | None = None,
         watchers: Watchers = (),
         limits: Mapping[str, float] | None = None,
@@ -84,7 +84,7 @@ class Runner:
         lang: str = "en",
         seed: int = 0,
         mode: Mode = "observe",
-        families: Sequence[Family] | None = None,
+        families: Sequence[MonitorFamily] | None = None,
         decider: Approver | None = None,
         limits: Mapping[str, float] | None = None,
         policy: Policy | None = None,
@@ -99,7 +99,7 @@ class Runner:
             resolve(model) if isinstance(model, str) else model,
             self.backend,
             self.loader.catalogue,
-            self.library.completed(chosen, policy),
+            self.library.with_contributors(chosen, policy),
             decider or FixedApprover(allow=False),
             mode,
             limits=dict(limits or {}),
@@ -116,7 +116,7 @@ class Runner:
         return [data for _, data in self.events(run_id, kind)]
 
 
-def plays(*steps: Step) -> Source:
+def plays(*steps: ReferenceStep) -> Source:
     """Return a model that gives these replies, whatever the scenario."""
 
     def bind(instance: Instance) -> Scripted:
@@ -126,11 +126,11 @@ def plays(*steps: Step) -> Source:
     return bind
 
 
-def call(tool: str, **arguments: Any) -> Step:
+def call(tool: str, **arguments: Any) -> ReferenceStep:
     """Return a reply that asks for one call."""
-    return Step((Call(tool, arguments),))
+    return ReferenceStep((ReferenceCall(tool, arguments),))
 
 
-def say(text: str) -> Step:
+def say(text: str) -> ReferenceStep:
     """Return a reply of closing words."""
-    return Step(say=text)
+    return ReferenceStep(say=text)

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from sandbox.isolation.base import Backend
-from sandbox.monitors.library import Library
+from sandbox.monitors.library import MonitorLibrary
 from sandbox.runs.worker_pool import Here
 from sandbox.scenario.loader import Loader
 from sandbox.sweeps import matrix, spec
@@ -39,7 +39,7 @@ class Sweeper:
 
     folder: Path
     loader: Loader
-    library: Library
+    library: MonitorLibrary
     backend: Backend
     store: Store
 

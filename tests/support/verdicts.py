@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from sandbox.monitors import offline
-from sandbox.monitors.library import Library
-from sandbox.monitors.policy import of_text
+from sandbox.monitors.library import MonitorLibrary
+from sandbox.monitors.policy import from_text
 from tests.support.runner import Runner
 
 OF_THE_CALL = ("call", "stage", "tool")
@@ -19,13 +19,13 @@ def told(call: str, stage: str, verdict: Mapping[str, Any]) -> tuple[str, ...]:
     return call, stage, *sorted(repr(item) for item in verdict.items())
 
 
-async def again(play: Runner, library: Library, run: str) -> Counter[tuple[str, ...]]:
+async def again(play: Runner, library: MonitorLibrary, run: str) -> Counter[tuple[str, ...]]:
     """Return what all monitors say of a stored run."""
     events = play.events(run)
     start = events[0][1]
     monitors = [m for name in start["monitors"] for m in library.family(name).monitors]
     monitors += offline.rules(start)
-    found = await offline.review(events, monitors, of_text(start.get("policy", "")))
+    found = await offline.review(events, monitors, from_text(start.get("policy", "")))
     return Counter(
         told(asked.data.get("call", ""), asked.step.stage, opinion.verdict.as_data())
         for asked, opinion in found

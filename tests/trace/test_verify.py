@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.isolation.base import Backend
-from sandbox.monitors.library import Library
+from sandbox.monitors.library import MonitorLibrary
 from sandbox.scenario.loader import Loader
 from sandbox.trace.events import digest
 from sandbox.trace.store import Store
@@ -24,7 +24,10 @@ Tamper = Callable[[sqlite3.Connection, str, str], object]
 
 @pytest.fixture(scope="module")
 def finished(
-    loader: Loader, library: Library, backend: Backend, tmp_path_factory: pytest.TempPathFactory
+    loader: Loader,
+    library: MonitorLibrary,
+    backend: Backend,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Path, list[str]]:
     """A store with two finished runs, and their ids."""
     path = tmp_path_factory.mktemp("finished") / "runs.db"

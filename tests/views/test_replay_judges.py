@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sandbox.monitors.library import Family
+from sandbox.monitors.library import MonitorFamily
 from sandbox.reports import summary
 from sandbox.views.replay import tell
 from tests.support.chat_server import ChatServer, reply
@@ -19,7 +19,7 @@ async def test_replies_and_failures_are_told(play: Runner, chat_server: ChatServ
     """A replay tells score, model and cost of each reply, and why there is no score."""
     chat_server.does(says(0.25, "\x1b[31mFine."), reply("Dunno."))
     watching: Any = judge(chat_server.model(), tools=["bank"], retries=0)
-    family = Family("test", "Test", Path(__file__), "0", (), (watching,))
+    family = MonitorFamily("test", "Test", Path(__file__), "0", (), (watching,))
     result = await play(plays(PAY, call("bank.balance"), say("Over.")), families=[family])
     told = [line.plain for line in tell(play.store, play.store.run(result.id))]
     text = "\n".join(told)

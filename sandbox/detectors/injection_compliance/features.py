@@ -13,9 +13,9 @@ from functools import lru_cache
 from sandbox.detectors.call import Call
 from sandbox.detectors.injection_compliance.instructions import (
     Instruction,
-    Instructions,
+    InstructionIndex,
+    content_words,
     plain,
-    telling,
     weight,
 )
 from sandbox.detectors.injection_compliance.lexicon import lexicon
@@ -45,7 +45,7 @@ _TALKS = 0.5
 
 
 @dataclass(frozen=True)
-class Evidence:
+class ComplianceFeatures:
     """What speaks for and against a call being steered by a result."""
 
     acts: float = 0.0
@@ -70,11 +70,11 @@ class Evidence:
     """Where the user asks to do what a text says: how far the instruction's result is that text."""
 
 
-NAMES = tuple(field.name for field in fields(Evidence))
+NAMES = tuple(field.name for field in fields(ComplianceFeatures))
 
 
 @dataclass(frozen=True)
-class Value:
+class ArgumentValue:
     """One value of a call."""
 
     text: str
@@ -84,7 +84,9 @@ class Value:
     given: float
 
 
-def features(call: Call, run: Instructions, position: int) -> tuple[Evidence, Instruction | None]:
+def features(
+    call: Call, index: InstructionIndex, position: int
+) -> tuple[ComplianceFeatures, Instruction | None]:
     """Return the figures of a call, and the instruction that they are about, if there is any.
 
     Args:
@@ -94,14 +96,14 @@ def features(call: Call, run: Instructions, position: int) -> tuple[Evidence, In
     """
     tool = call.tool
     acts = _acts(tool)
-    values = _values(call, run)
-    told, deeds = _named(tool.name)
+    values = _values(call, index)
+    told, deeds = _name_words(tool.name)
     all_words = frozenset[str]().union(*(value.words for value in values))
-    best: tuple[float, Evidence, Instruction] | None = None
-    for item in run.near((all_words | told) - run.asked) if acts else ():
+    best: tuple[float, ComplianceFeatures, Instruction] | None = None
+    for item in index.near((all_words | told) - index.principal_words) if acts else ():
         if item.turn >= position:
             continue
-        seen = _compared(item, values, told, all_words, deeds, run)
+        seen = _compare(item, values, told, all_words, deeds, index)
         rank = _rank(seen)
         if best is None or rank > best[0]:
             best = rank, seen, item
@@ -112,33 +114,33 @@ def features(call: Call, run: Instructions, position: int) -> tuple[Evidence, In
     base |= {
         "acts": acts,
         "given": given / (sum(weights) or 1.0),
-        "wanted": float(bool(deeds & run.wanted)),
+        "wanted": float(bool(deeds & index.user_deeds)),
     }
-    return Evidence(**base), best[2] if best else None
+    return ComplianceFeatures(**base), best[2] if best else None
 
 
 @lru_cache(maxsize=1024)
-def _named(tool: str) -> tuple[frozenset[str], frozenset[str]]:
+def _name_words(tool: str) -> tuple[frozenset[str], frozenset[str]]:
     """Return what the name of a tool tells, and the deeds that it speaks of."""
     own = words(tool.partition(".")[2] or tool)
-    return frozenset(own) | telling(" ".join(own)), lexicon().deeds_of(own)
+    return frozenset(own) | content_words(" ".join(own)), lexicon().deeds_of(own)
 
 
-def _compared(
+def _compare(
     item: Instruction,
-    values: Sequence[Value],
+    values: Sequence[ArgumentValue],
     told: frozenset[str],
     all_words: frozenset[str],
     deeds: frozenset[str],
-    run: Instructions,
-) -> Evidence:
+    run: InstructionIndex,
+) -> ComplianceFeatures:
     value = identifier = 0.0
     for each in values:
-        part = _held(each, item) * (1 - each.given)
+        part = _overlap(each, item) * (1 - each.given)
         value = max(value, part)
         identifier = max(identifier, float(each.identifier) * part)
-    need = item.core - run.asked
-    return Evidence(
+    need = item.core - run.principal_words
+    return ComplianceFeatures(
         deed=float(bool(deeds & item.deeds)),
         value=value,
         identifier=identifier,
@@ -149,7 +151,7 @@ def _compared(
     )
 
 
-def _held(value: Value, item: Instruction) -> float:
+def _overlap(value: ArgumentValue, item: Instruction) -> float:
     """Return how far an instruction holds a value."""
     if within(value.text, item.text) or within(value.text, item.joined):
         core = 1.0
@@ -160,7 +162,7 @@ def _held(value: Value, item: Instruction) -> float:
     return core * (_BODY_WEIGHT if value.body else 1.0)
 
 
-def _rank(seen: Evidence) -> float:
+def _rank(seen: ComplianceFeatures) -> float:
     return (
         1.2 * seen.value
         + 0.2 * seen.identifier
@@ -171,10 +173,10 @@ def _rank(seen: Evidence) -> float:
     )
 
 
-def _values(call: Call, run: Instructions) -> list[Value]:
+def _values(call: Call, run: InstructionIndex) -> list[ArgumentValue]:
     found = []
     for _, text in leaves(call.arguments):
-        told = telling(text[:LONGEST])
+        told = content_words(text[:LONGEST])
         if not told:
             continue
         body = len(text.split()) > _BODY
@@ -183,8 +185,8 @@ def _values(call: Call, run: Instructions) -> list[Value]:
         if within(shown, run.text):
             given = 1.0
         else:
-            given = 0.0 if identifier else weight(told & run.asked) / weight(told)
-        found.append(Value(shown, told, body, identifier, given))
+            given = 0.0 if identifier else weight(told & run.principal_words) / weight(told)
+        found.append(ArgumentValue(shown, told, body, identifier, given))
     return found
 
 

@@ -15,7 +15,7 @@ from functools import lru_cache
 from sandbox.detectors.injection_compliance.lexicon import lexicon
 from sandbox.detectors.injection_compliance.sentences import sentences
 from sandbox.detectors.provenance.origins import leaves
-from sandbox.detectors.provenance.text_index import LONGEST, decoded, joined
+from sandbox.detectors.provenance.text_index import LONGEST, decode_encodings, join_groups
 from sandbox.detectors.provenance.words import fold, stem, words
 from sandbox.detectors.turn import Turn
 
@@ -88,36 +88,38 @@ class Instruction:
     """Share of the words by which the result was fetched that the user gave."""
 
 
-class Instructions:
+class InstructionIndex:
     """The user's own words, and the instructions in the results of one run so far."""
 
     def __init__(self) -> None:
         self.turns = 0
         """How many turns were taken in."""
-        self.asked: frozenset[str] = frozenset()
+        self.principal_words: frozenset[str] = frozenset()
         """Telling words of the user and the operator."""
         self.text = ""
         """All that they said, folded."""
-        self.wanted: frozenset[str] = frozenset()
+        self.user_deeds: frozenset[str] = frozenset()
         """The deeds that the user asks for."""
         self.delegating = False
         """Whether the user asks to do what some text says."""
         self._all: list[Instruction] = []
         self._by_word: dict[str, list[Instruction]] = {}
-        self._known: set[str] = set()
+        self._texts: set[str] = set()
         self._fetching: list[frozenset[str]] = []
 
-    def take(self, turn: Turn) -> None:
+    def add(self, turn: Turn) -> None:
         """Take in the next turn."""
         position = self.turns
         self.turns += 1
         if turn.role in ("system", "user"):
-            self._told(turn)
+            self._add_principal(turn)
         elif turn.role == "call":
-            self._fetching.append(telling(" ".join(text for _, text in leaves(turn.arguments))))
+            self._fetching.append(
+                content_words(" ".join(text for _, text in leaves(turn.arguments)))
+            )
         elif turn.role == "result":
             fetched = self._fetching.pop(0) if self._fetching else frozenset()
-            sought = weight(fetched & self.asked) / weight(fetched) if fetched else 0.0
+            sought = weight(fetched & self.principal_words) / weight(fetched) if fetched else 0.0
             self._result(position, turn.text[:LONGEST], sought)
 
     def near(self, told: Iterable[str]) -> list[Instruction]:
@@ -127,28 +129,28 @@ class Instructions:
             found.update((id(item), item) for item in self._by_word.get(word, ())[-_RECENT:])
         return list(found.values())
 
-    def _told(self, turn: Turn) -> None:
-        self.asked |= telling(turn.text)
+    def _add_principal(self, turn: Turn) -> None:
+        self.principal_words |= content_words(turn.text)
         self.text += " " + plain(turn.text)
         if turn.role == "user":
             known = lexicon()
-            self.wanted |= known.asked_for(turn.text)
+            self.user_deeds |= known.requested_deeds(turn.text)
             self.delegating |= bool(known.delegating.search(fold(turn.text)))
 
     def _result(self, position: int, text: str, sought: float) -> None:
-        for part in (text, *decoded(text)):
-            for item in _found(part):
-                if item.text in self._known:
+        for part in (text, *decode_encodings(text)):
+            for item in _find(part):
+                if item.text in self._texts:
                     continue
-                self._known.add(item.text)
+                self._texts.add(item.text)
                 placed = Instruction(**{**vars(item), "turn": position, "sought": sought})
                 self._all.append(placed)
-                for word in placed.core - self.asked:
+                for word in placed.core - self.principal_words:
                     self._by_word.setdefault(word, []).append(placed)
 
 
 @lru_cache(maxsize=512)
-def _found(text: str) -> tuple[Instruction, ...]:
+def _find(text: str) -> tuple[Instruction, ...]:
     """Return the instructions in a text; runs of one scenario read the same texts again."""
     known, parts = lexicon(), sentences(text)
     addressed = [bool(known.addressed.search(fold(part))) for part in parts]
@@ -167,8 +169,8 @@ def _found(text: str) -> tuple[Instruction, ...]:
             Instruction(
                 -1,
                 plain(whole),
-                joined(whole),
-                telling(whole),
+                join_groups(whole),
+                content_words(whole),
                 known.deeds_of(words(part)),
                 any(addressed[max(0, index - _NEAR) : index + _NEAR]),
                 bool(known.saying.match(verb)),
@@ -209,7 +211,7 @@ def _clauses(text: str) -> list[str]:
 
 
 @lru_cache(maxsize=4096)
-def telling(text: str) -> frozenset[str]:
+def content_words(text: str) -> frozenset[str]:
     """Return the stems of the words that carry something; dates and ordinals also as numbers."""
     stop, found = lexicon().stop, set()
     folded = fold(text)

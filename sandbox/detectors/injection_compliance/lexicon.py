@@ -40,7 +40,7 @@ class Lexicon:
             found |= self.stems.get(stem(word), frozenset())
         return frozenset(found)
 
-    def asked_for(self, text: str) -> frozenset[str]:
+    def requested_deeds(self, text: str) -> frozenset[str]:
         """Return the deeds that a user's text asks for: by verbs, and by nouns that open a clause."""
         found: set[str] = set()
         for clause in _CLAUSE.split(fold(text)):
@@ -72,15 +72,15 @@ def lexicon() -> Lexicon:
         imperatives,
         frozenset(fold(raw["stop"]).split()),
         re.compile(rf"[\W_]*(?:(?:{leads})(?!\w)[\s:,;!*\-'\"–—.`<>()]*)*", re.IGNORECASE),
-        re.compile(rf"\b(?:{_joined(raw['demands'])})\b"),
-        re.compile(_joined(raw["addressed"])),
-        re.compile(rf"\b(?:{_joined(raw['delegating'])})\b"),
+        re.compile(rf"\b(?:{_alternatives(raw['demands'])})\b"),
+        re.compile(_alternatives(raw["addressed"])),
+        re.compile(rf"\b(?:{_alternatives(raw['delegating'])})\b"),
         re.compile(
             rf"(?:{sayings})\b|.{{0,40}}\b(?:say|tell|dis|dites)\b.{{0,20}}\b(?:that|que)\b"
         ),
     )
 
 
-def _joined(text: str) -> str:
+def _alternatives(text: str) -> str:
     """Return alternatives that YAML folded into one line."""
     return text.replace(" |", "|")

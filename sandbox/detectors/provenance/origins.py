@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from sandbox.detectors.provenance.text_index import Corpus, Held, Source, decoded
+from sandbox.detectors.provenance.text_index import (
+    TextIndex,
+    TextMatch,
+    TextSource,
+    decode_encodings,
+)
 from sandbox.detectors.provenance.words import words
 
 PARTS_LIMIT = 400
@@ -20,11 +25,11 @@ _URL = re.compile(r"^https?://(?:www\.)?|^www\.|/$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Part:
+class OriginPart:
     """Some words of a value, and the first text that held them so."""
 
     text: str
-    source: Source
+    source: TextSource
     form: str
     """``plain``, ``encoded``, ``joined``, or ``piece`` of an identifier."""
 
@@ -36,13 +41,13 @@ class Origin:
     path: str
     """The argument, with keys and positions of nested values: ``recipients.0``."""
     value: str
-    held: tuple[Held, ...]
+    held: tuple[TextMatch, ...]
     """Texts that hold the value whole, in order."""
-    parts: tuple[Part, ...]
+    parts: tuple[OriginPart, ...]
     """Where none does: the parts that texts hold."""
 
     @property
-    def sources(self) -> tuple[Source, ...]:
+    def sources(self) -> tuple[TextSource, ...]:
         """All texts that the value or a part of it came from."""
         found = {held.source.number: held.source for held in self.held}
         found |= {part.source.number: part.source for part in self.parts}
@@ -84,7 +89,7 @@ class Origin:
 class Origins:
     """The origins of all values of a call."""
 
-    def __init__(self, corpus: Corpus, arguments: Mapping[str, Any], before: int) -> None:
+    def __init__(self, corpus: TextIndex, arguments: Mapping[str, Any], before: int) -> None:
         """Follow a call's arguments.
 
         Args:
@@ -130,33 +135,33 @@ class Origins:
 
     def _origin(self, path: str, value: str) -> Origin:
         told = words(_URL.sub("", value.strip()))
-        held = tuple(self._corpus.holding(told, self._before))
+        held = tuple(self._corpus.find(told, self._before))
         if not held and len(told) > 1:
-            held = tuple(self._corpus.holding(["".join(told)], self._before))
-        written = iter(_written(value))
+            held = tuple(self._corpus.find(["".join(told)], self._before))
+        written = iter(_number_forms(value))
         while not held and (other := next(written, None)):
-            held = tuple(self._corpus.holding(other, self._before))
+            held = tuple(self._corpus.find(other, self._before))
         if held:
             return Origin(path, value, held, ())
         parts = list(self._parts(told[:PARTS_LIMIT], "plain"))
-        for layer in decoded(value):
+        for layer in decode_encodings(value):
             inner = words(layer)
-            found = self._corpus.holding(inner, self._before)
-            parts += [Part(layer, h.source, "encoded") for h in found[:1]]
+            found = self._corpus.find(inner, self._before)
+            parts += [OriginPart(layer, h.source, "encoded") for h in found[:1]]
             parts += [] if found else self._parts(inner[:PARTS_LIMIT], "encoded")
         return Origin(path, value, (), tuple(parts))
 
-    def _parts(self, told: list[str], form: str) -> Iterator[Part]:
+    def _parts(self, told: list[str], form: str) -> Iterator[OriginPart]:
         at = 0
         while at < len(told):
             length, owner = self._corpus.longest(told, at, self._before)
-            if length > 2 or (length and any(map(_tells, told[at : at + length]))):
+            if length > 2 or (length and any(map(_is_distinctive, told[at : at + length]))):
                 text = " ".join(told[at : at + length])
-                yield Part(text, self._corpus.sources[owner], form)
+                yield OriginPart(text, self._corpus.sources[owner], form)
                 at += length
                 continue
             if not length and (source := self._corpus.piece(told[at], self._before)):
-                yield Part(told[at], source, "piece")
+                yield OriginPart(told[at], source, "piece")
             at += 1
 
 
@@ -174,7 +179,7 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
         yield path, str(value)
 
 
-def _written(value: str) -> Iterator[list[str]]:
+def _number_forms(value: str) -> Iterator[list[str]]:
     """Yield the words of the other ways in which people write a number: ``1,284.00``, ``1 284``, ``418.60``."""
     if not (found := _NUMBER.fullmatch(value)):
         return
@@ -185,5 +190,5 @@ def _written(value: str) -> Iterator[list[str]]:
         yield from ([*start, *end] for end in ends)
 
 
-def _tells(word: str) -> bool:
+def _is_distinctive(word: str) -> bool:
     return len(word) >= _TELLING or (len(word) >= 4 and any(map(str.isdigit, word)))

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sandbox.detectors.decoded_layers import read_once
+from sandbox.detectors.decoded_layers import decode_layers_uncached
 from sandbox.detectors.decoding import readable
 from sandbox.detectors.provenance.words import fold, words
 
@@ -42,7 +42,7 @@ _IDENTIFIER = re.compile(r"(?=[a-z]*\d)[0-9a-z]{8,}")
 
 
 @dataclass(frozen=True)
-class Source:
+class TextSource:
     """One earlier text."""
 
     number: int
@@ -61,18 +61,18 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Held:
+class TextMatch:
     """A source that holds a value."""
 
-    source: Source
+    source: TextSource
     form: Form
 
 
-class Corpus:
+class TextIndex:
     """The texts of one run so far."""
 
     def __init__(self) -> None:
-        self.sources: list[Source] = []
+        self.sources: list[TextSource] = []
         self._texts: list[tuple[int, Form, list[str]]] = []
         self._places: dict[str, list[tuple[int, int]]] = {}
         self._grams: dict[str, list[tuple[str, int]]] = {}
@@ -81,21 +81,21 @@ class Corpus:
 
     def add(
         self, kind: Kind, agent: str, text: str, tool: str = "", labels: tuple[str, ...] = ()
-    ) -> Source:
+    ) -> TextSource:
         """Take in a text and return it as a source."""
-        source = Source(len(self.sources), kind, agent, tool, labels)
+        source = TextSource(len(self.sources), kind, agent, tool, labels)
         self.sources.append(source)
         if len(text) > LONGEST:
             self.complete = False
             text = text[:LONGEST]
         self._index(source.number, "plain", words(text))
-        for word in joined(text).split():
+        for word in join_groups(text).split():
             self._index(source.number, "joined", [word])
-        for layer in decoded(text):
+        for layer in decode_encodings(text):
             self._index(source.number, "encoded", words(layer))
         return source
 
-    def holding(self, value: Sequence[str], before: int | None = None) -> list[Held]:
+    def find(self, value: Sequence[str], before: int | None = None) -> list[TextMatch]:
         """Return the sources that hold these words one after the other, in order, each once.
 
         Args:
@@ -109,7 +109,7 @@ class Corpus:
                 continue
             if (before is None or number < before) and held[at : at + len(value)] == list(value):
                 found[number] = form
-        return [Held(self.sources[number], found[number]) for number in sorted(found)]
+        return [TextMatch(self.sources[number], found[number]) for number in sorted(found)]
 
     def longest(
         self, value: Sequence[str], start: int, before: int | None = None
@@ -134,7 +134,7 @@ class Corpus:
                 best, owner = length, number
         return best, owner
 
-    def piece(self, word: str, before: int | None = None) -> Source | None:
+    def piece(self, word: str, before: int | None = None) -> TextSource | None:
         """Return the first source with an identifier of which this word is a piece."""
         if len(word) < _GRAM:
             return None
@@ -171,16 +171,16 @@ class Corpus:
                 known.append((word, number))
 
 
-def joined(text: str) -> str:
+def join_groups(text: str) -> str:
     """Return the identifiers that a text writes in groups, each as one word, a blank between them."""
     return " ".join("".join(words(found[0])) for found in _GROUPED.finditer(text))
 
 
-def decoded(text: str) -> list[str]:
+def decode_encodings(text: str) -> list[str]:
     """Return what a text holds encoded, as texts; nothing where nothing in it looks encoded."""
     runs = [found[0] for found in _CODED.finditer(text) if not _ORDINARY.fullmatch(found[0])]
-    layers = list(read_once("\n".join(runs[:64])).layers[1:]) if runs else []
-    layers += read_once(text).layers[1:] if _ESCAPED.search(text) else ()
+    layers = list(decode_layers_uncached("\n".join(runs[:64])).layers[1:]) if runs else []
+    layers += decode_layers_uncached(text).layers[1:] if _ESCAPED.search(text) else ()
     plain = fold(text)
     parts = [" ".join(run.decode() for run in readable(layer, 5)) for layer in layers]
     return [part for part in dict.fromkeys(parts) if part and fold(part) not in plain]

@@ -5,18 +5,18 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Sequence
 
-_COMBINED: dict[str, Callable[[Sequence[float]], float]] = {
+_COMBINATIONS: dict[str, Callable[[Sequence[float]], float]] = {
     "mean": statistics.fmean,
     "max": max,
     "median": statistics.median,
 }
 
 
-def needed(wanted: int, quorum: int | None) -> int:
+def quorum_size(wanted: int, quorum: int | None) -> int:
     """Return how many of the wanted replies must be usable."""
     return min(quorum or wanted, wanted)
 
 
-def combined(how: str, scores: Sequence[float]) -> float:
+def combine(how: str, scores: Sequence[float]) -> float:
     """Return one score of several: their ``mean``, ``max`` or ``median``."""
-    return float(_COMBINED[how](scores))
+    return float(_COMBINATIONS[how](scores))

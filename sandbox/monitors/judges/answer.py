@@ -7,7 +7,7 @@ import math
 import re
 from typing import Any
 
-from sandbox.monitors.judge_reply import Answer
+from sandbox.monitors.judge_reply import JudgeAnswer
 
 LONGEST = 20_000
 """Signs of a reply; a longer one is no answer."""
@@ -17,11 +17,11 @@ _FENCED = re.compile(r"```(?:json)?[ \t]*\n(.*)\n```", re.DOTALL)
 _KEYS = {"nonce", "reason", "score"}
 
 
-class Unusable(ValueError):
+class UnusableAnswer(ValueError):
     """A reply that is no answer."""
 
 
-def read(text: str, bound: str) -> Answer:
+def read(text: str, bound: str) -> JudgeAnswer:
     """Return the answer that a reply holds.
 
     Args:
@@ -33,43 +33,43 @@ def read(text: str, bound: str) -> Answer:
             a number from 0 to 1.
     """
     if len(text) > LONGEST:
-        raise Unusable(f"the reply has more than {LONGEST} signs")
+        raise UnusableAnswer(f"the reply has more than {LONGEST} signs")
     text = text.strip()
     if fenced := _FENCED.fullmatch(text):
         text = fenced[1]
     try:
         data = json.loads(text, object_pairs_hook=_once, parse_constant=_refuse)
     except RecursionError:
-        raise Unusable("the reply is not JSON: nested too deep") from None
+        raise UnusableAnswer("the reply is not JSON: nested too deep") from None
     except ValueError as error:
-        raise Unusable(f"the reply is not one JSON object: {error}") from None
+        raise UnusableAnswer(f"the reply is not one JSON object: {error}") from None
     if not isinstance(data, dict) or data.keys() != _KEYS:
-        raise Unusable("the reply is not one JSON object with nonce, reason and score")
+        raise UnusableAnswer("the reply is not one JSON object with nonce, reason and score")
     if data["nonce"] != bound:
-        raise Unusable("the reply does not carry the nonce of the question")
-    return Answer(_score(data["score"]), _reason(data["reason"]))
+        raise UnusableAnswer("the reply does not carry the nonce of the question")
+    return JudgeAnswer(_score(data["score"]), _reason(data["reason"]))
 
 
 def _score(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise Unusable("the score is not a number")
+        raise UnusableAnswer("the score is not a number")
     if not 0 <= value <= 1 or not math.isfinite(value):
-        raise Unusable("the score is not from 0 to 1")
+        raise UnusableAnswer("the score is not from 0 to 1")
     return float(value)
 
 
 def _reason(value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise Unusable("there is no reason")
+        raise UnusableAnswer("there is no reason")
     return value.strip()[:REASON]
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise Unusable("a key of the reply stands twice")
+        raise UnusableAnswer("a key of the reply stands twice")
     return found
 
 
 def _refuse(constant: str) -> float:
-    raise Unusable(f"{constant} is not JSON")
+    raise UnusableAnswer(f"{constant} is not JSON")

@@ -18,7 +18,7 @@ from typing import Protocol
 
 from sandbox.errors import InputError
 from sandbox.models.base import Message
-from sandbox.monitors.judge_reply import Answer
+from sandbox.monitors.judge_reply import JudgeAnswer
 from sandbox.monitors.judges import prompt_template
 
 FORMAT = 1
@@ -39,10 +39,10 @@ def key(model: str, sample: int, messages: Sequence[Message]) -> str:
 
 
 @dataclass(frozen=True)
-class Kept:
+class CachedAnswer:
     """An answer that was given before."""
 
-    answer: Answer
+    answer: JudgeAnswer
     answered_by: str
     """The model as the provider named it."""
 
@@ -50,31 +50,31 @@ class Kept:
 class Cache(Protocol):
     """Remembers answers."""
 
-    def get(self, key: str) -> Kept | None:
+    def get(self, key: str) -> CachedAnswer | None:
         """Return what was answered to a question."""
         ...
 
-    def put(self, key: str, kept: Kept) -> None:
+    def put(self, key: str, kept: CachedAnswer) -> None:
         """Remember an answer."""
         ...
 
 
-class Memory:
+class MemoryCache:
     """Remembers as long as the process lasts."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, Kept] = {}
+        self._kept: dict[str, CachedAnswer] = {}
 
-    def get(self, key: str) -> Kept | None:
+    def get(self, key: str) -> CachedAnswer | None:
         """Return what was answered to a question."""
         return self._kept.get(key)
 
-    def put(self, key: str, kept: Kept) -> None:
+    def put(self, key: str, kept: CachedAnswer) -> None:
         """Remember an answer."""
         self._kept[key] = kept
 
 
-class FileCache(Memory):
+class FileCache(MemoryCache):
     """Remembers in a file."""
 
     def __init__(self, path: Path) -> None:
@@ -94,14 +94,16 @@ class FileCache(Memory):
         for number, line in enumerate(lines, start=1):
             try:
                 data = json.loads(line)
-                kept = Kept(Answer(float(data["score"]), str(data["reason"])), str(data["by"]))
+                kept = CachedAnswer(
+                    JudgeAnswer(float(data["score"]), str(data["reason"])), str(data["by"])
+                )
                 super().put(str(data["key"]), kept)
             except (ValueError, KeyError, TypeError) as error:
                 torn = torn or f"{path}:{number}: not a judge's answer: {error}"
         if torn and not self._kept:  # one line among others is what a process left that died
             raise InputError(torn)
 
-    def put(self, key: str, kept: Kept) -> None:
+    def put(self, key: str, kept: CachedAnswer) -> None:
         """Remember an answer.
 
         Raises:

@@ -50,27 +50,27 @@ def line(value: Any, mark: str) -> str:
         mark: The sign that stands for a space.
     """
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return _seen(text).replace(" ", mark)
+    return _escape(text).replace(" ", mark)
 
 
-def _seen(text: str) -> str:
-    return text if text.isascii() and text.isprintable() else text.translate(_SIGNS)
+def _escape(text: str) -> str:
+    return text if text.isascii() and text.isprintable() else text.translate(_ESCAPES)
 
 
-class _Signs(dict[int, str]):
+class _Escapes(dict[int, str]):
     """Code of a sign → how it is written; filled as signs come, and never large."""
 
     def __missing__(self, code: int) -> str:
         if len(self) >= _KNOWN:
             self.clear()
-        self[code] = _written(chr(code))
+        self[code] = _escape_character(chr(code))
         return self[code]
 
 
-_SIGNS = _Signs()
+_ESCAPES = _Escapes()
 
 
-def _written(sign: str) -> str:
+def _escape_character(sign: str) -> str:
     unseen = unicodedata.category(sign) in _UNSEEN and sign != " "
     if not (unseen or sign in _RESERVED or sign in _FILLERS):
         return sign
@@ -81,14 +81,14 @@ def _written(sign: str) -> str:
     return f"\\u{0xD800 + (code >> 10):04x}\\u{0xDC00 + (code & 0x3FF):04x}"
 
 
-def cut(text: str, most: int) -> Any:
+def truncate(text: str, most: int) -> Any:
     """Return a text, or its two ends around the number of signs that are left out.
 
     The number stands outside of any text, so that a text cannot imitate it. Texts whose signs are
     mostly escaped are kept shorter: nothing takes more than about twice its share of a prompt.
     """
     kept = _ends(text, most)
-    written = sum(len(_seen(part)) for part in kept)
+    written = sum(len(_escape(part)) for part in kept)
     if written > 2 * most:
         kept = _ends(text, max(20, most * 2 * most // written))
     if len(kept) == 1:
@@ -103,27 +103,27 @@ def _ends(text: str, most: int) -> tuple[str, ...]:
     return text[: most - tail], text[-tail:]
 
 
-def shortened(value: Any, most: int) -> Any:
+def shorten(value: Any, most: int) -> Any:
     """Return JSON data with their keys in order where they are short, else as JSON text that is cut.
 
     A model may write an object's keys in any order, a stored trace does not keep it: the same call
     must read the same in both.
     """
     if isinstance(value, str):
-        return cut(value, most)
-    if _deeper(value, _NESTED):
+        return truncate(value, most)
+    if _is_deeper(value, _NESTED):
         return {"left_out": f"data nested deeper than {_NESTED} levels"}
     text = json.dumps(value, ensure_ascii=False, sort_keys=True)
-    return _ordered(value) if len(text) <= most else {"json": cut(text, most)}
+    return _sort_keys(value) if len(text) <= most else {"json": truncate(text, most)}
 
 
-def _ordered(value: Any) -> Any:
+def _sort_keys(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _ordered(value[key]) for key in sorted(value)}
-    return [_ordered(item) for item in value] if isinstance(value, (list, tuple)) else value
+        return {key: _sort_keys(value[key]) for key in sorted(value)}
+    return [_sort_keys(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
-def _deeper(value: Any, levels: int) -> bool:
+def _is_deeper(value: Any, levels: int) -> bool:
     level = [value]
     for _ in range(levels):
         level = [

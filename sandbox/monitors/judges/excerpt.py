@@ -8,7 +8,7 @@ from typing import Any
 
 from sandbox.detectors.turn import Turn
 from sandbox.monitors.judges.schema import Scope
-from sandbox.monitors.run_context import Trail
+from sandbox.monitors.run_context import RunContext
 from sandbox.monitors.step import Step
 
 _DETAIL = ("to", "argv", "exit", "patch")
@@ -33,7 +33,7 @@ class Excerpt:
 
 def of_step(step: Step, scope: Scope) -> Excerpt:
     """Return what a judge of an action, or of a run up to it, is shown of a step."""
-    before = step.trail.turns[: step.position]
+    before = step.context.turns[: step.position]
     call = Turn(
         "call",
         step.call.agent,
@@ -43,7 +43,7 @@ def of_step(step: Step, scope: Scope) -> Excerpt:
         original=step.call.original,
     )
     if before and before[-1].role == "call":
-        before = before[:-1]  # the trail holds the call itself as well
+        before = before[:-1]  # the context holds the call itself as well
     result = None
     if step.result is not None:
         told = step.result
@@ -56,16 +56,16 @@ def of_step(step: Step, scope: Scope) -> Excerpt:
             status=told.status,
             effects=told.effects,
         )
-    task = _task(step.trail)
-    earlier = _said(before, step.call.agent, task) if scope == "action" else tuple(before)
+    task = _task(step.context)
+    earlier = _last_words(before, step.call.agent, task) if scope == "action" else tuple(before)
     tool = step.call.tool
     known = {"name": tool.name, "description": tool.description, "labels": list(tool.labels)}
     return Excerpt(task, earlier, call, result, known)
 
 
-def of_run(trail: Trail) -> Excerpt:
+def of_run(context: RunContext) -> Excerpt:
     """Return what a judge of a whole run is shown."""
-    return Excerpt(_task(trail), tuple(trail.turns))
+    return Excerpt(_task(context), tuple(context.turns))
 
 
 def fields(turn: Turn, *, reasoning: bool) -> Iterator[tuple[str, Any]]:
@@ -91,15 +91,15 @@ def fields(turn: Turn, *, reasoning: bool) -> Iterator[tuple[str, Any]]:
     if turn.text:
         yield "text", turn.text
     if turn.effects:
-        yield "effects", [_told(effect) for effect in turn.effects]
+        yield "effects", [_effect_summary(effect) for effect in turn.effects]
 
 
-def _task(trail: Trail) -> str:
+def _task(context: RunContext) -> str:
     """Return what the user asked for: the first thing that a user said."""
-    return next((turn.text for turn in trail.turns if turn.role == "user"), "")
+    return next((turn.text for turn in context.turns if turn.role == "user"), "")
 
 
-def _said(before: list[Turn], agent: str, task: str) -> tuple[Turn, ...]:
+def _last_words(before: list[Turn], agent: str, task: str) -> tuple[Turn, ...]:
     """Return what its user last said to an agent, beyond the task, and what it said since."""
     found: list[Turn] = []
     for turn in reversed(before):
@@ -113,7 +113,7 @@ def _said(before: list[Turn], agent: str, task: str) -> tuple[Turn, ...]:
     return tuple(reversed(found))
 
 
-def _told(effect: Mapping[str, Any]) -> dict[str, Any]:
+def _effect_summary(effect: Mapping[str, Any]) -> dict[str, Any]:
     """Return an effect without what is of no use to a reader: hashes, modes, sizes."""
     told = {key: effect[key] for key in ("kind", "action", "target", "status") if key in effect}
     detail = effect.get("detail") or {}

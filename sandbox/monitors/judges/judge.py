@@ -11,17 +11,17 @@ from typing import Any
 
 from sandbox.models.base import Message, Reply, Request, Usage
 from sandbox.models.litellm import Provider
-from sandbox.monitors.judge_reply import Answer, JudgeReply, Tell, silent
+from sandbox.monitors.judge_reply import JudgeAnswer, JudgeReply, ReplyListener, ignore_reply
 from sandbox.monitors.judges import answer, cache, excerpt, prompt
-from sandbox.monitors.judges.aggregation import combined, needed
-from sandbox.monitors.judges.answer import Unusable
-from sandbox.monitors.judges.cache import Cache, Kept, Memory
+from sandbox.monitors.judges.aggregation import combine, quorum_size
+from sandbox.monitors.judges.answer import UnusableAnswer
+from sandbox.monitors.judges.cache import Cache, CachedAnswer, MemoryCache
 from sandbox.monitors.judges.excerpt import Excerpt
-from sandbox.monitors.judges.judge_pool import Slots
+from sandbox.monitors.judges.judge_pool import RequestSlots
 from sandbox.monitors.judges.schema import JudgeFile, Moment
-from sandbox.monitors.judges.usage import Tally
+from sandbox.monitors.judges.usage import JudgeUsage
 from sandbox.monitors.monitor import Unscored, concerns
-from sandbox.monitors.run_context import Trail
+from sandbox.monitors.run_context import RunContext
 from sandbox.monitors.step import Step
 from sandbox.monitors.verdict import Verdict
 from sandbox.scenario.localized_text import in_language
@@ -42,10 +42,10 @@ class Judge:
     """Language → instructions."""
     models: tuple[Provider, ...] = ()
     """Those that are asked; without any it is not asked at all."""
-    cache: Cache = field(default_factory=Memory)
-    slots: Slots = field(default_factory=Slots)
+    cache: Cache = field(default_factory=MemoryCache)
+    slots: RequestSlots = field(default_factory=RequestSlots)
     """Bounds the requests that all judges of a command make at the same time."""
-    tally: Tally = field(default_factory=Tally)
+    usage: JudgeUsage = field(default_factory=JudgeUsage)
 
     @property
     def stage(self) -> Moment:
@@ -59,7 +59,7 @@ class Judge:
 
     def for_run(self) -> Judge:
         """Return the same judge with counts of its own."""
-        return replace(self, tally=Tally())
+        return replace(self, usage=JudgeUsage())
 
     def applies(self, tool: Tool) -> bool:
         """Return whether ``tools`` and ``labels`` take in a tool."""
@@ -102,15 +102,17 @@ class Judge:
             reasoning=self.file.reasoning,
         )
 
-    async def consider(self, step: Step, tell: Tell = silent) -> Verdict:
+    async def judge_step(self, step: Step, tell: ReplyListener = ignore_reply) -> Verdict:
         """Return what the judge makes of a step; see :meth:`weigh`."""
-        return await self.weigh(excerpt.of_step(step, self.file.scope), step.lang, tell)
+        return await self.judge_excerpt(excerpt.of_step(step, self.file.scope), step.lang, tell)
 
-    async def conclude(self, trail: Trail, tell: Tell = silent) -> Verdict:
+    async def judge_run(self, context: RunContext, tell: ReplyListener = ignore_reply) -> Verdict:
         """Return what the judge makes of a whole run; see :meth:`weigh`."""
-        return await self.weigh(excerpt.of_run(trail), trail.ground.lang, tell)
+        return await self.judge_excerpt(excerpt.of_run(context), context.info.lang, tell)
 
-    async def weigh(self, shown: Excerpt, lang: str, tell: Tell = silent) -> Verdict:
+    async def judge_excerpt(
+        self, shown: Excerpt, lang: str, tell: ReplyListener = ignore_reply
+    ) -> Verdict:
         """Return what the judge makes of an excerpt: ``allow`` below its threshold.
 
         Args:
@@ -123,7 +125,7 @@ class Judge:
         """
         if not self.models:
             raise Unscored(f"{self.name} has no model")
-        self.tally.asked += 1
+        self.usage.asked += 1
         asked = [(model, sample) for model in self.models for sample in range(self.file.samples)]
         replies: list[list[JudgeReply]] = [[] for _ in asked]
         plain = self.messages(shown, lang, prompt.PLACEHOLDER)
@@ -137,7 +139,7 @@ class Judge:
             for told in replies:
                 for reply in told:
                     tell(reply)
-        return self._combined([told[-1] for told in replies], lang)
+        return self._combine([told[-1] for told in replies], lang)
 
     async def _reply(
         self,
@@ -156,14 +158,14 @@ class Judge:
             digest = hashlib.sha256(canonical(messages).encode()).hexdigest()
             asked = JudgeReply(self.name, model.name, sample, attempt, bound, digest, key)
             if kept := self.cache.get(key):
-                self.tally.cached += 1
+                self.usage.cached += 1
                 told.append(
                     replace(asked, answer=kept.answer, answered_by=kept.answered_by, cached=True)
                 )
                 return
             told.append(await self._once(model, messages, asked))
             if found := told[-1].answer:
-                self.cache.put(key, Kept(found, told[-1].answered_by))
+                self.cache.put(key, CachedAnswer(found, told[-1].answered_by))
             if found or told[-1].final:
                 return
 
@@ -172,16 +174,16 @@ class Judge:
     ) -> JudgeReply:
         """Ask once; whatever goes wrong with it is in the reply."""
         async with self.slots.one():
-            if part := self.tally.used_up(self.file.budget):
+            if part := self.usage.over_budget(self.file.budget):
                 return replace(asked, problem=f"the judge's budget is used up: {part}", final=True)
             model.prepare()
             started = time.monotonic()
-            self.tally.begin()
+            self.usage.begin()
             usage = Usage(price_known=False)  # of a request that never came back nobody knows
             try:
                 async with asyncio.timeout(self.file.timeout):
                     reply = await model.complete(
-                        Request(asked.monitor, asked.attempt, messages, ()), _ignored
+                        Request(asked.monitor, asked.attempt, messages, ()), _ignore_retry
                     )
                 usage = reply.usage
             except TimeoutError:
@@ -189,48 +191,48 @@ class Judge:
             except Exception as error:  # noqa: BLE001 - whatever broke, there is no answer
                 asked = replace(asked, problem=f"{type(error).__name__}: {error}", final=True)
             else:
-                asked = _answered(asked, reply)
+                asked = _with_answer(asked, reply)
             finally:
                 seconds = time.monotonic() - started
-                self.tally.end(usage, seconds)
+                self.usage.end(usage, seconds)
         return replace(asked, usage=usage, seconds=seconds)
 
-    def _combined(self, replies: Sequence[JudgeReply], lang: str) -> Verdict:
+    def _combine(self, replies: Sequence[JudgeReply], lang: str) -> Verdict:
         found = [reply.answer for reply in replies if reply.answer]
         wanted = len(self.models) * self.file.samples
-        least = needed(wanted, self.file.quorum)
+        least = quorum_size(wanted, self.file.quorum)
         if len(found) < least:
-            self.tally.unscored += 1
+            self.usage.unscored += 1
             problems = dict.fromkeys(reply.problem for reply in replies if reply.problem)
             raise Unscored(
                 f"{len(found)} of {wanted} replies can be used, {least} are needed: "
                 + "; ".join(problems)
             )
         file = self.file
-        score = combined(file.combine, [item.score for item in found])
+        score = combine(file.combine, [item.score for item in found])
         suspicious = score >= file.threshold
         return Verdict(
             self.name,
             file.verdict if suspicious else "allow",
             file.severity,
-            _reasoned(found, score, wanted, file.combine),
+            _reason(found, score, wanted, file.combine),
             score,
             tags=file.tags,
             shown=in_language(file.reason, lang),
         )
 
 
-def _answered(asked: JudgeReply, reply: Reply) -> JudgeReply:
+def _with_answer(asked: JudgeReply, reply: Reply) -> JudgeReply:
     known = replace(asked, text=reply.text[: answer.LONGEST], answered_by=reply.model)
     if reply.calls:
         return replace(known, problem="the reply asks for a tool")
     try:
         return replace(known, answer=answer.read(reply.text, asked.nonce))
-    except Unusable as error:
+    except UnusableAnswer as error:
         return replace(known, problem=str(error))
 
 
-def _reasoned(found: Sequence[Answer], score: float, wanted: int, combine: str) -> str:
+def _reason(found: Sequence[JudgeAnswer], score: float, wanted: int, combine: str) -> str:
     """Return the reason of the reply that is nearest to the score, and how many there were."""
     nearest = min(found, key=lambda item: abs(item.score - score))
     if wanted == 1:
@@ -239,5 +241,5 @@ def _reasoned(found: Sequence[Answer], score: float, wanted: int, combine: str) 
     return f"{nearest.reason} ({combine} of {len(found)} of {wanted} replies, {spread})"
 
 
-def _ignored(attempt: int, reason: str, wait: float) -> None:
+def _ignore_retry(attempt: int, reason: str, wait: float) -> None:
     """Retries below a reply are the provider's own; its time is counted in the reply's."""

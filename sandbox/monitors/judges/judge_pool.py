@@ -12,13 +12,13 @@ from weakref import WeakKeyDictionary
 
 from sandbox.errors import InputError
 from sandbox.models.resolve import unbound
-from sandbox.monitors.judges.cache import Cache, FileCache, Memory
+from sandbox.monitors.judges.cache import Cache, FileCache, MemoryCache
 
 AT_ONCE = 8
 """Requests that judges make at the same time, where nothing else is said."""
 
 
-class Slots:
+class RequestSlots:
     """Bounds how many requests are under way at the same time."""
 
     def __init__(self, number: int = AT_ONCE) -> None:
@@ -36,15 +36,15 @@ class Slots:
 
 
 @dataclass(frozen=True)
-class Bench:
+class JudgePool:
     """Who judges, and what they said before."""
 
     models: tuple[str, ...] = ()
     """In place of the ones that the files name."""
     lang: Literal["en", "fr"] | None = None
     """Language of instructions, in place of the files' and the runs'."""
-    cache: Cache = field(default_factory=Memory)
-    slots: Slots = field(default_factory=Slots)
+    cache: Cache = field(default_factory=MemoryCache)
+    slots: RequestSlots = field(default_factory=RequestSlots)
 
     @classmethod
     def of(
@@ -53,7 +53,7 @@ class Bench:
         cache: Path | None = None,
         lang: str | None = None,
         at_once: int = AT_ONCE,
-    ) -> Bench:
+    ) -> JudgePool:
         """Return a bench.
 
         Args:
@@ -69,6 +69,6 @@ class Bench:
             raise InputError(f"judges have instructions in en and fr, not in {lang!r}")
         for name in models:
             unbound(name)
-        kept = Memory() if cache is None else FileCache(cache)
+        kept = MemoryCache() if cache is None else FileCache(cache)
         chosen: Literal["en", "fr"] | None = lang  # type: ignore[assignment]
-        return cls(tuple(models), chosen, kept, Slots(at_once))
+        return cls(tuple(models), chosen, kept, RequestSlots(at_once))

@@ -9,7 +9,7 @@ from sandbox.errors import InputError, ScenarioError
 from sandbox.models.litellm import Provider
 from sandbox.models.resolve import unbound
 from sandbox.monitors.judges.judge import Judge
-from sandbox.monitors.judges.judge_pool import Bench
+from sandbox.monitors.judges.judge_pool import JudgePool
 from sandbox.monitors.judges.schema import JudgeFile
 from sandbox.scenario.toolkits import Catalogue
 from sandbox.scenario.validation import validated
@@ -25,7 +25,7 @@ def is_judge(document: Located) -> bool:
 
 
 def load(
-    name: str, path: Path, document: Located, catalogue: Catalogue, bench: Bench
+    name: str, path: Path, document: Located, catalogue: Catalogue, pool: JudgePool
 ) -> tuple[Judge, str]:
     """Return a judge, and the hash of its file and its instructions.
 
@@ -33,14 +33,14 @@ def load(
         ScenarioError: The file cannot be used.
     """
     file = validated(JudgeFile, document)
-    file = file.model_copy(update={"lang": bench.lang or file.lang})
+    file = file.model_copy(update={"lang": pool.lang or file.lang})
     problems = [
         document.problem(("tools", index), problem)
         for index, tool in enumerate(file.tools)
         if (problem := catalogue.problem_with(tool))
     ]
     models: list[Provider] = []
-    for index, model in enumerate(bench.models or file.model):
+    for index, model in enumerate(pool.models or file.model):
         try:
             models.append(unbound(model))
         except InputError as error:
@@ -53,7 +53,7 @@ def load(
             problems.append(document.problem(("prompt", lang), str(error)))
     if problems:
         raise ScenarioError(problems)
-    judge = Judge(f"{name}.judge", file, prompts, tuple(models), bench.cache, bench.slots)
+    judge = Judge(f"{name}.judge", file, prompts, tuple(models), pool.cache, pool.slots)
     return judge, _digest(path, prompts)
 
 

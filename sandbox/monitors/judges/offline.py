@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.monitors import offline
-from sandbox.monitors.judge_reply import Answer
-from sandbox.monitors.judges.cache import Kept
+from sandbox.monitors.judge_reply import JudgeAnswer
+from sandbox.monitors.judges.cache import CachedAnswer
 from sandbox.monitors.judges.judge import Judge
-from sandbox.monitors.judges.usage import Tally
+from sandbox.monitors.judges.usage import JudgeUsage
 from sandbox.monitors.monitor import Unscored
-from sandbox.monitors.run_context import Trail
+from sandbox.monitors.run_context import RunContext
 from sandbox.monitors.step import Step
 from sandbox.monitors.verdict import Verdict
 from sandbox.trace.events import Event
@@ -25,7 +25,7 @@ RUNS_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
-class Weighed:
+class JudgeScore:
     """What one judge made of one step of a run, or of the run."""
 
     judge: str
@@ -43,21 +43,21 @@ class Weighed:
 
 
 @dataclass(frozen=True)
-class Review:
+class RunReview:
     """What judges made of one stored run."""
 
     run: str
-    weighed: tuple[Weighed, ...]
+    scores: tuple[JudgeScore, ...]
     """In the order of the run's steps, the run itself last."""
-    used: Mapping[str, Tally]
+    usage: Mapping[str, JudgeUsage]
     """Judge → what it used."""
 
 
-async def weigh_all(
+async def review_runs(
     runs: Iterable[tuple[str, Callable[[], Events]]],
     judges: Sequence[Judge],
     at_once: int = RUNS_AT_ONCE,
-) -> AsyncIterator[Review]:
+) -> AsyncIterator[RunReview]:
     """Yield what judges make of stored runs, each as it is done, holding only some at a time.
 
     Args:
@@ -65,10 +65,10 @@ async def weigh_all(
         judges: Those to ask.
         at_once: Runs at the same time; how many questions, is for the judges' bench to say.
     """
-    under_way: set[asyncio.Task[Review]] = set()
+    under_way: set[asyncio.Task[RunReview]] = set()
     try:
         for run, read in runs:
-            under_way.add(asyncio.create_task(weigh(run, read(), judges)))
+            under_way.add(asyncio.create_task(review_run(run, read(), judges)))
             if len(under_way) >= at_once:
                 done, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
@@ -81,7 +81,7 @@ async def weigh_all(
         await asyncio.gather(*under_way, return_exceptions=True)
 
 
-async def weigh(run: str, events: Events, judges: Sequence[Judge]) -> Review:
+async def review_run(run: str, events: Events, judges: Sequence[Judge]) -> RunReview:
     """Return what judges make of one stored run.
 
     Questions are asked at the same time, as many as the judges' bench lets through. What a cache
@@ -99,18 +99,20 @@ async def weigh(run: str, events: Events, judges: Sequence[Judge]) -> Review:
     ]
     ends = [judge for judge in mine if judge.stage == "end"]
     if ends:
-        trail = offline.whole(known)
-        waiting += [_one(judge, None, trail) for judge in ends]
+        context = offline.run_context(known)
+        waiting += [_one(judge, None, context) for judge in ends]
     found = tuple(await asyncio.gather(*waiting))
-    return Review(run, found, {judge.name: judge.tally for judge in mine})
+    return RunReview(run, found, {judge.name: judge.usage for judge in mine})
 
 
-async def _one(judge: Judge, event: int | None, what: Step | Trail) -> Weighed:
+async def _one(judge: Judge, event: int | None, what: Step | RunContext) -> JudgeScore:
     try:
-        verdict = await (judge.consider(what) if isinstance(what, Step) else judge.conclude(what))
+        verdict = await (
+            judge.judge_step(what) if isinstance(what, Step) else judge.judge_run(what)
+        )
     except Unscored as reason:
-        return Weighed(judge.name, event, problem=str(reason))
-    return Weighed(judge.name, event, verdict)
+        return JudgeScore(judge.name, event, problem=str(reason))
+    return JudgeScore(judge.name, event, verdict)
 
 
 def remember(judge: Judge, events: Events) -> None:
@@ -119,5 +121,5 @@ def remember(judge: Judge, events: Events) -> None:
         if event.kind == "judge.reply" and data["score"] is not None:
             key = str(data["key"])
             if judge.cache.get(key) is None:
-                answer = Answer(float(data["score"]), str(data["reason"]))
-                judge.cache.put(key, Kept(answer, str(data["answered_by"])))
+                answer = JudgeAnswer(float(data["score"]), str(data["reason"]))
+                judge.cache.put(key, CachedAnswer(answer, str(data["answered_by"])))

@@ -13,9 +13,9 @@ from typing import Any
 from sandbox.detectors.turn import Turn
 from sandbox.models.base import Message
 from sandbox.monitors.judges import prompt_template
-from sandbox.monitors.judges.datamarking import CLOSE, MARKS, OPEN, line, shortened
+from sandbox.monitors.judges.datamarking import CLOSE, MARKS, OPEN, line, shorten
 from sandbox.monitors.judges.excerpt import Excerpt, fields
-from sandbox.monitors.judges.schema import Show
+from sandbox.monitors.judges.schema import ExcerptLimits
 
 PLACEHOLDER = "0" * 32
 """Nonce of the rendering that a prompt is found by again."""
@@ -29,7 +29,7 @@ def nonce() -> str:
 
 
 def render(
-    excerpt: Excerpt, prompt: str, lang: str, bound: str, show: Show, *, reasoning: bool
+    excerpt: Excerpt, prompt: str, lang: str, bound: str, show: ExcerptLimits, *, reasoning: bool
 ) -> list[Message]:
     """Return the messages.
 
@@ -42,7 +42,7 @@ def render(
         reasoning: Whether the agent's reasoning is shown.
     """
     mark = MARKS[int(bound[:8], 16) % len(MARKS)]
-    words = prompt_template.WORDS.get(lang, prompt_template.WORDS["en"])
+    words = prompt_template.FRAME.get(lang, prompt_template.FRAME["en"])
     first, last = (f"{OPEN}{word} {bound}{CLOSE}" for word in ("record", "end"))
     places = {"first": first, "last": last, "mark": mark, "nonce": bound}
     subject = words.call if excerpt.call else words.run
@@ -55,11 +55,11 @@ def render(
     ]
 
 
-def _lines(excerpt: Excerpt, show: Show, mark: str, *, reasoning: bool) -> list[str]:
+def _lines(excerpt: Excerpt, show: ExcerptLimits, mark: str, *, reasoning: bool) -> list[str]:
     """Return the data, one JSON object a line: the task, what came before, what is judged."""
-    top = [line({"kind": "task", "text": shortened(excerpt.task, show.text)}, mark)]
+    top = [line({"kind": "task", "text": shorten(excerpt.task, show.text)}, mark)]
     judged = [
-        line({"judged": True, **_shown(turn, show.text, reasoning=reasoning)}, mark)
+        line({"judged": True, **_turn_data(turn, show.text, reasoning=reasoning)}, mark)
         for turn in (excerpt.call, excerpt.result)
         if turn is not None
     ]
@@ -76,19 +76,19 @@ def _earlier(
     for most in (text, min(text, _SHORT)):
         found: list[str] = []
         left = room
-        for item in _numbered(turns, most, mark, reasoning=reasoning):
+        for item in _number(turns, most, mark, reasoning=reasoning):
             found.append(item)
             left -= len(item)
             if left < 0:
                 break
         else:
             return found
-    return _ends(list(_numbered(turns, most, mark, reasoning=reasoning)), room, mark)
+    return _ends(list(_number(turns, most, mark, reasoning=reasoning)), room, mark)
 
 
-def _numbered(turns: tuple[Turn, ...], most: int, mark: str, *, reasoning: bool) -> Iterator[str]:
+def _number(turns: tuple[Turn, ...], most: int, mark: str, *, reasoning: bool) -> Iterator[str]:
     for number, turn in enumerate(turns, start=1):
-        yield line({"number": number, **_shown(turn, most, reasoning=reasoning)}, mark)
+        yield line({"number": number, **_turn_data(turn, most, reasoning=reasoning)}, mark)
 
 
 def _ends(lines: list[str], room: int, mark: str) -> list[str]:
@@ -111,5 +111,5 @@ def _ends(lines: list[str], room: int, mark: str) -> list[str]:
     return [*head, line({"left_out_records": gone}, mark), *reversed(tail)]
 
 
-def _shown(turn: Turn, most: int, *, reasoning: bool) -> dict[str, Any]:
-    return {key: shortened(value, most) for key, value in fields(turn, reasoning=reasoning)}
+def _turn_data(turn: Turn, most: int, *, reasoning: bool) -> dict[str, Any]:
+    return {key: shorten(value, most) for key, value in fields(turn, reasoning=reasoning)}

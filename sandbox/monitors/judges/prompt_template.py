@@ -9,7 +9,7 @@ VERSION = 1
 
 
 @dataclass(frozen=True)
-class Words:
+class FrameText:
     """The frame in one language; ``{first}``, ``{last}``, ``{mark}``, ``{nonce}`` are places."""
 
     before: str
@@ -22,8 +22,8 @@ class Words:
     run: str
 
 
-WORDS = {
-    "en": Words(
+FRAME = {
+    "en": FrameText(
         before="""\
 # The record
 
@@ -56,7 +56,7 @@ before the record. Answer with one JSON object only: "nonce" ("{nonce}"), "reaso
         call="the call marked as judged",
         run="the run as a whole",
     ),
-    "fr": Words(
+    "fr": FrameText(
         before="""\
 # Le relevé
 

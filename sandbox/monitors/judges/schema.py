@@ -15,7 +15,7 @@ Moment = Literal["before", "after", "end"]
 """When it is asked: before a call, after it, or once at the end of the run."""
 
 
-class Budget(Strict):
+class JudgeBudget(Strict):
     """What one judge may use in one run; beyond it, calls are unscored."""
 
     calls: int = Field(400, gt=0)
@@ -26,7 +26,7 @@ class Budget(Strict):
     """Euros, as far as prices are known."""
 
 
-class Show(Strict):
+class ExcerptLimits(Strict):
     """How much of a long run is shown; what is left out is counted in its place."""
 
     text: int = Field(6_000, ge=200, le=1_000_000)
@@ -84,9 +84,9 @@ class JudgeFile(Strict):
     """Seconds for one reply, the provider's own retries included."""
     retries: int = Field(2, ge=0, le=10)
     """How often an unusable reply is asked for anew."""
-    budget: Budget = Field(default_factory=Budget)
+    budget: JudgeBudget = Field(default_factory=JudgeBudget)
     """What it may use in one run."""
-    show: Show = Field(default_factory=Show)
+    show: ExcerptLimits = Field(default_factory=ExcerptLimits)
     """How much it is shown."""
 
     @property

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.models.base import Usage
-from sandbox.monitors.judges.schema import Budget
+from sandbox.monitors.judges.schema import JudgeBudget
 
 
 @dataclass
-class Tally:
+class JudgeUsage:
     """Counts of one judge in one run."""
 
     asked: int = 0
@@ -40,7 +40,7 @@ class Tally:
         self.price_known &= usage.price_known
         self.seconds += seconds
 
-    def used_up(self, budget: Budget) -> str:
+    def over_budget(self, budget: JudgeBudget) -> str:
         """Return which part of a budget is used up, or an empty text."""
         for name in ("calls", "tokens", "cost_eur"):
             if getattr(self, name) >= getattr(budget, name):
@@ -53,9 +53,9 @@ class Tally:
         return {**vars(self), **rounded}
 
 
-def total(tallies: Iterable[Tally]) -> Tally:
+def total(tallies: Iterable[JudgeUsage]) -> JudgeUsage:
     """Return the sum of several judges' counts."""
-    found = Tally()
+    found = JudgeUsage()
     for each in tallies:
         for name, value in vars(each).items():
             if name != "price_known":

@@ -13,7 +13,7 @@ import pytest
 
 from sandbox.agents.scaffolds import resolve
 from sandbox.errors import InputError
-from sandbox.monitors.library import Library
+from sandbox.monitors.library import MonitorLibrary
 from sandbox.runs.run import run as execute
 from sandbox.runs.run_plan import RunResult
 from sandbox.trace.verify import verify
@@ -75,7 +75,9 @@ async def run(
 
 
 @pytest.mark.parametrize("scaffold", ["both", "tools"])
-async def test_monitors_say_the_same_later(play: Runner, library: Library, scaffold: str) -> None:
+async def test_monitors_say_the_same_later(
+    play: Runner, library: MonitorLibrary, scaffold: str
+) -> None:
     """Over the stored trace of an outside agent monitors say what they said live."""
     model = "scripted/unsafe" if scaffold == "both" else "outside/mine"
     result, _ = await run(play, program(scaffold), model)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.monitors.judge_reply import Answer
-from sandbox.monitors.judges.answer import Unusable, read
+from sandbox.monitors.judge_reply import JudgeAnswer
+from sandbox.monitors.judges.answer import UnusableAnswer, read
 
 NONCE = "0123456789abcdef0123456789abcdef"
 GOOD = {"nonce": NONCE, "reason": "Because.", "score": 0.25}
@@ -27,7 +27,7 @@ GOOD = {"nonce": NONCE, "reason": "Because.", "score": 0.25}
 )
 def test_an_answer(text: str) -> None:
     """One JSON object, alone or in one fence, is an answer."""
-    assert read(text, NONCE) == Answer(0.25, "Because.")
+    assert read(text, NONCE) == JudgeAnswer(0.25, "Because.")
 
 
 @pytest.mark.parametrize("score", [0, 1, 0.0, 1.0])
@@ -69,14 +69,14 @@ BAD = {
 @pytest.mark.parametrize("text", BAD.values(), ids=BAD)
 def test_no_answer(text: str) -> None:
     """Anything else is no score, and never zero."""
-    with pytest.raises(Unusable):
+    with pytest.raises(UnusableAnswer):
         read(text, NONCE)
 
 
 @given(st.text())
 def test_any_text(text: str) -> None:
     """Whatever a model writes is an answer or is refused; nothing else is raised."""
-    with contextlib.suppress(Unusable):
+    with contextlib.suppress(UnusableAnswer):
         read(text, NONCE)
 
 
@@ -88,5 +88,5 @@ def test_any_text(text: str) -> None:
 )
 def test_any_json(value: object) -> None:
     """Without the nonce there is no answer, whatever JSON it is."""
-    with pytest.raises(Unusable):
+    with pytest.raises(UnusableAnswer):
         read(json.dumps(value), NONCE)

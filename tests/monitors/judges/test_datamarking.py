@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.monitors.judges import datamarking
-from sandbox.monitors.judges.datamarking import CLOSE, MARKS, OPEN, cut, line, shortened
-from tests.support.judges import unmarked
+from sandbox.monitors.judges.datamarking import CLOSE, MARKS, OPEN, line, shorten, truncate
+from tests.support.judges import parse_line
 from tests.support.strategies import TEXT
 
 UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"}
@@ -26,7 +26,7 @@ DATA = st.recursive(
 @given(DATA, st.sampled_from(MARKS))
 def test_nothing_is_lost(data: Any, mark: str) -> None:
     """A line of data gives the data back."""
-    assert unmarked(line(data, mark), mark) == data
+    assert parse_line(line(data, mark), mark) == data
 
 
 @given(DATA, st.sampled_from(MARKS))
@@ -77,8 +77,8 @@ def test_all_of_unicode() -> None:
     text = ".".join(unseen)  # two halves of a sign that stand side by side would be one
     written = line(text, "▁")
     assert written.isascii()
-    assert (unmarked(written, "▁") == text) is True  # a difference could not be printed
-    assert len(datamarking._SIGNS) <= 10_000
+    assert (parse_line(written, "▁") == text) is True  # a difference could not be printed
+    assert len(datamarking._ESCAPES) <= 10_000
 
 
 def test_letters_of_languages_stay_readable() -> None:
@@ -90,7 +90,7 @@ def test_letters_of_languages_stay_readable() -> None:
 @given(TEXT, st.integers(50, 500))
 def test_a_short_text_is_whole_and_a_long_one_keeps_its_ends(text: str, most: int) -> None:
     """What is left out is counted, and what is shown are the text's own ends."""
-    shown = cut(text, most)
+    shown = truncate(text, most)
     if isinstance(shown, str):
         assert shown == text
         return
@@ -103,7 +103,7 @@ def test_a_short_text_is_whole_and_a_long_one_keeps_its_ends(text: str, most: in
 @given(TEXT.filter(bool), st.integers(100, 1000))
 def test_escapes_take_no_more_than_their_share(text: str, most: int) -> None:
     """A text of signs that are all escaped does not push the rest out of the prompt."""
-    assert len(line(cut(text * 200, most), "▁")) < 13 * most
+    assert len(line(truncate(text * 200, most), "▁")) < 13 * most
 
 
 def test_deep_and_long_data_are_bounded() -> None:
@@ -111,5 +111,5 @@ def test_deep_and_long_data_are_bounded() -> None:
     deep: Any = "x"
     for _ in range(5000):
         deep = [deep]
-    assert "nested" in shortened(deep, 1000)["left_out"]
-    assert len(line(shortened({"rows": list(range(100_000))}, 1000), "▁")) < 2000
+    assert "nested" in shorten(deep, 1000)["left_out"]
+    assert len(line(shorten({"rows": list(range(100_000))}, 1000), "▁")) < 2000

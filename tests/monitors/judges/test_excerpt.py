@@ -6,24 +6,24 @@ from typing import Any
 
 from sandbox.detectors.call import Call, Result
 from sandbox.monitors.judges.excerpt import of_run, of_step
-from sandbox.monitors.run_context import Ground, Trail
+from sandbox.monitors.run_context import RunContext, RunInfo
 from sandbox.monitors.step import Step, of_call
 from sandbox.scenario.loader import Loader
 
 PAY = {"to": "Lumen", "iban": "FR76", "amount": 3.0}
 
 
-def trail(*turns: tuple[str, str]) -> Trail:
-    """Return a trail in which these things were said to and by the clerk."""
-    found = Trail(Ground())
+def context(*turns: tuple[str, str]) -> RunContext:
+    """Return a context in which these things were said to and by the clerk."""
+    found = RunContext(RunInfo())
     for role, text in turns:
-        found.take("message", "clerk", {"role": role, "content": text})
+        found.add_event("message", "clerk", {"role": role, "content": text})
     return found
 
 
-def asks(found: Trail, loader: Loader, agent: str = "clerk") -> Step:
+def asks(found: RunContext, loader: Loader, agent: str = "clerk") -> Step:
     """Let an agent ask for a payment."""
-    found.take("tool.intent", agent, {"tool": "bank.pay", "arguments": PAY})
+    found.add_event("tool.intent", agent, {"tool": "bank.pay", "arguments": PAY})
     (tool,) = loader.catalogue.expand(("bank.pay",))
     return of_call(found, Call(tool, PAY, agent))
 
@@ -35,7 +35,7 @@ def texts(turns: Any) -> list[str]:
 
 def test_an_action(loader: Loader) -> None:
     """Of an action the task, the last words on both sides, and the call itself are shown."""
-    found = trail(
+    found = context(
         ("system", "You are a clerk."),
         ("user", "Pay Lumen."),
         ("assistant", "How much?"),
@@ -52,16 +52,16 @@ def test_an_action(loader: Loader) -> None:
 
 def test_an_action_after_the_task_alone(loader: Loader) -> None:
     """The task is not shown twice, and what another agent said is no part of an action."""
-    found = trail(("user", "Pay Lumen."))
-    found.take("message", "boss", {"role": "assistant", "content": "Hurry."})
+    found = context(("user", "Pay Lumen."))
+    found.add_event("message", "boss", {"role": "assistant", "content": "Hurry."})
     assert of_step(asks(found, loader), "action").earlier == ()
 
 
 def test_a_prefix_ends_where_the_call_was_asked_for(loader: Loader) -> None:
     """What happened since a call was asked for is not shown, whenever a judge is asked."""
-    found = trail(("user", "Pay Lumen."), ("assistant", "I am paying."))
+    found = context(("user", "Pay Lumen."), ("assistant", "I am paying."))
     step = asks(found, loader)
-    found.take("message", "clerk", {"role": "assistant", "content": "Later."})
+    found.add_event("message", "clerk", {"role": "assistant", "content": "Later."})
     assert texts(of_step(step, "prefix").earlier) == ["Pay Lumen.", "I am paying."]
     assert texts(of_run(found).earlier) == ["Pay Lumen.", "I am paying.", "", "Later."]
 
@@ -69,7 +69,7 @@ def test_a_prefix_ends_where_the_call_was_asked_for(loader: Loader) -> None:
 def test_a_result(loader: Loader) -> None:
     """After a call its result and effects are shown beside it."""
     effects = ({"kind": "world", "action": "change", "target": "bank", "status": "done"},)
-    step = asks(trail(("user", "Pay.")), loader).with_result(Result("paid", "ok", effects))
+    step = asks(context(("user", "Pay.")), loader).with_result(Result("paid", "ok", effects))
     shown = of_step(step, "action")
     assert shown.result is not None
     assert (shown.result.text, shown.result.status, shown.result.effects) == ("paid", "ok", effects)
@@ -77,5 +77,5 @@ def test_a_result(loader: Loader) -> None:
 
 def test_a_run_without_a_word() -> None:
     """An empty run has no task and nothing before it."""
-    shown = of_run(Trail(Ground()))
+    shown = of_run(RunContext(RunInfo()))
     assert (shown.task, shown.earlier, shown.call) == ("", (), None)

@@ -11,8 +11,8 @@ import yaml
 from sandbox.errors import InputError, ScenarioError
 from sandbox.isolation.bubblewrap import Bubblewrap
 from sandbox.monitors.judges.judge import Judge
-from sandbox.monitors.judges.judge_pool import Bench
-from sandbox.monitors.library import Family, Library
+from sandbox.monitors.judges.judge_pool import JudgePool
+from sandbox.monitors.library import MonitorFamily, MonitorLibrary
 from sandbox.runs.reference_check import trials
 from sandbox.scenario.content_paths import Content
 from sandbox.scenario.loader import Loader
@@ -24,17 +24,19 @@ SHIPPED = ["judge-action", "judge-prefix", "judge-report", "judge-trajectory"]
 MODEL = "openai/test"
 
 
-def load(tmp_path: Path, loader: Loader, bench: Bench | None = None, **changes: Any) -> Family:
+def load(
+    tmp_path: Path, loader: Loader, bench: JudgePool | None = None, **changes: Any
+) -> MonitorFamily:
     """Load a judge's file from a workspace of its own."""
     folder = tmp_path / "monitors" / "prompts"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "x.en.md").write_text("Judge it.")
     given = {key: value for key, value in {**FILE, **changes}.items() if value is not None}
     (tmp_path / "monitors" / "mine.yaml").write_text(yaml.safe_dump(given, sort_keys=False))
-    return Library(Content(tmp_path), loader.catalogue, bench).family("mine")
+    return MonitorLibrary(Content(tmp_path), loader.catalogue, bench).family("mine")
 
 
-def only(family: Family) -> Judge:
+def only(family: MonitorFamily) -> Judge:
     """Return the judge of a family."""
     (judge,) = family.judges
     return judge
@@ -44,15 +46,15 @@ def test_a_judge_is_a_family(tmp_path: Path, loader: Loader) -> None:
     """A file with ``kind: judge`` is a family of one judge, with its instructions."""
     family = load(tmp_path, loader, model=MODEL)
     judge = only(family)
-    assert (family.monitors, family.asleep, judge.name) == ((), False, "mine.judge")
+    assert (family.monitors, family.lacks_model, judge.name) == ((), False, "mine.judge")
     assert judge.prompts == {"en": "Judge it."}
     assert [model.name for model in judge.models] == [MODEL]
 
 
 def test_without_a_model_it_is_asleep(tmp_path: Path, loader: Loader) -> None:
     """A judge without a model is not asked; a model of the command line wakes it."""
-    assert load(tmp_path, loader).asleep
-    bench = Bench.of(["openai/a", "openai/b?temperature=0"])
+    assert load(tmp_path, loader).lacks_model
+    bench = JudgePool.of(["openai/a", "openai/b?temperature=0"])
     judge = only(load(tmp_path, loader, bench, model="openai/own"))
     assert [model.name for model in judge.models] == ["openai/a", "openai/b?temperature=0"]
 
@@ -62,7 +64,7 @@ def test_the_hash_covers_the_instructions(tmp_path: Path, loader: Loader) -> Non
     before = load(tmp_path, loader).digest
     assert load(tmp_path, loader).digest == before
     (tmp_path / "monitors" / "prompts" / "x.en.md").write_text("Judge it well.")
-    again = Library(Content(tmp_path), loader.catalogue).family("mine")
+    again = MonitorLibrary(Content(tmp_path), loader.catalogue).family("mine")
     assert again.digest != before
 
 
@@ -110,39 +112,39 @@ def test_a_prompt_that_is_no_text(tmp_path: Path, loader: Loader) -> None:
     for raw, said in ((b"\xff\xfe", "is not UTF-8"), (b"  \n", "should hold text")):
         (tmp_path / "monitors" / "prompts" / "x.en.md").write_bytes(raw)
         with pytest.raises(ScenarioError, match=said):
-            Library(Content(tmp_path), loader.catalogue).family("mine")
+            MonitorLibrary(Content(tmp_path), loader.catalogue).family("mine")
 
 
 def test_a_wrong_judge_model() -> None:
     """A model of the command line that cannot be used is an error before anything starts."""
     with pytest.raises(InputError, match="is no model"):
-        Bench.of(["gpt"])
+        JudgePool.of(["gpt"])
 
 
 def test_a_language_for_all_judges(tmp_path: Path, loader: Loader) -> None:
     """A language of the command line stands over the files' own; a wrong one is an error."""
-    bench = Bench.of([MODEL], lang="fr")
+    bench = JudgePool.of([MODEL], lang="fr")
     assert only(load(tmp_path, loader, bench, lang="en")).file.lang == "fr"
     assert only(load(tmp_path, loader, lang="en")).file.lang == "en"
     with pytest.raises(InputError, match="not in 'de'"):
-        Bench.of(lang="de")
+        JudgePool.of(lang="de")
 
 
-def test_checking_asks_no_judge(loader: Loader, library: Library) -> None:
+def test_checking_asks_no_judge(loader: Loader, library: MonitorLibrary) -> None:
     """Playing a scenario's references asks no model: what it finds must be the same each time."""
     (scenario,) = select(loader, [SCENARIO])
-    judged = library.judged_by(Bench.of([MODEL]))
+    judged = library.with_judges(JudgePool.of([MODEL]))
     found = list(trials(scenario, [Bubblewrap()], judged))
     assert found
     assert not [family.name for trial in found for family in trial.plan.families if family.judges]
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_the_shipped_judges(library: Library, name: str) -> None:
+def test_the_shipped_judges(library: MonitorLibrary, name: str) -> None:
     """Each judge that ships is asleep without a model, and has instructions in both languages."""
     family = library.family(name)
     judge = only(family)
-    assert family.asleep
+    assert family.lacks_model
     assert set(judge.prompts) == {"en", "fr"}
     for text in judge.prompts.values():
         assert "0.5" in text

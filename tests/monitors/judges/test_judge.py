@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from sandbox.errors import InputError
-from sandbox.monitors.judge_reply import Answer, JudgeReply
-from sandbox.monitors.judges.cache import FileCache, Kept
+from sandbox.monitors.judge_reply import JudgeAnswer, JudgeReply
+from sandbox.monitors.judges.cache import CachedAnswer, FileCache
 from sandbox.monitors.judges.judge import Judge
-from sandbox.monitors.judges.judge_pool import Slots
+from sandbox.monitors.judges.judge_pool import RequestSlots
 from sandbox.monitors.monitor import Unscored
 from sandbox.monitors.verdict import Verdict
 from tests.support.chat_server import ChatServer, Handler, failure, hang, reply, tool_call
@@ -27,14 +27,14 @@ ONE_TRY: dict[str, Any] = {"retries": 0}
 async def ask(judge: Judge, lang: str = "en") -> tuple[Verdict, list[JudgeReply]]:
     """Let a judge look at an excerpt; return its verdict and all replies."""
     told: list[JudgeReply] = []
-    return await judge.weigh(excerpt(), lang, told.append), told
+    return await judge.judge_excerpt(excerpt(), lang, told.append), told
 
 
 async def refuse(judge: Judge) -> tuple[str, list[JudgeReply]]:
     """Let a judge look at an excerpt to which it finds no score; return why, and all replies."""
     told: list[JudgeReply] = []
     with pytest.raises(Unscored) as raised:
-        await judge.weigh(excerpt(), "en", told.append)
+        await judge.judge_excerpt(excerpt(), "en", told.append)
     return str(raised.value), told
 
 
@@ -118,7 +118,7 @@ async def test_unusable_to_the_end(chat_server: ChatServer, broken: Any) -> None
     reason, told = await refuse(bench)
     assert reason.startswith("0 of 1 replies can be used, 1 are needed: ")
     assert [r.answer for r in told] == [None] * 3
-    assert (bench.tally.asked, bench.tally.unscored, bench.tally.calls) == (1, 1, 3)
+    assert (bench.usage.asked, bench.usage.unscored, bench.usage.calls) == (1, 1, 3)
 
 
 async def test_a_model_that_cannot_be_reached(chat_server: ChatServer) -> None:
@@ -155,7 +155,7 @@ async def test_a_budget(chat_server: ChatServer, budget: dict[str, float]) -> No
     name = "openai/gpt-4o" if "cost_eur" in budget else "openai/test"
     shared = judge(chat_server.model(name), budget=budget)
     for number in range(2):
-        await shared.weigh(excerpt(f"Task {number}."), "en")
+        await shared.judge_excerpt(excerpt(f"Task {number}."), "en")
         if "cost_eur" in budget:
             break
     reason, _ = await refuse(shared)
@@ -167,7 +167,7 @@ async def test_a_budget_holds_for_questions_at_the_same_time(chat_server: ChatSe
     """Many questions at once do not slip past a budget together."""
     chat_server.does(says(0.1))
     shared = judge(chat_server.model(), budget={"calls": 3})
-    asked_for = [shared.weigh(excerpt(f"Task {number}."), "en") for number in range(12)]
+    asked_for = [shared.judge_excerpt(excerpt(f"Task {number}."), "en") for number in range(12)]
     found = await asyncio.gather(*asked_for, return_exceptions=True)
     assert sum(isinstance(each, Unscored) for each in found) == 9
     assert len(chat_server.requests) == 3
@@ -178,7 +178,7 @@ async def test_what_it_used(chat_server: ChatServer) -> None:
     chat_server.does(says(0.1))
     bench = judge(chat_server.model(), samples=2)
     await ask(bench)
-    used = bench.tally.as_data()
+    used = bench.usage.as_data()
     assert (used["calls"], used["tokens"], used["price_known"], used["unscored"]) == (
         2,
         20,
@@ -201,7 +201,7 @@ async def test_asked_at_the_same_time(chat_server: ChatServer) -> None:
         says(0.1)(handler)
 
     chat_server.does(slow)
-    await ask(replace(judge(chat_server.model(), samples=6), slots=Slots(3)))
+    await ask(replace(judge(chat_server.model(), samples=6), slots=RequestSlots(3)))
     assert 1 < max(most) <= 3
 
 
@@ -210,8 +210,8 @@ async def test_stopped_while_it_waits(chat_server: ChatServer) -> None:
     chat_server.does(says(0.1), hang)
     told: list[JudgeReply] = []
     bench = judge(chat_server.model(timeout=30), samples=2)
-    task = asyncio.create_task(bench.weigh(excerpt(), "en", told.append))
-    await until(lambda: bench.tally.tokens > 0, 30, "the first answer is counted")
+    task = asyncio.create_task(bench.judge_excerpt(excerpt(), "en", told.append))
+    await until(lambda: bench.usage.tokens > 0, 30, "the first answer is counted")
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -227,9 +227,9 @@ async def test_a_cache(chat_server: ChatServer, tmp_path: Path) -> None:
         verdict, told = await ask(bench)
         assert (verdict.score, verdict.reason) == (0.3, "New.")
         assert [r.cached for r in told] == [known]
-        assert bench.tally.cached == int(known)
+        assert bench.usage.cached == int(known)
     assert len(chat_server.requests) == 1
-    await replace(bench, file=judge(show={"text": 500}).file).weigh(excerpt("Other."), "en")
+    await replace(bench, file=judge(show={"text": 500}).file).judge_excerpt(excerpt("Other."), "en")
     assert len(chat_server.requests) == 2
 
 
@@ -245,11 +245,11 @@ async def test_what_cannot_be_used_is_not_kept(chat_server: ChatServer) -> None:
 def test_a_torn_cache(tmp_path: Path) -> None:
     """A line that a killed process left is passed over; a file of something else is refused."""
     path = tmp_path / "cache.jsonl"
-    FileCache(path).put("a", Kept(Answer(0.5, "x"), "m"))
+    FileCache(path).put("a", CachedAnswer(JudgeAnswer(0.5, "x"), "m"))
     with path.open("a") as file:
         file.write('{"key": "b", "sco')
     again = FileCache(path)
-    again.put("c", Kept(Answer(0.7, "y"), "m"))
+    again.put("c", CachedAnswer(JudgeAnswer(0.7, "y"), "m"))
     last = FileCache(path)
     assert [last.get(key) is not None for key in "abc"] == [True, False, True]
     path.write_text("hello\n")
@@ -260,4 +260,4 @@ def test_a_torn_cache(tmp_path: Path) -> None:
 async def test_without_a_model() -> None:
     """A judge without a model gives no score at all."""
     with pytest.raises(Unscored, match="has no model"):
-        await judge().weigh(excerpt(), "en")
+        await judge().judge_excerpt(excerpt(), "en")

@@ -16,12 +16,12 @@ import pytest
 
 from sandbox.monitors import offline
 from sandbox.monitors.judges import prompt
-from sandbox.monitors.judges.cache import Memory
+from sandbox.monitors.judges.cache import MemoryCache
 from sandbox.monitors.judges.excerpt import of_run
 from sandbox.monitors.judges.judge import Judge
-from sandbox.monitors.judges.offline import weigh, weigh_all
-from sandbox.monitors.library import Family
-from sandbox.monitors.monitor_runner import Opinion, Panel
+from sandbox.monitors.judges.offline import review_run, review_runs
+from sandbox.monitors.library import MonitorFamily
+from sandbox.monitors.monitor_runner import MonitorResult, MonitorRunner
 from sandbox.runs.run import run
 from sandbox.trace.verify import verify
 from tests.support.chat_server import ChatServer, Handler, reply, tool_call
@@ -34,9 +34,9 @@ PAYMENTS: dict[str, Any] = {"tools": ["bank.pay"], "retries": 0}
 UNSCORED = reply("I cannot say.")
 
 
-def family(*judges: Judge) -> Family:
+def family(*judges: Judge) -> MonitorFamily:
     """Return judges as a family."""
-    return Family("test", "Test", Path(__file__), "0", (), judges)
+    return MonitorFamily("test", "Test", Path(__file__), "0", (), judges)
 
 
 def statuses(play: Runner, run_id: str) -> list[str]:
@@ -205,17 +205,17 @@ async def test_what_is_recorded_of_a_judge(play: Runner, chat_server: ChatServer
     assert (described["threshold"], described["stage"]) == (0.5, "end")
     (told,) = play.data(result.id, "judge.reply")
     again = watching.judges[0].messages(
-        of_run(offline.whole(play.events(result.id))), "en", told["nonce"]
+        of_run(offline.run_context(play.events(result.id))), "en", told["nonce"]
     )
     assert again == chat_server.requests[0]["messages"]
 
 
-async def again(play: Runner, run_id: str, *judges: Judge) -> Iterator[Opinion]:
+async def again(play: Runner, run_id: str, *judges: Judge) -> Iterator[MonitorResult]:
     """Let judges look at a stored run."""
     events = play.events(run_id)
     found = await offline.review(events, judges)
     opinions = [opinion for _, opinion in found]
-    return iter([*opinions, *await Panel(judges).conclude(offline.whole(events))])
+    return iter([*opinions, *await MonitorRunner(judges).judge_run(offline.run_context(events))])
 
 
 @pytest.mark.parametrize("mode", ["observe", "enforce"])
@@ -273,8 +273,8 @@ async def test_all_scores_of_a_stored_run(play: Runner, chat_server: ChatServer)
         judge(chat_server.model(), name="test.before", retries=0),
         judge(chat_server.model("openai/end"), name="test.end", scope="trajectory", retries=0),
     ]
-    review = await weigh(result.id, play.events(result.id), judges)
-    found = review.weighed
+    review = await review_run(result.id, play.events(result.id), judges)
+    found = review.scores
     assert [(each.judge, each.score) for each in found] == [
         ("test.before", 0.2),
         ("test.before", 0.2),
@@ -283,7 +283,7 @@ async def test_all_scores_of_a_stored_run(play: Runner, chat_server: ChatServer)
     intents = [event.seq for event, _ in play.events(result.id, "tool.intent")]
     assert [each.event for each in found] == [*intents, None]
     assert found[-1].problem.startswith("0 of 1 replies can be used")
-    used = review.used
+    used = review.usage
     assert [(used[j.name].asked, used[j.name].unscored) for j in judges] == [(2, 0), (1, 1)]
 
 
@@ -298,11 +298,11 @@ async def test_what_was_answered_live_is_not_asked_again(
     ]
     result = await play(plays(PAY, *LATER), families=[family(*judges)])
     before = len(chat_server.requests)
-    fresh = [replace(each, cache=Memory()) for each in judges]
-    review = await weigh(result.id, play.events(result.id), fresh)
-    assert [each.score for each in review.weighed] == [0.3] * 3
+    fresh = [replace(each, cache=MemoryCache()) for each in judges]
+    review = await review_run(result.id, play.events(result.id), fresh)
+    assert [each.score for each in review.scores] == [0.3] * 3
     assert (before, len(chat_server.requests)) == (5, 5)
-    assert review.used["test.before"].as_data()["cost_eur"] == 0
+    assert review.usage["test.before"].as_data()["cost_eur"] == 0
 
 
 async def test_many_stored_runs(play: Runner, chat_server: ChatServer) -> None:
@@ -318,10 +318,10 @@ async def test_many_stored_runs(play: Runner, chat_server: ChatServer) -> None:
     judges = [judge(chat_server.model(), name="test.before", **PAYMENTS)]
     runs = ((run, partial(read, run)) for run in ids)
     found = []
-    async for review in weigh_all(runs, judges, at_once=2):
+    async for review in review_runs(runs, judges, at_once=2):
         found.append(review.run)
         assert len(held) - len(found) <= 2
-        assert [each.score for each in review.weighed] == [0.2]
+        assert [each.score for each in review.scores] == [0.2]
     assert sorted(found) == sorted(ids)
 
 

@@ -20,7 +20,7 @@ from sandbox.errors import IsolationError
 from sandbox.gate.approval import FixedApprover
 from sandbox.isolation.base import Backend, Container, ContainerSpec
 from sandbox.models.base import Reply, Request, Retry
-from sandbox.monitors.library import Library
+from sandbox.monitors.library import MonitorLibrary
 from sandbox.runs.run import run
 from sandbox.runs.run_plan import RunPlan
 from sandbox.scenario.content_paths import Content
@@ -212,7 +212,7 @@ async def play_once(backend: Backend, probes: Sequence[Probe], path: Path) -> Pl
         lambda _: player,
         doorway,
         loader.catalogue,
-        Library(loader.content, loader.catalogue).choose(None),
+        MonitorLibrary(loader.content, loader.catalogue).choose(None),
         FixedApprover(allow=False),
         bounds=first.bounds,
         limits={"call_seconds": first.call_seconds},
@@ -247,7 +247,7 @@ def specification() -> ContainerSpec:
     return ContainerSpec(
         run_id="elsewhere",
         toolkits=tuple(catalogue.toolkit(name) for name in {tool.toolkit: 1 for tool in tools}),
-        tools=tuple(tool.listed() for tool in tools),
+        tools=tuple(tool.guest_data() for tool in tools),
         now=instance.scenario.world.clock,
         lang=instance.lang,
         sections={},

@@ -6,9 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from sandbox.detectors.call import relative_path
-from sandbox.monitors.python_monitor import Finding, monitor
-from sandbox.monitors.step import Step
+from sandbox.sdk.monitors import Finding, Step, monitor, relative_path
 
 EXAMPLES = """
 result:
@@ -187,8 +185,12 @@ def closing(step: Step) -> Finding | None:
     }
     if not claims:
         return None
-    results = [entry[2] for entry in step.context.journal if entry[0] == "touched"]
-    effects = [effect for each in results for effect in each.effects]
+    effects = [
+        effect
+        for turn in step.context.turns[: step.position]
+        for effect in turn.effects
+        if effect["kind"] != "canary"
+    ]
     own = {e["target"] for e in effects if e["kind"] == "file" and e["action"] == "create"}
     done = _deeds([e for e in effects if e["kind"] != "file" or e["target"] not in own])
     if named := next((tool for tool in _SENDING if step.history.count(tool)), ""):

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 
-from sandbox.detectors.hidden_text import (
+from sandbox.sdk.monitors import (
+    Finding,
     HiddenText,
+    Step,
     find_encoded_text,
     find_hidden_characters,
     find_hidden_html,
     find_hidden_text,
+    monitor,
 )
-from sandbox.monitors.python_monitor import Finding, monitor
-from sandbox.monitors.step import Step
 
 EXAMPLES = r"""
 unseen:

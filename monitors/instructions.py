@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from sandbox.detectors.hidden_text import find_hidden_text
-from sandbox.detectors.instruction_score import find_instructions
-from sandbox.detectors.json_strings import texts
-from sandbox.detectors.turn import Turn
-from sandbox.monitors.monitor_state import RunState
-from sandbox.monitors.python_monitor import Finding, monitor
-from sandbox.monitors.step import Step
+from sandbox.sdk.monitors import (
+    Finding,
+    RunState,
+    Step,
+    Turn,
+    find_hidden_text,
+    find_instructions,
+    monitor,
+    texts,
+)
 
 EXAMPLES = """
 followed:

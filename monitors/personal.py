@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from sandbox.detectors import matches
-from sandbox.detectors.pii import PersonalDatum, find_personal_data
-from sandbox.detectors.turn import Turn
-from sandbox.monitors.monitor_state import RunState
-from sandbox.monitors.python_monitor import Finding, monitor
-from sandbox.monitors.step import Step
+from sandbox.sdk.monitors import (
+    Finding,
+    PersonalDatum,
+    RunState,
+    Step,
+    Turn,
+    find_personal_data,
+    matches,
+    monitor,
+)
 
 EXAMPLES = """
 given:

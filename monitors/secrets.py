@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.detectors import decode_text, find_secrets
-from sandbox.monitors.python_monitor import Finding, monitor
-from sandbox.monitors.step import Step
+from sandbox.sdk.monitors import Finding, Step, decode_text, find_secrets, monitor
 
 EXAMPLES = """
 outgoing:

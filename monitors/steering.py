@@ -6,10 +6,14 @@ from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
-from sandbox.detectors.injection_compliance.closing_words import reply_compliance
-from sandbox.monitors.calibration import Calibration, load
-from sandbox.monitors.python_monitor import Finding, monitor
-from sandbox.monitors.step import Step
+from sandbox.sdk.monitors import (
+    Calibration,
+    Finding,
+    Step,
+    load_calibration,
+    monitor,
+    reply_compliance,
+)
 
 WORDS_AT = 0.75
 """Share of the words of an instruction from which saying them is no chance."""
@@ -93,4 +97,4 @@ def words(step: Step) -> Finding | None:
 @cache
 def calibration() -> Calibration:
     """Return the weights that are shipped, with what they were fitted on."""
-    return load(Path(__file__).parent / "calibrations" / "steering.json")
+    return load_calibration(Path(__file__).parent / "calibrations" / "steering.json")

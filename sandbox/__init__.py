@@ -1,7 +1,6 @@
 """Agent risk sandbox: LLM agents in isolated containers, watched at every call, on the record.
 
-What is named here is the public interface for scripts and notebooks; content imports
-``sandbox.guest.toolkit`` (tools) and ``sandbox.monitors.monitor`` (monitors).
+What is named here is the public interface for scripts and notebooks; content imports :mod:`sandbox.sdk`.
 """
 
 from __future__ import annotations

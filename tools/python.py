@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.guest.toolkit import ToolError, World, tool
+from sandbox.sdk.tools import ToolError, World, tool
 
 _LONGEST = 120
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.guest.toolkit import ToolError, World, tool
+from sandbox.sdk.tools import ToolError, World, tool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing is slow to import, and the guest does not need it

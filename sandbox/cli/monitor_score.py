@@ -251,12 +251,12 @@ def _asked(settings: Settings, names: Sequence[str] | None, runs: list[Scored]) 
 
 def _shipped(context: typer.Context) -> Calibration | None:
     """Return the weights of the combined score that the workspace, or the library, has."""
-    from sandbox.monitors.calibration import load
+    from sandbox.monitors.calibration import load_calibration
 
     for root in Settings.of(context).content.roots():
         path = root / "monitors" / "calibrations" / "combined.json"
         if path.exists():
-            return load(path)
+            return load_calibration(path)
     return None
 
 

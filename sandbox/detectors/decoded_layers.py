@@ -14,7 +14,7 @@ DEPTH = 4
 READ_LIMIT = 128 * 1024
 """Bytes of one text, and of all texts found in it, that are decoded. A plain value is found beyond."""
 DECODED = 6
-"""Printable signs in a row that :func:`decoded` shows of a layer."""
+"""Printable signs in a row that :func:`decode_text` shows of a layer."""
 LAYERS_LIMIT = 1000
 """Decoded layers of one text that are looked at."""
 

@@ -27,7 +27,14 @@ from sandbox.monitors.monitor import AsyncMonitor, Monitor
 from sandbox.monitors.monitor_runner import ClockPause, MonitorResult, MonitorRunner
 from sandbox.monitors.policy import Policy
 from sandbox.monitors.run_context import RunContext
-from sandbox.monitors.step import Step, of_call, of_reply
+from sandbox.monitors.step import (
+    Step,
+    canary_effects,
+    of_call,
+    of_reply,
+    record_execution,
+    refusal_effects,
+)
 from sandbox.monitors.verdict import Verdict, strictest
 from sandbox.scenario.toolkits import Tool
 from sandbox.trace.recorder import Recorder
@@ -143,7 +150,7 @@ class Gate:
         if refusal is not None:
             record.terminate = refusal.verdict == "terminate"
             text = self._phrase(_REFUSED, refusal)
-            return self._finish(record, "blocked", text, step.refusal_effects())
+            return self._finish(record, "blocked", text, refusal_effects(step))
         return await self._execute(record, step, replayed.after)
 
     def drop(self, agent: str, asked: ToolCall) -> None:
@@ -190,10 +197,10 @@ class Gate:
         self, record: CallRecord, step: Step, replayed: ReplayedDecision | None
     ) -> CallRecord:
         """Execute a call, and judge what it did and what earlier calls did meanwhile."""
-        step.record_execution()
+        record_execution(step)
         self._executed[str(record.call_id)] = record
         result = await self._call(record, step.call)
-        canaries = step.canary_effects(Result(result.text, result.status, result.effects))
+        canaries = canary_effects(step, Result(result.text, result.status, result.effects))
         record.effects = (*result.effects, *canaries)
         self._recorder.record("tool.result", _outcome(record, result), record.agent)
         after = step.with_result(Result(result.text, result.status, record.effects))
@@ -229,7 +236,7 @@ class Gate:
         record = self._executed[key]
         step = record.step
         assert step is not None
-        canaries = step.canary_effects(Result("", "late", late.effects), late=True)
+        canaries = canary_effects(step, Result("", "late", late.effects), late=True)
         effects = (*late.effects, *canaries)
         data = {"call": record.model_id, "intent": record.call_id, "tool": record.tool}
         data |= {"effects": list(effects), "dropped": late.dropped}

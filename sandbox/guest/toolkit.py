@@ -1,4 +1,4 @@
-"""What a toolkit imports: the ``tool`` decorator, the ``World`` it acts on, and ``ToolError``.
+"""What a toolkit imports as :mod:`sandbox.sdk.tools`: the ``tool`` decorator, the ``World`` it acts on, and ``ToolError``.
 
 A toolkit is one Python file in ``tools/``. Each of its public tools is a plain typed function
 whose first parameter is the world::

@@ -35,8 +35,11 @@ _GUEST = (
     "audit",
     "server",
 )
+_PACKAGES = ("sandbox", "sandbox.guest", "sandbox.sdk")
+_SDK = "sandbox.sdk.tools"
+"""What toolkits import."""
 _LAUNCHING = "sandbox.isolation.zygote"
-_PRELOAD = ("sandbox.guest.server", "json", "re", "traceback")
+_PRELOAD = ("sandbox.guest.server", _SDK, "json", "re", "traceback")
 """What guests of a launcher find loaded: their own modules, and what most toolkits would load."""
 
 Modules = dict[str, tuple[bool, str, bytes]]
@@ -148,12 +151,10 @@ def _packed(
 
 
 def _guest_modules(same: bool) -> Modules:
-    modules: Modules = {
-        "sandbox": (True, "", _code("", "sandbox", same)),
-        "sandbox.guest": (True, "", _code("", "sandbox.guest", same)),
-    }
+    modules: Modules = {name: (True, "", _code("", name, same)) for name in _PACKAGES}
     for name in _GUEST:
         modules[f"sandbox.guest.{name}"] = (False, f"{name}.py", _module("guest", name, same))
+    modules[_SDK] = (False, "tools.py", _module("sdk", "tools", same))
     return modules
 
 

@@ -62,16 +62,16 @@ class Calibration:
         return json.dumps(told, indent=2, ensure_ascii=False) + "\n"
 
 
-def load(path: Path) -> Calibration:
-    """Return the calibration in a file; see :func:`read`."""
+def load_calibration(path: Path) -> Calibration:
+    """Return the calibration in a file; see :func:`parse_calibration`."""
     try:
         text = path.read_text()
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: no calibration: {type(error).__name__}: {error}") from error
-    return read(text, str(path))
+    return parse_calibration(text, str(path))
 
 
-def read(text: str, name: str) -> Calibration:
+def parse_calibration(text: str, name: str) -> Calibration:
     """Return the calibration in a text.
 
     Args:

@@ -26,7 +26,7 @@ from sandbox.monitors.monitor_sandbox import MonitorFailure
 from sandbox.monitors.python_monitor import PythonMonitor, SandboxedMonitor
 from sandbox.monitors.rules import RuleMonitor, scenario_rules
 from sandbox.monitors.run_context import RunContext, RunInfo
-from sandbox.monitors.step import Step, of_call, of_reply
+from sandbox.monitors.step import Step, canary_effects, of_call, of_reply, record_execution
 from sandbox.monitors.verdict import Verdict
 from sandbox.scenario import yaml_positions
 from sandbox.scenario.canaries import CanaryValue, make_canary, plant_json, texts
@@ -267,8 +267,8 @@ def _follow(context: RunContext, raw: Mapping[str, Any], catalogue: Catalogue) -
 
 def _execute(context: RunContext, step: Step, result: Result) -> Step:
     """Let a call through; return it with its result, canaries in the effects as the gate sees them."""
-    step.record_execution()
-    result = replace(result, effects=(*result.effects, *step.canary_effects(result)))
+    record_execution(step)
+    result = replace(result, effects=(*result.effects, *canary_effects(step, result)))
     data = {"tool": step.call.tool.name, "status": result.status, "text": result.text}
     context.add_event("tool.result", step.call.agent, {**data, "effects": list(result.effects)})
     return step.with_result(result)

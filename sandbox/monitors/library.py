@@ -188,9 +188,10 @@ class MonitorLibrary:
         try:
             module = _module(name, path)
         except Exception as error:
-            raise ScenarioError(
-                [Problem(str(path), _line(error, path), f"{type(error).__name__}: {error}")]
-            ) from error
+            message = f"{type(error).__name__}: {error}"
+            if isinstance(error, ImportError) and str(error.name).startswith("sandbox."):
+                message += "; monitors import from sandbox.sdk.monitors: see docs/sdk.md"
+            raise ScenarioError([Problem(str(path), _line(error, path), message)]) from error
         own = path.resolve().is_relative_to(library())
         monitors: tuple[Monitor, ...] = tuple(
             PythonMonitor(f"{name}.{key}", function, marked, trusted=True)

@@ -92,7 +92,7 @@ class AsyncMonitor(Protocol):
     async def judge_run(
         self, context: RunContext, tell: ReplyListener = ignore_reply
     ) -> Verdict | None:
-        """Return a verdict on a whole run, for the stage ``end``; see :meth:`consider`."""
+        """Return a verdict on a whole run, for the stage ``end``; see :meth:`judge_step`."""
         ...
 
 

@@ -26,7 +26,14 @@ from sandbox.monitors.library import functions
 from sandbox.monitors.python_monitor import Finding, MonitorFunction
 from sandbox.monitors.rules import RuleMonitor
 from sandbox.monitors.run_context import RunContext, RunInfo
-from sandbox.monitors.step import TEXT_FUNCTIONS, Step, of_call, of_reply
+from sandbox.monitors.step import (
+    TEXT_FUNCTIONS,
+    Step,
+    canary_effects,
+    of_call,
+    of_reply,
+    record_execution,
+)
 from sandbox.scenario.canaries import CanaryValue
 from sandbox.scenario.checks import SCORE_VARIABLES
 from sandbox.scenario.schema import Rule
@@ -43,7 +50,7 @@ class RunReplica:
         canaries = {name: _canary(item) for name, item in told["canaries"].items()}
         plan = tuple(map(self._call, told["plan"]))
         labels = {name: tuple(of) for name, of in told["labels"].items()}
-        self._trail = RunContext(
+        self._context = RunContext(
             RunInfo(told["lang"], told["scope"], canaries, labels, plan, told["final_agent"])
         )
         self._steps: dict[int, Step] = {}
@@ -51,20 +58,20 @@ class RunReplica:
     def repeat(self, entry: list[Any]) -> None:
         """Do what was done with the context."""
         what, *rest = entry
-        if what == "take":
-            self._trail.add_event(*rest)
+        if what == "event":
+            self._context.add_event(*rest)
         elif what == "step":
             position, call = rest
             if call["tool"] == REPLY.name:
-                step = of_reply(self._trail, call["agent"], call["arguments"]["text"])
+                step = of_reply(self._context, call["agent"], call["arguments"]["text"])
             else:
-                step = of_call(self._trail, self._call(call))
+                step = of_call(self._context, self._call(call))
             self._steps[position] = step
-        elif what == "let_through":
-            self._steps[rest[0]].record_execution()
-        elif what == "touched":
+        elif what == "execute":
+            record_execution(self._steps[rest[0]])
+        elif what == "result":
             position, result, late = rest
-            self._steps[position].canary_effects(_result(result), late=late)
+            canary_effects(self._steps[position], _result(result), late=late)
 
     def step(self, position: int, result: Mapping[str, Any] | None) -> Step:
         """Return a step as it is to be judged."""

@@ -15,7 +15,7 @@ from sandbox.monitors.monitor_runner import MonitorResult, MonitorRunner
 from sandbox.monitors.policy import Policy
 from sandbox.monitors.rules import scenario_rules
 from sandbox.monitors.run_context import RunContext, RunInfo
-from sandbox.monitors.step import Step, of_call, of_reply
+from sandbox.monitors.step import Step, canary_effects, of_call, of_reply, record_execution
 from sandbox.scenario.canaries import CanaryValue
 from sandbox.scenario.schema import Rule
 from sandbox.scenario.toolkits import Tool
@@ -86,10 +86,10 @@ def steps(events: Iterable[tuple[Event, Mapping[str, Any]]]) -> Iterator[StoredS
             if step is None or data["status"] in _NOT_EXECUTED:
                 context.add_event(event.kind, event.agent, data)
                 continue
-            step.record_execution()
+            record_execution(step)
             acted[number] = step
             seen, told = _results(data, str(data["text"]), str(data["status"]))
-            step.canary_effects(told)
+            canary_effects(step, told)
             context.add_event(event.kind, event.agent, data)
             if "recorded" in data:  # otherwise the container broke, and nobody was asked
                 yield StoredStep(event, data, step.with_result(seen))
@@ -103,7 +103,7 @@ def steps(events: Iterable[tuple[Event, Mapping[str, Any]]]) -> Iterator[StoredS
         elif event.kind == "tool.late" and data.get("intent") in acted:
             step = acted[data["intent"]]
             seen, told = _results(data, "", "late")
-            step.canary_effects(told, late=True)
+            canary_effects(step, told, late=True)
             yield StoredStep(event, data, step.with_result(seen))
 
 

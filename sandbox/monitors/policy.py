@@ -2,8 +2,8 @@
 
 Monitors give scores; a calibration says how they become one, and above which value lies which share of
 the runs without harm that it was made on. A policy names a calibration and says which verdict is given
-from where on. It holds on to each monitor's highest score so far, as the bench does over a whole run:
-after a run's last step its score is the one that the bench would give the run.
+from where on. It holds on to each monitor's highest score so far, as ``monitor score`` does over a whole run:
+after a run's last step its score is the one that the run gets there.
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ def read(name: str, text: str, document: Located, calibration_text: str) -> Poli
     """
     file = validated(PolicyFile, document)
     try:
-        made = calibration.read(calibration_text, file.calibration)
+        made = calibration.parse_calibration(calibration_text, file.calibration)
     except InputError as error:
         raise ScenarioError([document.problem(("calibration",), str(error))]) from error
     levels, problems = [], []

@@ -88,7 +88,7 @@ class RunContext:
             data: Its data, large texts in place.
         """
         if kind in _TELLING:
-            self.journal.append(("take", kind, agent, data))
+            self.journal.append(("event", kind, agent, data))
         if kind == "tool.result":
             self.history.sequence.result(str(data["tool"]), str(data["status"]))
         turn = _turn(kind, agent, data)

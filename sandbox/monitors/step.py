@@ -113,28 +113,6 @@ class Step:
         """How far the call does what a result told the agent to do, and which instruction that is."""
         return features(self.call, self.context.instructions, self.position)
 
-    def record_execution(self) -> None:
-        """Take it that the call goes ahead: it counts in the history from now on."""
-        self.context.journal.append(("let_through", self.position))
-        self.context.history.add(self.call)
-        self.context.canary_tracker.record_execution(self.canary_matches)
-
-    def refusal_effects(self) -> list[EffectData]:
-        """Return the effects on canaries of a call that was refused."""
-        return self.context.canary_tracker.effects(self.call, self.canary_matches, None)
-
-    def canary_effects(self, result: Result, *, late: bool = False) -> list[EffectData]:
-        """Return the effects on canaries of a call that was executed.
-
-        Args:
-            result: What it gave.
-            late: Whether it is what the call did after it had returned: its arguments were told before.
-        """
-        self.context.journal.append(("touched", self.position, result, late))
-        return self.context.canary_tracker.effects(
-            self.call, CanaryMatches() if late else self.canary_matches, result
-        )
-
     def happened(self, kind: str, action: str) -> int:
         """Return how many effects of a kind and action were done, files in /tmp aside."""
         return self._effect_counts[kind, action]
@@ -251,6 +229,31 @@ def of_call(context: RunContext, call: Call) -> Step:
 def of_reply(context: RunContext, agent: str, text: str) -> Step:
     """Return the closing words that were taken in last as monitors of the stage ``reply`` see them."""
     return _step(context, Call(REPLY, {"text": text}, agent), len(context.turns) - 1)
+
+
+def record_execution(step: Step) -> None:
+    """Take it that a call goes ahead: it counts in the history from now on."""
+    step.context.journal.append(("execute", step.position))
+    step.context.history.add(step.call)
+    step.context.canary_tracker.record_execution(step.canary_matches)
+
+
+def refusal_effects(step: Step) -> list[EffectData]:
+    """Return the effects on canaries of a call that was refused."""
+    return step.context.canary_tracker.effects(step.call, step.canary_matches, None)
+
+
+def canary_effects(step: Step, result: Result, *, late: bool = False) -> list[EffectData]:
+    """Return the effects on canaries of a call that was executed.
+
+    Args:
+        step: The call.
+        result: What it gave.
+        late: Whether it is what the call did after it had returned: its arguments were told before.
+    """
+    step.context.journal.append(("result", step.position, result, late))
+    matches = CanaryMatches() if late else step.canary_matches
+    return step.context.canary_tracker.effects(step.call, matches, result)
 
 
 def _step(context: RunContext, call: Call, position: int) -> Step:

@@ -20,6 +20,9 @@ from sandbox.scenario.content_paths import Content
 
 FLAGS = ("reads_untrusted", "reads_sensitive", "writes_external", "irreversible", "changes_world")
 NAMES = ("recipients", "paths", "shell", "python")
+SDK = "sandbox.sdk.tools"
+_IMPORTABLE = (f"{SDK}.", "sandbox.guest.toolkit.")
+"""What a toolkit may import of this package, and what it did before there was the former."""
 _SCALARS = {"str": "string", "int": "integer", "float": "number", "bool": "boolean", "None": "null"}
 _ARGUMENT = re.compile(r"^(\w+)(?: \([^)]*\))?: (.*)$")
 
@@ -173,6 +176,8 @@ def _parse_toolkit(path: Path) -> Toolkit:
         ) from error
     except ValueError as error:  # not UTF-8, or a NUL
         raise ScenarioError([Problem(str(path), 0, f"not Python: {error}")]) from error
+    if problem := _import_problem(path, tree):
+        raise ScenarioError([problem])
     tools: dict[str, Tool] = {}
     world: dict[str, dict[str, Any]] = {}
     for node in tree.body:
@@ -185,14 +190,26 @@ def _parse_toolkit(path: Path) -> Toolkit:
     return Toolkit(path.stem, path, summary, source, tools, world)
 
 
+def _import_problem(path: Path, tree: ast.Module) -> Problem | None:
+    """Return the first import of what no container has: of this package, tools get one module only."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Import | ast.ImportFrom):
+            continue
+        home = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+        for module in (f"{home}{alias.name}" for alias in node.names):
+            if module.partition(".")[0] == "sandbox" and not f"{module}.".startswith(_IMPORTABLE):
+                message = f"tools cannot import {module}: they have the standard library and {SDK}"
+                return Problem(str(path), node.lineno, message)
+    return None
+
+
 def _decorator(node: ast.FunctionDef) -> ast.Call | None:
+    """Return the call of ``@tool(…)`` or ``@tools.tool(…)``."""
     for item in node.decorator_list:
-        if (
-            isinstance(item, ast.Call)
-            and isinstance(item.func, ast.Name)
-            and item.func.id == "tool"
-        ):
-            return item
+        if isinstance(item, ast.Call):
+            name = item.func.attr if isinstance(item.func, ast.Attribute) else item.func
+            if name == "tool" or (isinstance(name, ast.Name) and name.id == "tool"):
+                return item
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -75,6 +76,21 @@ async def test_references_work_under_every_scaffold(play: Runner, name: str, lan
     assert (safe.task, safe.safety, safe.verdicts) == ("done", "safe", ())
     assert unsafe.safety == "unsafe"
     assert unsafe.verdicts
+
+
+@pytest.mark.parametrize("number", [0, 1])
+async def test_scaffolds_of_the_document(
+    play: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Both ways of writing a scaffold that docs/scaffolds.md shows drive a model to its goal."""
+    text = (REPOSITORY / "docs" / "scaffolds.md").read_text("utf-8")
+    source = text.split("```python\n")[number + 1].partition("```")[0]
+    module, _, attribute = source.partition("--scaffold ")[2].partition('"""')[0].partition(":")
+    (tmp_path / f"{module}.py").write_text(source, "utf-8")
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    result = await driven(play, f"{module}:{attribute}", "scripted/safe", tmp_path)
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    assert (result.task, result.safety) == ("done", "safe")
 
 
 @pytest.mark.parametrize("name", BUILT_IN)

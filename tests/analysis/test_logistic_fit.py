@@ -9,7 +9,7 @@ import pytest
 
 from sandbox.analysis.logistic_fit import logistic, witnesses
 from sandbox.errors import InputError
-from sandbox.monitors.calibration import Calibration, load
+from sandbox.monitors.calibration import Calibration, load_calibration
 from tests.support import REPOSITORY
 
 
@@ -42,7 +42,7 @@ def test_a_calibration_comes_back_from_its_file(tmp_path: Path) -> None:
     """What is written is what is read."""
     made = Calibration({"a": 1.0}, -0.5, {"0.01": 0.9}, "noisy-or", {"runs": 3})
     (tmp_path / "x.json").write_text(made.as_text())
-    assert load(tmp_path / "x.json") == made
+    assert load_calibration(tmp_path / "x.json") == made
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"weights": 3}', '{"weights": {"a": "x"}}'])
@@ -50,7 +50,7 @@ def test_a_file_that_is_no_calibration(tmp_path: Path, text: str) -> None:
     """The error names the file."""
     (tmp_path / "x.json").write_text(text)
     with pytest.raises(InputError, match=r"x\.json: no calibration"):
-        load(tmp_path / "x.json")
+        load_calibration(tmp_path / "x.json")
 
 
 def test_the_noisy_or_of_figures() -> None:
@@ -63,7 +63,7 @@ def test_the_noisy_or_of_figures() -> None:
 @pytest.mark.parametrize("name", ["steering", "combined"])
 def test_what_is_shipped_says_what_it_was_fitted_on(name: str) -> None:
     """Number of runs, labels, families and models stand beside the weights."""
-    shipped = load(REPOSITORY / "monitors" / "calibrations" / f"{name}.json")
+    shipped = load_calibration(REPOSITORY / "monitors" / "calibrations" / f"{name}.json")
     assert {
         "runs",
         "labels",

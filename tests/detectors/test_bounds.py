@@ -9,7 +9,7 @@ import pytest
 from sandbox.detectors.call import Call, Result
 from sandbox.monitors.library import MonitorLibrary
 from sandbox.monitors.run_context import RunContext, RunInfo
-from sandbox.monitors.step import of_call
+from sandbox.monitors.step import of_call, record_execution
 from sandbox.scenario.loader import Loader
 from tests.support.timing import cpu_below
 
@@ -64,7 +64,7 @@ def test_a_long_text(library: MonitorLibrary, loader: Loader, piece: str) -> Non
         context.add_event("tool.intent", "a", {"tool": name, "arguments": arguments})
         return Call(tool, arguments, "a")
 
-    of_call(context, asked("mail.read", id=1)).record_execution()
+    record_execution(of_call(context, asked("mail.read", id=1)))
     context.add_event("tool.result", "a", {"tool": "mail.read", "status": "ok", "text": text})
     for call in (
         asked("mail.send", to=["b@x.example"], subject="s", body=text),

@@ -11,7 +11,7 @@ from sandbox.cel import parse
 from sandbox.detectors.call import Call
 from sandbox.monitors.call_sequence import NEVER, CallSequence
 from sandbox.monitors.run_context import RunContext, RunInfo
-from sandbox.monitors.step import of_call
+from sandbox.monitors.step import of_call, record_execution
 from sandbox.scenario.checks import RULE_FUNCTIONS, RULE_VARIABLES
 from sandbox.scenario.loader import Loader
 
@@ -37,7 +37,7 @@ def test_conditions_ask_about_the_order(loader: Loader, condition: str, expected
     """Tools, toolkits and labels can be asked for, by the calls that were let through before."""
     context = RunContext(RunInfo())
     for call in (made(loader, "mail.read", id=1), made(loader, "documents.read", id="a")):
-        of_call(context, call).record_execution()
+        record_execution(of_call(context, call))
     step = of_call(context, made(loader, "bank.balance"))
     expression = parse(condition, RULE_VARIABLES["before"], RULE_FUNCTIONS)
     assert expression.holds_in(step.activation(expression.variables)) is expected

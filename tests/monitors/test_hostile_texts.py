@@ -13,7 +13,7 @@ from sandbox.monitors.monitor import Monitor
 from sandbox.monitors.monitor_sandbox import MonitorFailure
 from sandbox.monitors.rules import RuleMonitor
 from sandbox.monitors.run_context import RunContext, RunInfo
-from sandbox.monitors.step import Step, of_call, of_reply
+from sandbox.monitors.step import Step, of_call, of_reply, record_execution
 from sandbox.scenario.content_paths import Content
 from sandbox.scenario.loader import Loader
 from tests.support import REPOSITORY
@@ -101,7 +101,7 @@ def _asked(
         for monitor in monitors:
             if monitor.stage == "before" and monitor.applies(tool):
                 yield monitor.name, partial(_judged, monitor, step)
-        yield "the context", step.record_execution
+        yield "the context", partial(record_execution, step)
         told = {"tool": name, "status": "ok", "text": result, "effects": []}
         yield "the context", partial(context.add_event, "tool.result", "clerk", told)
         for monitor in monitors:

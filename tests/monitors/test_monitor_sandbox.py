@@ -25,7 +25,7 @@ from sandbox.monitors.offline import review
 from sandbox.monitors.python_monitor import PythonMonitor, SandboxedMonitor
 from sandbox.monitors.rules import RuleMonitor, scenario_rules
 from sandbox.monitors.run_context import RunContext, RunInfo
-from sandbox.monitors.step import of_call
+from sandbox.monitors.step import of_call, record_execution
 from sandbox.scenario.content_paths import Content
 from sandbox.scenario.loader import Loader
 from sandbox.scenario.schema import Rule
@@ -270,7 +270,7 @@ def test_shipped_rules_are_light(library: MonitorLibrary) -> None:
     """No shipped rule leaves the host's process, however many effects and recipients there are."""
     context, asked = deep(50)
     step = of_call(context, asked)
-    step.record_execution()
+    record_execution(step)
     effect = {
         "kind": "file",
         "action": "write",
@@ -299,7 +299,7 @@ def test_the_cost_does_not_grow(tmp_path: Path, process: MonitorProcess, loader:
             context.add_event("tool.intent", "a", {"tool": tool.name, "arguments": {"id": 1}})
             step = of_call(context, Call(tool, {"id": 1}, "a"))
             assert monitor.judge(step) is None
-            step.record_execution()
+            record_execution(step)
             context.add_event(
                 "tool.result", "a", {"tool": tool.name, "status": "ok", "text": "x" * 2000}
             )

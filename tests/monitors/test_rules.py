@@ -14,7 +14,7 @@ import pytest
 from sandbox.detectors.call import Call, Result
 from sandbox.monitors.library import MonitorLibrary
 from sandbox.monitors.run_context import RunContext, RunInfo
-from sandbox.monitors.step import of_call
+from sandbox.monitors.step import of_call, record_execution
 from sandbox.monitors.verdict import Verdict
 from sandbox.scenario.canaries import CanaryValue
 from sandbox.scenario.loader import Loader
@@ -313,7 +313,7 @@ def judged(library: MonitorLibrary, loader: Loader, name: str, case: Case) -> Ve
     decoys = {name: CanaryValue(value, (value,)) for name, value in CANARIES.items()}
     context = RunContext(RunInfo("en", {"protected": [], **case.scope}, decoys))
     for earlier in case.before:
-        of_call(context, made(earlier)).record_execution()
+        record_execution(of_call(context, made(earlier)))
     if not monitor.applies(made(case.call).tool):
         return None
     step = of_call(context, made(case.call))

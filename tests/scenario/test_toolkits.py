@@ -33,9 +33,7 @@ TYPES: dict[str, st.SearchStrategy[Any]] = {
 ANYTHING = st.one_of(*TYPES.values()) | st.lists(st.none() | st.booleans(), max_size=2)
 PARAMETERS = st.dictionaries(st.sampled_from("abcd"), st.sampled_from(sorted(TYPES)))
 
-HEAD = (
-    '"""A toolkit."""\nfrom typing import Literal\nfrom sandbox.guest.toolkit import World, tool\n'
-)
+HEAD = '"""A toolkit."""\nfrom typing import Literal\nfrom sandbox.sdk.tools import World, tool\n'
 
 
 def read(folder: Path, text: str) -> Catalogue:

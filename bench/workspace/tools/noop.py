@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.guest.toolkit import World, tool
+from sandbox.sdk.tools import World, tool
 
 
 @tool()

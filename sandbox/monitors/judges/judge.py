@@ -103,11 +103,11 @@ class Judge:
         )
 
     async def judge_step(self, step: Step, tell: ReplyListener = ignore_reply) -> Verdict:
-        """Return what the judge makes of a step; see :meth:`weigh`."""
+        """Return what the judge makes of a step; see :meth:`judge_excerpt`."""
         return await self.judge_excerpt(excerpt.of_step(step, self.file.scope), step.lang, tell)
 
     async def judge_run(self, context: RunContext, tell: ReplyListener = ignore_reply) -> Verdict:
-        """Return what the judge makes of a whole run; see :meth:`weigh`."""
+        """Return what the judge makes of a whole run; see :meth:`judge_excerpt`."""
         return await self.judge_excerpt(excerpt.of_run(context), context.info.lang, tell)
 
     async def judge_excerpt(

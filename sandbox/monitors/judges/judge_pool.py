@@ -24,7 +24,7 @@ class RequestSlots:
     def __init__(self, number: int = AT_ONCE) -> None:
         self._number = number
         self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = (
-            WeakKeyDictionary()  # a semaphore belongs to one event loop, a bench outlives it
+            WeakKeyDictionary()  # a semaphore belongs to one event loop, a pool outlives it
         )
 
     @asynccontextmanager
@@ -54,7 +54,7 @@ class JudgePool:
         lang: str | None = None,
         at_once: int = AT_ONCE,
     ) -> JudgePool:
-        """Return a bench.
+        """Return a pool.
 
         Args:
             models: Names as behind ``--judge-model``.

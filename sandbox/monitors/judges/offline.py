@@ -63,7 +63,7 @@ async def review_runs(
     Args:
         runs: Id of each run, and what reads its events.
         judges: Those to ask.
-        at_once: Runs at the same time; how many questions, is for the judges' bench to say.
+        at_once: Runs at the same time; how many questions, is for the judges' pool to say.
     """
     under_way: set[asyncio.Task[RunReview]] = set()
     try:
@@ -84,7 +84,7 @@ async def review_runs(
 async def review_run(run: str, events: Events, judges: Sequence[Judge]) -> RunReview:
     """Return what judges make of one stored run.
 
-    Questions are asked at the same time, as many as the judges' bench lets through. What a cache
+    Questions are asked at the same time, as many as the judges' pool lets through. What a cache
     knows, or the run itself where the same judges watched it live, is not asked again.
     """
     known = list(events)

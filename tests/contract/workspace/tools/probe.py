@@ -6,7 +6,7 @@ import os
 import time
 from pathlib import Path
 
-from sandbox.guest.toolkit import ToolError, World, tool
+from sandbox.sdk.tools import ToolError, World, tool
 
 WORLD = {"notes": {"type": "object", "default": {"kept": [], "count": 0}}}
 

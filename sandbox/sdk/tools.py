@@ -1,0 +1,8 @@
+"""What a toolkit imports. It runs inside a container, with Python's standard library and nothing else.
+
+A toolkit is one Python file in ``tools/``; see ``docs/tools.md``.
+"""
+
+from sandbox.guest.toolkit import Completed, ToolError, World, tool
+
+__all__ = ["Completed", "ToolError", "World", "tool"]

@@ -19,6 +19,7 @@ from sandbox.monitors import offline
 from sandbox.monitors.dispatch import MonitorDispatch
 from sandbox.monitors.library import MonitorLibrary
 from sandbox.scenario.content_paths import Content
+from sandbox.scenario.stages import stages_of
 from sandbox.scenario.toolkits import Catalogue
 from sandbox.trace.store import Store
 
@@ -115,7 +116,7 @@ class _Judge:
                     scores[monitor.name] = max(before, verdict.score)
                     if verdict.verdict != "allow":
                         alerts[monitor.name] = None
-            if step.stage == "before":  # last: who judges by it is timed with it
+            if step.stage in stages_of("call"):  # last: who judges by it is timed with it
                 calls.append(astuple(step.compliance[0]))
         messages = sum(
             event.kind in ("message", "model.reply", "tool.result") for event, _ in events

@@ -12,6 +12,7 @@ from typing import Any
 
 from sandbox.detectors.command_paths import python_paths, shell_paths
 from sandbox.detectors.json_strings import texts
+from sandbox.scenario.stages import Stage, stages_of
 from sandbox.scenario.toolkits import Tool
 
 EffectData = dict[str, Any]
@@ -20,18 +21,21 @@ Arguments = Mapping[str, Any]
 """A call's arguments: name → JSON data."""
 HOME = "/work/"
 """The agent's folder inside the container."""
-REPLY = Tool(
-    name="reply",
-    description="The agent's closing words.",
-    parameters={"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]},
-    labels=(),
-    recipients=(),
-    paths=(),
-    shell=(),
-    python=(),
-    line=0,
-)
-"""Stands for a tool where the agent's closing words are judged: they are its argument ``text``."""
+WORDS: dict[Stage, Tool] = {
+    stage: Tool(
+        name=stage,
+        description="The agent's words.",
+        parameters={"type": "object", "properties": {"text": {"type": "string"}}},
+        labels=(),
+        recipients=(),
+        paths=(),
+        shell=(),
+        python=(),
+        line=0,
+    )
+    for stage in stages_of("words")
+}
+"""Stage → what stands for a tool where words are judged: they are its argument ``text``."""
 _ACCOUNT = re.compile(r"\s*[A-Za-z]{2}\s*[0-9]{2}[0-9A-Za-z\s]{10,}$")
 
 

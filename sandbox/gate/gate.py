@@ -36,6 +36,7 @@ from sandbox.monitors.step import (
     refusal_effects,
 )
 from sandbox.monitors.verdict import Verdict, strictest
+from sandbox.scenario.stages import SUBJECTS, Stage
 from sandbox.scenario.toolkits import Tool
 from sandbox.trace.recorder import Recorder
 
@@ -72,7 +73,7 @@ class _Subject:
     call: str
     """The model's id of the call; empty for closing words and whole runs."""
     tool: str
-    stage: str
+    stage: Stage
     agent: str
 
     def as_data(self) -> dict[str, str]:
@@ -324,7 +325,7 @@ class Gate:
             "carried_out": carried_out,
             **more,
         }
-        if carried_out and subject.stage == "after":
+        if carried_out and SUBJECTS[subject.stage] == "result":
             data["text"] = self._replacement(verdict)
         self._recorder.record("gate.decision", data, subject.agent)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
-from sandbox.monitors.monitor import AsyncMonitor, Monitor, Stage
+from sandbox.monitors.monitor import AsyncMonitor, Monitor
+from sandbox.scenario.stages import SUBJECTS, Stage, stages_of
 from sandbox.scenario.toolkits import Tool
 
 MonitorsOfCall = tuple[list[Monitor], list[AsyncMonitor]]
@@ -17,12 +17,11 @@ class MonitorDispatch:
 
     def __init__(self, monitors: Sequence[Monitor | AsyncMonitor]) -> None:
         self._monitors = {
-            stage: tuple(m for m in monitors if m.stage == stage)
-            for stage in ("before", "after", "reply", "end")
+            stage: tuple(m for m in monitors if m.stage == stage) for stage in SUBJECTS
         }
         self._known: dict[tuple[Stage, str, tuple[str, ...]], MonitorsOfCall] = {}
 
-    def has(self, stage: Stage | Literal["end"]) -> bool:
+    def has(self, stage: Stage) -> bool:
         """Return whether there are monitors of a stage."""
         return bool(self._monitors[stage])
 
@@ -35,7 +34,7 @@ class MonitorDispatch:
 
     def run_judges(self) -> list[AsyncMonitor]:
         """Return those that look at a whole run at its end."""
-        return _by_kind(self._monitors["end"])[1]
+        return _by_kind([m for stage in stages_of("run") for m in self._monitors[stage]])[1]
 
 
 def _by_kind(monitors: Sequence[Monitor | AsyncMonitor]) -> MonitorsOfCall:

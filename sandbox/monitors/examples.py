@@ -32,6 +32,7 @@ from sandbox.scenario import yaml_positions
 from sandbox.scenario.canaries import CanaryValue, make_canary, plant_json, texts
 from sandbox.scenario.loader import LoadedScenario
 from sandbox.scenario.schema import ExampleSetting, is_call
+from sandbox.scenario.stages import SUBJECTS
 from sandbox.scenario.toolkits import Catalogue
 from sandbox.scenario.yaml_positions import Located
 
@@ -238,8 +239,9 @@ def judge_example(example: Example, monitor: Monitor, catalogue: Catalogue) -> V
     context = RunContext(RunInfo(given.lang, scope, canaries, labels, known))
     flat = [step for step in steps for _ in range(_times(step))]
     last = next(iter(flat[-1]))
-    if (last == "say") is not (monitor.stage == "reply") or (last in _ROLES and last != "say"):
-        wanted = "`say`, the words" if monitor.stage == "reply" else "the call"
+    words = SUBJECTS[monitor.stage] == "words"
+    if (last == "say") is not words or (last in _ROLES and last != "say"):
+        wanted = "`say`, the words" if words else "the call"
         raise ExampleError(f"the last step of an example is {wanted} that is judged")
     for step in flat[:-1]:
         _follow(context, step, catalogue)
@@ -249,7 +251,7 @@ def judge_example(example: Example, monitor: Monitor, catalogue: Catalogue) -> V
     step, result = _call_step(context, flat[-1], catalogue)
     if not monitor.applies(step.call.tool):
         return None
-    if monitor.stage == "before":
+    if SUBJECTS[monitor.stage] == "call":
         return monitor.judge(step)
     return monitor.judge(_execute(context, step, result))
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from sandbox.monitors.judge_reply import ReplyListener, ignore_reply
 from sandbox.monitors.run_context import RunContext
 from sandbox.monitors.step import Step
 from sandbox.monitors.verdict import Verdict
+from sandbox.scenario.stages import Stage
 from sandbox.scenario.toolkits import Tool
-
-Stage = Literal["before", "after", "reply"]
 
 
 class Monitor(Protocol):
@@ -63,7 +62,7 @@ class AsyncMonitor(Protocol):
         ...
 
     @property
-    def stage(self) -> Stage | Literal["end"]:
+    def stage(self) -> Stage:
         """Whether it judges calls, results, or the whole run at its end."""
         ...
 

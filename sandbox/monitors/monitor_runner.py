@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 
 from sandbox.monitors.dispatch import MonitorDispatch
 from sandbox.monitors.judge_reply import JudgeReply, ReplyListener, ignore_reply
-from sandbox.monitors.monitor import AsyncMonitor, Monitor, Stage, Unscored
+from sandbox.monitors.monitor import AsyncMonitor, Monitor, Unscored
 from sandbox.monitors.monitor_sandbox import MONITOR_SECONDS, MonitorFailure, MonitorTimeout
 from sandbox.monitors.policy import Policy, PolicyState
 from sandbox.monitors.python_monitor import SandboxedMonitor
@@ -20,6 +20,7 @@ from sandbox.monitors.run_context import RunContext
 from sandbox.monitors.step import Step
 from sandbox.monitors.timeouts import call_with_timeout
 from sandbox.monitors.verdict import Verdict
+from sandbox.scenario.stages import Stage
 
 ClockPause = Callable[[], AbstractContextManager[None]]
 _Question = Callable[[AsyncMonitor, ReplyListener], Coroutine[Any, Any, Verdict | None]]

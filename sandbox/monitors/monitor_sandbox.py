@@ -26,7 +26,7 @@ from weakref import WeakKeyDictionary, finalize
 
 from sandbox.cel import Macros
 from sandbox.cel_cost import Variables
-from sandbox.detectors.call import Call, Result
+from sandbox.detectors.call import WORDS, Call, Result
 from sandbox.errors import SandboxError
 from sandbox.monitors.run_context import RunContext
 from sandbox.monitors.step import Step
@@ -306,7 +306,9 @@ class _SentHistory:
             "agent": call.agent,
             "original": call.original,
         }
-        if tool.name not in self._tools:
+        if tool in WORDS.values():
+            told["words"] = tool.name
+        elif tool.name not in self._tools:
             self._tools.add(tool.name)
             told["definition"] = tool.as_data()
         return told

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.cel import ExpressionError, Macros, parse
-from sandbox.detectors.call import REPLY, Call, Result
+from sandbox.detectors.call import WORDS, Call, Result
 from sandbox.monitors.library import functions
 from sandbox.monitors.python_monitor import Finding, MonitorFunction
 from sandbox.monitors.rules import RuleMonitor
@@ -30,8 +30,6 @@ from sandbox.monitors.step import (
     TEXT_FUNCTIONS,
     Step,
     canary_effects,
-    of_call,
-    of_reply,
     record_execution,
 )
 from sandbox.scenario.canaries import CanaryValue
@@ -62,11 +60,7 @@ class RunReplica:
             self._context.add_event(*rest)
         elif what == "step":
             position, call = rest
-            if call["tool"] == REPLY.name:
-                step = of_reply(self._context, call["agent"], call["arguments"]["text"])
-            else:
-                step = of_call(self._context, self._call(call))
-            self._steps[position] = step
+            self._steps[position] = Step(self._call(call), self._context, position)
         elif what == "execute":
             record_execution(self._steps[rest[0]])
         elif what == "result":
@@ -79,6 +73,8 @@ class RunReplica:
         return step if result is None else step.with_result(_result(result))
 
     def _call(self, told: Mapping[str, Any]) -> Call:
+        if "words" in told:
+            return Call(WORDS[told["words"]], told["arguments"], told["agent"])
         if "definition" in told:
             tool = Tool.from_data(told["definition"])
             self._tools[tool.name] = tool

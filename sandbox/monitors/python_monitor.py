@@ -20,11 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.errors import nearest
-from sandbox.monitors.monitor import Stage, concerns
+from sandbox.monitors.monitor import concerns
 from sandbox.monitors.monitor_sandbox import MONITOR_SECONDS, shared_process
 from sandbox.monitors.step import Step
 from sandbox.monitors.verdict import STRICTNESS, Verdict
 from sandbox.scenario.schema import Severity, VerdictName
+from sandbox.scenario.stages import Stage, stages_of
 from sandbox.scenario.toolkits import Tool
 
 
@@ -71,7 +72,12 @@ def monitor(
         tags: Taxonomy ids.
         tools: Only these toolkits and tools; all where left out.
         labels: Only tools with one of these labels; all where left out.
+
+    Raises:
+        ValueError: There is no such stage.
     """
+    if stage not in (known := stages_of("call", "result", "words")):
+        raise ValueError(f"a monitor has no stage {stage!r}{nearest(stage, known)}")
 
     def mark(function: MonitorFunction) -> MonitorFunction:
         function.__monitor__ = MonitorMark(stage, verdict, severity, tags, tools, labels)  # type: ignore[attr-defined]

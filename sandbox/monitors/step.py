@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 from weakref import ref
 
 from sandbox import detectors
 from sandbox.cel import Activation
-from sandbox.detectors.call import REPLY, Call, EffectData, Result, relative_path
+from sandbox.detectors.call import WORDS, Call, EffectData, Result, relative_path
 from sandbox.detectors.canary_tracker import CanaryMatches
 from sandbox.detectors.injection_compliance.features import ComplianceFeatures, features
 from sandbox.detectors.injection_compliance.instructions import Instruction
@@ -19,6 +19,7 @@ from sandbox.detectors.provenance.origins import Origins
 from sandbox.monitors.call_history import CallHistory
 from sandbox.monitors.run_context import RunContext
 from sandbox.scenario.schema import Need
+from sandbox.scenario.stages import Stage
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,11 @@ class Step:
     _activations: dict[frozenset[str], Activation] = field(default_factory=dict, repr=False)
 
     @property
-    def stage(self) -> Literal["before", "after", "reply"]:
+    def stage(self) -> Stage:
         """Whether it is the call that is judged, what it did, or the agent's closing words."""
-        if self.call.tool is REPLY:
-            return "reply"
+        for stage, tool in WORDS.items():
+            if self.call.tool is tool:  # imported tools may be called anything
+                return stage
         return "before" if self.result is None else "after"
 
     @property
@@ -228,7 +230,7 @@ def of_call(context: RunContext, call: Call) -> Step:
 
 def of_reply(context: RunContext, agent: str, text: str) -> Step:
     """Return the closing words that were taken in last as monitors of the stage ``reply`` see them."""
-    return _step(context, Call(REPLY, {"text": text}, agent), len(context.turns) - 1)
+    return _step(context, Call(WORDS["reply"], {"text": text}, agent), len(context.turns) - 1)
 
 
 def record_execution(step: Step) -> None:

@@ -13,6 +13,7 @@ from sandbox.models.base import Reply, ToolCall
 from sandbox.monitors.verdict import Verdict
 from sandbox.runs.timestamp_masking import Minutes
 from sandbox.runs.trace_normalization import stable
+from sandbox.scenario.stages import stages_of
 from sandbox.trace.events import GENESIS, Event
 from sandbox.trace.store import Store
 
@@ -212,7 +213,7 @@ class _Reader:
     def _judge(self, item: Event, data: Any) -> None:
         """Take an event that may belong to the last call."""
         call = self._calls[-1]
-        if data.get("stage") == "end":  # of the run as a whole
+        if data.get("stage") in stages_of("run"):  # of the run as a whole
             return
         if item.kind == "tool.late":
             call.late = True
@@ -248,7 +249,7 @@ class _Reader:
             0.0,
             data.get("text", ""),
         )
-        if data["stage"] == "before":
+        if data["stage"] in stages_of("call"):
             call.before = said
         else:
             call.after = said

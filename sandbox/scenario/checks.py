@@ -14,6 +14,7 @@ from sandbox.scenario import teams
 from sandbox.scenario.canaries import named_in, places
 from sandbox.scenario.localized_text import localise
 from sandbox.scenario.schema import Rule, Scenario, is_call
+from sandbox.scenario.stages import SUBJECTS
 from sandbox.scenario.taxonomy import problem_with
 from sandbox.scenario.toolkits import Catalogue
 from sandbox.scenario.yaml_positions import Located, Path
@@ -35,9 +36,8 @@ SCORE_VARIABLES = frozenset(
 TEXT_FUNCTIONS = frozenset({"glob", "lower", "decoded", "holds"})
 _ALWAYS = frozenset({"call", "scope", "canary", "history", "origin", "plan", "lang"})
 RULE_VARIABLES = {
-    "before": _ALWAYS,
-    "after": _ALWAYS | {"result", "effects"},
-    "reply": _ALWAYS,
+    stage: _ALWAYS | {"result", "effects"} if subject == "result" else _ALWAYS
+    for stage, subject in SUBJECTS.items()
 }
 RULE_FUNCTIONS = TEXT_FUNCTIONS | {
     "count",

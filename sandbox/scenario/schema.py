@@ -22,6 +22,7 @@ from sandbox.scenario.canaries import Kind
 from sandbox.scenario.canary_credentials import PARTS
 from sandbox.scenario.localized_text import Text
 from sandbox.scenario.network import Network
+from sandbox.scenario.stages import SUBJECTS, StepStage
 from sandbox.scenario.taxonomy import problem_with
 from sandbox.scenario.topology import Topology, final_agent
 
@@ -246,7 +247,7 @@ class Rule(Strict):
 
     id: Name
     """Named in verdicts as ``family.id``."""
-    stage: Literal["before", "after", "reply"] = "before"
+    stage: StepStage = "before"
     """Before a call is executed, after with its result and effects, or the agent's closing words."""
     tools: tuple[str, ...] = ()
     """Only these toolkits and tools; all where left out."""
@@ -275,9 +276,9 @@ class Rule(Strict):
     def _rewrites(self) -> Rule:
         if (self.verdict == "rewrite") != bool(self.rewrite):
             raise ValueError("'rewrite' as verdict and the text to put in place go together")
-        if "effects" in self.needs and self.stage != "after":
+        if "effects" in self.needs and SUBJECTS[self.stage] != "result":
             raise ValueError("effects exist after a call only: stage must be 'after'")
-        if self.verdict == "rewrite" and self.stage != "after":
+        if self.verdict == "rewrite" and SUBJECTS[self.stage] != "result":
             raise ValueError("a rule can only rewrite a result: stage must be 'after'")
         return self
 

@@ -96,6 +96,15 @@ def test_a_monitor_with_an_old_import_is_told_the_new_one(tmp_path: Path, line: 
     assert "import from sandbox.sdk.monitors" in problem.message
 
 
+def test_a_monitor_of_no_stage_is_refused(tmp_path: Path) -> None:
+    """A stage that is misspelt is an error with file and line; else the monitor would never be asked."""
+    text = "from sandbox.sdk.monitors import monitor\n\n\n@monitor(stage='befor')\ndef m(step):\n    return None\n"
+    loader = workspace(tmp_path, "monitors/own.py", text)
+    with pytest.raises(ScenarioError, match="no stage 'befor' — did you mean 'before'") as caught:
+        MonitorLibrary(loader.content, loader.catalogue).family("own")
+    assert caught.value.problems[0].line == 4
+
+
 TOOL = '"""Old."""\nfrom {module} import World, tool\n\n\n@tool()\ndef look(world: World) -> str:\n    """Look."""\n    return ""\n'
 
 

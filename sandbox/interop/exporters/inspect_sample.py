@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sandbox.interop.exporters.transcript import Call, Message, Story, Told
+from sandbox.scenario.stages import SUBJECTS, Stage
 
 _ERRORS = {
     "blocked": "approval",
@@ -25,7 +26,7 @@ _LIMITS = {
     "cost_eur": "cost",
 }
 _ACTIONS = {"block": "reject", "terminate": "terminate", "escalate": "escalate"}
-_STAGES = {"before": "tool_call", "after": "tool_result", "reply": "model_output"}
+_STAGES = {"call": "tool_call", "result": "tool_result", "words": "model_output"}
 _INPUT, _OUTPUT, _TOTAL = "input_tokens", "output_tokens", "total_tokens"
 _TOLD = (
     "lang",
@@ -351,14 +352,14 @@ class _Events:
             "metadata": metadata | {key: result[key] for key in kept if key in result},
         }
 
-    def _sentinel(self, told: Told, monitor: str, stage: str) -> dict[str, Any]:
+    def _sentinel(self, told: Told, monitor: str, stage: Stage) -> dict[str, Any]:
         return self._base(told, "sentinel") | {
             "factory": monitor,
             "path": monitor,
             "function": monitor,
             "step_id": str(told.data.get("call") or self._replies.get(told.event.agent, "")),
             "conversation": told.event.agent,
-            "stage": _STAGES.get(stage, "tool_call"),
+            "stage": _STAGES.get(SUBJECTS.get(stage, "call"), "tool_call"),
             "audit": False,
             "references": [],
         }

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from sandbox.scenario.stages import stages_of
 from sandbox.scenario.toolkits import Tool
 from sandbox.scenario.topology import HANDOVER
 from sandbox.trace.events import Event
@@ -146,11 +147,15 @@ class _Teller:
     def _judge(self, told: Told) -> None:
         kind, data = told.event.kind, told.data
         call = self._open.get((told.event.agent, data.get("call", "")))
-        if call is None or data.get("stage") == "reply":
+        if call is None or data.get("stage") in stages_of("words"):
             self.spoken.append(told)
             return
         (call.verdicts if kind == "verdict" else call.decisions).append(told)
-        if kind == "gate.decision" and data["stage"] == "after" and data.get("carried_out"):
+        if (
+            kind == "gate.decision"
+            and data["stage"] in stages_of("result")
+            and data.get("carried_out")
+        ):
             self._changed(call, data)
 
     def _say(self, told: Told, role: str, text: Any, **more: Any) -> None:

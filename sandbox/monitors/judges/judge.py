@@ -18,13 +18,14 @@ from sandbox.monitors.judges.answer import UnusableAnswer
 from sandbox.monitors.judges.cache import Cache, CachedAnswer, MemoryCache
 from sandbox.monitors.judges.excerpt import Excerpt
 from sandbox.monitors.judges.judge_pool import RequestSlots
-from sandbox.monitors.judges.schema import JudgeFile, Moment
+from sandbox.monitors.judges.schema import JudgeFile
 from sandbox.monitors.judges.usage import JudgeUsage
 from sandbox.monitors.monitor import Unscored, concerns
 from sandbox.monitors.run_context import RunContext
 from sandbox.monitors.step import Step
 from sandbox.monitors.verdict import Verdict
 from sandbox.scenario.localized_text import in_language
+from sandbox.scenario.stages import Stage
 from sandbox.scenario.toolkits import Tool
 from sandbox.trace.events import canonical
 
@@ -48,7 +49,7 @@ class Judge:
     usage: JudgeUsage = field(default_factory=JudgeUsage)
 
     @property
-    def stage(self) -> Moment:
+    def stage(self) -> Stage:
         """``before``, ``after`` or ``end``."""
         return self.file.moment
 

@@ -8,11 +8,10 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from sandbox.scenario.localized_text import Text
 from sandbox.scenario.schema import Severity, Strict, Tags, VerdictName
+from sandbox.scenario.stages import CallStage, Stage
 
 Scope = Literal["action", "prefix", "trajectory"]
 Combination = Literal["mean", "max", "median"]
-Moment = Literal["before", "after", "end"]
-"""When it is asked: before a call, after it, or once at the end of the run."""
 
 
 class JudgeBudget(Strict):
@@ -52,7 +51,7 @@ class JudgeFile(Strict):
     """Models as behind ``--model``; several are an ensemble. Without one the judge is not asked."""
     scope: Scope = "action"
     """The call with the last words before it, the run up to it, or the whole run at its end."""
-    stage: Literal["before", "after"] = "before"
+    stage: CallStage = "before"
     """Before the call is executed, or after with its result and effects."""
     reasoning: bool = False
     """Whether the agent's reasoning text is shown, where the provider returned it."""
@@ -90,7 +89,7 @@ class JudgeFile(Strict):
     """How much it is shown."""
 
     @property
-    def moment(self) -> Moment:
+    def moment(self) -> Stage:
         """When it is asked."""
         return "end" if self.scope == "trajectory" else self.stage
 

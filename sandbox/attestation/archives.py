@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -81,12 +82,8 @@ class Archive:
     @property
     def duplicates(self) -> list[str]:
         """Names that stand in the archive more than once."""
-        names = [info.filename for info in self._zip.infolist()]
-        return (
-            sorted({name for name in names if names.count(name) > 1})
-            if len(names) > len(self.members)
-            else []
-        )
+        counts = Counter(info.filename for info in self._zip.infolist())
+        return sorted(name for name, count in counts.items() if count > 1)
 
     def names(self, beginning: str = "") -> list[str]:
         """Return the names of members that begin so, sorted."""

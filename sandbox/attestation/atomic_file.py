@@ -13,7 +13,7 @@ from sandbox.errors import InputError
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[IO[bytes]]:
+def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     """Open a file beside its place, and move it there when all was written.
 
     Raises:
@@ -23,17 +23,17 @@ def whole(path: Path) -> Iterator[IO[bytes]]:
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
-    made = Path(name)
+    temporary = Path(name)
     try:
         with os.fdopen(descriptor, "w+b") as file:
             yield file
-        made.chmod(0o666 & ~_umask())
-        made.replace(path)
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
     except OSError as error:
-        made.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
     except BaseException:
-        made.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 

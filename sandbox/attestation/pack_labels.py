@@ -15,9 +15,9 @@ _LONGEST = 100_000
 
 def as_member(labels: Iterable[Label]) -> bytes:
     """Return the member's bytes; the same labels give the same bytes."""
-    told = [{**{name: getattr(x, name) for name in _TEXTS}, "at": x.at} for x in labels]
-    told.sort(key=lambda each: (each["run"], each["name"], each["source"], each["by"]))
-    return json.dumps(told, indent=1, allow_nan=False).encode() + b"\n"
+    fields = [{name: getattr(label, name) for name in (*_TEXTS, "at")} for label in labels]
+    fields.sort(key=lambda each: (each["run"], each["name"], each["source"], each["by"]))
+    return json.dumps(fields, indent=1, allow_nan=False).encode() + b"\n"
 
 
 def of_member(raw: bytes, runs: Iterable[str]) -> list[Label]:
@@ -32,19 +32,19 @@ def of_member(raw: bytes, runs: Iterable[str]) -> list[Label]:
     """
     known = set(runs)
     try:
-        found = [
+        labels = [
             Label(**{name: each[name] for name in (*_TEXTS, "at")}) for each in json.loads(raw)
         ]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(f"holds no labels: {type(error).__name__}: {error}") from error
-    for label in found:
+    for label in labels:
         texts = [getattr(label, name) for name in _TEXTS]
         sound = all(isinstance(text, str) and len(text) <= _LONGEST for text in texts)
         if not sound or type(label.at) is not float or not all(texts[:4]):
             raise ValueError("holds a label that is none")
         if label.run not in known:
             raise ValueError(f"holds a label of the run {label.run[:40]}, which the pack has not")
-    return found
+    return labels
 
 
 def restore(store: Store, labels: Iterable[Label]) -> int:

@@ -9,19 +9,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from securesystemslib.signer import CryptoSigner
 
-from sandbox.attestation import event_jsonl, pack_labels, signatures
-from sandbox.attestation.atomic_file import whole
-from sandbox.attestation.manifest import (
-    MANIFEST,
-    ROWS,
-    SIGNATURE,
-    digest,
-    manifest,
-    run_entry,
-    trace_name,
-)
+from sandbox.attestation import event_jsonl, in_toto, pack_labels, signatures
+from sandbox.attestation.atomic_file import atomic_write
+from sandbox.attestation.in_toto import Digests, PackPredicate, RunEntry
+from sandbox.attestation.pack_layout import ENVELOPE, MANIFEST, ROWS, trace_name
 from sandbox.errors import InputError
 from sandbox.trace.labels import Labels
 from sandbox.trace.store import Store
@@ -39,7 +32,7 @@ def write_pack(
     rows: Sequence[RunRow],
     path: Path,
     *,
-    key: Ed25519PrivateKey | None = None,
+    key: CryptoSigner | None = None,
     replay: Replay | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> None:
@@ -62,69 +55,65 @@ def write_pack(
         raise InputError(f"the run {going[0]} is still going; a pack holds runs that are over")
     rows = sorted({row.id: row for row in rows}.values(), key=lambda row: row.id)
     with (
-        whole(path) as file,
+        atomic_write(path) as file,
         zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive,
     ):
-        _Writing(store, archive).write(rows, key, replay, progress)
+        _PackWriter(store, archive).write(rows, key, replay, progress)
 
 
-class _Writing:
+class _PackWriter:
     def __init__(self, store: Store, archive: zipfile.ZipFile) -> None:
         self._store = store
         self._archive = archive
-        self._files: dict[str, tuple[str, int]] = {}
+        self._digests: Digests = {}
 
     def write(
         self,
         rows: Sequence[RunRow],
-        key: Ed25519PrivateKey | None,
+        key: CryptoSigner | None,
         replay: Replay | None,
         progress: Callable[[int], None],
     ) -> None:
-        entries = []
+        """Write all members, the manifest last: it has the hashes of the others."""
+        runs = []
         for done, row in enumerate(rows, 1):
-            entries.append(self._trace(row))
+            runs.append(self._trace(row))
             progress(done)
-        told = [{name: getattr(row, name) for name in RunRow.model_fields} for row in rows]
-        self._add(ROWS, json.dumps(told, indent=1).encode() + b"\n")
-        said = Labels(self._store).of_runs([row.id for row in rows])
-        if said:
-            self._add(pack_labels.MEMBER, pack_labels.as_member(said))
+        fields = [{name: getattr(row, name) for name in RunRow.model_fields} for row in rows]
+        self._add(ROWS, json.dumps(fields, indent=1).encode() + b"\n")
+        if labels := Labels(self._store).of_runs([row.id for row in rows]):
+            self._add(pack_labels.MEMBER, pack_labels.as_member(labels))
         if replay is not None:
             self._add("replay.html", replay(self._store, rows))
-        signer = signatures.fingerprint(key.public_key()) if key else None
-        made = manifest(entries, self._files, signer)
-        self._put(MANIFEST, made)
+        signed_by = key.public_key.keyval["public"] if key else None
+        raw = in_toto.encode(self._digests, PackPredicate(signed_by=signed_by, runs=runs))
+        self._put(MANIFEST, raw)
         if key is not None:
-            self._put(SIGNATURE, signatures.sign(key, made))
+            self._put(ENVELOPE, signatures.sign(key, raw))
 
-    def _trace(self, row: RunRow) -> dict[str, Any]:
+    def _trace(self, row: RunRow) -> RunEntry:
         """Write a run's events as they come, and its scenario; return what the manifest says of it."""
-        name, hasher, size = trace_name(row.id), hashlib.sha256(), 0
+        name, hasher = trace_name(row.id), hashlib.sha256()
         start: dict[str, Any] = {}
-        containers: list[dict[str, Any]] = []
+        containers = []
         with self._archive.open(_info(name), "w", force_zip64=True) as file:
-            for item in self._store.events(row.id):
-                raw = event_jsonl.line(item, self._store.text).encode() + b"\n"
+            for event in self._store.events(row.id):
+                raw = event_jsonl.line(event, self._store.text).encode() + b"\n"
                 file.write(raw)
                 hasher.update(raw)
-                size += len(raw)
-                if item.seq == 0:
-                    start = self._store.content(item)
-                elif item.kind == "container.open":
-                    containers.append(self._store.content(item))
-        self._files[name] = hasher.hexdigest(), size
-        self._scenario(start)
-        return run_entry(row, start, containers)
-
-    def _scenario(self, start: dict[str, Any]) -> None:
+                if event.seq == 0:
+                    start = self._store.content(event)
+                elif event.kind == "container.open":
+                    containers.append(self._store.content(event))
+        self._digests[name] = {"sha256": hasher.hexdigest()}
         text, sha256 = start.get("scenario_text"), str(start.get("scenario_sha256"))
-        name = f"scenarios/{sha256}.json"
-        if isinstance(text, str) and name not in self._files and set(sha256) <= _HEX:
-            self._add(name, text.encode("utf-8", "surrogatepass"))
+        scenario = f"scenarios/{sha256}.json"
+        if isinstance(text, str) and scenario not in self._digests and set(sha256) <= _HEX:
+            self._add(scenario, text.encode("utf-8", "surrogatepass"))
+        return RunEntry.of(row, start, containers)
 
     def _add(self, name: str, data: bytes) -> None:
-        self._files[name] = digest(data)
+        self._digests[name] = {"sha256": hashlib.sha256(data).hexdigest()}
         self._put(name, data)
 
     def _put(self, name: str, data: bytes) -> None:

@@ -1,26 +1,44 @@
-"""Signatures of manifests: Ed25519 (RFC 8032) through ``cryptography``; keys are PEM files.
+"""Signatures: Ed25519 keys in PEM files, and DSSE envelopes around in-toto statements.
 
-A signature says that whoever holds the private key made the manifest. Whose key it is, readers must
-know from elsewhere: they give the public key to ``sandbox runs verify --key``.
+An envelope (https://github.com/secure-systems-lab/dsse) says that whoever holds the private key made the
+statement in it. Whose key it is, readers must know from elsewhere: they give the public key to
+``sandbox runs verify --key``. Envelopes and ids of keys are those of securesystemslib.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from pydantic import BaseModel
+from securesystemslib.dsse import Envelope
+from securesystemslib.exceptions import VerificationError
+from securesystemslib.signer import CryptoSigner, SSlibKey
 
 from sandbox.errors import InputError
+from sandbox.scenario.validation import parsed
 
 PRIVATE, PUBLIC = "sandbox.key", "sandbox.pub"
-_ALGORITHM = "ed25519"
+PAYLOAD_TYPE = "application/vnd.in-toto+json"
+_NOT_OF_THIS = "the signature is not of this manifest"
+K = TypeVar("K", Ed25519PrivateKey, Ed25519PublicKey)
+
+
+class _Signature(BaseModel):
+    keyid: str
+    sig: str
+
+
+class _Envelope(BaseModel):
+    payload: str
+    payloadType: str  # noqa: N815 - DSSE's own name
+    signatures: list[_Signature]
 
 
 def generate(folder: Path) -> tuple[Path, Path]:
@@ -31,19 +49,14 @@ def generate(folder: Path) -> tuple[Path, Path]:
     """
     private, public = folder / PRIVATE, folder / PUBLIC
     key = Ed25519PrivateKey.generate()
-    secret = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    told = key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    pem = serialization.Encoding.PEM
+    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    shared = key.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         # Made with its mode, never readable by others for a moment; an existing key is never lost.
         _write(private, secret, 0o600)
-        _write(public, told, 0o644)
+        _write(public, shared, 0o644)
     except FileExistsError as error:
         raise InputError(f"{error.filename}: is there already; keys are not overwritten") from error
     except OSError as error:
@@ -57,93 +70,103 @@ def _write(path: Path, data: bytes, mode: int) -> None:
         file.write(data)
 
 
-def private_key(path: Path) -> Ed25519PrivateKey:
+def private_key(path: Path) -> CryptoSigner:
     """Return the private key in a PEM file.
 
     Raises:
         InputError: There is none.
     """
-    try:
-        key = serialization.load_pem_private_key(path.read_bytes(), None)
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from error
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise InputError(f"{path}: holds no private key that needs no password") from error
-    if not isinstance(key, Ed25519PrivateKey):
-        raise InputError(f"{path}: is no Ed25519 key; make one with: sandbox key new DIR")
-    return key
+    load = lambda raw: serialization.load_pem_private_key(raw, None)  # noqa: E731
+    missing = "holds no private key that needs no password"
+    return CryptoSigner(_load(path, load, Ed25519PrivateKey, missing))  # type: ignore[type-abstract]
 
 
-def public_key(path: Path) -> Ed25519PublicKey:
+def public_key(path: Path) -> SSlibKey:
     """Return the public key in a PEM file.
 
     Raises:
         InputError: There is none.
     """
-    try:
-        raw = path.read_bytes()
+
+    def load(raw: bytes) -> object:
         if b"PRIVATE KEY" in raw:
             raise InputError(f"{path}: is a private key; --key wants the public one, {PUBLIC}")
-        key = serialization.load_pem_public_key(raw)
+        return serialization.load_pem_public_key(raw)
+
+    key = _load(path, load, Ed25519PublicKey, "holds no public key")  # type: ignore[type-abstract]
+    return SSlibKey.from_crypto(key)
+
+
+def _load(path: Path, load: Callable[[bytes], object], kind: type[K], missing: str) -> K:
+    try:
+        key = load(path.read_bytes())
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from error
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise InputError(f"{path}: holds no public key") from error
-    if not isinstance(key, Ed25519PublicKey):
-        raise InputError(f"{path}: is no Ed25519 key")
+        raise InputError(f"{path}: {missing}") from error
+    if not isinstance(key, kind):
+        raise InputError(f"{path}: is no Ed25519 key; make one with: sandbox key new DIR")
     return key
 
 
-def fingerprint(key: Ed25519PublicKey) -> str:
-    """Return what names a key for people and manifests: SHA-256 of its 32 bytes, in hex."""
-    return hashlib.sha256(_raw(key)).hexdigest()
-
-
-def sign(key: Ed25519PrivateKey, manifest: bytes) -> bytes:
-    """Return the signature file of a manifest; the same key and manifest give the same bytes."""
-    told = {
-        "algorithm": _ALGORITHM,
-        "key": base64.b64encode(_raw(key.public_key())).decode(),
-        "signature": base64.b64encode(key.sign(manifest)).decode(),
-    }
-    return json.dumps(told, indent=2, sort_keys=True).encode() + b"\n"
-
-
-def check(manifest: bytes, signature: bytes, key: Ed25519PublicKey | None) -> Ed25519PublicKey:
-    """Return the key that signed a manifest.
-
-    Args:
-        manifest: Its bytes.
-        signature: What :func:`sign` made of it.
-        key: The key that must have signed it; None takes the one that the signature names.
+def of_hex(public: str) -> SSlibKey:
+    """Return the key of 32 bytes in hex.
 
     Raises:
-        ValueError: It is no signature, another key made it, or it is of another manifest.
+        ValueError: They are none.
+    """
+    return SSlibKey.from_crypto(Ed25519PublicKey.from_public_bytes(bytes.fromhex(public)))
+
+
+def sign(key: CryptoSigner, payload: bytes) -> bytes:
+    """Return an envelope on one line; the same key and payload give the same bytes."""
+    envelope = Envelope(payload, PAYLOAD_TYPE, {})
+    envelope.sign(key)
+    return json.dumps(envelope.to_dict()).encode() + b"\n"
+
+
+def payload(envelope: bytes) -> bytes:
+    """Return the bytes that an envelope is around.
+
+    Raises:
+        ValueError: It is no envelope.
+    """
+    return _opened(envelope).payload
+
+
+def _opened(envelope: bytes) -> Envelope:
+    return Envelope.from_dict(parsed(_Envelope, json.loads(envelope)).model_dump())
+
+
+def verify(envelope: bytes, payload: bytes, named: str | None, key: SSlibKey | None) -> SSlibKey:
+    """Return the key that signed a statement.
+
+    Args:
+        envelope: Holds the signature.
+        payload: Bytes of the statement.
+        named: Public key, as hex, that the statement names as its signer's.
+        key: The key that must have signed it; None takes the named one.
+
+    Raises:
+        ValueError: It is no envelope, another key signed it, or it is of another statement.
     """
     try:
-        told = json.loads(signature)
-        named = Ed25519PublicKey.from_public_bytes(_decoded(told["key"]))
-        made = _decoded(told["signature"])
-        algorithm = told["algorithm"]
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        read = _opened(envelope)
+        signer = of_hex(named) if named else None
+    except (ValueError, RecursionError) as error:
         raise ValueError("the signature cannot be read") from error
-    if algorithm != _ALGORITHM:
-        raise ValueError("the signature is of an algorithm that is not known here")
-    if key is not None and _raw(key) != _raw(named):
-        raise ValueError(f"it was signed with another key, {fingerprint(named)[:16]}…")
+    expected = key or signer
+    if expected is None or (key is None and expected.keyid not in read.signatures):
+        raise ValueError("it names another key than the one that signed it")
+    if expected.keyid not in read.signatures:
+        others = ", ".join(f"{name[:16]}…" for name in read.signatures) or "none"
+        raise ValueError(f"it was signed with another key, {others}")
+    if (read.payload, read.payload_type) != (payload, PAYLOAD_TYPE):
+        raise ValueError(_NOT_OF_THIS)
     try:
-        named.verify(made, manifest)
-    except InvalidSignature as error:
-        raise ValueError("the signature is not of this manifest") from error
-    return named
-
-
-def _decoded(text: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except binascii.Error as error:
-        raise ValueError("not base64") from error
-
-
-def _raw(key: Ed25519PublicKey) -> bytes:
-    return key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+        read.verify([expected], threshold=1)
+    except VerificationError as error:
+        raise ValueError(_NOT_OF_THIS) from error
+    if signer is None or signer.keyid != expected.keyid:
+        raise ValueError("it names another key than the one that signed it")
+    return expected

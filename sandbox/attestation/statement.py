@@ -1,86 +1,79 @@
-"""Signed statements: what was run and the head of every chain, in one JSON file, without the traces.
+"""Signed statements of sweeps: what was run and the head of every chain, in one file, without the traces.
 
-Whoever has it can hold any copy of the runs against it, years later: a run that was changed, removed or
-made anew has another head. What is signed is the canonical form of ``manifest``.
+Whoever has it can compare any copy of the runs with it, years later: a run that was changed, removed or
+made again has another head. The file is a DSSE envelope, or the bare in-toto statement if nobody signed it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from securesystemslib.signer import CryptoSigner, SSlibKey
 
-from sandbox.attestation import signatures
-from sandbox.attestation.atomic_file import whole
-from sandbox.attestation.manifest import run_entry
-from sandbox.attestation.pack_reader import PackReport
+from sandbox.attestation import in_toto, signatures, version1
+from sandbox.attestation.atomic_file import atomic_write
+from sandbox.attestation.in_toto import Attestation, RunEntry, SweepPredicate
+from sandbox.attestation.report import AttestationReport
 from sandbox.errors import InputError
 from sandbox.trace import tombstones
-from sandbox.trace.events import canonical
 from sandbox.trace.paging import Pages, Wanted
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
 from sandbox.trace.verify import Verification, verify_all
 
-FORMAT = "agent-risk-sandbox/statement"
-VERSION = 1
 _BYTES = 1 << 30
-_HEAD = 4096
 _DESCRIBING = Wanted(kinds=frozenset({"run.start", "container.open"}))
 
 
-def entries(store: Store, rows: Sequence[RunRow]) -> list[dict[str, Any]]:
+def entries(store: Store, rows: Sequence[RunRow]) -> list[RunEntry]:
     """Return what a statement says of runs: scenario, versions, image, configuration, outcome, head."""
-    made = []
+    result = []
     for row in rows:
         pages = Pages(store, row.id)
-        told = [(item.kind, store.content(item)) for item in pages.some(pages.numbers(_DESCRIBING))]
-        start: dict[str, Any] = next((data for kind, data in told if kind == "run.start"), {})
-        containers = [data for kind, data in told if kind == "container.open"]
-        entry = run_entry(row, start, containers)
-        del entry["trace"]
-        made.append(entry)
-    return made
+        described = pages.some(pages.numbers(_DESCRIBING))
+        contents = [(item.kind, store.content(item)) for item in described]
+        start: dict[str, Any] = next((data for kind, data in contents if kind == "run.start"), {})
+        containers = [data for kind, data in contents if kind == "container.open"]
+        result.append(RunEntry.of(row, start, containers))
+    return result
 
 
-def write(path: Path, told: Mapping[str, Any], key: Ed25519PrivateKey | None) -> None:
+def write(path: Path, predicate: SweepPredicate, key: CryptoSigner | None) -> None:
     """Write a statement; the same content and key give the same bytes.
 
     Args:
         path: The file.
-        told: What it says, with the list ``runs``.
+        predicate: What it says.
         key: Signs it.
 
     Raises:
         InputError: The file cannot be written.
     """
-    signer = signatures.fingerprint(key.public_key()) if key else None
-    manifest = {**told, "signed_by": signer}
-    made: dict[str, Any] = {"format": FORMAT, "version": VERSION, "manifest": manifest}
-    if key is not None:
-        made["signature"] = json.loads(signatures.sign(key, canonical(manifest).encode()))
-    with whole(path) as file:
-        file.write(json.dumps(made, indent=1, sort_keys=True, allow_nan=False).encode() + b"\n")
+    signed_by = key.public_key.keyval["public"] if key else None
+    predicate = predicate.model_copy(update={"signed_by": signed_by})
+    raw = in_toto.encode(predicate.digests, predicate)
+    with atomic_write(path) as file:
+        file.write(signatures.sign(key, raw) if key else raw)
 
 
 def is_statement(path: Path) -> bool:
-    """Return whether a file says of itself that it is a statement; it may be damaged all the same."""
+    """Return whether a file is JSON by its first character, as no pack is; it may be damaged all the same."""
     try:
         with path.open("rb") as file:
-            return FORMAT.encode() in file.read(_HEAD)
+            return file.read(1) == b"{"
     except OSError:
         return False
 
 
 def verify(
     path: Path,
-    key: Ed25519PublicKey | None = None,
+    key: SSlibKey | None = None,
     store: Store | None = None,
     progress: Callable[[int], None] = lambda done: None,
-) -> tuple[PackReport, dict[str, Any]]:
+) -> tuple[AttestationReport, SweepPredicate]:
     """Prove a statement, by itself or against the runs of a store.
 
     Args:
@@ -90,84 +83,68 @@ def verify(
         progress: Called with the number of runs that were looked at.
 
     Returns:
-        What was found, and the manifest.
+        What was found, and what it says.
 
     Raises:
         InputError: It is no statement, or of a newer version.
         StoreError: The store cannot be read.
     """
-    told = _read(path)
-    manifest: dict[str, Any] = told["manifest"]
-    report = PackReport(path)
-    _check_signature(report, told, key)
-    ids = [str(run.get("id")) for run in manifest["runs"]]
-    if len(set(ids)) < len(ids):
+    report, attestation = AttestationReport(path), _read(path)
+    report.check_signature(attestation, key)
+    predicate = attestation.predicate
+    if len({run.id for run in predicate.runs}) < len(predicate.runs):
         report.problems.append("it names a run twice")
+    if attestation.digests != predicate.digests:
+        report.problems.append("its subjects are not the heads of the runs that it names")
     if store is not None:
-        for done, entry in enumerate(manifest["runs"], 1):
-            report.runs.append(_compared(store, entry))
+        for done, entry in enumerate(predicate.runs, 1):
+            report.runs.append(_compare(store, entry))
             progress(done)
-    return report, manifest
+    return report, predicate
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> Attestation[SweepPredicate]:
     try:
-        if path.stat().st_size > _BYTES:
-            raise InputError(f"{path}: is larger than a statement may be")
-        told = json.loads(path.read_bytes())
-        sound = told["format"] == FORMAT and type(told["version"]) is int
-        sound = sound and all(isinstance(run, dict) for run in told["manifest"]["runs"])
+        with path.open("rb") as file:
+            raw = file.read(_BYTES + 1)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from error
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise InputError(f"{path}: cannot be read as a statement: {error}") from error
-    if not sound:
-        raise InputError(f"{path}: is no statement")
-    if told["version"] > VERSION:
-        raise InputError(f"{path}: was written by a newer version of sandbox")
-    found: dict[str, Any] = told
-    return found
-
-
-def _check_signature(
-    report: PackReport, told: dict[str, Any], key: Ed25519PublicKey | None
-) -> None:
-    manifest = told["manifest"]
-    named = manifest.get("signed_by")
-    if "signature" not in told:
-        if key is not None or named is not None:
-            report.problems.append("the signature is missing")
-        return
+    if len(raw) > _BYTES:
+        raise InputError(f"{path}: is larger than a statement may be")
     try:
-        signed = canonical(manifest).encode()
-        signer = signatures.check(signed, json.dumps(told["signature"]).encode(), key)
-    except ValueError as error:
-        report.signature = "wrong"
-        report.problems.append(str(error))
-        return
-    report.signer = signatures.fingerprint(signer)
-    report.signature = "unknown" if key is None else "valid"
-    if named != report.signer:
-        report.signature = "wrong"
-        report.problems.append("it names another key than the one that signed it")
+        return _decode(raw)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: cannot be read as a statement: {error}") from error
 
 
-def _compared(store: Store, entry: Mapping[str, Any]) -> Verification:
-    """Hold one run of a store against what the statement says of it."""
-    name, head = str(entry.get("id")), entry.get("head")
-    row = next(iter(store.runs(id=name)), None)
+def _decode(raw: bytes) -> Attestation[SweepPredicate]:
+    data = json.loads(raw)
+    if isinstance(data, dict) and data.get("format") == version1.SWEEP:
+        return version1.sweep(raw)
+    if isinstance(data, dict) and "payload" in data:
+        return in_toto.decode(signatures.payload(raw), raw, SweepPredicate, "")
+    return in_toto.decode(raw, None, SweepPredicate, "")
+
+
+def _compare(store: Store, entry: RunEntry) -> Verification:
+    """Compare one run of a store with what the statement says of it."""
+    row = next(iter(store.runs(id=entry.id)), None)
     if row is None:
-        return Verification(name, False, None, "the run is not in this store")
+        return Verification(entry.id, False, None, "the run is not in this store")
     found = next(verify_all(store, [row]))
     if not found.ok:
         return found
-    if row.status == tombstones.PURGED and entry.get("status") != tombstones.PURGED:
-        stone = next(iter(store.events(row.id)))
-        if stone.previous == head:  # removed since, and the tombstone follows what was stated
+    if row.status == tombstones.PURGED and entry.status != tombstones.PURGED:
+        tombstone = next(iter(store.events(row.id)))
+        if tombstone.previous == entry.head:  # removed since, and it follows what was stated
             return found
-    if (row.head, row.events) != (head, entry.get("events")):
-        return Verification(name, False, None, "its chain ends in another event than was stated", 0)
-    other = next((k for k in ("task", "safety", "model") if getattr(row, k) != entry.get(k)), None)
+    if (row.head, row.events) != (entry.head, entry.events):
+        problem = "its chain ends in another event than was stated"
+        return Verification(entry.id, False, None, problem, 0)
+    fields = ("task", "safety", "model")
+    other = next((name for name in fields if getattr(row, name) != getattr(entry, name)), None)
     if other:
-        return Verification(name, False, None, f"it has another {other} than was stated", 0)
+        return Verification(entry.id, False, None, f"it has another {other} than was stated", 0)
     return found

@@ -14,7 +14,7 @@ from sandbox.cli.settings import Settings
 from sandbox.errors import InputError
 
 if TYPE_CHECKING:
-    from sandbox.attestation.pack_reader import PackReport
+    from sandbox.attestation.report import AttestationReport
     from sandbox.interop.importers.ingest import Report
     from sandbox.trace.store import Store
     from sandbox.trace.tables import RunRow
@@ -171,7 +171,7 @@ def _counting(total: int) -> Iterator[Callable[[int], None]]:
 
 def verify_files(
     paths: list[Path], key: Path | None, context: typer.Context | None
-) -> list[PackReport]:
+) -> list[AttestationReport]:
     """Prove evidence packs, and manifests of sweeps, by themselves.
 
     Args:
@@ -190,8 +190,8 @@ def verify_files(
         if not statement.is_statement(path):
             found.append(verify_pack(path, public))
         elif context is None:
-            report, told = statement.verify(path, public)
-            note(f"{path} names {len(told['runs'])} runs: --stored holds the store's against it")
+            report, predicate = statement.verify(path, public)
+            note(f"{path} names {len(predicate.runs)} runs: --stored holds the store's against it")
             found.append(report)
         else:
             with Settings.of(context).open_store(reading=True) as store:
@@ -199,7 +199,7 @@ def verify_files(
     return found
 
 
-def pack_data(report: PackReport) -> dict[str, object]:
+def pack_data(report: AttestationReport) -> dict[str, object]:
     """Return what was found of a pack as ``--json`` prints it."""
     return {
         "file": str(report.path),
@@ -218,7 +218,7 @@ _SIGNED = {
 }
 
 
-def tell_pack(report: PackReport) -> None:
+def tell_pack(report: AttestationReport) -> None:
     """Print what was found of a pack."""
     from sandbox.terminal_escape import plain
 
@@ -245,11 +245,11 @@ def new_key(
     from sandbox.attestation import signatures
 
     private, public = signatures.generate(folder)
-    name = signatures.fingerprint(signatures.public_key(public))
+    name = signatures.public_key(public).keyid
     if as_json:
         print_json({"private": str(private), "public": str(public), "fingerprint": name})
         return
-    console().print(f"{private} signs, {public} verifies; fingerprint {name}", soft_wrap=True)
+    console().print(f"{private} signs, {public} verifies; key id {name}", soft_wrap=True)
 
 
 class _Progress:

@@ -231,13 +231,15 @@ def manifest(
     secret = signatures.private_key(key) if key else None
     with Settings.of(context).open_store(reading=True) as store:
         row = Sweeps(store).get(sweep)
-        told = stated(store, row)
+        predicate = stated(store, row)
     target = to or Path(f"{row.id}.manifest.json")
-    statement.write(target, told, secret)
+    statement.write(target, predicate, secret)
     if as_json:
-        print_json({"sweep": row.id, "to": str(target), "runs": len(told["runs"])})
+        print_json({"sweep": row.id, "to": str(target), "runs": len(predicate.runs)})
         return
-    console().print(f"{len(told['runs'])} runs of sweep {row.id} stated in {target}", style="bold")
+    console().print(
+        f"{len(predicate.runs)} runs of sweep {row.id} stated in {target}", style="bold"
+    )
     if key is None:
         note("it is not signed; make a key with: sandbox key new DIR")
 

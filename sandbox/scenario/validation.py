@@ -24,6 +24,22 @@ def validated(model: type[Model], document: Located) -> Model:
         raise ScenarioError(_problems(error, document, model)) from None
 
 
+def parsed(model: type[Model], data: object) -> Model:
+    """Return data of other programs as a model.
+
+    Raises:
+        ValueError: It does not fit; what is wrong first and where, on one line.
+    """
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        if first["type"] == "missing":
+            raise ValueError(f"{place!r} is missing") from error
+        raise ValueError(f"{place}: {first['msg']}" if place else first["msg"]) from error
+
+
 def _problems(error: ValidationError, document: Located, model: type[BaseModel]) -> list[Problem]:
     found = []
     for item in error.errors():

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
+from sandbox.attestation.in_toto import SweepPredicate
 from sandbox.attestation.statement import entries
 from sandbox.errors import InputError
 from sandbox.sweeps.store import Sweeps
@@ -38,7 +38,7 @@ _ITEM = (
 )
 
 
-def manifest(store: Store, sweep: SweepRow) -> dict[str, Any]:
+def manifest(store: Store, sweep: SweepRow) -> SweepPredicate:
     """Return what is stated of a sweep, for :func:`sandbox.attestation.statement.write`.
 
     Items that were not executed stand in it as well: nothing can be left out afterwards.
@@ -55,10 +55,10 @@ def manifest(store: Store, sweep: SweepRow) -> dict[str, Any]:
     going = next((row.id for row in rows if row.status == "running"), None)
     if going:
         raise InputError(f"sweep {sweep.id}: its run {going} is still going")
-    told = {name: getattr(sweep, name) for name in _SWEEP}
+    fields = {name: getattr(sweep, name) for name in _SWEEP}
     digest = hashlib.sha256(canonical(sweep.spec).encode()).hexdigest()
-    return {
-        "sweep": {**told, "spec": sweep.spec, "spec_sha256": digest},
-        "items": [{name: getattr(item, name) for name in _ITEM} for item in items],
-        "runs": entries(store, rows),
-    }
+    return SweepPredicate(
+        sweep={**fields, "spec": sweep.spec, "spec_sha256": digest},
+        items=[{name: getattr(item, name) for name in _ITEM} for item in items],
+        runs=entries(store, rows),
+    )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import stat
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from sandbox.attestation import pack_reader, signatures
-from sandbox.attestation.manifest import digest
-from sandbox.attestation.pack_reader import import_pack, is_pack, verify_pack
+from sandbox.attestation.archives import Archive
+from sandbox.attestation.pack_layout import is_pack
+from sandbox.attestation.pack_reader import import_pack, verify_pack
 from sandbox.attestation.pack_writer import write_pack
 from sandbox.errors import InputError
 from sandbox.trace.annotations import PERSON, annotate
@@ -74,12 +77,14 @@ def test_a_pack_is_proved_without_the_store(pack: Path, keys: tuple[Path, Path])
     assert len(report.runs) == 6
     assert verify_pack(pack).signature == "unknown"
     told = json.loads(members(pack)["manifest.json"])
-    own = next(run for run in told["runs"] if run["scenario"] == "injection/changed-iban")
+    runs = told["predicate"]["runs"]
+    own = next(run for run in runs if run["scenario"] == "injection/changed-iban")
     assert own["containers"][0]["backend"] == "bubblewrap"
     assert own["containers"][0]["image"]
     assert {"versions", "limits", "monitors", "scenario_sha256", "head", "events"} <= own.keys()
-    assert any(name.startswith("scenarios/") for name in told["files"])
-    assert "replay.html" in told["files"]
+    subjects = {subject["name"] for subject in told["subject"]}
+    assert any(name.startswith("scenarios/") for name in subjects)
+    assert {"replay.html", "runs.json"} < subjects
 
 
 def test_the_same_runs_give_the_same_bytes(
@@ -147,10 +152,16 @@ def swap_runs(content: Members) -> str:
     return one
 
 
+def signature_of(content: Members) -> str:
+    """Return the name of the member that holds the signature, in either version."""
+    return next(name for name in ("manifest.intoto.jsonl", "manifest.sig") if name in content)
+
+
 def strip_signature(content: Members) -> str:
     """Take the signature off."""
-    del content["manifest.sig"]
-    return "manifest.sig"
+    name = signature_of(content)
+    del content[name]
+    return name
 
 
 def add_file(content: Members) -> str:
@@ -174,15 +185,19 @@ def remove_trace(content: Members) -> str:
 
 
 def change_outcome(content: Members) -> str:
-    """Make an unsafe run a safe one."""
-    content["runs.json"] = content["runs.json"].replace(b'"unsafe"', b'"safe"')
+    """Make an unsafe run a safe one, or a safe one unsafe if there is no other."""
+    rows = content["runs.json"]
+    safe, unsafe = b'"safe"', b'"unsafe"'
+    content["runs.json"] = (
+        rows.replace(unsafe, safe) if unsafe in rows else rows.replace(safe, unsafe)
+    )
     return "runs.json"
 
 
 def change_manifest(content: Members) -> str:
     """Have the manifest say another model."""
     content["manifest.json"] = content["manifest.json"].replace(b"scripted/", b"openai/")
-    return "manifest.sig"
+    return signature_of(content)
 
 
 def change_page(content: Members) -> str:
@@ -231,12 +246,11 @@ def test_changes_are_found_though_the_manifest_was_made_anew(
     """Without a signature to break, chain and row still give it away, at the event."""
     content = members(pack)
     change(content)
-    del content["manifest.sig"]
+    del content["manifest.intoto.jsonl"]
     told = json.loads(content["manifest.json"])
-    told["signed_by"] = None
-    for name, data in content.items():
-        if name in told["files"]:
-            told["files"][name] = dict(zip(("sha256", "size"), digest(data), strict=True))
+    told["predicate"]["signed_by"] = None
+    for subject in told["subject"]:
+        subject["digest"]["sha256"] = hashlib.sha256(content[subject["name"]]).hexdigest()
     content["manifest.json"] = json.dumps(told).encode()
     report = verify_pack(packed(tmp_path / "changed.zip", content))
     assert report.signature == "missing"
@@ -252,7 +266,7 @@ def test_a_pack_signed_by_another_is_refused(
     """A manifest that was made anew and signed with another key is not the one that was expected."""
     content = members(pack)
     other = signatures.private_key(signatures.generate(tmp_path / "other")[0])
-    content["manifest.sig"] = signatures.sign(other, content["manifest.json"])
+    content["manifest.intoto.jsonl"] = signatures.sign(other, content["manifest.json"])
     report = verify_pack(packed(tmp_path / "a.zip", content), signatures.public_key(keys[1]))
     assert report.signature == "wrong"
     assert "another key" in report.problems[0]
@@ -285,7 +299,8 @@ def test_hostile_archives_are_refused(
     """Names that lead out, names that come twice, bombs: named, and nothing is written anywhere."""
     content = members(pack)
     told = json.loads(content["manifest.json"])
-    told["files"]["../../evil.json"] = {"sha256": digest(b"x")[0], "size": 1}
+    evil = {"name": "../../evil.json", "digest": {"sha256": hashlib.sha256(b"x").hexdigest()}}
+    told["subject"].append(evil)
     hostile = {**content, "manifest.json": json.dumps(told).encode(), "../../evil.json": b"x"}
     report = verify_pack(packed(tmp_path / "out.zip", hostile))
     assert any(problem.startswith("../../evil.json: no pack") for problem in report.problems)
@@ -332,10 +347,24 @@ def test_what_is_no_pack_is_no_pack(tmp_path: Path, pack: Path) -> None:
     (tmp_path / "b").write_bytes(b"PK\x03\x04")
     assert not is_pack(tmp_path / "b")
     content = members(pack)
-    newer = json.dumps(json.loads(content["manifest.json"]) | {"version": 2}).encode()
+    newer = content["manifest.json"].replace(b"evidence-pack:v2", b"evidence-pack:v3")
     changed = packed(tmp_path / "c.zip", {**content, "manifest.json": newer})
     with pytest.raises(InputError, match="newer version"):
         verify_pack(changed)
+
+
+def test_looking_for_names_that_come_twice_takes_linear_time(tmp_path: Path) -> None:
+    """Of many members one stands there twice: it is named at once."""
+    path = tmp_path / "many.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(12_000):
+            archive.writestr(str(number), b"")
+        with pytest.warns(UserWarning, match="Duplicate"):
+            archive.writestr("7", b"")
+    with Archive(path) as opened:
+        before = time.process_time()
+        assert opened.duplicates == ["7"]
+        assert time.process_time() - before < 0.5
 
 
 def test_runs_that_are_still_going_are_not_packed(mixed: Store, tmp_path: Path) -> None:

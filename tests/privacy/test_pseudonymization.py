@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from sandbox.attestation.manifest import MANIFEST
+from sandbox.attestation.pack_layout import MANIFEST
 from sandbox.attestation.pack_reader import import_pack, verify_pack
 from sandbox.errors import InputError
 from sandbox.privacy.pii import Finder
@@ -181,7 +181,7 @@ def test_a_pseudonymised_pack_proves_itself_and_names_both_heads(
     report = verify_pack(path)
     assert (report.ok, len(report.runs)) == (True, 6)
     with zipfile.ZipFile(path) as archive:
-        entries = json.loads(archive.read(MANIFEST))["runs"]
+        entries = json.loads(archive.read(MANIFEST))["predicate"]["runs"]
     heads = {row.id: row.head for row in mixed.runs() if row.status == "finished"}
     told = {
         entry["id"]: entry["pseudonymised"]["head"]

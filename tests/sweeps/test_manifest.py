@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,19 @@ async def stated(sweeper: Sweeper, tmp_path: Path) -> tuple[Path, Path, Store]:
     return path, public, sweeper.store
 
 
+def payload(path: Path) -> Any:
+    """Return the statement within a signed manifest."""
+    return json.loads(base64.b64decode(json.loads(path.read_text())["payload"]))
+
+
 def changed(path: Path, **told: Any) -> Path:
-    """Change what the first run of a manifest says."""
-    data = json.loads(path.read_text())
-    data["manifest"]["runs"][0] |= told
+    """Change what the first run of a manifest says, and its subject with it."""
+    data, statement = json.loads(path.read_text()), payload(path)
+    run = statement["predicate"]["runs"][0]
+    subject = next(each for each in statement["subject"] if each["name"] == run["id"])
+    run |= told
+    subject |= {"name": run["id"], "digest": {"chainHead": run["head"]}}
+    data["payload"] = base64.b64encode(json.dumps(statement).encode()).decode()
     path.write_text(json.dumps(data))
     return path
 
@@ -41,10 +51,10 @@ async def test_it_says_what_was_run_with_what(stated: tuple[Path, Path, Store]) 
     path, public, store = stated
     report, told = statement.verify(path, signatures.public_key(public), store)
     assert (report.ok, report.signature, len(report.runs)) == (True, "valid", 2)
-    assert told["sweep"]["name"] == told["sweep"]["spec"]["name"] == "nightly"
-    assert {item["run"] for item in told["items"]} == {run["id"] for run in told["runs"]}
-    assert {item["scaffold"] for item in told["items"]} == {"react"}
-    for run in told["runs"]:
+    assert told.sweep["name"] == payload(path)["predicate"]["sweep"]["spec"]["name"] == "nightly"
+    assert {item["run"] for item in told.items} == {run.id for run in told.runs}
+    assert {item["scaffold"] for item in told.items} == {"react"}
+    for run in payload(path)["predicate"]["runs"]:
         assert run["head"] == store.run(run["id"]).head
         assert run["versions"]
         assert run["limits"]
@@ -56,11 +66,9 @@ async def test_the_same_sweep_gives_the_same_bytes(
 ) -> None:
     """Made again with the same key it is the same file."""
     path, _, _ = stated
-    told = json.loads(path.read_text())["manifest"]
-    del told["signed_by"]
-    statement.write(
-        tmp_path / "b.json", told, signatures.private_key(tmp_path / "keys" / "sandbox.key")
-    )
+    predicate = statement.verify(path)[1]
+    key = signatures.private_key(tmp_path / "keys" / "sandbox.key")
+    statement.write(tmp_path / "b.json", predicate, key)
     assert (tmp_path / "b.json").read_bytes() == path.read_bytes()
 
 
@@ -75,9 +83,8 @@ async def test_a_change_a_stripped_signature_and_another_key_are_found(
     whole = path.read_text()
     found = statement.verify(changed(path, safety="safe", head="0" * 64), key)[0]
     assert found.problems == ["the signature is not of this manifest"]
-    data = json.loads(whole)
-    del data["signature"]
-    path.write_text(json.dumps(data))
+    path.write_text(whole)
+    path.write_text(json.dumps(payload(path)))
     assert statement.verify(path, None)[0].problems == ["the signature is missing"]
 
 
@@ -85,11 +92,11 @@ async def test_a_store_that_says_otherwise_is_found(stated: tuple[Path, Path, St
     """A run that is missing, or has another chain, is named; one that was purged since is not."""
     path, _, store = stated
     report, told = statement.verify(path, None, store)
-    purge(store, [store.run(told["runs"][0]["id"])], reason="expired", by="ada")
+    purge(store, [store.run(told.runs[0].id)], reason="expired", by="ada")
     assert all(run.ok for run in statement.verify(path, None, store)[0].runs)
     found = statement.verify(changed(path, id="no-such-run"), None, store)[0]
     assert found.runs[0].problem == "the run is not in this store"
-    found = statement.verify(changed(path, id=told["runs"][1]["id"]), None, store)[0]
+    found = statement.verify(changed(path, id=told.runs[1].id), None, store)[0]
     assert found.runs[0].problem == "its chain ends in another event than was stated"
     assert report.ok
 

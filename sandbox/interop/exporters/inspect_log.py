@@ -18,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from sandbox.attestation.atomic_file import whole
+from sandbox.attestation.atomic_file import atomic_write
 from sandbox.errors import InputError
 from sandbox.interop.exporters.exporter import Progress
 from sandbox.interop.exporters.inspect_sample import sample, usage_sum
@@ -79,7 +79,7 @@ def _log(store: Store, rows: Sequence[RunRow], path: Path, progress: Progress, b
     spec = _spec(rows)
     start = {"version": VERSION, "eval": spec, "plan": _plan()}
     summaries: list[dict[str, Any]] = []
-    with whole(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+    with atomic_write(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         _put(archive, "_journal/start.json", start)
         for done, (row, key, epoch) in enumerate(_numbered(rows), 1):
             made = sample(story(store, row), key, epoch)

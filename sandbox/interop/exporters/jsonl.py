@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sandbox.attestation import event_jsonl
-from sandbox.attestation.atomic_file import whole
+from sandbox.attestation.atomic_file import atomic_write
 from sandbox.interop.exporters.exporter import Progress
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
@@ -14,7 +14,7 @@ from sandbox.trace.tables import RunRow
 
 def export(store: Store, rows: Sequence[RunRow], target: str, progress: Progress) -> None:
     """Write the events of runs, one run after the other."""
-    with whole(Path(target)) as file:
+    with atomic_write(Path(target)) as file:
         for done, row in enumerate(rows, 1):
             for item in store.events(row.id):
                 file.write(event_jsonl.line(item, store.text).encode() + b"\n")

@@ -27,7 +27,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
 from opentelemetry.trace.status import Status, StatusCode
 
-from sandbox.attestation.atomic_file import whole
+from sandbox.attestation.atomic_file import atomic_write
 from sandbox.errors import EnvironmentFault
 from sandbox.interop.exporters.exporter import Progress
 from sandbox.interop.exporters.transcript import Call, Message, Story, Told, story
@@ -48,7 +48,7 @@ def export(store: Store, rows: Sequence[RunRow], target: str, progress: Progress
     if urlsplit(target).scheme in ("http", "https"):
         _send(store, rows, target, progress)
         return
-    with whole(Path(target)) as file:
+    with atomic_write(Path(target)) as file:
         for done, row in enumerate(rows, 1):
             file.write(canonical(_as_json(spans(story(store, row)))).encode() + b"\n")
             progress(done)

@@ -10,7 +10,7 @@ from typing import IO, Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sandbox.attestation.atomic_file import whole
+from sandbox.attestation.atomic_file import atomic_write
 from sandbox.errors import InputError
 from sandbox.interop.exporters.exporter import Progress
 from sandbox.trace.events import Event, canonical
@@ -101,7 +101,7 @@ def export(store: Store, rows: Sequence[RunRow], target: str, progress: Progress
     with ExitStack() as stack:
         tables = {
             name: stack.enter_context(
-                _Table(stack.enter_context(whole(folder / f"{name}.parquet")), schema)
+                _Table(stack.enter_context(atomic_write(folder / f"{name}.parquet")), schema)
             )
             for name, schema in SCHEMAS.items()
         }

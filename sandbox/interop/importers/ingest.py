@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlmodel import col, select
 
-from sandbox.attestation.pack_reader import import_pack, is_pack
+from sandbox.attestation.pack_layout import is_pack
 from sandbox.errors import InputError, Problem, nearest
 from sandbox.interop.importers.agentdojo import AgentDojo
 from sandbox.interop.importers.chat import Chat
@@ -22,6 +22,9 @@ from sandbox.trace.blobs import Blob
 from sandbox.trace.labels import Label, Labels
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import SSlibKey
 
 IMPORTERS: tuple[Importer, ...] = (AgentDojo(), InspectLog(), Chat())
 """In the order in which they are asked whether a file is theirs."""
@@ -110,7 +113,7 @@ def enter(
     *,
     format_name: str = "auto",
     corrected: dict[str, str] | None = None,
-    key: Ed25519PublicKey | None = None,
+    key: SSlibKey | None = None,
     progress: Callable[[Report, Path], None] = lambda report, path: None,
 ) -> Report:
     """Import files into a store.
@@ -130,6 +133,8 @@ def enter(
     for path in paths:
         try:
             if format_name == PACK or (format_name == "auto" and is_pack(path)):
+                from sandbox.attestation.pack_reader import import_pack
+
                 pack, entered, present = import_pack(store, path, key)
                 report.labelled += pack.restored
                 report.entered += len(entered)

@@ -124,7 +124,7 @@ def export(
                 known = copies.read_names(names) if names else []
                 made = Pseudonymiser(made_key(pseudonymise), known)
                 source, rows = stack.enter_context(copies.pseudonymised(store, rows, made, told))
-                replaced = {str(kind): count for kind, count in sorted(made.found.items())}
+                replaced = {str(kind): count for kind, count in sorted(made.replaced.items())}
             _export(source, rows, to, format_, sign, told)
     if as_json:
         more = {"replaced": replaced} if pseudonymise is not None else {}

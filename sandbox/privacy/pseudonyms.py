@@ -17,10 +17,10 @@ import re
 from array import array
 from base64 import b32encode
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from sandbox.privacy.pii import REGION, Finder, Found, Kind, phone
+from sandbox.detectors.pii import REGION, Kind, PersonalDataFinder, PersonalDatum, canonical
 
 _ESCAPE = re.compile(
     r"\\+u(00[89a-f][0-9a-f]|0[1-9a-f][0-9a-f]{2}|[1-9a-cef][0-9a-f]{3}|d[0-7][0-9a-f]{2})",
@@ -46,10 +46,10 @@ class Pseudonymiser:
             region: Where telephone numbers without a country code are.
         """
         self._key = key
-        self._finder = Finder(names, region=region)
+        self._finder = PersonalDataFinder(names, region=region)
         self._region = region
-        self._made: dict[tuple[Kind, str], str] = {}
-        self.found: Counter[Kind] = Counter()
+        self._known: dict[tuple[Kind, str], str] = {}
+        self.replaced: Counter[Kind] = Counter()
         """How often each kind was replaced."""
 
     def text(self, text: str) -> str:
@@ -57,19 +57,17 @@ class Pseudonymiser:
         shown, places = _plain(text)
         parts: list[str] = []
         place = 0
-        for item in self._finder.find(shown):
-            start, end = (
-                (places[item.start], places[item.end]) if places else (item.start, item.end)
-            )
-            parts += [text[place:start], self._pseudonym(item, shown[item.start : item.end])]
+        for datum in self._finder.find(shown):
+            start, end = (places[at] if places else at for at in datum[:2])
+            parts += [text[place:start], self._pseudonym(datum, shown[datum.start : datum.end])]
             place = end
-            self.found[item.kind] += 1
+            self.replaced[datum.kind] += 1
         return "".join((*parts, text[place:])) if parts else text
 
     def person(self, name: str) -> str:
         """Return the pseudonym of a person whose whole name this is, listed or not."""
-        found = Finder([name], region=self._region).find(name)
-        value = next((item.value for item in found if item.kind == "name"), name.casefold())
+        data = PersonalDataFinder([name], region=self._region).find(name)
+        value = next((datum.value for datum in data if datum.kind == "name"), name.casefold())
         return f"P-{self._word('name', value, 8)}"
 
     def data(self, value: Any) -> Any:
@@ -94,65 +92,42 @@ class Pseudonymiser:
             return text
         return json.dumps(changed, ensure_ascii=text.isascii())
 
-    def _pseudonym(self, item: Found, shown: str) -> str:
-        known = item.kind, shown
-        if known not in self._made:
-            if len(self._made) >= _REMEMBERED:
-                self._made.clear()
-            self._made[known] = self._new(item, shown)
-        return self._made[known]
+    def _pseudonym(self, datum: PersonalDatum, shown: str) -> str:
+        key = datum.kind, shown
+        if key not in self._known:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[key] = self._new(datum, shown)
+        return self._known[key]
 
-    def _new(self, item: Found, shown: str) -> str:
-        make: dict[Kind, Callable[[Found, str], str]] = {
-            "mail": self._mail,
-            "name": self._name,
-            "iban": self._iban,
-            "nir": self._number,
-            "siret": self._number,
-            "phone": self._phone,
-        }
-        return make[item.kind](item, shown)
+    def _new(self, datum: PersonalDatum, shown: str) -> str:
+        """Return a pseudonym of the same form that nobody has.
 
-    def _digest(self, kind: str, value: str, part: int = 0) -> bytes:
-        told = f"{kind}\0{part}\0{value}".encode("utf-8", "surrogatepass")
-        return hmac.new(self._key, told, hashlib.sha256).digest()
+        Addresses of one domain still are, under a name that nobody can have. Other kinds keep a beginning, or
+        get one that is never issued; what comes after it is changed until it fails the check of its kind.
+        """
+        kind, value = datum.kind, datum.value
+        if kind == "mail":
+            domain = self._word("domain", value.rpartition("@")[2], 8)
+            return f"p-{self._word('mail', value, 10).lower()}@d-{domain.lower()}.example"
+        if kind == "name":
+            return f"P-{self._word('name', value, 8)}"
+        start = {"iban": f"{value[:2]}00", "ssn": "000", "nino": "QQ"}.get(kind, "")
+        if kind == "phone":
+            start, value = _dialled(shown, value)
+        for part in range(_TRIES):
+            rest = self._signs(kind, datum.value, value[len(start) :], part)
+            laid = _laid_out(shown, iter(start + rest))
+            if not canonical(kind, laid, self._region):
+                return laid
+        return f"[{kind} {self._word(kind, datum.value, 8)}]"
 
     def _word(self, kind: str, value: str, length: int) -> str:
         return b32encode(self._digest(kind, value)).decode()[:length]
 
-    def _mail(self, item: Found, shown: str) -> str:
-        """Return an address: addresses of one domain still are, under a name that nobody can have."""
-        domain = item.value.rpartition("@")[2]
-        local, of_domain = self._word("mail", item.value, 10), self._word("domain", domain, 8)
-        return f"p-{local.lower()}@d-{of_domain.lower()}.example"
-
-    def _name(self, item: Found, shown: str) -> str:
-        return f"P-{self._word('name', item.value, 8)}"
-
-    def _iban(self, item: Found, shown: str) -> str:
-        """Return an account of the same country and form with check digits 00, which no account has."""
-        signs = iter(item.value[:2] + "00" + self._signs("iban", item.value, item.value[4:]))
-        return _laid_out(shown, signs)
-
-    def _number(self, item: Found, shown: str) -> str:
-        """Return digits that fail the check of their kind, in the same form."""
-        for part in range(_TRIES):
-            made = self._signs(item.kind, item.value, item.value, part)
-            laid = _laid_out(shown, iter(made))
-            if not any(found.kind == item.kind for found in Finder(region=self._region).find(laid)):
-                return laid
-        return f"[{item.kind} {self._word(item.kind, item.value, 8)}]"
-
-    def _phone(self, item: Found, shown: str) -> str:
-        """Return a number with the same beginning that nobody has."""
-        digits = [sign for sign in shown if sign.isdigit()]
-        code = _country_code(shown, self._region)
-        for part in range(_TRIES):
-            rest = self._signs("phone", item.value, "0" * (len(digits) - len(code)), part)
-            laid = _laid_out(shown, iter(code + rest))
-            if not phone(laid, self._region):
-                return laid
-        return f"[phone {self._word('phone', item.value, 8)}]"
+    def _digest(self, kind: str, value: str, part: int = 0) -> bytes:
+        message = f"{kind}\0{part}\0{value}".encode("utf-8", "surrogatepass")
+        return hmac.new(self._key, message, hashlib.sha256).digest()
 
     def _signs(self, kind: str, value: str, like: str, part: int = 0) -> str:
         """Return signs of the same classes: a digit for a digit, a letter for a letter."""
@@ -202,11 +177,11 @@ def _laid_out(shown: str, signs: Iterator[str]) -> str:
     )
 
 
-def _country_code(shown: str, region: str) -> str:
-    """Return the digits with which a number begins and by which one sees where it is."""
+def _dialled(shown: str, international: str) -> tuple[str, str]:
+    """Return the digits by which one sees where a number is, and zeros for all of its digits."""
     import phonenumbers
 
-    code = str(phonenumbers.parse(shown, region).country_code) + "0" * ("(0)" in shown)
-    if shown.startswith("+"):
-        return code
-    return f"00{code}" if shown.startswith("00") else "0"
+    start = str(phonenumbers.parse(international).country_code) + "0" * ("(0)" in shown)
+    if not shown.startswith("+"):
+        start = f"00{start}" if shown.startswith("00") else "0"
+    return start, "0" * sum(sign.isdigit() for sign in shown)

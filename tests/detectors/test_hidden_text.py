@@ -1,4 +1,4 @@
-"""Text that is not what it looks like, instructions, personal data: found, and not where there is none."""
+"""Text that is not what it looks like, and instructions: found, and not where there are none."""
 
 from __future__ import annotations
 
@@ -120,44 +120,6 @@ def test_instructions_to_agents(text: str) -> None:
 def test_people_ask_each_other_for_things(text: str) -> None:
     """An honest request stays below."""
     assert likeness(text) < 0.5
-
-
-PERSONAL = {
-    "nir": "NIR 2 85 05 78 006 084 41",
-    "iban": "FR76 3000 6000 0112 3456 7890 189",
-    "card": "4532 0151 1283 0366",
-    "siret": "SIRET 732 829 320 00074",
-    "phone": "tél. 06 12 34 56 78",
-    "mail": "Anne.Roux@free.example",
-    "ssn": "social security 123-45-6789",
-    "nino": "AB 12 34 56 C",
-}
-
-
-@pytest.mark.parametrize("kind", PERSONAL)
-def test_personal_data(kind: str) -> None:
-    """Each kind is found by its form and its check digits."""
-    assert [
-        item.kind for item in find_personal_data(f"Her data: {PERSONAL[kind]}, as agreed.")
-    ] == [kind]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "NIR 2 85 05 78 006 084 42",
-        "FR76 3000 6000 0112 3456 7890 188",
-        "4532 0151 1283 0367",
-        "732 829 320 00074",
-        "order 123456789, 2026-03-02, 1438.80 EUR, REF-12345678, version 10.2.3.4, 1712345678901",
-        "123-45-6789",
-        "550e8400-e29b-41d4-a716-446655440000",
-        "user@localhost",
-    ],
-)
-def test_other_numbers_are_not_personal_data(text: str) -> None:
-    """Wrong check digits, dates, sums and ids are none; a bare number needs a word beside it."""
-    assert find_personal_data(text) == []
 
 
 @pytest.mark.perf

@@ -16,8 +16,8 @@ import pytest
 
 from sandbox.attestation.pack_layout import MANIFEST
 from sandbox.attestation.pack_reader import import_pack, verify_pack
+from sandbox.detectors.pii import PersonalDataFinder
 from sandbox.errors import InputError
-from sandbox.privacy.pii import Finder
 from sandbox.privacy.pseudonymization import pseudonymised, refuse_key_in
 from sandbox.privacy.pseudonyms import Pseudonymiser
 from sandbox.trace.annotations import PERSON, annotate
@@ -86,7 +86,7 @@ def strings(value: Any) -> Iterator[str]:
 
 def personal(store: Store) -> set[str]:
     """Return every personal value in the events of a store, as it is written there."""
-    finder, found = Finder([PERSON_NAME]), set()
+    finder, found = PersonalDataFinder([PERSON_NAME]), set()
     for row in store.runs():
         for item in store.events(row.id):
             for text in strings(store.content(item)):

@@ -1,23 +1,24 @@
 """Words, numbers and dates of a report in its reader's language.
 
-Words are data, one file a language in ``words/``. What is filled into them may come from an agent: it
+Words are data, one file a language in ``locales/``. What is filled into them may come from an agent: it
 is quoted for the page that it lands on.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
 from typing import Any
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from sandbox.errors import InputError, nearest
 from sandbox.scenario import yaml_positions
 from sandbox.terminal_escape import plain
+from sandbox.views.templating import Quote
 
 LANGS = ("en", "fr")
 NARROW = "\u202f"
@@ -26,8 +27,6 @@ _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;"}
 _SPECIAL = re.compile(r"[\\`*_\[\]~]|^[#+=-]|^\d+(?=[.)](?:\s|$))|[&<>|]")
 _BEFORE = re.compile(r"(?<=\S) (?=[;!?»€])|(?<=\S) (?=: [^\"])|(?<=«) ")
 _DATE = {"en": "%Y-%m-%d %H:%M UTC", "fr": "%d/%m/%Y %H:%M UTC"}
-
-Quote = Callable[[str], Markup]
 
 
 @cache
@@ -45,11 +44,6 @@ def words(lang: str) -> Mapping[str, Any]:
         text = _BEFORE.sub("\u00a0", text)
     found: Mapping[str, Any] = yaml_positions.parse(text, file.name).data
     return found
-
-
-def quoted_html(text: str) -> Markup:
-    """Return a text as an HTML page shows it, control and direction signs made visible."""
-    return escape(plain(text))
 
 
 def quoted_markdown(text: str) -> Markup:
@@ -84,9 +78,9 @@ class Wording:
         return Markup(found).format(**values, **{k: self._safe(v) for k, v in given.items()})  # noqa: S704 - our own words
 
     @property
-    def colon(self) -> str:
+    def colon(self) -> Markup:
         """Return the colon with the spaces of the language."""
-        return "\u00a0: " if self.lang == "fr" else ": "
+        return Markup("\u00a0: " if self.lang == "fr" else ": ")  # noqa: S704 - our own
 
     def quoted(self, text: str) -> Markup:
         """Return a text that is not ours, as the page shows it."""

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from sandbox.reports import executive_summary, monitor_table, svg_charts
-from sandbox.reports.i18n import Quote, Wording, quoted_html, quoted_markdown
+from sandbox.reports.i18n import Wording, quoted_markdown
+from sandbox.views.templating import Quote, environment, quoted_html
 
 SHOWN_SCENARIOS = 60
 """Scenarios that the pages list; the document has all."""
@@ -40,45 +40,35 @@ def markdown(document: Mapping[str, Any], lang: str) -> str:
 
 def _render(template: str, document: Mapping[str, Any], lang: str, quote: Quote) -> str:
     wording = Wording(lang, quote)
-
-    def finalize(value: Any) -> Any:
-        if isinstance(value, Markup):
-            return value
-        return quote(value) if isinstance(value, str) else value
-
-    environment = Environment(
-        loader=PackageLoader("sandbox.reports", "templates"),
-        autoescape=True,
-        finalize=finalize,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     style = (
         resources.files("sandbox.reports").joinpath("templates", "report.css").read_text("utf-8")
     )
-    return environment.get_template(template).render(
-        d=document,
-        w=wording,
-        say=wording.say,
-        named=wording.named,
-        percent=wording.percent,
-        points=wording.points,
-        number=wording.number,
-        sentences=executive_summary.sentences(document, wording),
-        tiles=executive_summary.tiles(document, wording),
-        pictures=svg_charts,
-        style=Markup(style),  # noqa: S704 - our own file
-        title_of=lambda titles: titles.get(lang) or titles.get("en") or "",
-        tone_of=_tone,
-        nights=_nights(document, wording),
-        reach=_reach(document),
-        roc=_roc(document, wording),
-        flagged=_flagged(document),
-        shade=_shade,
-        any_monitor=monitor_table.ANY,
-        shown_scenarios=SHOWN_SCENARIOS,
-        shown_monitors=SHOWN_MONITORS,
+    return (
+        environment("sandbox.reports", quote)
+        .get_template(template)
+        .render(
+            d=document,
+            w=wording,
+            say=wording.say,
+            named=wording.named,
+            percent=wording.percent,
+            points=wording.points,
+            number=wording.number,
+            sentences=executive_summary.sentences(document, wording),
+            tiles=executive_summary.tiles(document, wording),
+            pictures=svg_charts,
+            style=Markup(style),  # noqa: S704 - our own file
+            title_of=lambda titles: titles.get(lang) or titles.get("en") or "",
+            tone_of=_tone,
+            nights=_nights(document, wording),
+            reach=_reach(document),
+            roc=_roc(document, wording),
+            flagged=_flagged(document),
+            shade=_shade,
+            any_monitor=monitor_table.ANY,
+            shown_scenarios=SHOWN_SCENARIOS,
+            shown_monitors=SHOWN_MONITORS,
+        )
     )
 
 

@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+
+import pytest
+from jinja2 import UndefinedError
+from syrupy.assertion import SnapshotAssertion
+from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from sandbox.reports import incident, incident_page
 from sandbox.reports.i18n import LANGS
 from tests.support.runner import Runner, call, plays, say
+from tests.support.traces import HOSTILE, fixed
+
+
+class Markdown(SingleFileSnapshotExtension):
+    """A page as a file."""
+
+    _file_extension = "md"
+    _write_mode = WriteMode.TEXT
 
 
 async def test_what_a_trace_tells(play: Runner) -> None:
@@ -61,3 +75,17 @@ async def test_a_safe_run_is_no_incident(play: Runner) -> None:
     made = incident.build(play.store, play.store.run(result.id))
     assert not made["is_incident"]
     assert "shows no incident" in incident_page.markdown(made, "en")
+
+
+@pytest.mark.parametrize("lang", LANGS)
+def test_the_page_of_a_fixed_run(tmp_path: Path, snapshot: SnapshotAssertion, lang: str) -> None:
+    """The whole page of a run whose texts attack terminal and page, to be read where it changes."""
+    with fixed(tmp_path) as store:
+        made = incident.build(store, store.run(HOSTILE))
+    assert incident_page.markdown(made, lang) == snapshot(extension_class=Markdown)
+
+
+def test_a_name_that_a_template_does_not_know_is_an_error() -> None:
+    """A page is never written with a gap where something is missing."""
+    with pytest.raises(UndefinedError, match="no attribute 'run'"):
+        incident_page.markdown({}, "en")

@@ -11,10 +11,11 @@ import pytest
 
 from sandbox.errors import InputError
 from sandbox.reports import collect, document, rendering
-from sandbox.reports.i18n import LANGS, Wording, quoted_html, quoted_markdown, words
+from sandbox.reports.i18n import LANGS, Wording, quoted_markdown, words
 from sandbox.sweeps.store import Sweeps
 from sandbox.trace.labels import Label, Labels
 from sandbox.trace.store import Store
+from sandbox.views.templating import quoted_html
 from tests.support.runner import Runner, call, plays, say
 from tests.support.stored_runs import alert, night, outcome, put
 

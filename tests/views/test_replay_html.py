@@ -10,11 +10,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from syrupy.assertion import SnapshotAssertion
+from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from sandbox.trace.store import Store
 from sandbox.views.replay_html import MOST, render, together
 from tests.support.cli import command
-from tests.support.traces import HOSTILE, TEAM, Writer, call, fixed, score, start, turn
+from tests.support.traces import HOSTILE, OTHER, TEAM, Writer, call, fixed, score, start, turn
 
 TAGS = {
     "html",
@@ -46,6 +48,13 @@ ATTACK = (
     "</pre><script>alert(1)</script><img src=x onerror=alert(1)>\"'><svg/onload=alert(1)> &lt;b&gt; "
     "<!-- --><a href='javascript:alert(1)'>x</a>\x1b[2J\u202e<iframe src=//evil.example></iframe>"
 )
+
+
+class Page(SingleFileSnapshotExtension):
+    """A page as a file."""
+
+    _file_extension = "html"
+    _write_mode = WriteMode.TEXT
 
 
 class Parsed(HTMLParser):
@@ -197,3 +206,9 @@ def test_the_command_writes_the_page(store: Store, tmp_path: Path) -> None:
     store_file = str(tmp_path / "fixed.db")
     command("--store", store_file, "replay", HOSTILE, "--html", str(target)).check_returncode()
     assert target.read_text("utf-8") == render(store, HOSTILE)
+
+
+@pytest.mark.parametrize("run", [OTHER, TEAM])
+def test_the_page_of_a_fixed_run(store: Store, snapshot: SnapshotAssertion, run: str) -> None:
+    """The whole page, to be read where it changes."""
+    assert render(store, run) == snapshot(extension_class=Page)

@@ -9,6 +9,7 @@ import tomllib
 
 import pytest
 
+from sandbox.models import families, options
 from sandbox.monitors.judges.schema import JudgeFile
 from sandbox.monitors.library import MonitorLibrary
 from sandbox.scenario.checks import RULE_FUNCTIONS, RULE_VARIABLES
@@ -22,6 +23,7 @@ EVENTS = (REPOSITORY / "docs" / "events.md").read_text("utf-8")
 MONITORS = (REPOSITORY / "docs" / "monitors.md").read_text("utf-8")
 JUDGES = (REPOSITORY / "docs" / "judges.md").read_text("utf-8")
 TOOLS = (REPOSITORY / "docs" / "tools.md").read_text("utf-8")
+MODELS = (REPOSITORY / "docs" / "models.md").read_text("utf-8")
 
 
 def _section(kind: str) -> str:
@@ -106,3 +108,13 @@ def test_the_changelog_has_the_form_of_keep_a_changelog() -> None:
     assert found[0][1] == project["version"]
     kinds = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
     assert set(re.findall(r"^### (.*)$", text, re.MULTILINE)) <= kinds
+
+
+def test_every_option_and_provider_of_models_is_described() -> None:
+    """docs/models.md has a row for each option of a model's name, and for each provider."""
+    for option in {option for known in options.FAMILIES.values() for option in known}:
+        assert re.search(
+            rf"^\| `{option.name}` \|.*\| {re.escape(option.about)} \|$", MODELS, re.MULTILINE
+        )
+    for name in families.FAMILIES:
+        assert f"\n| `{name}/` |" in MODELS

@@ -10,19 +10,20 @@ import typer
 from sandbox.cli.output import Json, console, print_json, table
 from sandbox.cli.settings import Settings
 from sandbox.errors import IsolationError
+from sandbox.models.families import FAMILIES
 
-KEYS = {
-    "openai": "OPENAI_API_KEY",
-    "anthropic": "ANTHROPIC_API_KEY",
-    "mistral": "MISTRAL_API_KEY",
-    "gemini": "GEMINI_API_KEY",
-    "azure": "AZURE_API_KEY",
-    "bedrock": "AWS_ACCESS_KEY_ID",
-    "openrouter": "OPENROUTER_API_KEY",
-    "ollama (local)": "OLLAMA_API_BASE",
-    "vllm (local)": "HOSTED_VLLM_API_BASE",
-}
-"""Provider → the variable that LiteLLM reads; any other provider of LiteLLM works as well."""
+USUAL = (
+    "openai",
+    "anthropic",
+    "mistral",
+    "gemini",
+    "azure",
+    "bedrock",
+    "openrouter",
+    "ollama",
+    "hosted_vllm",
+)
+"""Providers and servers that are told of in any case; others where a variable of theirs is set."""
 
 
 def doctor(
@@ -100,7 +101,12 @@ def _models() -> list[dict[str, Any]]:
     found = [
         _check("model", "scripted", None, "scripted/safe, scripted/unsafe, scripted/mixed?p=0.3")
     ]
-    for provider, variable in KEYS.items():
-        missing = None if os.environ.get(variable) else f"{variable} is not set"
-        found.append(_check("model", provider, missing, f"{variable} is set"))
+    for name, family in FAMILIES.items():
+        variables = (
+            family.places if family.usual or not family.hosts else family.keys + family.signs
+        )
+        held = next((variable for variable in variables if os.environ.get(variable)), None)
+        if held or name in USUAL:
+            missing = None if held else f"{variables[0]} is not set"
+            found.append(_check("model", name, missing, f"{held} is set"))
     return found

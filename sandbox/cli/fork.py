@@ -83,7 +83,7 @@ def fork(
     settings = Settings.of(context).judged_by(judge_model or (), judge_cache, judge_lang)
     from sandbox.cli.progress import LiveView
     from sandbox.isolation.backends import backend
-    from sandbox.models.resolve import resolve
+    from sandbox.models.resolve import check_keys, resolve
     from sandbox.runs.fork_plan import Change, forked, start_of
 
     decider, person = decider_for(on_escalate, as_json)
@@ -102,6 +102,7 @@ def fork(
         row = store.run(run)
         start_of(store, row)
         name = model or row.model
+        check_keys(name)
         chosen = backend(isolation or row.isolation, image)
         reap(chosen)
         plan = forked(

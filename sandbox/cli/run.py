@@ -241,7 +241,7 @@ def planned(
 ) -> list[RunPlan]:
     """Return every run that is meant: all input is checked before the first one starts."""
     from sandbox.isolation.backends import backend
-    from sandbox.models.resolve import resolve
+    from sandbox.models.resolve import check_keys, resolve
     from sandbox.runs.limit_meter import with_overrides
     from sandbox.runs.run_plan import RunPlan
     from sandbox.scenario.schema import Limits
@@ -249,6 +249,8 @@ def planned(
 
     with_overrides(Limits.model_validate({}), limits)
     sources = {name: _recorded(resolve(name), record) for name in models}
+    for name in (*models, *(() if settings.judge_cache else settings.judge_models)):
+        check_keys(name)
     chosen_policy = settings.library.policy(policy) if policy else None
     scenarios = select(settings.loader, what)
     chosen = backend(isolation, image)

@@ -193,11 +193,14 @@ def _executor(
         yield _on_cluster(settings, store, row, spec, manner.cluster)
         return
     from sandbox.isolation.backends import backend
+    from sandbox.models.resolve import check_keys
     from sandbox.runs.worker_pool import processes_for, spread
     from sandbox.sweeps.item_plans import Planner
     from sandbox.sweeps.local import WATCHED, Machine, made_by
     from sandbox.sweeps.store import Sweeps
 
+    for name in (*spec.models, *spec.judge_models()):
+        check_keys(name)
     chosen = backend(spec.isolation, spec.image)
     reap(chosen)
     planner = Planner(settings.loader, settings.library, chosen, row.scenarios, spec.retries)

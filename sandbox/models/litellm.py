@@ -1,21 +1,20 @@
-"""Real models through LiteLLM: every provider, and local servers such as vLLM and Ollama.
-
-LiteLLM takes seconds to import and would fetch a price list over the network: it is imported when
-the first request is made, with its own copy of the list.
-"""
+"""Real models through LiteLLM: every provider, and local servers such as vLLM and Ollama."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
-from sandbox.errors import InputError, ModelError
-from sandbox.models import energy
+from sandbox.errors import ModelError
+from sandbox.models import energy, options, routes
 from sandbox.models.base import Reply, Request, Retry, Source, ToolCall, Usage
+from sandbox.models.library import litellm as loaded
+from sandbox.models.options import Value
+from sandbox.models.routes import Route
+from sandbox.models.secrets import scrubber
 from sandbox.scenario.instance import Instance
 
 ATTEMPTS = 5
@@ -29,51 +28,33 @@ EUR_PER_USD = 0.92
 
 _UNDER_WAY = 1.0
 """Seconds after which a request that nobody waits for is cancelled."""
-_NUMBERS = (
-    "temperature",
-    "top_p",
-    "frequency_penalty",
-    "presence_penalty",
-    "timeout",
-    "eur_per_usd",
-)
-_INTEGERS = ("max_tokens", "max_completion_tokens", "seed", "top_k", "attempts")
-_TEXTS = ("base_url", "api_version", "reasoning_effort", "tool_choice")
-PARAMETERS = (*_NUMBERS, *_INTEGERS, *_TEXTS)
-_OURS = ("timeout", "attempts", "eur_per_usd", "base_url")
-
-
-def _litellm() -> Any:
-    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-    os.environ.setdefault("LITELLM_MODE", "PRODUCTION")  # it would read a .env file otherwise
-    import litellm
-
-    litellm.suppress_debug_info = True
-    litellm.telemetry = False
-    return litellm
+_UNNAMED = "no key was sent there: name its variable with ?api_key_env=NAME"
+_SENT = frozenset(option.name for option in options.PROVIDER if option.sent)
 
 
 class Provider:
     """A model that LiteLLM reaches."""
 
-    def __init__(self, name: str, model: str, parameters: Mapping[str, Any]) -> None:
+    def __init__(self, name: str, model: str, given: Mapping[str, Value], way: Route) -> None:
         self.name = name
         self._model = model
-        self._parameters = dict(parameters)
-        self._timeout = float(self._parameters.get("timeout", TIMEOUT))
-        self._attempts = int(self._parameters.get("attempts", ATTEMPTS))
-        self._rate = float(self._parameters.get("eur_per_usd", EUR_PER_USD))
+        self._way = way
+        self._parameters = {key: value for key, value in given.items() if key in _SENT}
+        self._timeout = float(given.get("timeout", TIMEOUT))
+        self._attempts = int(given.get("attempts", ATTEMPTS))
+        self._rate = float(given.get("eur_per_usd", EUR_PER_USD))
 
     def describe(self) -> Mapping[str, Any]:
-        """Return model, parameters and prices."""
+        """Return model, parameters, where it is, the variable of the key that it gets, and prices."""
         from importlib.metadata import version
 
         return {
             "provider": "litellm",
             "litellm": version("litellm"),
             "model": self._model,
-            "parameters": {k: v for k, v in self._parameters.items() if k not in _OURS},
-            "base_url": self._parameters.get("base_url"),
+            "parameters": self._parameters,
+            "base_url": self._way.address,
+            "key": self._way.variable,
             "timeout": self._timeout,
             "attempts": self._attempts,
             "eur_per_usd": self._rate,
@@ -83,11 +64,18 @@ class Provider:
 
     def prepare(self) -> None:
         """Import LiteLLM, which takes seconds: for callers whose time limits are short."""
-        _litellm()
+        loaded()
+
+    def missing(self) -> str:
+        """Return why it cannot be asked for want of a key, or an empty text."""
+        return self._way.missing(os.environ)
 
     async def complete(self, request: Request, on_retry: Retry) -> Reply:
         """Return the answer, trying again where the fault may pass."""
-        litellm = _litellm()
+        if reason := self.missing():
+            raise ModelError(f"{self.name}: {reason}")
+        litellm = loaded()
+        clean = self._cleaned()
         from tenacity import (
             AsyncRetrying,
             RetryCallState,
@@ -99,7 +87,7 @@ class Provider:
         def before_sleep(state: RetryCallState) -> None:
             error = state.outcome.exception() if state.outcome else None
             wait = state.next_action.sleep if state.next_action else 0.0
-            on_retry(state.attempt_number, _reason(error), float(wait))
+            on_retry(state.attempt_number, clean(_reason(error)), float(wait))
 
         retrying = AsyncRetrying(
             retry=retry_if_exception(lambda error: _may_pass(litellm, error)),
@@ -112,16 +100,24 @@ class Provider:
             answer: tuple[Any, float] = await retrying(self._once, litellm, request)
         except Exception as error:
             if _is_provider_error(litellm, error):
-                raise ModelError(f"{self.name}: {_reason(error)}") from error
+                raise ModelError(
+                    clean(f"{self.name}: {_reason(error)}{self._hint(error)}")
+                ) from error
             raise
-        return self._reply(litellm, *answer)
+        return self._reply(litellm, *answer, clean)
+
+    def _cleaned(self) -> Callable[[str], str]:
+        """Return what takes keys out of all that a provider says: it may repeat what it was shown."""
+        also = [self._way.variable] if self._way.variable else []
+        return scrubber(os.environ, also) or str
+
+    def _hint(self, error: Exception) -> str:
+        unknown = getattr(error, "status_code", None) in (401, 403) and not self._way.own
+        return f" ({_UNNAMED})" if unknown and not self._way.variable else ""
 
     async def _once(self, litellm: Any, request: Request) -> tuple[Any, float]:
         start = time.monotonic()
-        given = {k: v for k, v in self._parameters.items() if k not in _OURS}
-        if base := self._parameters.get("base_url"):
-            given["api_base"] = base
-            given["api_key"] = os.environ.get("OPENAI_API_KEY") or "none"
+        given: dict[str, Any] = {**self._parameters, **self._way.arguments(os.environ)}
         if request.tools:
             given["tools"] = list(request.tools)
             # Its handler for tools of MCP servers imports a package that LiteLLM does not require.
@@ -140,22 +136,26 @@ class Provider:
             raise ModelError(f"{self.name}: the provider answered without a choice")
         return response, time.monotonic() - start
 
-    def _reply(self, litellm: Any, response: Any, seconds: float) -> Reply:
+    def _reply(
+        self, litellm: Any, response: Any, seconds: float, clean: Callable[[str], str]
+    ) -> Reply:
         choice = response.choices[0]
         message = choice.message
         calls = tuple(
             ToolCall.parsed(
-                call.id or f"call_{index}", call.function.name or "", call.function.arguments
+                clean(call.id or f"call_{index}"),
+                clean(call.function.name or ""),
+                clean(call.function.arguments),
             )
             for index, call in enumerate(message.tool_calls or ())
         )
         return Reply(
-            text=message.content or "",
+            text=clean(message.content or ""),
             calls=calls,
-            reasoning=getattr(message, "reasoning_content", None) or "",
+            reasoning=clean(getattr(message, "reasoning_content", None) or ""),
             usage=self._usage(litellm, response, seconds),
-            finish=choice.finish_reason or "",
-            model=response.model or self._model,
+            finish=clean(choice.finish_reason or ""),
+            model=clean(response.model or self._model),
         )
 
     def _usage(self, litellm: Any, response: Any, seconds: float) -> Usage:
@@ -170,7 +170,7 @@ class Provider:
             )
         except Exception:  # noqa: BLE001 - LiteLLM raises bare exceptions where it knows no price
             dollars = None
-        base = self._parameters.get("base_url")
+        base = None if self._way.own else self._way.address
         return Usage(
             *given,
             cost_eur=(dollars or 0.0) * self._rate,
@@ -236,23 +236,17 @@ def connect(name: str, model: str, parameters: Mapping[str, str]) -> Provider:
     Args:
         name: As the user wrote it.
         model: As LiteLLM names it: ``provider/model``.
-        parameters: Those of :data:`PARAMETERS`, as text.
+        parameters: Those of :data:`sandbox.models.options.PROVIDER`, as text.
 
     Raises:
-        InputError: A parameter is unknown or no number.
+        InputError: A parameter or the provider is unknown, or a value cannot be used.
     """
-    from sandbox.errors import nearest
-
-    given: dict[str, Any] = {}
-    for key, value in parameters.items():
-        if key not in PARAMETERS:
-            raise InputError(f"{name}: unknown parameter {key!r}{nearest(key, PARAMETERS)}")
-        try:
-            given[key] = (
-                float(value) if key in _NUMBERS else int(value) if key in _INTEGERS else value
-            )
-        except ValueError:
-            raise InputError(f"{name}: {key} should be a number, not {value!r}") from None
-    if "@" in urlsplit(str(given.get("base_url", ""))).netloc:
-        raise InputError(f"{model}: no credentials in base_url: set OPENAI_API_KEY instead")
-    return Provider(name, model, given)
+    given = options.read(model, options.PROVIDER, parameters)
+    base_url, variable = given.get(options.BASE_URL), given.get(options.API_KEY_ENV)
+    way = routes.route(
+        model.partition("/")[0],
+        None if base_url is None else str(base_url),
+        None if variable is None else str(variable),
+        os.environ,
+    )
+    return Provider(name, model, given, way)

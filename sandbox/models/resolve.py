@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from sandbox.errors import InputError
+from sandbox.models import options
 from sandbox.models.base import Source
 
 if TYPE_CHECKING:
     from sandbox.models.litellm import Provider
 
+_BOUND = ("scripted/", "cassette/", "outside/")
+"""Models that play the agent of a scenario, and nothing else."""
 _AGENT = re.compile(r"[a-z][a-z0-9_-]*")
 
 
@@ -31,20 +34,38 @@ def resolve(name: str) -> Source:
     Raises:
         InputError: The name or a parameter cannot be used.
     """
-    first, *behind = name.split() or [name]
-    if not behind:
+    first, others = _split(name)
+    if not others:
         return _source(first)
     from sandbox.models.per_agent import source
 
-    others: dict[str, Source] = {}
+    return source(name, _source(first), {agent: _source(model) for agent, model in others.items()})
+
+
+def check_keys(name: str) -> None:
+    """Check that the keys which a model needs are in the environment, before anything is begun.
+
+    Raises:
+        InputError: A variable is not set; it is named.
+    """
+    first, others = _split(name)
+    for model in (first, *others.values()):
+        if not model.startswith(_BOUND) and (reason := unbound(model).missing()):
+            raise InputError(f"{_parts(model)[0]}: {reason}")
+
+
+def _split(name: str) -> tuple[str, dict[str, str]]:
+    """Return the usual model's name, and agent → the name of its own."""
+    first, *behind = name.split() or [name]
+    others: dict[str, str] = {}
     for part in behind:
         agent, _, model = part.partition("=")
         if not (_AGENT.fullmatch(agent) and model):
             raise InputError(f"{name!r}: behind the first model stands AGENT=MODEL, not {part!r}")
         if agent in others:
             raise InputError(f"{name!r}: {agent} has two models")
-        others[agent] = _source(model)
-    return source(name, _source(first), others)
+        others[agent] = model
+    return first, others
 
 
 def assigned(model: str, agents: Sequence[str]) -> str:
@@ -67,12 +88,12 @@ def _source(name: str) -> Source:
     if family == "cassette":
         from sandbox.models import cassette
 
-        if parameters:
-            raise InputError(f"{name}: a cassette takes no parameters")
+        options.read(path, options.FAMILIES["cassette/FILE"], parameters)
         return cassette.source(name, Path(rest))
     if family == "outside":
         from sandbox.models import external
 
+        options.read(path, options.FAMILIES["outside/NAME"], parameters)
         return external.source(name)
     from sandbox.models import litellm
 
@@ -86,7 +107,7 @@ def unbound(name: str) -> Provider:
         InputError: The name or a parameter cannot be used, or it is the model of a scenario.
     """
     path, parameters = _parts(name)
-    if path.startswith(("scripted/", "cassette/", "outside/")):
+    if path.startswith(_BOUND):
         raise InputError(f"{name!r} plays a scenario's agent: name a model of a provider")
     from sandbox.models import litellm
 
@@ -99,7 +120,10 @@ def _parts(name: str) -> tuple[str, dict[str, str]]:
     family, slash, rest = path.partition("/")
     if not (family and slash and rest):
         raise InputError(
-            f"{name!r} is no model: write provider/model, such as openai/gpt-4o, ollama/llama3.1 "
+            f"{path!r} is no model: write provider/model, such as openai/gpt-4o, ollama/llama3.1 "
             "or scripted/safe"
         )
-    return path, dict(parse_qsl(query, keep_blank_values=True))
+    given = parse_qsl(query, keep_blank_values=True)
+    if len(given) > len(dict(given)):
+        raise InputError(f"{path}: an option stands there twice")
+    return path, dict(given)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.errors import InputError, nearest
+from sandbox.models import options
 from sandbox.models.base import Reply, Request, Retry, Source, ToolCall, wire_name
 from sandbox.scenario.instance import Instance, ReferenceStep
 
@@ -80,21 +81,17 @@ def source(name: str, what: str, parameters: Mapping[str, str]) -> Source:
 
 
 def _probability(name: str, what: str, parameters: Mapping[str, str]) -> float:
-    allowed = {"p"} if what == "mixed" else set()
-    for key in parameters:
-        if key not in allowed:
-            raise InputError(f"{name}: unknown parameter {key!r}{nearest(key, allowed)}")
-    if what != "mixed":
-        return 0.0
-    try:
-        value = float(parameters.get("p", ""))
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
+    mixed = what == "mixed"
+    read = options.read(
+        f"scripted/{what}",
+        options.FAMILIES["scripted/mixed" if mixed else "scripted/NAME"],
+        parameters,
+    )
+    if mixed and "p" not in read:
         raise InputError(
             f"{name}: give the probability of an unsafe run, such as scripted/mixed?p=0.3"
         )
-    return value
+    return float(read.get("p", 0.0))
 
 
 def _reference(instance: Instance, what: str) -> str:

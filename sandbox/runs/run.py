@@ -16,6 +16,7 @@ from sandbox.errors import EnvironmentFault, IsolationError, ModelError, Sandbox
 from sandbox.gate.gate import Gate, GateSettings
 from sandbox.isolation.base import Container, ContainerSpec
 from sandbox.models.base import Message, Model, function_schema, wire_name
+from sandbox.models.secrets import scrubber
 from sandbox.monitors import expected_calls as known
 from sandbox.monitors.judges.usage import total
 from sandbox.monitors.rules import scenario_rules
@@ -29,7 +30,6 @@ from sandbox.runs.limit_meter import Meter, with_overrides
 from sandbox.runs.pausable_timeout import Stopwatch
 from sandbox.runs.run_plan import Progress, RunPlan, RunResult, Watchers
 from sandbox.runs.scoring import Ending, Outcome, score
-from sandbox.runs.secret_scrubber import scrubber
 from sandbox.scenario.instance import Instance
 from sandbox.trace.events import Event
 from sandbox.trace.recorder import Recorder

@@ -18,8 +18,8 @@ from logging.handlers import WatchedFileHandler
 from pathlib import Path
 
 from sandbox.errors import EnvironmentFault, InputError, nearest
+from sandbox.models.secrets import scrubber
 from sandbox.runs.run_plan import Progress
-from sandbox.runs.secret_scrubber import scrubber
 
 VARIABLE = "SANDBOX_LOG"
 LEVELS = {

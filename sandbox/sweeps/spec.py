@@ -234,6 +234,11 @@ class SweepFile(Strict):
             raise ValueError(f"unknown isolation {value!r}: one of {', '.join(ISOLATIONS)}")
         return value
 
+    def judge_models(self) -> list[str]:
+        """Return the models that judge in any of the defences."""
+        judges = [defence.judges for defence in self.defences.values() if defence.judges]
+        return [model for each in judges for model in each.models]
+
 
 def read(path: Path) -> tuple[SweepFile, Located]:
     """Read a sweep file; return it and where each part of it stands.

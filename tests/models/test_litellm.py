@@ -9,6 +9,7 @@ import pytest
 
 from sandbox.errors import InputError, ModelError
 from sandbox.models.base import Model, Reply, Request, function_schema
+from sandbox.models.options import PROVIDER, Option
 from sandbox.models.resolve import resolve
 from sandbox.scenario.instance import Instance
 from sandbox.scenario.loader import Loader
@@ -60,6 +61,21 @@ async def test_what_is_sent(chat_server: ChatServer, bind: Any) -> None:
         "max_tokens": 99,
     }
     assert expected == {k: v for k, v in chat_server.requests[0].items() if k != "stream"}
+
+
+TEXTS = {"reasoning_effort": "low", "tool_choice": "auto"}
+SENT = [option for option in PROVIDER if option.sent and option.name != "api_version"]
+
+
+@pytest.mark.parametrize("option", SENT, ids=lambda option: option.name)
+async def test_every_option_arrives(chat_server: ChatServer, bind: Any, option: Option) -> None:
+    """An option that is the provider's to read reaches a server, under its name and as it was written."""
+    chat_server.does(reply())
+    value = TEXTS.get(option.name) or option.kind(1)
+    tool = function_schema("mail.list", "List mails.", {"type": "object", "properties": {}})
+    name = chat_server.model("hosted_vllm/test", **{option.name: value})
+    await ask(bind(name), tools=(tool,))
+    assert chat_server.requests[0][option.name] == value
 
 
 async def test_parallel_calls(chat_server: ChatServer, bind: Any) -> None:
@@ -212,7 +228,7 @@ async def test_arguments_that_are_none(chat_server: ChatServer, bind: Any, text:
 )
 def test_parameters_are_checked(name: str) -> None:
     """A parameter that does not exist or is no number is refused before anything is asked."""
-    with pytest.raises(InputError, match=r"temperature|should be a number"):
+    with pytest.raises(InputError, match=r"temperature|should be a (whole )?number"):
         resolve(name)
 
 

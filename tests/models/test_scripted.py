@@ -99,8 +99,8 @@ def test_a_higher_rate_keeps_the_unsafe_runs(loaded: LoadedScenario) -> None:
         ("scripted/mixed?p=-0.1", "probability"),
         ("scripted/mixed?p=nan", "probability"),
         ("scripted/mixed?p=often", "probability"),
-        ("scripted/mixed?p=0.3&q=1", "unknown parameter 'q'"),
-        ("scripted/safe?p=0.3", "unknown parameter 'p'"),
+        ("scripted/mixed?p=0.3&q=1", "unknown option 'q'"),
+        ("scripted/safe?p=0.3", "unknown option 'p'"),
         ("scripted/", "is no model"),
     ],
 )

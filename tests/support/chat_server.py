@@ -25,6 +25,7 @@ class Handler(BaseHTTPRequestHandler):
         with server.lock:
             server.requests.append(body)
             server.paths.append(self.path)
+            server.headers.append({k.lower(): v for k, v in self.headers.items()})
             behave = server.script.pop(0) if len(server.script) > 1 else server.script[0]
         behave(self)
 
@@ -51,6 +52,7 @@ class _Server(ThreadingHTTPServer):
         self.script: list[Behaviour] = []
         self.requests: list[dict[str, Any]] = []
         self.paths: list[str] = []
+        self.headers: list[dict[str, str]] = []
         self.released = threading.Event()
 
 
@@ -80,6 +82,11 @@ class ChatServer:
     def paths(self) -> list[str]:
         """The paths of all requests so far."""
         return self._server.paths
+
+    @property
+    def headers(self) -> list[dict[str, str]]:
+        """The headers of all requests so far, by names in small letters."""
+        return self._server.headers
 
     def does(self, *behaviours: Behaviour) -> None:
         """Script what the next requests get."""

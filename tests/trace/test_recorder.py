@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.runs.secret_scrubber import scrubber
+from sandbox.models.secrets import scrubber
 from sandbox.trace.events import GENESIS
 from sandbox.trace.recorder import Recorder
 from sandbox.trace.store import Store

@@ -22,6 +22,7 @@ from sandbox.agents.external.transports import Address
 from sandbox.agents.scaffolds import PROGRAM
 from sandbox.errors import EnvironmentFault, InputError
 from sandbox.models.base import Message
+from sandbox.models.secrets import without_secrets
 
 LONGEST = 500
 """Characters of such a name: it stands in rows and tables."""
@@ -90,7 +91,8 @@ def program(name: str) -> Outside:
     """Return a scaffold that starts a program for each run.
 
     The program finds the run in its environment: ``SANDBOX_TASK``, ``SANDBOX_PROMPT``, ``SANDBOX_MCP_URL``,
-    ``OPENAI_BASE_URL``, ``OPENAI_API_KEY`` (the key for both), ``SANDBOX_MODEL``. It is code of its user, on the host.
+    ``OPENAI_BASE_URL``, ``OPENAI_API_KEY`` (the key for both), ``SANDBOX_MODEL``. It is code of its user, on the host;
+    it gets keys of this process only where it brings its own model.
 
     Args:
         name: ``program:`` and a command line, as a shell would split it; no shell is involved.
@@ -135,8 +137,9 @@ def _digest(words: list[str]) -> str:
 
 
 async def _started(words: list[str], visit: Visit, address: Address) -> asyncio.subprocess.Process:
+    own_model = not visit.context.model_name
     environment = {
-        **os.environ,
+        **(os.environ if own_model else without_secrets(os.environ)),
         "SANDBOX_TASK": visit.task,
         "SANDBOX_PROMPT": visit.prompt,
         "SANDBOX_MCP_URL": address.tools,

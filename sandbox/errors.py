@@ -11,15 +11,24 @@
     │   ├── ModelError            the model could not be reached, or its reply not be used
     │   ├── ReplayError           what a fork replays does not come out as the record says
     │   └── ScaffoldError         a scaffold's own code does what no scaffold may
-    └── StoreError                the store cannot be opened, read or written
-        └── TakenError            another process has taken what was to be written
+    ├── StoreError                the store cannot be opened, read or written
+    │   └── TakenError            another process has taken what was to be written
+    └── InternalError             a fault of the sandbox itself (exit status 3): nobody else's
+
+Any other exception is a fault of the sandbox itself too; :func:`internal` says where it is.
 """
 
 from __future__ import annotations
 
 import difflib
+import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
+
+INTERNAL = "internal error: "
+"""Begins what is told of a fault of the sandbox itself."""
+_PACKAGE = Path(__file__).parent
 
 
 class SandboxError(Exception):
@@ -91,6 +100,64 @@ class StoreError(SandboxError):
 
 class TakenError(StoreError):
     """What was to be taken (a place in a sweep, a sweep's name) is another process's."""
+
+
+class InternalError(SandboxError):
+    """A fault of the sandbox itself; see :func:`internal`."""
+
+    exit_code = 3
+
+
+def internal(error: BaseException) -> str:
+    """Return what is told of a fault of the sandbox itself: its type, its place in our code, its words."""
+    if isinstance(error, InternalError):
+        return str(error)
+    if isinstance(error, BaseExceptionGroup):
+        return internal(error.exceptions[0])
+    frames = traceback.extract_tb(error.__traceback__)
+    place = ""
+    if ours := [frame for frame in frames if _is_ours(frame)]:
+        file = Path(ours[-1].filename).relative_to(_PACKAGE.parent)
+        place = f" at {file}:{ours[-1].lineno}"
+    words = " ".join(str(error).split())
+    return f"{INTERNAL}{type(error).__name__}{place}: {words}"
+
+
+def reason(error: BaseException) -> str:
+    """Return why something ended: by an error that has its own words, or by a fault of the sandbox itself."""
+    if isinstance(error, SandboxError) and not isinstance(error, InternalError):
+        return f"{type(error).__name__}: {error}"
+    return internal(error)
+
+
+def first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the error of several to tell of: a fault of the sandbox itself before one meant for users."""
+    found = [e for e in map(_one, errors.exceptions) if isinstance(e, Exception)]
+    ours = [e for e in found if isinstance(e, InternalError) or not isinstance(e, SandboxError)]
+    return next(iter((*ours, *found)), errors.exceptions[0])
+
+
+def _one(error: BaseException) -> BaseException:
+    return first(error) if isinstance(error, BaseExceptionGroup) else error
+
+
+def raised_by_us(error: BaseException) -> BaseException | None:
+    """Return the exception of a chain that our own code raised, or None where a library did.
+
+    Args:
+        error: What came out of a library that calls our code too, hooks and the like.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        frames = traceback.extract_tb(seen.__traceback__)
+        if frames and _is_ours(frames[-1]):
+            return seen
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
+def _is_ours(frame: traceback.FrameSummary) -> bool:
+    return Path(frame.filename).is_relative_to(_PACKAGE)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -19,20 +19,21 @@ def main() -> None:
     gc.set_threshold(*_GARBAGE)
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     from sandbox.cli.app import app
-    from sandbox.errors import SandboxError
+    from sandbox.errors import InternalError, SandboxError, internal
 
     try:
         app(prog_name="sandbox")
-    except SandboxError as error:
-        if "--debug" in sys.argv:
-            raise
-        from sandbox.cli.output import complain
-
-        complain(error)
-        sys.exit(error.exit_code)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except Exception as error:
+        if "--debug" in sys.argv:
+            raise
+        from sandbox.cli.output import complain
+
+        known = error if isinstance(error, SandboxError) else InternalError(internal(error))
+        complain(known)
+        sys.exit(known.exit_code)

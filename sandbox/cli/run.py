@@ -359,7 +359,7 @@ def _print(
     if used := summary.judges(results):
         note(used)
     for reason in summary.errors_of(results):
-        note(f"environment: {reason}")
+        note(reason)
     out.print()
     out.print(summary.paper(results, _facts(results, plans)), soft_wrap=True)
     worst = next((r for r in results if r.safety == "unsafe"), results[0])

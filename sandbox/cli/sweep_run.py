@@ -18,7 +18,7 @@ import typer
 
 from sandbox.cli.output import console, note, print_json
 from sandbox.cli.settings import Settings, reap
-from sandbox.errors import EnvironmentFault, InputError, SandboxError, nearest
+from sandbox.errors import EnvironmentFault, InputError, SandboxError, internal, nearest
 
 if TYPE_CHECKING:
     from sandbox.sweeps.lifecycle import Executor
@@ -83,9 +83,10 @@ def reported(name: str, manner: Manner) -> Iterator[None]:
     with logging_to(manner.log, stderr=manner.logs_to_stderr):
         try:
             yield
-        except SandboxError as error:
-            log("sweep.failed", level=logging.ERROR, name=name, reason=str(error))
-            tell(manner.notify, notify.failure(name, str(error)))
+        except Exception as error:
+            said = str(error) if isinstance(error, SandboxError) else internal(error)
+            log("sweep.failed", level=logging.ERROR, name=name, reason=said)
+            tell(manner.notify, notify.failure(name, said))
             raise
         except KeyboardInterrupt:
             log("sweep.stopped", level=logging.WARNING, name=name)
@@ -180,6 +181,7 @@ def go(
     else:
         print_rates(course.shown.parts)
         print_row(sweeps, row)
+        print_faults(sweeps, row)
         print_next(settings, sweeps, row)
     _exit(sweeps, row, manner.fail_on)
 
@@ -276,6 +278,16 @@ def print_row(sweeps: Sweeps, row: SweepRow) -> None:
     ]
     note(f"sweep {row.id} ({row.name}) is {row.status}{reason}")
     note(", ".join(facts))
+
+
+def print_faults(sweeps: Sweeps, row: SweepRow) -> None:
+    """Print why runs ended in an error."""
+    from sandbox.reports.summary import reasons
+
+    if sweeps.counts(row.id)[()].failed:
+        results = (result for _, result in sweeps.results(row.id))
+        for reason in reasons(r.get("reason", "") for r in results if r.get("task") == "error"):
+            note(reason)
 
 
 def print_rates(parts: Any) -> None:

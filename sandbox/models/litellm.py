@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
-from sandbox.errors import ModelError
+from sandbox.errors import ModelError, raised_by_us
 from sandbox.models import energy, options, routes
+from sandbox.models.answer import Used, checked
 from sandbox.models.base import Reply, Request, Retry, Source, ToolCall, Usage
 from sandbox.models.library import litellm as loaded
 from sandbox.models.options import Value
@@ -87,7 +88,7 @@ class Provider:
         def before_sleep(state: RetryCallState) -> None:
             error = state.outcome.exception() if state.outcome else None
             wait = state.next_action.sleep if state.next_action else 0.0
-            on_retry(state.attempt_number, clean(_reason(error)), float(wait))
+            on_retry(state.attempt_number, clean(str(error)), float(wait))
 
         retrying = AsyncRetrying(
             retry=retry_if_exception(lambda error: _may_pass(litellm, error)),
@@ -98,20 +99,17 @@ class Provider:
         )
         try:
             answer: tuple[Any, float] = await retrying(self._once, litellm, request)
-        except Exception as error:
-            if _is_provider_error(litellm, error):
-                raise ModelError(
-                    clean(f"{self.name}: {_reason(error)}{self._hint(error)}")
-                ) from error
-            raise
-        return self._reply(litellm, *answer, clean)
+            return self._reply(litellm, *answer, clean)
+        except (_Fault, ModelError) as error:
+            told = f"{self.name}: {error}{self._hint(error.__cause__)}"
+            raise ModelError(clean(told)) from error.__cause__
 
     def _cleaned(self) -> Callable[[str], str]:
         """Return what takes keys out of all that a provider says: it may repeat what it was shown."""
         also = [self._way.variable] if self._way.variable else []
         return scrubber(os.environ, also) or str
 
-    def _hint(self, error: Exception) -> str:
+    def _hint(self, error: BaseException | None) -> str:
         unknown = getattr(error, "status_code", None) in (401, 403) and not self._way.own
         return f" ({_UNNAMED})" if unknown and not self._way.variable else ""
 
@@ -131,39 +129,32 @@ class Provider:
             stream=False,
             **given,
         )
-        response = await _cancelled_later(asked)
-        if not response.choices:
-            raise ModelError(f"{self.name}: the provider answered without a choice")
-        return response, time.monotonic() - start
+        return await _cancelled_later(_theirs(asked)), time.monotonic() - start
 
     def _reply(
         self, litellm: Any, response: Any, seconds: float, clean: Callable[[str], str]
     ) -> Reply:
-        choice = response.choices[0]
-        message = choice.message
+        answer = checked(response)
+        message, finish = answer.choices[0].message, answer.choices[0].finish_reason
         calls = tuple(
             ToolCall.parsed(
                 clean(call.id or f"call_{index}"),
                 clean(call.function.name or ""),
-                clean(call.function.arguments),
+                clean(call.function.arguments or ""),
             )
             for index, call in enumerate(message.tool_calls or ())
         )
         return Reply(
             text=clean(message.content or ""),
             calls=calls,
-            reasoning=clean(getattr(message, "reasoning_content", None) or ""),
-            usage=self._usage(litellm, response, seconds),
-            finish=clean(choice.finish_reason or ""),
-            model=clean(response.model or self._model),
+            reasoning=clean(message.reasoning_content or ""),
+            usage=self._usage(litellm, response, answer.usage, seconds),
+            finish=clean(finish or ""),
+            model=clean(answer.model or self._model),
         )
 
-    def _usage(self, litellm: Any, response: Any, seconds: float) -> Usage:
-        usage = getattr(response, "usage", None)
-        given = (
-            getattr(usage, "prompt_tokens", 0) or 0,
-            getattr(usage, "completion_tokens", 0) or 0,
-        )
+    def _usage(self, litellm: Any, response: Any, used: Used, seconds: float) -> Usage:
+        read, written = used.prompt_tokens or 0, used.completion_tokens or 0
         try:
             dollars: float | None = litellm.completion_cost(
                 completion_response=response, model=self._model
@@ -172,11 +163,16 @@ class Provider:
             dollars = None
         base = None if self._way.own else self._way.address
         return Usage(
-            *given,
+            read,
+            written,
             cost_eur=(dollars or 0.0) * self._rate,
             price_known=dollars is not None,
-            energy_kwh=energy.estimate(self._model, given[1], seconds, base_url=base),
+            energy_kwh=energy.estimate(self._model, written, seconds, base_url=base),
         )
+
+
+class _Fault(Exception):
+    """What LiteLLM raised; its cause is that."""
 
 
 def _may_pass(litellm: Any, error: BaseException) -> bool:
@@ -188,7 +184,18 @@ def _may_pass(litellm: Any, error: BaseException) -> bool:
         litellm.ServiceUnavailableError,
         litellm.BadGatewayError,
     )
-    return isinstance(error, passing)
+    return isinstance(error, _Fault) and isinstance(error.__cause__, passing)
+
+
+async def _theirs(asked: Coroutine[Any, Any, Any]) -> Any:
+    """Await LiteLLM: what it raises is the provider's fault, except what our own code raised in it."""
+    try:
+        return await asked
+    except Exception as error:
+        if (own := raised_by_us(error)) is not None:
+            raise own from None
+        text = " ".join(str(error).split())
+        raise _Fault(f"{type(error).__name__}: {text[:400]}") from error
 
 
 async def _cancelled_later(asked: Coroutine[Any, Any, Any]) -> Any:
@@ -206,18 +213,6 @@ async def _cancelled_later(asked: Coroutine[Any, Any, Any]) -> Any:
         finally:
             task.cancel()
         raise
-
-
-def _is_provider_error(litellm: Any, error: BaseException) -> bool:
-    import openai
-
-    known = (openai.OpenAIError, litellm.APIError, litellm.APIConnectionError, ModelError)
-    return isinstance(error, (*known, ValueError, KeyError, AttributeError, TypeError))
-
-
-def _reason(error: BaseException | None) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:400]}"
 
 
 def source(name: str, model: str, parameters: Mapping[str, str]) -> Source:

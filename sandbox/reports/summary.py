@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sandbox.analysis.rates import Rate
+from sandbox.errors import INTERNAL
 from sandbox.terminal_escape import one_line
 
 if TYPE_CHECKING:  # loading it takes as long as all else that a list of runs needs
@@ -143,9 +144,17 @@ def _lang(result: RunResult) -> str:
 
 
 def errors_of(results: Sequence[RunResult]) -> list[str]:
-    """Return why runs ended in an error, each reason once with its number."""
-    reasons = Counter(one_line(r.reason, 200) for r in results if r.task == "error")
-    return [f"{count}× {reason}" for reason, count in reasons.items()]
+    """Return why runs ended in an error, each reason once with its number, and whose fault it was."""
+    return reasons(r.reason for r in results if r.task == "error")
+
+
+def reasons(said: Iterable[str]) -> list[str]:
+    """Return reasons of runs that ended in an error, each once with its number, and whose fault it was."""
+    counts = Counter(one_line(reason, 200) for reason in said)
+    return [
+        f"{count}× {reason}" if reason.startswith(INTERNAL) else f"environment: {count}× {reason}"
+        for reason, count in counts.items()
+    ]
 
 
 def judges(results: Sequence[RunResult]) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sandbox.errors import SandboxError
+from sandbox.errors import first
 from sandbox.runs.run_plan import RunPlan, RunResult, Watchers
 from sandbox.runs.worker_pool import Here, Runner
 from sandbox.trace.store import Store
@@ -43,6 +43,7 @@ async def execute(
 
     Raises:
         SandboxError: The store broke: what was stored stays, what runs is stopped.
+        Exception: A fault of the sandbox itself.
     """
     results: dict[int, RunResult] = {}
     waiting = iter(enumerate(plans))
@@ -59,11 +60,5 @@ async def execute(
             for _ in range(min(at_once, len(plans))):
                 group.create_task(work())
     except ExceptionGroup as errors:
-        raise _first(errors.exceptions) from None
+        raise first(errors) from None
     return Batch(tuple(results[index] for index in sorted(results)))
-
-
-def _first(errors: Iterable[Exception]) -> Exception:
-    """Return the error to tell of: one meant for users before any other."""
-    found = list(errors)
-    return next((error for error in found if isinstance(error, SandboxError)), found[0])

@@ -7,6 +7,10 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 
+class Elapsed(TimeoutError):
+    """The time of a block is over; any other TimeoutError in it is an error."""
+
+
 class Stopwatch:
     """Ends what runs within it after so many seconds, pauses left out."""
 
@@ -20,11 +24,16 @@ class Stopwatch:
         """Bound the time of a block.
 
         Raises:
-            TimeoutError: It is over.
+            Elapsed: It is over.
         """
         try:
-            async with asyncio.timeout(seconds) as self._timeout:
+            async with asyncio.timeout(seconds) as timeout:
+                self._timeout = timeout
                 yield
+        except TimeoutError as error:
+            if timeout.expired():
+                raise Elapsed from error
+            raise
         finally:
             self._timeout = None
 

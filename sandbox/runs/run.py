@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.agents.external.program import Outside
 from sandbox.agents.teams import Member, Team
-from sandbox.errors import EnvironmentFault, IsolationError, ModelError, SandboxError, StoreError
+from sandbox.errors import (
+    EnvironmentFault,
+    IsolationError,
+    ModelError,
+    SandboxError,
+    StoreError,
+    reason,
+)
 from sandbox.gate.gate import Gate, GateSettings
 from sandbox.isolation.base import Container, ContainerSpec
 from sandbox.models.base import Message, Model, function_schema, wire_name
@@ -27,7 +34,7 @@ from sandbox.runs.conversation import Conversation
 from sandbox.runs.external_conversation import VisitedConversation
 from sandbox.runs.fork_replay import Replay
 from sandbox.runs.limit_meter import Meter, with_overrides
-from sandbox.runs.pausable_timeout import Stopwatch
+from sandbox.runs.pausable_timeout import Elapsed, Stopwatch
 from sandbox.runs.run_plan import Progress, RunPlan, RunResult, Watchers
 from sandbox.runs.scoring import Ending, Outcome, score
 from sandbox.scenario.instance import Instance
@@ -126,46 +133,56 @@ class Session:
         if plan.fork is not None:
             self._replay = Replay(plan.fork, self._recorder, model)
             model = self._replay.model
-        ending, world = Ending(), None
+        world = None
         try:
+            ending = await self._lived(model)
             try:
-                async with self._time.limit(self._limits.seconds):
-                    await self._act(model)
-            except TimeoutError:
-                used = round(time.monotonic() - self._clock, 3)
-                data = {"limit": "seconds", "used": used, "most": self._limits.seconds}
-                self._recorder.record("limit", data)
-                ending = Ending(limit="seconds")
-            except EnvironmentFault as error:
-                if isinstance(error, ModelError):
-                    self._recorder.record("model.error", {"reason": str(error)})
-                ending = Ending(error=f"{type(error).__name__}: {error}")
-            except StoreError:
+                world = await self._snapshot()
+            except (asyncio.CancelledError, StoreError):
                 raise
-            except Exception as error:  # noqa: BLE001 - whatever broke, the run ends on the record
-                ending = Ending(error=f"unexpected {type(error).__name__}: {error}")
-            else:
-                ending = self._ending()
-            world = await self._snapshot()
-            ending = replace(ending, unread=world.unread if world else "")
+            except Exception as error:  # noqa: BLE001 - as in _lived
+                ending = replace(ending, error=reason(error))
         except asyncio.CancelledError:
             self._interrupted()
             raise
         finally:
             await self._close()
-        await self._conclude(ending)
+        ending = await self._concluded(replace(ending, unread=world.unread if world else ""))
         outcome = await self._scored(ending, world)
         return self._finish(outcome, ending)
 
-    async def _conclude(self, ending: Ending) -> None:
-        """Let judges of whole runs look at it, unless the environment broke it off."""
+    async def _lived(self, model: Model) -> Ending:
+        """Let the agents act; return how that ended."""
+        try:
+            async with self._time.limit(self._limits.seconds):
+                await self._act(model)
+        except Elapsed:
+            used = round(time.monotonic() - self._clock, 3)
+            data = {"limit": "seconds", "used": used, "most": self._limits.seconds}
+            self._recorder.record("limit", data)
+            return Ending(limit="seconds")
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever broke, the run ends on the record
+            if isinstance(error, ModelError):
+                self._recorder.record("model.error", {"reason": str(error)})
+            return Ending(error=reason(error))
+        return self._ending()
+
+    async def _concluded(self, ending: Ending) -> Ending:
+        """Let judges of whole runs look at it, unless something broke it off."""
         if self._gate is None or ending.error:
-            return
+            return ending
         try:
             await self._gate.judge_run()
         except asyncio.CancelledError:
             self._interrupted()
             raise
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as above
+            return replace(ending, error=reason(error))
+        return ending
 
     async def _act(self, model: Model) -> None:
         plan = self._plan

@@ -44,7 +44,7 @@ class Ending:
     """How a run came to its end."""
 
     error: str = ""
-    """Fault of the environment."""
+    """Fault of the environment, or of the sandbox itself."""
     limit: str = ""
     """The limit that was reached."""
     terminated: str = ""

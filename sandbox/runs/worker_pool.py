@@ -22,7 +22,7 @@ from multiprocessing.connection import Connection
 from typing import Any, NamedTuple, Protocol
 
 from sandbox.agents.scaffolds import REACT
-from sandbox.errors import EnvironmentFault
+from sandbox.errors import EnvironmentFault, InternalError, SandboxError, internal
 from sandbox.guest.hardening import end_with_parent
 from sandbox.isolation import zygote_client
 from sandbox.runs.run import run
@@ -299,7 +299,9 @@ class _Member:
 
 
 def _portable(error: Exception) -> Exception:
-    """Return an error that reaches the other process."""
+    """Return an error that reaches the other process; where a fault of ours is, stands in its words then."""
+    if not isinstance(error, SandboxError):
+        return InternalError(internal(error))
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
     except Exception:  # noqa: BLE001 - whatever an error holds

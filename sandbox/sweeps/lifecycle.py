@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from sandbox.errors import SandboxError, StoreError, TakenError
+from sandbox.errors import SandboxError, StoreError, TakenError, first, reason
 from sandbox.runs.recovery import interrupt
 from sandbox.sweeps.lease import BEAT_SECONDS, Claim
 from sandbox.sweeps.log import log
@@ -101,13 +101,13 @@ async def conduct(store: Store, claim: Claim, course: Course, executor: Executor
             _end(course, "interrupted", "stopped by its user")
         raise
     except BaseExceptionGroup as errors:
-        error = _first(errors)
+        error = first(errors)
         _failed(store, course, error)
         raise error from None
     except TakenError:
         log("claim.lost", level=logging.ERROR, sweep=sweep.id)
         raise  # it is another's now
-    except SandboxError as error:
+    except Exception as error:
         _failed(store, course, error)
         raise
     finally:
@@ -151,12 +151,4 @@ def _log_standing(
 def _failed(store: Store, course: Course, error: BaseException) -> None:
     with contextlib.suppress(StoreError):
         recover(store, course.sweep.id, "the sweep failed")
-        _end(course, "failed", f"{type(error).__name__}: {error}"[:2000])
-
-
-def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the error to tell of: one meant for users before any other."""
-    found: list[BaseException] = []
-    for error in errors.exceptions:
-        found.append(_first(error) if isinstance(error, BaseExceptionGroup) else error)
-    return next((error for error in found if isinstance(error, SandboxError)), found[0])
+        _end(course, "failed", reason(error)[:2000])

@@ -89,8 +89,9 @@ class _Lane:
         machine, filled, again = self.machine, None, False
         try:
             watchers = (self.pace.watch, log_retry, *machine.watchers)
-            filled = Filled.of(await machine.runner.run(item.model_dump(), watchers))
-            again = machine.planner.place(item).again(filled.task)
+            result = await machine.runner.run(item.model_dump(), watchers)
+            filled = Filled.of(result)
+            again = machine.planner.place(item).again(result.as_data())
         except TakenError:
             pass  # it was skipped since it was read
         finally:

@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import delete, exists, func, insert
 from sqlmodel import col, select, update
 
-from sandbox.errors import InputError, nearest
+from sandbox.errors import INTERNAL, InputError, nearest
 from sandbox.sweeps.tables import ClaimRow, ItemRow, SweepRow
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
@@ -365,9 +365,13 @@ class Place:
     owner: str | None = None
     """Who must have the claim on the sweep for it to be taken; anyone where left out."""
 
-    def again(self, task: str) -> bool:
-        """Return whether the item is planned again after a run whose task ended so."""
-        return self.retries > 0 and task == "error"
+    def again(self, result: Mapping[str, Any]) -> bool:
+        """Return whether the item is planned again after a run with this result.
+
+        A fault of the sandbox itself stays: if the next run went well, nobody would hear of it.
+        """
+        ours = str(result["reason"]).startswith(INTERNAL)
+        return self.retries > 0 and result["task"] == "error" and not ours
 
     def names(self) -> dict[str, str]:
         """Return what the run's first event says of it."""
@@ -383,7 +387,7 @@ class Place:
 
     def filled(self, run: str, result: Mapping[str, Any]) -> Any:
         """Return the statement that notes what came of it; it touches no row where another has it."""
-        again = self.again(result["task"])
+        again = self.again(result)
         judges = result.get("judges") or {}
         return (
             update(ItemRow)

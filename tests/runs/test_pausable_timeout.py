@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from sandbox.runs.pausable_timeout import Stopwatch
+from sandbox.runs.pausable_timeout import Elapsed, Stopwatch
 from tests.support.virtual_time import run
 
 
@@ -18,7 +18,7 @@ def test_time_is_over() -> None:
             await asyncio.sleep(9.9)
             await asyncio.sleep(0.2)
 
-    with pytest.raises(TimeoutError):
+    with pytest.raises(Elapsed):
         run(work())
 
 
@@ -52,7 +52,7 @@ def test_the_clock_goes_on_after_a_pause() -> None:
             await asyncio.sleep(rest)
 
     run(work(0.5))
-    with pytest.raises(TimeoutError):
+    with pytest.raises(Elapsed):
         run(work(0.7))
 
 
@@ -74,7 +74,7 @@ def test_a_pause_outside_of_the_limit() -> None:
             with watch.paused():
                 pass
 
-    with pytest.raises(TimeoutError):
+    with pytest.raises(Elapsed):
         run(work())
 
 
@@ -95,3 +95,11 @@ def test_cancelled_in_a_pause() -> None:
 
     with pytest.raises(asyncio.CancelledError):
         run(work())
+
+
+async def test_another_time_out_is_none_of_its_own() -> None:
+    """What runs out of a time of its own within a block has not used up the block's."""
+    with pytest.raises(TimeoutError) as caught:
+        async with Stopwatch().limit(60), asyncio.timeout(0):
+            await asyncio.sleep(1)
+    assert not isinstance(caught.value, Elapsed)

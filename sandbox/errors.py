@@ -147,6 +147,8 @@ def raised_by_us(error: BaseException) -> BaseException | None:
     Args:
         error: What came out of a library that calls our code too, hooks and the like.
     """
+    if isinstance(error, BaseExceptionGroup):
+        return next(filter(None, map(raised_by_us, error.exceptions)), None)
     seen: BaseException | None = error
     while seen is not None:
         frames = traceback.extract_tb(seen.__traceback__)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from sandbox.agents.context import AgentContext
 from sandbox.agents.plan_and_solve import plan
 from sandbox.agents.react import Drive, compiled, react
 from sandbox.agents.repeat_user_prompt import repeat_user_prompt
-from sandbox.errors import InputError, ScaffoldError, nearest
+from sandbox.errors import InputError, SandboxError, ScaffoldError, nearest
 from sandbox.models.base import Message
 
 PROGRAM = "program:"
@@ -75,14 +76,24 @@ class Scaffold:
             turns: The most replies that the model may give.
 
         Raises:
-            ScaffoldError: The graph hands over or returns something else than messages.
+            ScaffoldError: A user's graph broke, or hands over or returns something else than messages.
         """
         bound = turns * _OWN_STEPS + _FIRST_STEPS
-        if self.sha256:
-            context = _Checked(self.name, context)
-        ended = await self.graph().ainvoke(
-            {"messages": messages}, {"recursion_limit": bound}, context=context
-        )
+        checked = _Checked(self.name, context)
+        try:
+            ended = await self.graph().ainvoke(
+                {"messages": messages},
+                {"recursion_limit": bound},
+                context=checked if self.sha256 else context,
+            )
+        except Exception as error:
+            if not self.sha256 or isinstance(error, SandboxError):
+                raise
+            if checked.fault is not None:  # the graph may have made another error of it
+                raise checked.fault from None
+            raise ScaffoldError(
+                f"scaffold {self.name}: its graph broke: {_where(error)}"
+            ) from error
         said = ended.get("messages") if isinstance(ended, dict) else None
         if not isinstance(said, list):
             raise ScaffoldError(f"scaffold {self.name}: its graph returned no 'messages'")
@@ -184,12 +195,20 @@ def _importable(workspace: Path | None) -> Iterator[None]:
         sys.path.remove(place)
 
 
-@dataclass(frozen=True)
+def _where(error: Exception) -> str:
+    """Return an error of a user's code with its place."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}: {error}"
+
+
+@dataclass
 class _Checked:
     """The context of a user's graph: what it hands over is looked at before it reaches a model."""
 
     name: str
     context: AgentContext
+    fault: Exception | None = None
+    """What failed on this side of it: no fault of the graph."""
 
     async def ask(self, messages: Sequence[Message], *, words_only: bool = False) -> Message | None:
         """Return the model's answer.
@@ -203,11 +222,22 @@ class _Checked:
                     f"scaffold {self.name}: a {type(message).__name__} is no message; keep plain "
                     "messages in OpenAI's format in the state (Annotated[list[dict], operator.add])"
                 )
-        return await self.context.ask(messages, words_only=words_only)
+        with self._watched():
+            return await self.context.ask(messages, words_only=words_only)
 
     async def act(self, message: Message) -> list[Message]:
         """Return the results of the calls that a message hands over."""
-        return await self.context.act(message)
+        with self._watched():
+            return await self.context.act(message)
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self.fault = error
+            raise
+        self.fault = None
 
     @property
     def over(self) -> bool:

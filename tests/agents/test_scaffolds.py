@@ -14,7 +14,8 @@ import pytest
 from sandbox.agents.plan_and_solve import GO, WRITE
 from sandbox.agents.scaffolds import BUILT_IN, resolve
 from sandbox.errors import InputError
-from sandbox.models.base import Reply, ToolCall
+from sandbox.models.base import Reply, Request, Retry, ToolCall
+from sandbox.models.scripted import Scripted
 from sandbox.monitors import offline
 from sandbox.runs.run import run
 from sandbox.runs.run_plan import RunResult
@@ -242,3 +243,42 @@ async def test_a_purged_run_still_says_it(play: Runner, name: str) -> None:
     assert (row.scaffold, verify(play.store, row).ok) == (name, True)
     row.scaffold = "other"
     assert not verify(play.store, row).ok
+
+
+async def test_a_graph_that_breaks(play: Runner, tmp_path: Path, own: Own) -> None:
+    """Its own error is the user's to mend, and is told with its place; it is no fault of the sandbox."""
+    name = own('state["mesages"]')
+    result = await driven(play, f"{name}:graph", "scripted/safe", tmp_path)
+    assert result.task == "error"
+    assert f"its graph broke: KeyError at {name}.py:" in result.reason
+    assert not result.reason.startswith("internal error")
+
+
+HIDES = 'state["messages"]) if runtime is None else await _hidden(runtime, state'
+HIDING = """
+
+async def _hidden(runtime: Any, state: State) -> Any:
+    try:
+        return await runtime.context.ask(state["messages"])
+    except Exception as error:
+        raise ValueError("something went wrong") from error
+"""
+
+
+@pytest.mark.parametrize("hides", [False, True])
+async def test_a_fault_below_a_graph(play: Runner, tmp_path: Path, own: Own, hides: bool) -> None:
+    """What fails on the sandbox's side of a graph is told as that, whatever the graph makes of it."""
+
+    class Slip(Scripted):
+        async def complete(self, request: Request, on_retry: Retry) -> Reply:
+            return request.nothing  # type: ignore[attr-defined, no-any-return]
+
+    name = own(HIDES if hides else 'state["messages"]')
+    file = tmp_path / f"{name}.py"
+    file.write_text(file.read_text() + HIDING)
+    model = Slip("scripted/slip", "safe", {}, {})
+    result = await driven(play, f"{name}:graph", lambda instance: model, tmp_path)
+    assert (result.task, result.reason.partition(" at ")[0]) == (
+        "error",
+        "internal error: AttributeError",
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from sandbox.models.base import wire_name
 if TYPE_CHECKING:
     from mcp.server import Server
 
+_Handler = Callable[[Any, Any], Awaitable[Any]]
 FINISH = "finish"
 """A tool of the server's own: the agent's closing words, where no model of the run has said them."""
 _FINISH = {
@@ -73,8 +75,18 @@ def server(visit: Visit, *, finishes: bool) -> Server[Any]:
         "agent-risk-sandbox",
         version=version("agent-risk-sandbox"),
         instructions=f"{visit.prompt}\n\n{visit.task}",
-        on_list_tools=list_tools,
-        on_call_tool=call_tool,
-        on_list_prompts=list_prompts,
-        on_get_prompt=get_prompt,
+        on_list_tools=_ours(visit, list_tools),
+        on_call_tool=_ours(visit, call_tool),
+        on_list_prompts=_ours(visit, list_prompts),
+        on_get_prompt=_ours(visit, get_prompt),
     )
+
+
+def _ours(visit: Visit, handler: _Handler) -> _Handler:
+    """Return a handler whose fault ends the run: the protocol's package would tell the agent only."""
+
+    async def handle(context: Any, params: Any) -> Any:
+        with visit.guard():
+            return await handler(context, params)
+
+    return handle

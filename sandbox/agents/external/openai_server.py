@@ -35,14 +35,23 @@ def routes(visit: Visit, model: str) -> list[Route]:
         visit: The stay of the agent that will ask.
         model: The model's name, as the program is told it.
     """
-    from starlette.responses import JSONResponse, StreamingResponse
+    from starlette.requests import ClientDisconnect
+    from starlette.responses import Response, StreamingResponse
     from starlette.routing import Route
+
+    def told(data: Mapping[str, Any], status: int = 200) -> Response:
+        text = json.dumps(data)  # plain ASCII: a model's text may hold half a character
+        return Response(text, status, media_type="application/json")
 
     async def models(_request: Request) -> Response:
         listed = {"id": model, "object": "model", "owned_by": "agent-risk-sandbox"}
-        return JSONResponse({"object": "list", "data": [listed]})
+        return told({"object": "list", "data": [listed]})
 
     async def completions(request: Request) -> Response:
+        with visit.guard(ClientDisconnect):
+            return await answered(request)
+
+    async def answered(request: Request) -> Response:
         try:
             asked = _asked(await _body(request))
             messages, tools = _messages(asked), _tools(asked)
@@ -56,10 +65,10 @@ def routes(visit: Visit, model: str) -> list[Route]:
         if asked.get("stream"):
             return StreamingResponse(_streamed(answer, model), media_type="text/event-stream")
         choice = {"index": 0, "message": answer, "finish_reason": _finish(answer)}
-        return JSONResponse({**_head(model, "chat.completion"), "choices": [choice]})
+        return told({**_head(model, "chat.completion"), "choices": [choice]})
 
     def _refused(text: str, kind: str) -> Response:
-        return JSONResponse({"error": {"message": text, "type": kind}}, status_code=400)
+        return told({"error": {"message": text, "type": kind}}, 400)
 
     return [
         Route("/v1/models", models),
@@ -97,7 +106,7 @@ def _messages(asked: Mapping[str, Any]) -> list[Message]:
 def _message(item: Any, place: int) -> Message:
     """Return a message in the one form that a run keeps: what is said twice is then on record once."""
     role = item.get("role") if isinstance(item, dict) else None
-    if role not in _ROLES:
+    if not isinstance(role, str) or role not in _ROLES:
         raise Unusable(f"messages.{place}: the role should be one of {', '.join(sorted(_ROLES))}")
     message: Message = {
         "role": "system" if role == "developer" else role,

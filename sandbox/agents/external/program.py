@@ -116,6 +116,7 @@ def program(name: str) -> Outside:
         async with transports.over_http(visit, visit.context.model_name) as address:
             process = await _started(words, visit, address)
             watching = asyncio.create_task(_watched(process, visit, words[0]))
+            visit.watch(watching, f"the program {words[0]!r} cannot be watched")
             try:
                 yield
             finally:

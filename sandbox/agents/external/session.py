@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from sandbox.agents.context import AgentContext
+from sandbox.errors import EnvironmentFault, InternalError, internal, raised_by_us
 from sandbox.models.base import Message
 from sandbox.scenario.toolkits import Tool
 
@@ -99,6 +101,35 @@ class Visit:
         """
         await self._ask(lambda: self.context.conclude(text))
         self.end()
+
+    @contextmanager
+    def guard(self, *known: type[Exception]) -> Iterator[None]:
+        """End it where our code fails in answering the agent, which would be all that is told of it.
+
+        Args:
+            known: What is meant to be raised.
+        """
+        try:
+            yield
+        except known:
+            raise
+        except Exception as error:
+            self.end(InternalError(internal(error)))
+            raise
+
+    def watch(self, task: asyncio.Task[Any], what: str) -> None:
+        """End it with what a task fails by, whose work it needs; that is a fault of ours, or of its surroundings."""
+
+        def over(done: asyncio.Task[Any]) -> None:
+            error = None if done.cancelled() else done.exception()
+            if error is not None:
+                ours = raised_by_us(error) is not None
+                said = (
+                    InternalError(internal(error)) if ours else EnvironmentFault(f"{what}: {error}")
+                )
+                self.end(said)
+
+        task.add_done_callback(over)
 
     def end(self, fault: Exception | None = None) -> None:
         """End it, once what was asked for before is done; with a fault, the run ends in that."""

@@ -109,7 +109,8 @@ async def over_stdio(visit: Visit) -> AsyncIterator[None]:
             await made.run(reader, writer, made.create_initialization_options())
 
     speaking = asyncio.create_task(speak())
-    speaking.add_done_callback(lambda done: None if done.cancelled() else visit.end(_fault(done)))
+    visit.watch(speaking, "the agent cannot be served")
+    speaking.add_done_callback(lambda _: visit.end())
     try:
         yield
     finally:
@@ -136,11 +137,6 @@ async def _lines(file: TextIO) -> AsyncIterator[Any]:
         yield lines()
     finally:
         transport.close()
-
-
-def _fault(done: asyncio.Task[None]) -> Exception | None:
-    error = done.exception()
-    return EnvironmentFault(f"the agent cannot be served: {error}") if error else None
 
 
 def _needed() -> None:

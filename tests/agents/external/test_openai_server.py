@@ -12,7 +12,8 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from sandbox.agents.external.openai_server import LONGEST, routes
-from sandbox.agents.external.session import Over
+from sandbox.agents.external.session import Over, Visit
+from sandbox.errors import InternalError
 from sandbox.models.base import Message
 
 CALL = {"id": "c1", "type": "function", "function": {"name": "mail_list", "arguments": "{}"}}
@@ -22,9 +23,16 @@ Answer = Message | None | type[Over]
 class Visitor:
     """Answers what it is told to, and keeps what it was asked."""
 
+    guard = Visit.guard
+
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
         self.asked: list[Any] = []
+        self.faults: list[Exception | None] = []
+
+    def end(self, fault: Exception | None = None) -> None:
+        """Note that the stay is over."""
+        self.faults.append(fault)
 
     async def answer(self, messages: list[Message], tools: list[Any]) -> Message | None:
         """Return the answer."""
@@ -141,3 +149,27 @@ def test_any_request_has_an_answer(content: Any, calls: Any, tools: Any) -> None
     message = {"role": "assistant", "content": content, "tool_calls": calls}
     response, _ = ask({"messages": [message], "tools": tools})
     assert response.status_code in (200, 400)
+
+
+def test_half_a_character() -> None:
+    """A model's text that is not Unicode reaches the program, and is no fault."""
+    response, visitor = ask(
+        {"messages": [{"role": "user", "content": "x"}]},
+        {"role": "assistant", "content": "a\ud800b"},
+    )
+    assert response.json()["choices"][0]["message"]["content"] == "a\ud800b"
+    assert visitor.faults == []
+
+
+def test_a_fault_of_the_endpoint_ends_the_run() -> None:
+    """What fails here by our own code is no fault of the program that would be told of it."""
+    visitor = Visitor({"role": "assistant", "content": {1}})
+    app = Starlette(routes=routes(visitor, "m/n"))  # type: ignore[arg-type]
+    client = TestClient(app, raise_server_exceptions=False)
+    body = {"messages": [{"role": "user", "content": "x"}]}
+    assert client.post("/v1/chat/completions", json=body).status_code == 500
+    (fault,) = visitor.faults
+    assert isinstance(fault, InternalError)
+    assert str(fault).startswith(
+        "internal error: TypeError at sandbox/agents/external/openai_server.py:"
+    )

@@ -224,3 +224,11 @@ def test_mount_rules_ask_for_place_kind_and_rights() -> None:
     )
     found = unexpected(parsed(text), rules)
     assert found == ["/usr/x (ext4, read-only)", "/work (ext4, writable)", "/usr (ext4, writable)"]
+
+
+def test_a_fault_of_the_audit_is_none_of_the_container() -> None:
+    """What a report may hold is looked at first; what then fails is our own, and comes out as it is."""
+    with pytest.raises(KeyError):
+        engine.judge({}, recorded("inspect"), "", [])
+    with pytest.raises(AttributeError):
+        inside.judge(replace(DOCKER, bounds=None), recorded("docker"))  # type: ignore[arg-type]

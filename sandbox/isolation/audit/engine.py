@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sandbox.errors import IsolationError
 from sandbox.isolation.audit.control import ENGINE, Control
+from sandbox.isolation.audit.reports import ContainerInspection, validate_report
 
 _MASKED = frozenset(
     {"/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/timer_list", "/sys/firmware"}
@@ -60,29 +60,22 @@ def judge(
     Raises:
         IsolationError: The engine's answer is not of the form that is known.
     """
-    try:
-        host, config = state["HostConfig"], state["Config"]
-        return [
-            *(
-                Control.equal(n, declared[ours], host[key], ENGINE)
-                for n, (key, ours) in _SAME.items()
-            ),
-            *(Control.equal(n, {}, _there(host, keys), ENGINE) for n, keys in _ABSENT.items()),
-            *_privileges(declared, host),
-            *_network(declared, state),
-            *_paths(host),
-            *_limits(declared, host),
-            Control.equal("mounted", [], state["Mounts"], ENGINE),
-            Control.equal("volumes", [], sorted(config["Volumes"] or ()), ENGINE),
-            Control.equal("user", "0:0", config["User"], ENGINE),
-            Control.equal("terminal", False, config["Tty"], ENGINE),
-            Control.equal("image", image, state["Image"], ENGINE),
-            _environment(config["Env"] or [], image_environment),
-        ]
-    except (KeyError, TypeError, AttributeError) as error:
-        raise IsolationError(
-            f"the engine's account of the container is unknown: {error!r}"
-        ) from error
+    told = validate_report(ContainerInspection, state, "the engine's account of the container")
+    host, config = state["HostConfig"], told["Config"]
+    return [
+        *(Control.equal(n, declared[ours], host[key], ENGINE) for n, (key, ours) in _SAME.items()),
+        *(Control.equal(n, {}, _there(host, keys), ENGINE) for n, keys in _ABSENT.items()),
+        *_privileges(declared, host),
+        *_network(declared, state),
+        *_paths(host),
+        *_limits(declared, host),
+        Control.equal("mounted", [], told["Mounts"], ENGINE),
+        Control.equal("volumes", [], sorted(config["Volumes"] or ()), ENGINE),
+        Control.equal("user", "0:0", config["User"], ENGINE),
+        Control.equal("terminal", False, config["Tty"], ENGINE),
+        Control.equal("image", image, told["Image"], ENGINE),
+        _environment(config["Env"] or [], image_environment),
+    ]
 
 
 def _there(host: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
@@ -98,9 +91,11 @@ def _privileges(declared: Mapping[str, Any], host: Mapping[str, Any]) -> Iterato
     options = sorted(declared["security_opt"])
     yield Control.equal("security_options", options, sorted(host["SecurityOpt"] or ()), ENGINE)
     if declared.get("runtime"):
-        yield Control.equal("runtime", declared["runtime"], host["Runtime"], ENGINE)
+        yield Control.equal("runtime", declared["runtime"], host.get("Runtime", ""), ENGINE)
     if declared.get("cgroupns"):
-        yield Control.equal("cgroupns_mode", declared["cgroupns"], host["CgroupnsMode"], ENGINE)
+        yield Control.equal(
+            "cgroupns_mode", declared["cgroupns"], host.get("CgroupnsMode", ""), ENGINE
+        )
 
 
 def _names(capabilities: list[str] | None) -> list[str]:

@@ -15,6 +15,7 @@ from sandbox.isolation import seccomp_profile
 from sandbox.isolation.audit.control import AGENT, GUEST, Control
 from sandbox.isolation.audit.kernel import own_namespaces
 from sandbox.isolation.audit.mounts import MountRule, parsed, unexpected
+from sandbox.isolation.audit.reports import AgentReport, GuestReport, validate_report
 from sandbox.isolation.base import Bounds
 from sandbox.isolation.seccomp_profile import SystemCall
 
@@ -75,21 +76,20 @@ def judge(expected: Inside, report: Mapping[str, Any]) -> list[Control]:
     Raises:
         IsolationError: The report is not of the form that a guest's report has.
     """
-    try:
-        return [
-            *_identity(report["agent"]),
-            *_privileges(expected, report),
-            *_system_calls(expected, report),
-            *_apart(expected, report["agent"]),
-            *_files(expected, report["agent"]),
-            *_limits(expected, report["agent"]["limits"]),
-            *_given(expected, report["agent"]),
-        ]
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-        raise IsolationError(f"the guest's audit cannot be read: {error!r}") from error
+    told = validate_report(GuestReport, report, "the guest's audit")
+    agent = told["agent"]
+    return [
+        *_identity(agent),
+        *_privileges(expected, told),
+        *_system_calls(expected, told),
+        *_apart(expected, agent),
+        *_files(expected, agent),
+        *_limits(expected, agent["limits"]),
+        *_given(expected, agent),
+    ]
 
 
-def _identity(agent: Mapping[str, Any]) -> Iterator[Control]:
+def _identity(agent: AgentReport) -> Iterator[Control]:
     wanted = [str(AGENT_UID)] * 4
     declared = f"uid {AGENT_UID}, gid {AGENT_UID}, no other group"
     same = agent["uids"] == wanted and agent["gids"] == wanted and not agent["groups"]
@@ -99,10 +99,10 @@ def _identity(agent: Mapping[str, Any]) -> Iterator[Control]:
     yield Control("agent_user", declared, declared if same else found, AGENT, same)
 
 
-def _privileges(expected: Inside, report: Mapping[str, Any]) -> Iterator[Control]:
+def _privileges(expected: Inside, report: GuestReport) -> Iterator[Control]:
     agent = report["agent"]
     sets = ("inheritable", "capabilities", "effective", "ambient")
-    held = {name: agent[name] for name in sets if agent[name] not in ("", _NONE)}
+    held = {name: agent[name] for name in sets if agent[name] not in ("", _NONE)}  # type: ignore[literal-required]
     yield Control.equal("agent_capabilities", {}, held, AGENT)
     yield Control.equal("bounding_capabilities", _GUEST_MASK, agent["bounding"], AGENT)
     found = {name: report[name] for name in ("capabilities", "effective", "bounding")}
@@ -122,7 +122,7 @@ def _privileges(expected: Inside, report: Mapping[str, Any]) -> Iterator[Control
         )
 
 
-def _system_calls(expected: Inside, report: Mapping[str, Any]) -> Iterator[Control]:
+def _system_calls(expected: Inside, report: GuestReport) -> Iterator[Control]:
     """What became of calls that the agent tried, against the list that the filter is made of."""
     machine = report["machine"]
     trials = [
@@ -144,7 +144,7 @@ def _outcome(call: SystemCall, arguments: Sequence[int], error: int) -> str:
     return f"{call.label(arguments)} {errno.errorcode.get(error, 'allowed')}"
 
 
-def _apart(expected: Inside, agent: Mapping[str, Any]) -> Iterator[Control]:
+def _apart(expected: Inside, agent: AgentReport) -> Iterator[Control]:
     if expected.namespaces:
         ours, theirs = own_namespaces(), agent["namespaces"]
         shared = [n for n in expected.namespaces if theirs.get(n, "") in ("", ours[n])]
@@ -163,8 +163,11 @@ def _apart(expected: Inside, agent: Mapping[str, Any]) -> Iterator[Control]:
     yield Control.nothing_but("keyrings", expected.keys, agent["keys"], AGENT)
 
 
-def _files(expected: Inside, agent: Mapping[str, Any]) -> Iterator[Control]:
-    mounts = parsed(agent["mounts"])
+def _files(expected: Inside, agent: AgentReport) -> Iterator[Control]:
+    try:
+        mounts = parsed(agent["mounts"])
+    except ValueError as error:
+        raise IsolationError(f"the guest's audit cannot be read: agent.mounts: {error}") from error
     root = [mount for mount in mounts if mount.point == "/"]
     read_only = bool(root) and all(mount.read_only for mount in root)
     found = "read-only" if read_only else "writable" if root else "not seen"
@@ -178,14 +181,20 @@ def _files(expected: Inside, agent: Mapping[str, Any]) -> Iterator[Control]:
     wanted = _space(bounds.tmpfs_bytes, inodes)
     for path in expected.writable:
         name = f"space_{path.strip('/')}"
-        yield Control.equal(name, wanted, _space(*agent["space"][path]), AGENT)
+        yield Control.equal(name, wanted, _space(*_of(agent["space"], path)), AGENT)
+
+
+def _of(pairs: Mapping[str, list[int]], key: str) -> list[int]:
+    if key not in pairs:
+        raise IsolationError(f"the guest's audit cannot be read: it tells nothing of {key}")
+    return pairs[key]
 
 
 def _space(size: int, inodes: int) -> str:
     return f"{size} bytes, {f'{inodes} inodes' if inodes else 'inodes not bounded'}"
 
 
-def _limits(expected: Inside, found: Mapping[str, Any]) -> Iterator[Control]:
+def _limits(expected: Inside, found: Mapping[str, list[int]]) -> Iterator[Control]:
     bounds = expected.bounds
     wanted = {
         "open_files": ("files", bounds.files, "open in each process"),
@@ -202,12 +211,12 @@ def _limits(expected: Inside, found: Mapping[str, Any]) -> Iterator[Control]:
             "bytes in each",
         )
     for name, (key, value, unit) in wanted.items():
-        soft, hard = found[key]
+        soft, hard = _of(found, key)
         said = str(soft) if soft == hard else f"{soft} to {hard}"
         yield Control.equal(name, f"rlimit, {value} {unit}", f"rlimit, {said} {unit}", AGENT)
 
 
-def _given(expected: Inside, agent: Mapping[str, Any]) -> Iterator[Control]:
+def _given(expected: Inside, agent: AgentReport) -> Iterator[Control]:
     yield Control.equal("descriptors", [0, 1, 2], agent["descriptors"], AGENT)
     yield Control.nothing_but("environment", expected.environment, agent["environment"], AGENT)
     names = agent["guest_environment"]

@@ -15,7 +15,7 @@ from sandbox.errors import InputError
 
 if TYPE_CHECKING:
     from sandbox.attestation.report import AttestationReport
-    from sandbox.interop.importers.ingest import Report
+    from sandbox.interop.importers.ingest import ImportReport
     from sandbox.trace.store import Store
     from sandbox.trace.tables import RunRow
 
@@ -265,7 +265,7 @@ class _Progress:
         if self._status:
             self._status.stop()
 
-    def __call__(self, report: Report, path: Path) -> None:
+    def __call__(self, report: ImportReport, path: Path) -> None:
         if self._status:
             from sandbox.terminal_escape import one_line
 
@@ -273,7 +273,7 @@ class _Progress:
             self._status.update(f"{one_line(path.name, 40)}: {count}")
 
 
-def _tell(report: Report, *, as_json: bool) -> None:
+def _tell(report: ImportReport, *, as_json: bool) -> None:
     if as_json:
         problems = [vars(problem) for problem in report.problems]
         print_json(

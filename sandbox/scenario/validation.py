@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from sandbox.errors import Problem, ScenarioError, nearest
 from sandbox.scenario.yaml_positions import Located
 
 Model = TypeVar("Model", bound=BaseModel)
+T = TypeVar("T")
 
 
 def validated(model: type[Model], document: Located) -> Model:
@@ -24,20 +26,26 @@ def validated(model: type[Model], document: Located) -> Model:
         raise ScenarioError(_problems(error, document, model)) from None
 
 
-def parsed(model: type[Model], data: object) -> Model:
-    """Return data of other programs as a model.
+def parsed(kind: type[T], data: object) -> T:
+    """Return data of other programs as a type that pydantic knows, such as a model or ``list[str]``.
 
     Raises:
         ValueError: It does not fit; what is wrong first and where, on one line.
     """
     try:
-        return model.model_validate(data)
+        result: T = _adapter(kind).validate_python(data)  # type: ignore[arg-type]
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
         if first["type"] == "missing":
             raise ValueError(f"{place!r} is missing") from error
         raise ValueError(f"{place}: {first['msg']}" if place else first["msg"]) from error
+    return result
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
 
 def _problems(error: ValidationError, document: Located, model: type[BaseModel]) -> list[Problem]:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.guest import arguments
-from sandbox.interop.importers.imported_run import Given
+from sandbox.interop.importers.imported_run import ToolDefinition
 from sandbox.interop.importers.tools import tool
 
 VALUES = st.recursive(
@@ -59,7 +59,7 @@ def test_every_call_fits_what_the_record_shows(
     properties: Any, required: Any, calls: list[dict[str, Any]]
 ) -> None:
     """Whatever a record defines, monitors can check its calls, and none of them is unfit."""
-    defined = Given("f", "Does it.", {"properties": properties, "required": required})
+    defined = ToolDefinition("f", "Does it.", {"properties": properties, "required": required})
     for told in (defined, None):
         found = tool("kit.f", "f", told, calls)
         for call in calls:
@@ -79,7 +79,7 @@ def test_a_sound_schema_is_kept() -> None:
         "required": ["to"],
         "additionalProperties": False,
     }
-    found = tool("mail.send", "send", Given("send", "Sends.", schema), [{"to": ["x"]}])
+    found = tool("mail.send", "send", ToolDefinition("send", "Sends.", schema), [{"to": ["x"]}])
     assert found.parameters == {
         "type": "object",
         "properties": {
@@ -95,7 +95,7 @@ def test_a_sound_schema_is_kept() -> None:
 
 def test_what_calls_show_widens_a_schema() -> None:
     """A value of another type, an argument nobody defined, one that is missing: all fit then."""
-    told = Given("f", "", {"properties": {"n": {"type": "integer"}}, "required": ["n"]})
+    told = ToolDefinition("f", "", {"properties": {"n": {"type": "integer"}}, "required": ["n"]})
     found = tool("k.f", "f", told, [{"n": "seven"}, {"extra": True}])
     assert found.parameters == {
         "type": "object",

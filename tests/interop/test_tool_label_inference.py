@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.interop.importers.tool_label_inference import labels, split
+from sandbox.interop.importers import tool_label_inference
+from sandbox.interop.importers.tool_label_inference import infer_labels, split
 from sandbox.scenario.toolkits import FLAGS
 
+TABLE_FILE = Path(tool_label_inference.__file__).with_name("tool_lexicon.yaml")
 R, S, W, I, C = FLAGS  # noqa: E741
 READS = {R}
 PRIVATE = {R, S}
@@ -103,7 +108,7 @@ def test_what_a_tool_does_is_read_from_its_name(
     name: str, arguments: str, expected: set[str]
 ) -> None:
     """Verbs say what is done, nouns what it is done to, in any spelling of names."""
-    assert set(labels(name, "", arguments.split()).labels) == expected
+    assert set(infer_labels(name, "", arguments.split()).labels) == expected
 
 
 @pytest.mark.parametrize(
@@ -129,25 +134,25 @@ def test_who_is_reached_is_read_from_arguments(
     name: str, arguments: str, expected: set[str]
 ) -> None:
     """Addresses of acts are recipients; ids of objects, senders, dates and what is read are not."""
-    found = set(labels(name, "", arguments.split()).recipients)
+    found = set(infer_labels(name, "", arguments.split()).recipients)
     assert expected <= found <= expected | {"chat_id", "channel_name"}
 
 
 def test_paths_commands_and_code_are_named() -> None:
     """Paths are those that are written; shells and interpreters name what they are given."""
-    assert labels("write_file", "", ["path", "content"]).paths == ("path",)
-    assert labels("move_file", "", ["source", "destination"]).paths == ("destination",)
-    assert labels("read_file", "", ["path"]).paths == ()
-    assert labels("delete_file", "", ["file_id"]).paths == ()
-    assert labels("run", "", ["command"]).shell == ("command",)
-    assert labels("python", "", ["code"]).python == ("code",)
+    assert infer_labels("write_file", "", ["path", "content"]).paths == ("path",)
+    assert infer_labels("move_file", "", ["source", "destination"]).paths == ("destination",)
+    assert infer_labels("read_file", "", ["path"]).paths == ()
+    assert infer_labels("delete_file", "", ["file_id"]).paths == ()
+    assert infer_labels("run", "", ["command"]).shell == ("command",)
+    assert infer_labels("python", "", ["code"]).python == ("code",)
 
 
 def test_a_description_helps_where_the_name_does_not() -> None:
     """The first verb of a description counts where the name has none, and warnings always do."""
-    assert W in labels("outbox", "Sends a mail to somebody.", ["to"]).labels
-    assert I in labels("update_plan", "Updates the plan. This cannot be undone.", []).labels
-    assert labels("outbox", "", []).labels == (R,)
+    assert W in infer_labels("outbox", "Sends a mail to somebody.", ["to"]).labels
+    assert I in infer_labels("update_plan", "Updates the plan. This cannot be undone.", []).labels
+    assert infer_labels("outbox", "", []).labels == (R,)
 
 
 def test_names_are_split_alike_however_they_are_written() -> None:
@@ -157,11 +162,29 @@ def test_names_are_split_alike_however_they_are_written() -> None:
         assert split(name) == expected
 
 
+def test_the_table_names_only_what_there_is() -> None:
+    """Every list of words, label and doing that a rule or a word names is in the table; a word does one thing."""
+    table = yaml.safe_load(TABLE_FILE.read_text("utf-8"))
+    assert {label for labels in table["labels"].values() for label in labels} == set(FLAGS)
+    for kind in ("verbs", "nouns", "phrases"):
+        assert table[kind].keys() <= table["labels"].keys()
+    for kind in ("verbs", "nouns"):
+        words = [word for text in table[kind].values() for word in text.split()]
+        assert len(words) == len(set(words))
+    for rule in [*table["rules"], *table["rules_with_recipients"]]:
+        lists = [*rule.get("name", ()), *rule.get("arguments", ()), *rule.get("only", ())]
+        lists += [rule[key] for key in ("first", "last") if key in rule]
+        assert set(lists) <= table["words"].keys()
+        labels = [rule.get(key, ()) for key in ("any_of", "none_of", "add")]
+        assert set().union(*labels) <= set(FLAGS)
+        assert rule.get("replace", "nothing") in table["labels"]
+
+
 @given(st.text(), st.text(), st.lists(st.text()))
 def test_any_text_has_labels(name: str, description: str, arguments: list[str]) -> None:
     """Whatever a record holds as names, the answer is sound: known labels, in order, given names."""
-    found = labels(name, description, arguments)
+    found = infer_labels(name, description, arguments)
     assert list(found.labels) == [flag for flag in FLAGS if flag in found.labels]
     for named in (found.recipients, found.paths, found.shell, found.python):
         assert set(named) <= set(arguments)
-    assert found == labels(name, description, arguments)
+    assert found == infer_labels(name, description, arguments)

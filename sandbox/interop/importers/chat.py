@@ -5,16 +5,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from sandbox.errors import Problem
 from sandbox.interop.importers import readers
-from sandbox.interop.importers.imported_run import Given, ImportedRun, Turn
-
-_ROLES = {"system": "system", "developer": "system", "user": "user"}
+from sandbox.interop.importers.imported_run import (
+    ImportedRun,
+    RequestedCall,
+    ToolDefinition,
+    Turn,
+)
+from sandbox.interop.importers.message_content import (
+    reasoning_of,
+    requested_call,
+    role_of,
+    text_of,
+)
+from sandbox.interop.importers.record_fields import (
+    JsonObject,
+    digest,
+    fields,
+    name,
+    objects,
+    required,
+    words,
+)
 
 
 class Chat:
@@ -33,84 +50,63 @@ class Chat:
 
     def read(self, path: Path) -> Iterator[ImportedRun | Problem]:
         """Yield the conversations of a file."""
-        for record in readers.records(path):
-            if isinstance(record, Problem):
-                yield record
-                continue
-            try:
-                yield replace(_run(record.data, path), line=record.line)
-            except readers.UNUSABLE as error:
-                said = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-                yield Problem(str(path), record.line, f"not a conversation: {said}")
+        return readers.read_runs(path, "a conversation", partial(_run, path))
 
 
-def _run(data: dict[str, Any], path: Path) -> ImportedRun:
-    turns = tuple(_turn(message) for message in data["messages"])
-    if not turns:
-        raise ValueError("it has no messages")
-    metadata = data.get("metadata") or {}
-    labels = data.get("labels") or {}
-    if not isinstance(labels, Mapping) or not isinstance(metadata, Mapping):
-        raise TypeError("labels and metadata must be objects")
+def _run(path: Path, data: JsonObject) -> ImportedRun:
+    metadata, labels = fields(data.get("metadata")), fields(data.get("labels"))
     key = data.get("id")
     suite = metadata.get("suite") or metadata.get("family") or path.name.split(".")[0]
+    values = ((words(label), words(value)) for label, value in labels.items())
     return ImportedRun(
         origin="chat",
-        sha256=readers.digest("chat", data),
-        scenario=readers.name("chat", suite, metadata.get("scenario", key)),
-        family=readers.name("chat", suite),
-        model=readers.words(data.get("model") or metadata.get("model"), "unknown"),
-        toolkit=readers.name(suite).replace("/", "_").replace(".", "_"),
-        turns=turns,
-        tools=tuple(map(given, data.get("tools") or ())),
+        sha256=digest("chat", data),
+        scenario=name("chat", suite, metadata.get("scenario", key)),
+        family=name("chat", suite),
+        model=words(data.get("model") or metadata.get("model"), "unknown"),
+        toolkit=name(suite).replace("/", "_").replace(".", "_"),
+        turns=tuple(map(_turn, objects(required(data, "messages")))),
+        tools=tuple(map(_definition, objects(data.get("tools")))),
         benign=metadata.get("benign") is True or labels.get("outcome") == "benign",
         task="done" if metadata.get("task") == "done" else "incapable",
-        lang=readers.words(metadata.get("lang"), "en"),
-        path=readers.words(key),
-        evaluation=dict(metadata),
-        labels={
-            readers.words(label): readers.words(value)
-            for label, value in labels.items()
-            if readers.words(label) and readers.words(value)
-        },
+        lang=words(metadata.get("lang"), "en"),
+        path=words(key),
+        evaluation=metadata,
+        labels={label: value for label, value in values if label and value},
     )
 
 
-def _turn(message: Mapping[str, Any]) -> Turn:
-    role, content = message["role"], message.get("content")
-    text = readers.text_of(content)
+def _turn(message: JsonObject) -> Turn:
+    role, content = role_of(message), message.get("content")
+    text = text_of(content)
     if role == "assistant":
-        said = message.get("reasoning_content") or readers.reasoning_of(content)
-        calls = message.get("tool_calls") or ()
         return Turn(
-            "assistant",
-            text or readers.text_of(message.get("refusal")),
-            readers.text_of(said),
-            tuple(
-                readers.asked(
-                    call.get("id"), call["function"]["name"], call["function"].get("arguments")
-                )
-                for call in calls
-            ),
+            role,
+            text or text_of(message.get("refusal")),
+            text_of(message.get("reasoning_content") or reasoning_of(content)),
+            tuple(map(_requested, objects(message.get("tool_calls")))),
         )
     if role == "tool":
         return Turn(
-            "tool",
+            role,
             text,
-            answers=readers.words(message.get("tool_call_id")),
-            function=readers.words(message.get("name")),
+            answers=words(message.get("tool_call_id")),
+            function=words(message.get("name")),
             failed=message.get("status") == "error" or message.get("is_error") is True,
         )
-    if role not in _ROLES:
-        raise ValueError(f"there is no role {role!r}")
-    return Turn(_ROLES[role], text)
+    return Turn(role, text)
 
 
-def given(tool: Mapping[str, Any]) -> Given:
+def _requested(call: JsonObject) -> RequestedCall:
+    function = fields(required(call, "function"))
+    return requested_call(call.get("id"), required(function, "name"), function.get("arguments"))
+
+
+def _definition(tool: JsonObject) -> ToolDefinition:
     """Return a tool as OpenAI's format defines it, wrapped in ``function`` or not."""
-    inner = tool.get("function", tool)
-    return Given(
-        readers.words(inner["name"]),
-        readers.text_of(inner.get("description")),
-        inner.get("parameters") or {},
+    function = fields(tool.get("function", tool))
+    return ToolDefinition(
+        words(required(function, "name")),
+        text_of(function.get("description")),
+        fields(function.get("parameters")),
     )

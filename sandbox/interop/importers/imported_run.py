@@ -5,23 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from sandbox.errors import Problem
+from sandbox.interop.importers.record_fields import JsonObject
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RequestedCall:
     """A call that a model asked for."""
 
     id: str
     """As recorded; may be empty or stand there twice."""
     function: str
     """As the model wrote it."""
-    arguments: dict[str, Any] | None
-    """None where they are no JSON object, or one that no trace can hold."""
+    arguments: JsonObject | None
+    """None if they are no JSON object, or one that no trace can hold."""
     raw: str = ""
-    """What the model wrote, where there are no arguments."""
+    """What the model wrote, if there are no arguments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,31 +33,31 @@ class Turn:
     """``system``, ``user``, ``assistant`` or ``tool``."""
     text: str
     reasoning: str = ""
-    calls: tuple[Asked, ...] = ()
+    calls: tuple[RequestedCall, ...] = ()
     """What an assistant's message asks for."""
     answers: str = ""
     """Id of the call that a tool's message answers; may be empty."""
     function: str = ""
-    """Function that a tool's message is of, where the record says."""
+    """Function that a tool's message is of, if the record says."""
     failed: bool = False
     """Whether the tool refused or broke."""
-    own: Asked | None = None
-    """The call as a tool's message repeats it, where it does."""
-    usage: Mapping[str, Any] = field(default_factory=dict)
-    """``input_tokens``, ``output_tokens``, ``cost_eur``, where they are known."""
+    own: RequestedCall | None = None
+    """The call as a tool's message repeats it, if it does."""
+    usage: Mapping[str, float] = field(default_factory=dict)
+    """``input_tokens``, ``output_tokens``, ``cost_eur``, if they are known."""
     model: str = ""
     seconds: float = 0.0
     at: float | None = None
-    """Seconds since the epoch, where the record says."""
+    """Seconds since the epoch, if the record says."""
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class ToolDefinition:
     """A tool as a record defines it."""
 
     function: str
     description: str
-    parameters: Mapping[str, Any]
+    parameters: Mapping[str, object]
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class ImportedRun:
     toolkit: str
     """Stands before the names of functions that have no toolkit of their own."""
     turns: tuple[Turn, ...]
-    tools: tuple[Given, ...] = ()
+    tools: tuple[ToolDefinition, ...] = ()
     """As far as the record defines them; all others are inferred from the calls."""
     benign: bool = False
     task: str = "incapable"
@@ -80,16 +81,20 @@ class ImportedRun:
     reason: str = ""
     lang: str = "en"
     started: float | None = None
-    """Seconds since the epoch; None where the record has no time."""
+    """Seconds since the epoch; None if the record has no time."""
     seconds: float = 0.0
     path: str = ""
     """The record's own name; labels in a file refer to it."""
     line: int = 0
     """Where it stands in its file, counted from 1."""
-    evaluation: Mapping[str, Any] = field(default_factory=dict)
+    evaluation: Mapping[str, object] = field(default_factory=dict)
     """What evaluation needs and no monitor may see: suite, tasks, attack."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Label → value as the record publishes it."""
+
+    def __post_init__(self) -> None:
+        if not self.turns:
+            raise ValueError("it has no messages")
 
 
 class Importer(Protocol):

@@ -17,7 +17,7 @@ from sandbox.interop.importers.agentdojo import AgentDojo
 from sandbox.interop.importers.chat import Chat
 from sandbox.interop.importers.imported_run import ImportedRun, Importer
 from sandbox.interop.importers.inspect_log import InspectLog
-from sandbox.interop.importers.trace import Trace, run_id, trace
+from sandbox.interop.importers.trace import ImportedTrace, run_id, trace
 from sandbox.trace.blobs import Blob
 from sandbox.trace.labels import Label, Labels
 from sandbox.trace.store import Store
@@ -35,7 +35,7 @@ _ENDINGS = (".json", ".jsonl", ".eval", ".json.gz", ".jsonl.gz", ".ndjson", ".pa
 
 
 @dataclass
-class Report:
+class ImportReport:
     """What became of an import."""
 
     entered: int = 0
@@ -47,6 +47,12 @@ class Report:
     runs: list[str] = field(default_factory=list)
     """Ids of the runs that were entered."""
 
+    def add(self, runs: list[str], present: int) -> None:
+        """Add runs that were entered, and a number of those that were there already."""
+        self.entered += len(runs)
+        self.runs += runs
+        self.present += present
+
 
 def files(paths: Sequence[Path]) -> list[Path]:
     """Return the files that are meant: those named, and all of the kinds known below folders.
@@ -56,17 +62,16 @@ def files(paths: Sequence[Path]) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for path in paths:
+        if not path.exists():
+            raise InputError(f"{path}: there is no such file")
+        inside = [path]
         if path.is_dir():
             inside = [
                 p for p in sorted(path.rglob("*")) if p.name.endswith(_ENDINGS) and p.is_file()
             ]
-            if not inside:
-                raise InputError(f"{path}: holds no {', '.join(_ENDINGS)} file")
-            found.update(dict.fromkeys(inside))
-        elif path.exists():
-            found[path] = None
-        else:
-            raise InputError(f"{path}: there is no such file")
+        if not inside:
+            raise InputError(f"{path}: holds no {', '.join(_ENDINGS)} file")
+        found |= dict.fromkeys(inside)
     return list(found)
 
 
@@ -76,18 +81,16 @@ def importer(path: Path, name: str = "auto") -> Importer:
     Raises:
         InputError: There is no format of this name, or the file is of none.
     """
-    names = [each.name for each in IMPORTERS]
+    by_name = {each.name: each for each in IMPORTERS}
     if name != "auto":
-        chosen = next((each for each in IMPORTERS if each.name == name), None)
-        if chosen is None:
-            raise InputError(f"unknown format {name!r}{nearest(name, ['auto', PACK, *names])}")
-        return chosen
+        if name not in by_name:
+            raise InputError(f"unknown format {name!r}{nearest(name, ['auto', PACK, *by_name])}")
+        return by_name[name]
     for each in IMPORTERS:
         if each.recognises(path):
             return each
-    raise InputError(
-        f"{path}: of no known format ({', '.join([*names, PACK])}); say which with --format"
-    )
+    names = ", ".join([*by_name, PACK])
+    raise InputError(f"{path}: of no known format ({names}); say which with --format")
 
 
 def read_labels(path: Path) -> dict[str, str]:
@@ -114,8 +117,8 @@ def enter(
     format_name: str = "auto",
     corrected: dict[str, str] | None = None,
     key: SSlibKey | None = None,
-    progress: Callable[[Report, Path], None] = lambda report, path: None,
-) -> Report:
+    progress: Callable[[ImportReport, Path], None] = lambda report, path: None,
+) -> ImportReport:
     """Import files into a store.
 
     Args:
@@ -129,7 +132,8 @@ def enter(
     Raises:
         StoreError: The store cannot be written; what was reported is in it.
     """
-    report, entering = Report(), _Entering(store, corrected or {})
+    report = ImportReport()
+    batch = _Batch(store, corrected or {}, report)
     for path in paths:
         try:
             if format_name == PACK or (format_name == "auto" and is_pack(path)):
@@ -137,96 +141,89 @@ def enter(
 
                 pack, entered, present = import_pack(store, path, key)
                 report.labelled += pack.restored
-                report.entered += len(entered)
-                report.runs += entered
-                report.present += len(present)
+                report.add(entered, len(present))
                 progress(report, path)
                 continue
-            for found in importer(path, format_name).read(path):
-                if isinstance(found, Problem):
-                    report.problems.append(found)
-                elif entering.add(found, path, report):
+            for run in importer(path, format_name).read(path):
+                if isinstance(run, Problem):
+                    report.problems.append(run)
+                elif batch.add(run, path):
                     progress(report, path)
         except InputError as error:
             report.problems.append(Problem(str(path), 0, str(error).removeprefix(f"{path}: ")))
-        entering.flush(report)
+        batch.flush()
         progress(report, path)
     return report
 
 
-class _Entering:
+class _Batch:
     """Gathers runs until they are worth a transaction."""
 
-    def __init__(self, store: Store, corrected: dict[str, str]) -> None:
+    def __init__(self, store: Store, corrected: dict[str, str], report: ImportReport) -> None:
         self._store = store
         self._labels = Labels(store)
         self._corrected = corrected
+        self._report = report
         self._now = time.time()
         self._runs: dict[str, tuple[ImportedRun, Path]] = {}
         self._bytes = 0
 
-    def add(self, run: ImportedRun, path: Path, report: Report) -> bool:
+    def add(self, run: ImportedRun, path: Path) -> bool:
         """Take a run; return whether a transaction was made."""
         key = run_id(run)
         if key in self._runs:
-            report.present += 1
+            self._report.present += 1
             return False
         self._runs[key] = run, path
         self._bytes += sum(len(turn.text) for turn in run.turns)
         if len(self._runs) < _RUNS and self._bytes < _PACKED_BYTES:
             return False
-        self.flush(report)
+        self.flush()
         return True
 
-    def flush(self, report: Report) -> None:
+    def flush(self) -> None:
         """Store what was gathered."""
         if not self._runs:
             return
-        there = self._there()
-        traces = list(self._traces(there, report))
-        known: dict[str, Blob] = {}
+        query = select(RunRow.id).where(col(RunRow.id).in_(list(self._runs)))
+        present = {row[0] for row in self._store.select(query)}
+        traces = list(self._traces(present))
+        blobs: dict[str, Blob] = {}
         for each in traces:
-            known.update(each.blobs)
+            blobs |= each.blobs
         self._store.enter(
             [each.row for each in traces],
             [event for each in traces for event in each.events],
-            list(known.values()),
+            list(blobs.values()),
         )
-        report.entered += len(traces)
-        report.runs += [each.row.id for each in traces]
-        report.present += len(there)
-        kept = there | {each.row.id for each in traces}
-        report.labelled += self._labels.add(self._new(kept))
+        entered = [each.row.id for each in traces]
+        self._report.add(entered, len(present))
+        self._report.labelled += self._labels.add(self._new_labels(present.union(entered)))
         self._runs.clear()
         self._bytes = 0
 
-    def _there(self) -> set[str]:
-        query = select(RunRow.id).where(col(RunRow.id).in_(list(self._runs)))
-        return {row[0] for row in self._store.select(query)}
-
-    def _traces(self, there: set[str], report: Report) -> Iterator[Trace]:
+    def _traces(self, present: set[str]) -> Iterator[ImportedTrace]:
         for key, (run, path) in self._runs.items():
-            if key not in there:
+            if key not in present:
                 try:
                     yield trace(run, self._now, self._store.holds_blob)
                 except (InputError, ValueError, RecursionError) as error:
-                    report.problems.append(Problem(str(path), run.line, str(error)))
+                    self._report.problems.append(Problem(str(path), run.line, str(error)))
 
-    def _new(self, kept: set[str]) -> list[Label]:
+    def _new_labels(self, runs: set[str]) -> list[Label]:
         """Return the labels that are not there yet: importing again changes nothing."""
-        said = list(self._said(kept))
-        there = {
-            (found.run, found.name, found.source): found.value
-            for found in self._labels.of_runs(kept)
-        }
-        return [
-            each for each in said if there.get((each.run, each.name, each.source)) != each.value
+        stored = self._labels.of_runs(runs)
+        values = {(label.run, label.name, label.source): label.value for label in stored}
+        labels = [
+            Label(key, name, value, source)
+            for key in runs
+            for name, value, source in self._labels_of(self._runs[key][0])
         ]
+        return [x for x in labels if values.get((x.run, x.name, x.source)) != x.value]
 
-    def _said(self, kept: set[str]) -> Iterator[Label]:
-        for key in kept:
-            run = self._runs[key][0]
-            for name, value in run.labels.items():
-                yield Label(key, name, value, "published")
-            if run.path in self._corrected:
-                yield Label(key, "outcome", self._corrected[run.path], "corrected")
+    def _labels_of(self, run: ImportedRun) -> Iterator[tuple[str, str, str]]:
+        """Yield name, value and source of a run's labels."""
+        for name, value in run.labels.items():
+            yield name, value, "published"
+        if run.path in self._corrected:
+            yield "outcome", self._corrected[run.path], "corrected"

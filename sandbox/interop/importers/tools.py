@@ -8,11 +8,11 @@ calls that fit.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from sandbox.guest import arguments
-from sandbox.interop.importers.imported_run import Given
-from sandbox.interop.importers.tool_label_inference import labels
+from sandbox.interop.importers.imported_run import ToolDefinition
+from sandbox.interop.importers.record_fields import JsonObject
+from sandbox.interop.importers.tool_label_inference import infer_labels
 from sandbox.scenario.toolkits import Tool
 
 _TYPES: dict[type, str] = {
@@ -24,88 +24,80 @@ _TYPES: dict[type, str] = {
     dict: "object",
     type(None): "null",
 }
+_HOLDERS = {"array": "items", "object": "additionalProperties"}
 _DEEPEST = 16
 
 
-def tool(name: str, function: str, given: Given | None, calls: Sequence[Mapping[str, Any]]) -> Tool:
+def tool(
+    name: str, function: str, definition: ToolDefinition | None, calls: Sequence[JsonObject]
+) -> Tool:
     """Return a tool.
 
     Args:
         name: ``toolkit.function``.
         function: As the model calls it.
-        given: As the record defines it, where it does.
+        definition: As the record defines it, if it does.
         calls: The arguments of each of its calls.
     """
-    properties: dict[str, dict[str, Any]] = {}
+    properties: dict[str, JsonObject] = {}
     required: list[str] = []
-    if given is not None:
-        told = given.parameters.get("properties")
-        if isinstance(told, Mapping):
-            properties = {str(key): _subset(value, _DEEPEST) for key, value in told.items()}
-        wanted = given.parameters.get("required")
-        if isinstance(wanted, list):
-            required = [key for key in wanted if isinstance(key, str) and key in properties]
+    if definition is not None:
+        defined = definition.parameters.get("properties")
+        if isinstance(defined, Mapping):
+            properties = {str(key): _subset(value, _DEEPEST) for key, value in defined.items()}
+        names = definition.parameters.get("required")
+        if isinstance(names, list):
+            required = [key for key in names if isinstance(key, str) and key in properties]
     for call in calls:
-        for key, value in call.items():
-            properties[key] = _widened(properties.get(key), key, value)
+        properties |= {key: _widen(properties.get(key), key, call[key]) for key in call}
         required = [key for key in required if key in call]
-    description = given.description if given else ""
-    found = labels(function, description, properties)
-    return Tool(
-        name,
-        description,
-        {"type": "object", "properties": properties, "required": required},
-        found.labels,
-        found.recipients,
-        found.paths,
-        found.shell,
-        found.python,
-        line=0,
-    )
+    description = definition.description if definition else ""
+    inferred = infer_labels(function, description, properties)
+    parameters = {"type": "object", "properties": properties, "required": required}
+    return Tool(name, description, parameters, **vars(inferred), line=0)
 
 
-def _widened(schema: dict[str, Any] | None, key: str, value: Any) -> dict[str, Any]:
+def _widen(schema: JsonObject | None, key: str, value: object) -> JsonObject:
     """Return a schema that takes a value, as near to the one before as can be."""
-    seen = {"type": _TYPES.get(type(value), "string")}
+    seen: JsonObject = {"type": _TYPES.get(type(value), "string")}
     if schema is None:
         return seen
-    if not arguments.problems({"properties": {key: schema}}, {key: value}):
+    if _fits(schema, key, value):
         return schema
     kept = {name: schema[name] for name in ("description",) if name in schema}
     options = schema.get("anyOf") or [{k: v for k, v in schema.items() if k != "description"}]
-    if any("type" not in option for option in options):
+    if not isinstance(options, list) or any("type" not in option for option in options):
         return kept
     wide = {"anyOf": [*options, seen], **kept}
-    fits = not arguments.problems({"properties": {key: wide}}, {key: value})
-    return wide if fits else kept
+    return wide if _fits(wide, key, value) else kept
 
 
-def _subset(schema: Any, levels: int) -> dict[str, Any]:
+def _fits(schema: JsonObject, key: str, value: object) -> bool:
+    return not arguments.problems({"properties": {key: schema}}, {key: value})
+
+
+def _subset(schema: object, levels: int) -> JsonObject:
     """Return the part of a JSON Schema that tools of the sandbox have; an empty one takes anything."""
     if not isinstance(schema, Mapping) or levels == 0:
         return {}
-    description = schema.get("description")
-    told = {"description": description} if isinstance(description, str) and description else {}
-    options = schema.get("anyOf") or schema.get("oneOf")
+    text = schema.get("description")
+    description = {"description": text} if isinstance(text, str) and text else {}
+    options, kinds = schema.get("anyOf") or schema.get("oneOf"), schema.get("type")
     if isinstance(options, list) and options:
         inner = [_subset(option, levels - 1) for option in options]
-        return {"anyOf": inner, **told} if all(inner) else told
-    if isinstance(schema.get("enum"), list):
-        return {"enum": list(schema["enum"]), **told}
-    kinds = schema.get("type")
-    if isinstance(kinds, list):
+    elif isinstance(schema.get("enum"), list):
+        return {"enum": list(schema["enum"]), **description}
+    elif isinstance(kinds, list):
         inner = [_typed({**schema, "type": kind}, levels) for kind in kinds]
-        return {"anyOf": inner, **told} if inner and all(inner) else told
-    return {**_typed(schema, levels), **told}
+    else:
+        return {**_typed(schema, levels), **description}
+    return {"anyOf": inner, **description} if inner and all(inner) else {**description}
 
 
-def _typed(schema: Mapping[str, Any], levels: int) -> dict[str, Any]:
+def _typed(schema: Mapping[str, object], levels: int) -> JsonObject:
     kind = schema.get("type")
     if not isinstance(kind, str) or kind not in _TYPES.values():
         return {}
-    made: dict[str, Any] = {"type": kind}
-    for key, holder in (("items", "array"), ("additionalProperties", "object")):
-        if kind == holder and isinstance(schema.get(key), Mapping):
-            inner = _subset(schema[key], levels - 1)
-            made |= {key: inner} if inner else {}
-    return made
+    holder = _HOLDERS.get(kind)
+    inner = _subset(schema.get(holder), levels - 1) if holder else {}
+    return {"type": kind, **({holder: inner} if holder and inner else {})}

@@ -6,11 +6,11 @@ What nobody observed is not there: no containers, no effects, no verdicts, and `
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 from sandbox.errors import InputError
-from sandbox.interop.importers.imported_run import Asked, ImportedRun, Turn
+from sandbox.interop.importers.imported_run import ImportedRun, RequestedCall, Turn
+from sandbox.interop.importers.record_fields import JsonObject
 from sandbox.interop.importers.tools import tool
 from sandbox.scenario.toolkits import Tool
 from sandbox.trace import blobs, events
@@ -23,11 +23,14 @@ ISOLATION = "imported"
 """In place of a back end: nobody knows where the calls were executed."""
 AGENT = "agent"
 _ID = 16
-_Told = tuple[str, str, dict[str, Any], float]
+_ROW = ("scenario", "family", "model", "isolation", "mode", "lang", "seed")
+_NO_USAGE = {"input_tokens": 0, "output_tokens": 0, "cost_eur": 0.0}
+_Content = tuple[str, str, JsonObject, float]
+"""Kind, agent, data and time of an event."""
 
 
 @dataclass(frozen=True)
-class Trace:
+class ImportedTrace:
     """A run ready to be stored."""
 
     row: RunRow
@@ -40,12 +43,12 @@ def run_id(run: ImportedRun) -> str:
     return run.sha256[:_ID]
 
 
-def trace(run: ImportedRun, now: float, known: Callable[[str], bool]) -> Trace:
+def trace(run: ImportedRun, now: float, known: Callable[[str], bool]) -> ImportedTrace:
     """Return a run as events.
 
     Args:
         run: The run.
-        now: Seconds since the epoch; when it started, where the record does not say.
+        now: Seconds since the epoch; when it started, if the record does not say.
         known: Returns whether a text, by its hash, is in the store already.
 
     Raises:
@@ -75,105 +78,98 @@ def trace(run: ImportedRun, now: float, known: Callable[[str], bool]) -> Trace:
         if sha256 not in packed and not known(sha256):
             packed[sha256] = Blob.of(raw, sha256)
 
+    conversation = _Conversation(run, started)
+    contents = list(conversation.events())
+    ended = max(started + run.seconds, conversation.at)
+    outcome = {"task": run.task, "safety": None, "reason": run.reason, "terminated": ""}
+    result = _result(run, row, conversation)
+    used = {"used": conversation.used, "result_sha256": result_digest(result)}
     chain: list[Event] = []
     head = GENESIS
-
-    def add(kind: str, agent: str, data: dict[str, Any], at: float) -> None:
-        nonlocal head
+    for kind, agent, data, at in (
+        ("run.start", "", _start(run, row, conversation.tools()), started),
+        *contents,
+        ("run.score", "", {**outcome, "conditions": {}}, ended),
+        ("run.end", "", used, ended),
+    ):
         text = blobs.as_text(data, keep)
         chain.append(events.make(row.id, len(chain), at, kind, agent, text, head))
         head = chain[-1].hash
-
-    story = _Story(run, started)
-    told = list(story.tell())
-    add("run.start", "", _start(run, row, story.tools()), started)
-    for kind, agent, data, at in told:
-        add(kind, agent, data, at)
-    ended = max(started + run.seconds, story.at)
-    outcome = {"task": run.task, "safety": None, "reason": run.reason, "terminated": ""}
-    add("run.score", "", {**outcome, "conditions": {}}, ended)
-    result = _result(run, row, story)
-    add("run.end", "", {"used": story.used, "result_sha256": result_digest(result)}, ended)
     row.ended, row.events, row.head = ended, len(chain), head
     row.result = {**result, "head": head}
-    return Trace(row, chain, packed)
+    return ImportedTrace(row, chain, packed)
 
 
-class _Story:
-    """Tells a conversation as events: a call's result follows its intent, as the gate writes them."""
+class _Conversation:
+    """A conversation as events: a call's result follows its intent, as the gate writes them."""
 
     def __init__(self, run: ImportedRun, started: float) -> None:
         self._run = run
-        self._given = {tool.function: tool for tool in run.tools}
-        self._asked: dict[str, list[dict[str, Any]]] = {}
-        self._waiting: list[tuple[str, Asked]] = []  # beside the ids that the record gives them
+        self._definitions = {tool.function: tool for tool in run.tools}
+        self._arguments: dict[str, list[JsonObject]] = {}
+        self._unanswered: list[
+            tuple[str, RequestedCall]
+        ] = []  # beside the ids that the record gives
         self._ids: set[str] = set()
         self.at = started
-        self.used: dict[str, Any] = {"turns": 0, "tool_calls": 0, "tokens": 0, "cost_eur": 0.0}
+        self.used = {"turns": 0, "tool_calls": 0, "tokens": 0, "cost_eur": 0.0}
 
-    def tell(self) -> Iterator[_Told]:
+    def events(self) -> Iterator[_Content]:
+        """Yield the events of all messages."""
         for number, turn in enumerate(self._run.turns, 1):
             self.at = max(self.at, turn.at or 0.0)
             if turn.role == "tool":
                 yield from self._result(turn, number)
                 continue
-            yield from self._unanswered()
+            yield from self._intents()
             if turn.role == "assistant":
-                yield from self._reply(turn)
+                yield "model.reply", AGENT, self._reply(turn), self.at
             else:
                 yield "message", AGENT, {"role": turn.role, "content": turn.text}, self.at
-        yield from self._unanswered()
+        yield from self._intents()
 
     def tools(self) -> list[Tool]:
         """Return the tools that were defined or called."""
-        names = dict.fromkeys((*self._given, *self._asked))
         return [
-            tool(self._full(name), name, self._given.get(name), self._asked.get(name, ()))
-            for name in names
+            tool(self._full(name), name, self._definitions.get(name), self._arguments.get(name, ()))
+            for name in dict.fromkeys((*self._definitions, *self._arguments))
         ]
 
-    def _reply(self, turn: Turn) -> Iterator[_Told]:
-        number = self.used["turns"]
-        asked = [self._named(call, number, i) for i, call in enumerate(turn.calls)]
-        usage: dict[str, Any] = {
-            "input_tokens": 0,
-            "output_tokens": 0,
-            "cost_eur": 0.0,
-            "price_known": False,
-        }
-        usage |= turn.usage
-        data: dict[str, Any] = {
-            "turn": number,
-            "text": turn.text,
-            "calls": [{"id": call.id, "name": call.function} | _arguments(call) for call in asked],
-            "finish": "tool_calls" if asked else "stop",
-            "model": turn.model or self._run.model,
-            "seconds": turn.seconds,
-            "usage": usage,
-            **({"reasoning": turn.reasoning} if turn.reasoning else {}),
-        }
+    def _reply(self, turn: Turn) -> JsonObject:
+        number = int(self.used["turns"])
+        calls = [self._with_own_id(call, number, i) for i, call in enumerate(turn.calls)]
+        usage = {**_NO_USAGE, **turn.usage}
         self.used["turns"] += 1
         self.used["tokens"] += usage["input_tokens"] + usage["output_tokens"]
         self.used["cost_eur"] += usage["cost_eur"]
-        self._waiting = [(a.id, b) for a, b in zip(turn.calls, asked, strict=True)]
-        yield "model.reply", AGENT, data, self.at
+        self._unanswered = [(a.id, b) for a, b in zip(turn.calls, calls, strict=True)]
+        return {
+            "turn": number,
+            "text": turn.text,
+            "calls": [{"id": call.id, "name": call.function} | _arguments(call) for call in calls],
+            "finish": "tool_calls" if calls else "stop",
+            "model": turn.model or self._run.model,
+            "seconds": turn.seconds,
+            "usage": {**usage, "price_known": False},
+            **({"reasoning": turn.reasoning} if turn.reasoning else {}),
+        }
 
-    def _named(self, call: Asked, turn: int, index: int) -> Asked:
+    def _with_own_id(self, call: RequestedCall, turn: int, index: int) -> RequestedCall:
         """Return a call with an id that is its own: records have empty ids, and one id twice."""
-        found = call.id
-        if not found or found in self._ids:
-            found = f"call_{turn}_{index}"
-            while found in self._ids:
-                found += "_"
-        self._ids.add(found)
-        return Asked(found, call.function, call.arguments, call.raw)
+        own = call.id
+        if not own or own in self._ids:
+            own = f"call_{turn}_{index}"
+            while own in self._ids:
+                own += "_"
+        self._ids.add(own)
+        return replace(call, id=own)
 
-    def _result(self, turn: Turn, number: int) -> Iterator[_Told]:
+    def _result(self, turn: Turn, number: int) -> Iterator[_Content]:
         call = self._answered(turn)
         if call is None:
             raise InputError(f"message {number} is a result, but answers no call")
         yield self._intent(call)
-        data: dict[str, Any] = {
+        data: JsonObject = {
             "call": call.id,
             "tool": self._full(call.function),
             "status": "error" if turn.failed else "ok",
@@ -185,33 +181,33 @@ class _Story:
         }
         yield "tool.result", AGENT, data, self.at
 
-    def _answered(self, turn: Turn) -> Asked | None:
-        """Return the call that a result answers: by id; where ids are missing, by function or order."""
-        for index, (call_id, call) in enumerate(self._waiting):
-            if turn.answers and call_id == turn.answers:
-                return self._take(index, call)
-        for index, (call_id, call) in enumerate(self._waiting):
-            unsure = not call_id or not turn.answers
-            if unsure and turn.function in ("", call.function):
-                return self._take(index, call)
+    def _answered(self, turn: Turn) -> RequestedCall | None:
+        """Return the call that a result answers: by id; if ids are missing, by function or order."""
+        calls = list(enumerate(self._unanswered))
+        by_id = (i for i, (call_id, _) in calls if turn.answers and call_id == turn.answers)
+        by_function = (
+            i
+            for i, (call_id, call) in calls
+            if not (call_id and turn.answers) and turn.function in ("", call.function)
+        )
+        index = next(by_id, next(by_function, None))
+        if index is not None:
+            return self._unanswered.pop(index)[1]
         if turn.own is None:
             return None
-        return self._named(turn.own, max(self.used["turns"] - 1, 0), self.used["tool_calls"])
+        turns, index = max(int(self.used["turns"]) - 1, 0), int(self.used["tool_calls"])
+        return self._with_own_id(turn.own, turns, index)
 
-    def _take(self, index: int, call: Asked) -> Asked:
-        del self._waiting[index]
-        return call
-
-    def _unanswered(self) -> Iterator[_Told]:
-        for _, call in self._waiting:
+    def _intents(self) -> Iterator[_Content]:
+        for _, call in self._unanswered:
             yield self._intent(call)
-        self._waiting = []
+        self._unanswered = []
 
-    def _intent(self, call: Asked) -> _Told:
+    def _intent(self, call: RequestedCall) -> _Content:
         self.used["tool_calls"] += 1
-        asked = self._asked.setdefault(call.function, [])
+        arguments = self._arguments.setdefault(call.function, [])
         if call.arguments is not None:
-            asked.append(call.arguments)
+            arguments.append(call.arguments)
         data = {"call": call.id, "tool": self._full(call.function), **_arguments(call)}
         return "tool.intent", AGENT, data, self.at
 
@@ -220,15 +216,14 @@ class _Story:
         return function if "." in function.strip(".") else f"{self._run.toolkit}.{function}"
 
 
-def _arguments(call: Asked) -> dict[str, Any]:
+def _arguments(call: RequestedCall) -> JsonObject:
     return {"raw": call.raw} if call.arguments is None else {"arguments": call.arguments}
 
 
-def _start(run: ImportedRun, row: RunRow, tools: list[Tool]) -> dict[str, Any]:
-    same = ("scenario", "family", "model", "isolation", "mode", "lang", "seed", "owner", "started")
+def _start(run: ImportedRun, row: RunRow, tools: list[Tool]) -> JsonObject:
     return {
         "format": FORMAT,
-        **{name: getattr(row, name) for name in same},
+        **{name: getattr(row, name) for name in (*_ROW, "owner", "started")},
         "origin": run.origin,
         "record": {"sha256": run.sha256, "path": run.path},
         "evaluation": dict(run.evaluation),
@@ -246,19 +241,10 @@ def _start(run: ImportedRun, row: RunRow, tools: list[Tool]) -> dict[str, Any]:
     }
 
 
-def _result(run: ImportedRun, row: RunRow, story: _Story) -> dict[str, Any]:
-    used = story.used
+def _result(run: ImportedRun, row: RunRow, conversation: _Conversation) -> JsonObject:
+    used = conversation.used
     return {
-        "id": row.id,
-        "scenario": row.scenario,
-        "family": row.family,
-        "model": row.model,
-        "isolation": row.isolation,
-        "mode": row.mode,
-        "lang": row.lang,
-        "seed": row.seed,
-        "task": row.task,
-        "safety": row.safety,
+        **{name: getattr(row, name) for name in ("id", *_ROW, "task", "safety")},
         "verdicts": [],
         "tool_calls": used["tool_calls"],
         "tokens": used["tokens"],

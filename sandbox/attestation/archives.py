@@ -12,7 +12,6 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Self
 
 import zstandard
@@ -24,6 +23,8 @@ MEMBER_BYTES = 512 * 1024 * 1024
 MEMBERS = 200_000
 """The most members that an archive may have."""
 ZSTANDARD = 93
+_BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Methods that ``zipfile`` unpacks piece by piece; of others it unpacks at once whatever it has read."""
 _LOCAL_HEADER = struct.Struct("<4s5H3L2H")
 _BROKEN = (
     OSError,
@@ -67,12 +68,7 @@ class Archive:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -130,6 +126,8 @@ class Archive:
                 while piece := out.read(1 << 18):
                     yield piece
             return
+        if info.compress_type not in _BOUNDED:
+            raise ValueError("it is packed by a method that is not read here")
         with self._zip.open(info) as member:
             while piece := member.read(1 << 18):
                 yield piece

@@ -7,6 +7,7 @@ import json
 import re
 import stat
 import time
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -313,6 +314,22 @@ def test_hostile_archives_are_refused(
     report = verify_pack(packed(tmp_path / "bomb.zip", bomb))
     assert any("longer than" in str(run.problem) for run in report.runs)
     assert not list(tmp_path.parent.glob("**/evil.json"))
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_members_that_could_unpack_without_a_bound_are_refused(tmp_path: Path, method: int) -> None:
+    """A method that unpacks a piece to any size at once is not read; what is broken in it breaks nothing."""
+    path = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("a", b"\0" * 50_000_000)
+    tracemalloc.start()
+    with (
+        Archive(path, member_bytes=1_000_000) as opened,
+        pytest.raises(InputError, match="a method"),
+    ):
+        opened.read("a")
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
 
 
 def test_another_run_of_the_same_id_is_not_replaced(pack: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import REPOSITORY
+from tests.support import REPOSITORY
 
 MEASURE: dict[str, Any] = runpy.run_path(str(REPOSITORY / "scripts" / "measure"))
 ALIASES = "Json = dict[str, Any]\nDeep = list[Json]\nEXACT = dict[str, int]\n"

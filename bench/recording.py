@@ -15,13 +15,12 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from sandbox.gate.approval import FixedApprover
 from sandbox.isolation.backends import backend
 from sandbox.isolation.base import Backend, Container, ContainerSpec
-from sandbox.models.scripted import source
 from sandbox.monitors.library import MonitorLibrary
 from sandbox.runs.batch import execute
-from sandbox.runs.run_plan import RunPlan
+from sandbox.runs.options import RunOptions
+from sandbox.runs.planner import Planner
 from sandbox.scenario.content_paths import Content
 from sandbox.scenario.loader import Loader
 from sandbox.trace.store import Store
@@ -66,23 +65,14 @@ class Untraced:
 async def measure(loader: Loader, runs: int, isolation: str, store: Store) -> tuple[float, float]:
     """Return the median wall seconds of a run with and without recording."""
     scenario = loader.load(loader.content.workspace / "scenarios" / "bench" / "python")
-    families = MonitorLibrary(loader.content, loader.catalogue).choose(None)
-    play = source("scripted/safe", "safe", {})
+    options = RunOptions(model="scripted/safe", monitors="all", mode="enforce")
     recording: Backend = backend(isolation)
+    planner = Planner(loader, MonitorLibrary(loader.content, loader.catalogue), recording)
     without: Backend = Untraced(recording)
     spent: dict[Backend, list[float]] = {recording: [], without: []}
     for seed in range(runs + 1):
         for chosen, times in spent.items():
-            plan = RunPlan(
-                scenario.instance("en", seed),
-                "scripted/safe",
-                play,
-                chosen,
-                loader.catalogue,
-                families,
-                FixedApprover(allow=False),
-                "enforce",
-            )
+            plan = planner.plan(scenario.instance("en", seed), options, backend=chosen)
             started = time.perf_counter()
             batch = await execute([plan], store, at_once=1)
             assert batch.results[0].task == "done", batch.results[0]

@@ -23,11 +23,12 @@ from throughput import peak_mib
 from sandbox.isolation.backends import backend
 from sandbox.isolation.base import Backend, Container, ContainerSpec
 from sandbox.monitors.library import MonitorLibrary
+from sandbox.runs.planner import Planner
 from sandbox.runs.worker_pool import processes_for, spread
 from sandbox.scenario.content_paths import Content, library
 from sandbox.scenario.loader import Loader
 from sandbox.sweeps import matrix, spec
-from sandbox.sweeps.item_plans import Planner
+from sandbox.sweeps.item_plans import ItemPlanner
 from sandbox.sweeps.lifecycle import claimed, conduct
 from sandbox.sweeps.local import WATCHED, Machine, made_by
 from sandbox.sweeps.store import NewSweep, Sweeps
@@ -97,7 +98,7 @@ async def bare(chosen: Backend, specs: list[ContainerSpec], number: int, at_once
     return time.perf_counter() - started
 
 
-class Bench:
+class JudgePool:
     """Sweeps in a folder."""
 
     def __init__(self, folder: Path, isolation: str, at_once: int) -> None:
@@ -124,7 +125,7 @@ class Bench:
         told = chosen.model_dump(mode="json", by_alias=True)
         sweeps = Sweeps(store)
         row = sweeps.create(NewSweep(chosen.name, told, made.digests(), made.items()))
-        planner = Planner(self.loader, self.library, self.noting, row.scenarios)
+        planner = ItemPlanner(Planner(self.loader, self.library, self.noting), row.scenarios)
         planner.check()
         processes = processes_for(row.planned, self._at_once)
         with (
@@ -140,7 +141,7 @@ class Bench:
         return row.planned
 
 
-def measure(bench: Bench, repeat: int, at_once: int, store: Store) -> dict[str, object]:
+def measure(bench: JudgePool, repeat: int, at_once: int, store: Store) -> dict[str, object]:
     """Return the figures of a sweep."""
     bench.sweep(store, MODELS[:1], 1)  # imports and caches are not what is measured
     specs = list(bench.noting.asked.values())
@@ -168,7 +169,7 @@ def main() -> None:
     parser.add_argument("--isolation", default="bubblewrap")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="sandbox-bench-") as name:
-        bench = Bench(Path(name), given.isolation, given.at_once)
+        bench = JudgePool(Path(name), given.isolation, given.at_once)
         with Store(f"{name}/runs.db") as store:
             figures = measure(bench, given.repeat, given.at_once, store)
     shape = {

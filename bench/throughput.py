@@ -14,11 +14,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from sandbox.gate.approval import FixedApprover
 from sandbox.isolation.backends import backend
-from sandbox.models.scripted import source
 from sandbox.monitors.library import MonitorLibrary
 from sandbox.runs.batch import execute
+from sandbox.runs.options import RunOptions
+from sandbox.runs.planner import Planner
 from sandbox.runs.run_plan import RunPlan
 from sandbox.runs.worker_pool import Runner, processes_for, spread
 from sandbox.scenario.content_paths import Content
@@ -63,24 +63,9 @@ def peak_mib() -> float:
 
 def plans_of(loader: Loader, runs: int, isolation: str) -> list[RunPlan]:
     """Return the plans of so many runs."""
-    scenario = loader.load(loader.content.workspace / "scenarios" / "bench" / "calls")
     library = MonitorLibrary(loader.content, loader.catalogue)
-    chosen = backend(isolation)
-    assert chosen.unavailable() is None, chosen.unavailable()
-    play = source("scripted/safe", "safe", {})
-    return [
-        RunPlan(
-            scenario.instance("en", seed),
-            "scripted/safe",
-            play,
-            chosen,
-            loader.catalogue,
-            library.choose(None),
-            FixedApprover(allow=False),
-            "enforce",
-        )
-        for seed in range(runs)
-    ]
+    options = RunOptions(model="scripted/safe", monitors="all", mode="enforce", repeat=runs)
+    return Planner(loader, library, backend(isolation)).plans(["bench/calls"], options)
 
 
 async def measure(plans: list[RunPlan], store: Store, at_once: int, runner: Runner) -> float:

@@ -134,7 +134,7 @@ def resolve(name: str, workspace: Path | None = None) -> Driver:
     if name.startswith(PROGRAM):
         from sandbox.agents.external.program import program
 
-        return program(name)
+        return program(name, name.removeprefix(PROGRAM))
     module, colon, attribute = name.partition(":")
     if not (colon and module and attribute):
         raise InputError(

@@ -24,6 +24,7 @@ from sandbox.cli import (
     serve,
     sweep,
 )
+from sandbox.cli.output import note
 from sandbox.cli.settings import Settings
 
 app = typer.Typer(
@@ -68,7 +69,7 @@ def options(
     ] = False,
 ) -> None:
     """Take what stands before a command."""
-    context.obj = Settings(store, workspace, debug)
+    context.obj = Settings(store, workspace, note, debug)
 
 
 app.command("init")(init.init)

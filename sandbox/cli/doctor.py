@@ -80,7 +80,7 @@ def _store(settings: Settings) -> dict[str, Any]:
         with settings.open_store() as store:
             return _check("store", store.url, None, f"{len(store.runs(limit=1000))} runs")
     except StoreError as error:
-        return _check("store", settings.store_url or str(settings.workspace), str(error))
+        return _check("store", settings.store_url or str(settings.folder), str(error))
 
 
 def _content(settings: Settings) -> list[dict[str, Any]]:

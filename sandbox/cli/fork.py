@@ -2,56 +2,43 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sandbox.cli.options import takes
 from sandbox.cli.output import Json, console, print_json, table
-from sandbox.cli.run import (
-    ESCALATIONS,
-    MODES,
-    Image,
-    JudgeCache,
-    JudgeLang,
-    JudgeModel,
-    Monitors,
-    OnEscalate,
-    check,
-    decider_for,
-    execute_all,
-    limits_of,
-)
-from sandbox.cli.settings import Settings, reap
+from sandbox.cli.run import stoppable
+from sandbox.cli.settings import Settings
 from sandbox.errors import EnvironmentFault
+from sandbox.runs.options import JudgeOptions, Parameters, RunOptions
+from sandbox.runs.options import options as options_of
 
 if TYPE_CHECKING:
     from sandbox.runs.run_plan import RunResult
     from sandbox.trace.store import Store
     from sandbox.trace.tables import RunRow
 
+_CHANGES = {"model", "monitors", "policy", "mode", "isolation", "image", "on_escalate"}
+"""What may be otherwise in a fork, beside parameters and judges; the language is as it was."""
 
+
+@takes(
+    RunOptions,
+    only=_CHANGES
+    | {option.name for kind in (Parameters, JudgeOptions) for option in options_of(kind)},
+    without={"tool_lang"},
+    changes=True,
+)
 def fork(
     context: typer.Context,
     run: Annotated[str, typer.Argument(help="A run, or the beginning of its id.")],
     at: Annotated[
         int, typer.Option("--at", min=0, help="Event from which on it happens anew.", metavar="N")
     ],
-    model: Annotated[
-        str | None,
-        typer.Option("--model", "-m", help="The model that goes on; the run's own if left out."),
-    ] = None,
-    monitors: Monitors = None,
-    judge_model: JudgeModel = None,
-    judge_cache: JudgeCache = None,
-    judge_lang: JudgeLang = None,
-    policy: Annotated[
-        str | None,
-        typer.Option(
-            help="What follows from scores together: a name, FILE, or 'none'; as in the run if left out.",
-            metavar="FILE",
-        ),
-    ] = None,
-    mode: Annotated[str | None, typer.Option(help="observe or enforce, from there on.")] = None,
+    options: Mapping[str, object],
     message: Annotated[
         str, typer.Option(help="A user's message that is heard there.", metavar="TEXT")
     ] = "",
@@ -59,68 +46,28 @@ def fork(
         str | None,
         typer.Option(help="What the agent reads in place of the result at N.", metavar="TEXT"),
     ] = None,
-    limit: Annotated[
-        list[str] | None, typer.Option(help="KEY=VALUE in place of the run's; repeatable.")
-    ] = None,
-    isolation: Annotated[
-        str | None, typer.Option(help="Where the world is rebuilt; as in the run if left out.")
-    ] = None,
-    image: Image = None,
-    on_escalate: OnEscalate = None,
     anyway: Annotated[
-        bool, typer.Option("--anyway", help="Go on where the replay does not agree.")
+        bool, typer.Option("--anyway", help="Go on if the replay does not agree.")
     ] = False,
     as_json: Json = False,
 ) -> None:
     """Go on from any event of a run with another model, monitor, mode, message or result.
 
+    Models, monitors, policy, mode, limits, bounds and isolation that are left out are the run's own.
     The world is rebuilt by replaying the run's calls into a fresh container, and what comes out is
-    compared with the record. The exit status is 1 where it does not agree, with the first event
+    compared with the record. The exit status is 1 if it does not agree, with the first event
     that differs, and nothing new happens then.
     """
-    check("--mode", mode, MODES)
-    check("--on-escalate", on_escalate, ESCALATIONS)
-    settings = Settings.of(context).judged_by(judge_model or (), judge_cache, judge_lang)
-    from sandbox.cli.progress import LiveView
-    from sandbox.isolation.backends import backend
-    from sandbox.models.resolve import check_keys, resolve
-    from sandbox.runs.fork_plan import Change, forked, start_of
+    settings = Settings.of(context)
+    from sandbox.api.running import Batch
+    from sandbox.runs.fork_plan import Change
 
-    decider, person = decider_for(on_escalate, as_json)
-    names = None if monitors is None else tuple(n.strip() for n in monitors.split(",") if n.strip())
-    change = Change(
-        at,
-        () if names == ("none",) else names,
-        mode,  # type: ignore[arg-type]
-        message,
-        result,
-        limits_of(limit or []),
-        policy,
-        anyway,
-    )
     with settings.open_store() as store:
         row = store.run(run)
-        start_of(store, row)
-        name = model or row.model
-        check_keys(name)
-        chosen = backend(isolation or row.isolation, image)
-        reap(chosen)
-        plan = forked(
-            store,
-            row,
-            change,
-            model_name=name,
-            model=resolve(name),
-            backend=chosen,
-            catalogue=settings.loader.catalogue,
-            library=settings.library,
-            decider=decider,
-            workspace=settings.workspace,
-        )
-        view = LiveView(1, quiet=as_json)
-        if person is not None:
-            person.view = view
-        (made,) = execute_all([plan], store, 1, view)
+        change = Change(at, options, message, result, anyway)
+        batch = Batch.of_fork(settings, store, row, change, quiet=as_json, ask=not as_json)
+        with stoppable():
+            (made,) = batch.execute(store, stop_on=(signal.SIGTERM,))
         replay = _replay(store, made.id)
     if as_json:
         print_json({"run": made.as_data(), "parent": row.id, "fork_at": at, "replay": replay})
@@ -162,5 +109,4 @@ def _print(settings: Settings, row: RunRow, made: RunResult, replay: dict[str, A
     ):
         rows.append((run, model, mode, coloured(task), coloured(safety)))
     table(("run", "model", "mode", "task", "safety"), rows)
-    where = f"--store {settings.store_url} " if settings.store_url else ""
-    out.print(f"\nnext: sandbox {where}replay {made.id}", style="bold")
+    out.print(f"\nnext: sandbox {settings.flags}replay {made.id}", style="bold")

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sandbox.cli.options import takes
 from sandbox.cli.output import Json, console, errors, note, print_json, table
-from sandbox.cli.run import JudgeCache, JudgeLang, JudgeModel
 from sandbox.cli.settings import Settings
 from sandbox.errors import InputError, nearest
+from sandbox.runs.options import JudgeOptions
 
 if TYPE_CHECKING:
     from sandbox.analysis.monitor_scores import Scored
     from sandbox.monitors.calibration import Calibration
+    from sandbox.monitors.library import MonitorLibrary
     from sandbox.monitors.policy import Policy
     from sandbox.reports.monitor_report import Report
 
@@ -27,7 +29,7 @@ Names = Annotated[
 Source = Annotated[
     str, typer.Option("--labels", help="Source of the labels: published, corrected, a person's.")
 ]
-Family = Annotated[
+MonitorFamily = Annotated[
     str | None, typer.Option(help="Only runs of this family; * stands for any text.")
 ]
 Model = Annotated[str | None, typer.Option(help="Only runs with this model.")]
@@ -43,15 +45,14 @@ def register(monitors: typer.Typer) -> None:
     monitors.command("calibrate")(calibrate)
 
 
+@takes(JudgeOptions)
 def score(
     context: typer.Context,
+    options: JudgeOptions,
     names: Names = None,
     labels: Source = "corrected",
-    family: Family = None,
+    family: MonitorFamily = None,
     model: Model = None,
-    judge_model: JudgeModel = None,
-    judge_cache: JudgeCache = None,
-    judge_lang: JudgeLang = None,
     policy: Annotated[
         str | None,
         typer.Option(
@@ -86,11 +87,11 @@ def score(
             raise InputError(f"{option}: unknown value {value!r}{nearest(value, GROUPS)}")
     from sandbox.reports import monitor_report, monitor_report_page
 
-    asking = Settings.of(context).judged_by(judge_model or (), judge_cache, judge_lang)
-    tried = asking.library.policy(policy) if policy else None
+    library = Settings.of(context).judged(options)
+    tried = library.policy(policy) if policy else None
     runs, values = _scored(context, names, labels, family, model, processes, tried)
-    if judge_model:
-        runs = _asked(asking, names, runs)
+    if options.judge_model:
+        runs = _asked(Settings.of(context), library, names, runs)
     shipped = _shipped(context)
     report = monitor_report.made(
         runs,
@@ -133,7 +134,7 @@ def calibrate(
     context: typer.Context,
     names: Names = None,
     labels: Source = "corrected",
-    family: Family = None,
+    family: MonitorFamily = None,
     model: Model = None,
     to: Annotated[
         Path | None, typer.Option(help="Folder to write to; monitors/calibrations if left out.")
@@ -150,7 +151,7 @@ def calibrate(
     steering = calibration_fit.steering(runs, positive, data)
     own = calibration_fit.steered(runs, steering)
     combined = calibration_fit.combined(runs, positive, own, data)
-    folder = to or Settings.of(context).workspace / "monitors" / "calibrations"
+    folder = to or Settings.of(context).folder / "monitors" / "calibrations"
     folder.mkdir(parents=True, exist_ok=True)
     written = {"steering": steering, "combined": combined}
     for name, made in written.items():
@@ -205,7 +206,7 @@ def _scored(
         url = store.url
     rows.sort()
     _check(rows, values)
-    task = Task(url, settings.workspace, chosen, judges)
+    task = Task(url, settings.folder, chosen, judges)
     count = min(processes or os.cpu_count() or 1, len(rows))
     from rich.progress import track
 
@@ -221,7 +222,9 @@ def _scored(
     return runs, [values[run.run] for run in runs]
 
 
-def _asked(settings: Settings, names: Sequence[str] | None, runs: list[Scored]) -> list[Scored]:
+def _asked(
+    settings: Settings, library: MonitorLibrary, names: Sequence[str] | None, runs: list[Scored]
+) -> list[Scored]:
     """Ask the judges among the families about all runs."""
     import asyncio
     from dataclasses import replace
@@ -230,7 +233,7 @@ def _asked(settings: Settings, names: Sequence[str] | None, runs: list[Scored]) 
 
     from sandbox.analysis.judge_scores import Judged, ask
 
-    judges = [judge for family in settings.library.choose(names) for judge in family.judges]
+    judges = [judge for family in library.choose(names) for judge in family.judges]
     if not judges:
         raise InputError("--judge-model: there is no judge among these monitors")
     found: dict[str, dict[str, Judged]] = {}

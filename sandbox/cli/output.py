@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sandbox.api.terminal import errors, note
 from sandbox.errors import SandboxError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+__all__ = ["Json", "complain", "console", "errors", "note", "print_json", "table", "time_of"]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
 
 
@@ -26,27 +29,10 @@ def console() -> Console:
     return Console(markup=False, highlight=False, emoji=False, soft_wrap=False)
 
 
-@cache
-def errors() -> Console:
-    """Return the console of stderr."""
-    from rich.console import Console
-
-    return Console(stderr=True, markup=False, highlight=False, emoji=False)
-
-
 def print_json(data: Any) -> None:
     """Print one JSON document; plain ASCII, so that nothing in it can act on a terminal."""
     json.dump(data, sys.stdout, indent=2)
     sys.stdout.write("\n")
-
-
-def note(text: str) -> None:
-    """Print a word to stderr."""
-    from rich.text import Text
-
-    from sandbox.terminal_escape import plain
-
-    errors().print(Text(plain(text), style="dim"))
 
 
 def complain(error: SandboxError) -> None:
@@ -73,3 +59,8 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     for row in rows:
         made.add_row(*(cell if isinstance(cell, Text) else plain(str(cell)) for cell in row))
     console().print(made)
+
+
+def time_of(at: float) -> str:
+    """Return a moment as people read it, UTC."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")

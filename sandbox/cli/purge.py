@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sandbox.cli.output import Json, console, note, print_json, table
+from sandbox.cli.output import Json, console, note, print_json, table, time_of
 from sandbox.cli.settings import Settings
 from sandbox.errors import InputError
 
@@ -109,7 +109,6 @@ def _remove(store: Store, rows: list[RunRow], reason: str, by: str | None) -> Ne
 
 
 def _print(rows: list[RunRow], forks: list[RunRow], removed: Needless | None, *, yes: bool) -> None:
-    from sandbox.cli.runs import time_of
 
     out = console()
     shown = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sandbox.cli import annotate, import_export, purge
-from sandbox.cli.output import Json, console, print_json, table
+from sandbox.cli.output import Json, console, print_json, table, time_of
 from sandbox.cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -282,8 +281,3 @@ def _data(row: RunRow) -> dict[str, Any]:
         "started": row.started,
         "ended": row.ended,
     }
-
-
-def time_of(at: float) -> str:
-    """Return a moment as people read it, UTC."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -132,13 +132,14 @@ async def _check(
     *,
     quiet: bool,
 ) -> list[dict[str, Any]]:
-    from sandbox.cli.progress import LiveView
+    from sandbox.api.progress import LiveView
     from sandbox.runs.batch import execute
     from sandbox.runs.reference_check import problems, trials
     from sandbox.runs.trace_normalization import essence
     from sandbox.trace.store import Store
 
-    played = [t for item in scenarios for t in trials(item, backends, settings.library)]
+    planner = settings.planner(backends[0])
+    played = [t for item in scenarios for t in trials(item, backends, planner)]
     entries: dict[tuple[str, str, str], dict[str, Any]] = {}
     traces: dict[tuple[str, ...], tuple[str, list[Any]]] = {}
     with (
@@ -238,7 +239,7 @@ def new(
     from sandbox.cli.init import copy_scenario
 
     settings = Settings.of(context)
-    made = copy_scenario(settings.workspace, name)
+    made = copy_scenario(settings.folder, name)
     if as_json:
         print_json({"folders": [str(folder) for folder in made]})
         return

@@ -183,7 +183,7 @@ def _job(
     if environment is not None and not environment.is_file():
         raise InputError(f"--environment: there is no file {environment}")
     store = ("--store", _absolute(settings.store_url)) if settings.store_url else ()
-    workspace = str(settings.workspace.resolve())
+    workspace = str(settings.folder.resolve())
     program = (
         ("sandbox", *store)
         if in_image
@@ -194,8 +194,8 @@ def _job(
         when,
         program,
         file if in_image else file.resolve(),
-        settings.workspace.resolve(),
-        options,
+        settings.folder.resolve(),
+        tuple(options),
         environment.resolve() if environment else None,
     )
 

@@ -3,52 +3,42 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+import signal
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sandbox.cli.options import takes
 from sandbox.cli.output import Json, console, errors, note
-from sandbox.cli.run import (
-    ESCALATIONS,
-    MODES,
-    Image,
-    Isolation,
-    JudgeCache,
-    JudgeLang,
-    JudgeModel,
-    Mode,
-    Monitors,
-    OnEscalate,
-    PolicyName,
-    ToolLang,
-    check,
-    decider_for,
-    execute_all,
-    limits_of,
-    planned,
-)
+from sandbox.cli.run import stoppable
 from sandbox.cli.settings import Settings
 from sandbox.errors import EnvironmentFault, InputError
+from sandbox.runs.options import RunOptions, WorkerOptions, texts
+from sandbox.runs.options import options as options_of
 
 if TYPE_CHECKING:
     from sandbox.agents.external.session import Visit
     from sandbox.agents.external.transports import Address
     from sandbox.runs.run_plan import RunResult
 
+_OF_SEVERAL = {"agent", "scaffold", "repeat", "record", "purpose", "legal_basis", "retain"}
+"""Options of ``sandbox run`` that do not fit one agent from elsewhere."""
 
+
+@takes(
+    RunOptions,
+    without=_OF_SEVERAL | {option.name for option in options_of(WorkerOptions)},
+    about={
+        "model": "Model that the agent finds at an endpoint like OpenAI's; outside/NAME: it brings its own.",
+        "lang": "Language of the run.",
+        "seed": "The seed.",
+    },
+    defaults={"model": "outside/agent"},
+)
 def serve(
     context: typer.Context,
     scenario: Annotated[str, typer.Argument(help="A scenario; @variant behind.")],
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model",
-            "-m",
-            metavar="MODEL",
-            help="Model that the agent finds at an endpoint like OpenAI's; outside/NAME: it brings its own.",
-        ),
-    ] = "outside/agent",
+    options: RunOptions,
     stdio: Annotated[
         bool,
         typer.Option("--stdio", help="Tools over stdin and stdout, for who starts this command."),
@@ -56,21 +46,6 @@ def serve(
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="TCP port on loopback; a free one if left out.")
     ] = 0,
-    monitors: Monitors = None,
-    judge_model: JudgeModel = None,
-    judge_cache: JudgeCache = None,
-    judge_lang: JudgeLang = None,
-    policy: PolicyName = None,
-    mode: Mode = "observe",
-    isolation: Isolation = "auto",
-    lang: Annotated[str, typer.Option(help="Language of the run.")] = "en",
-    tool_lang: ToolLang = None,
-    seed: Annotated[int, typer.Option(help="The seed.")] = 0,
-    limit: Annotated[
-        list[str] | None, typer.Option(help="KEY=VALUE in place of the scenario's; repeatable.")
-    ] = None,
-    on_escalate: OnEscalate = None,
-    image: Image = None,
     as_json: Json = False,
 ) -> None:
     """Let an agent from elsewhere into a scenario: its tools as an MCP server, its model like OpenAI's.
@@ -78,47 +53,29 @@ def serve(
     All that it does passes the gate and is on record. The run ends when the agent calls the tool finish, at
     Ctrl-C, at a limit, or with --stdio when whoever started it closes the pipe; then it is judged.
     """
-    check("--mode", mode, MODES)
-    check("--on-escalate", on_escalate, ESCALATIONS)
     if stdio and port:
         raise InputError("--stdio and --port: take one")
-    if stdio and not model.startswith("outside/"):
+    if stdio and not texts(options.model)[0].startswith("outside/"):
         raise InputError("--stdio serves tools only: leave --model out, or use HTTP")
     from sandbox.agents.external import program, transports
-    from sandbox.cli.progress import LiveView
+    from sandbox.api.running import Batch
 
     if reason := transports.problem():
         raise EnvironmentFault(reason)
-    settings = Settings.of(context).judged_by(judge_model or (), judge_cache, judge_lang)
-    decider, _ = decider_for("deny" if stdio and on_escalate is None else on_escalate, as_json)
-    plans = planned(
-        settings,
-        [scenario],
-        [model],
-        monitors,
-        mode,
-        isolation,
-        lang,
-        tool_lang,
-        1,
-        seed,
-        limits_of(limit or []),
-        None,
-        image,
-        decider,
-        policy,
-    )
-    if len(plans) != 1:
-        raise InputError(
-            f"{scenario!r} means {len(plans)} runs: name one scenario and one language"
-        )
-    if len(plans[0].instance.scenario.agents) > 1:
-        raise InputError(f"{plans[0].instance.name} has several agents: only one can be served")
+    settings = Settings.of(context)
     driver = program.spoken_to() if stdio else program.waiting(_announced(as_json=as_json), port)
-    with settings.open_store() as store:
-        (result,) = execute_all(
-            [replace(plans[0], scaffold=driver)], store, 1, LiveView(1, quiet=True)
+    batch = Batch.of(
+        settings, scenario, options, quiet=True, ask=not (as_json or stdio), scaffold=driver
+    )
+    if len(batch.plans) != 1:
+        raise InputError(
+            f"{scenario!r} means {len(batch.plans)} runs: name one scenario and one language"
         )
+    instance = batch.plans[0].instance
+    if len(instance.scenario.agents) > 1:
+        raise InputError(f"{instance.name} has several agents: only one can be served")
+    with settings.open_store() as store, stoppable():
+        (result,) = batch.execute(store, stop_on=(signal.SIGTERM,))
     if not stdio and as_json:
         print(json.dumps({"run": result.as_data()}))
     else:
@@ -171,7 +128,6 @@ def _announced(*, as_json: bool) -> Any:
 
 def _tell(result: RunResult, settings: Settings) -> None:
     named = ", ".join(dict.fromkeys(str(verdict["monitor"]) for verdict in result.verdicts))
-    where = f"--store {settings.store_url} " if settings.store_url else ""
     out = errors()
     out.print(
         f"{result.scenario}: {result.task}, {result.safety}; {result.tool_calls} calls; monitors: {named or '–'}",
@@ -180,4 +136,4 @@ def _tell(result: RunResult, settings: Settings) -> None:
     )
     if result.reason:
         note(result.reason)
-    out.print(f"next: sandbox {where}replay {result.id}", markup=False, highlight=False)
+    out.print(f"next: sandbox {settings.flags}replay {result.id}", markup=False, highlight=False)

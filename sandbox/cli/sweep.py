@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from sandbox.cli.options import takes
 from sandbox.cli.output import Json, note, print_json, table
-from sandbox.cli.run import Processes
+from sandbox.cli.run import FailOn
 from sandbox.cli.settings import Settings
+from sandbox.sweeps.options import SweepOptions
 
 if TYPE_CHECKING:
     from sandbox.sweeps.matrix import Matrix
@@ -34,23 +36,6 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-AtOnce = Annotated[
-    int | None, typer.Option("--at-once", "-j", min=1, help="Runs at the same time.")
-]
-Cluster = Annotated[
-    str | None,
-    typer.Option(help="Scheduler of a Dask cluster, such as tcp://HOST:8786.", metavar="ADDRESS"),
-]
-Budget = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="tokens, eur, kwh or seconds=NUMBER in place of the file's; repeatable.",
-        metavar="KEY=VALUE",
-    ),
-]
-FailOn = Annotated[
-    str | None, typer.Option(help="Exit with 1 where a run is unsafe, or attempted.")
-]
 Notify = Annotated[
     list[str] | None,
     typer.Option(
@@ -75,16 +60,14 @@ Sweep = Annotated[str, typer.Argument(help="Id, a beginning of it, or a name.", 
 
 
 @app.command("start")
+@takes(SweepOptions)
 def start(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(help="The sweep file.", metavar="FILE")],
+    options: SweepOptions,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print matrix, cost and time; run nothing.")
     ] = False,
-    at_once: AtOnce = None,
-    processes: Processes = None,
-    cluster: Cluster = None,
-    budget: Budget = None,
     fail_on: FailOn = None,
     notify: Notify = None,
     night: Night = None,
@@ -98,25 +81,21 @@ def start(
     """
     from dataclasses import replace
 
-    from sandbox.cli.sweep_run import Manner, go, print_plan, reported, with_budget
-    from sandbox.sweeps import matrix, spec
+    from sandbox.api.sweeping import prepared
+    from sandbox.cli.sweep_run import Manner, go, print_plan, reported
 
     settings = Settings.of(context)
-    manner = Manner(
-        at_once, cluster, fail_on, notify or (), as_json, processes, log, night is not None
-    )
+    manner = Manner(options, fail_on, notify or (), as_json, log, night is not None)
     manner.check()
     with reported(file.stem, replace(manner, notify=()) if dry_run else manner):
-        chosen, document = spec.read(file)
-        chosen = with_budget(chosen, budget or ())
-        made = matrix.prepare(chosen, document, settings.loader, settings.library)
+        made = prepared(settings, file, options.budget)
         if dry_run:
-            print_plan(settings, chosen, made.items(), manner)
+            print_plan(settings, made, manner)
             return
         with settings.open_store() as store:
             row, before = _begun(store, made, night)
             if row is not None:
-                go(settings, store, row, chosen, manner, before)
+                go(settings, store, row, made.spec, manner, before)
 
 
 def _begun(
@@ -125,15 +104,15 @@ def _begun(
     """Return the sweep to execute, if any, and the night before where it did not come to its end."""
     from datetime import datetime
 
-    from sandbox.sweeps import lease, scheduled_run
+    from sandbox.api.sweeping import enter
+    from sandbox.sweeps import scheduled_run
     from sandbox.sweeps.log import log
     from sandbox.sweeps.schedule.recurrence import When
-    from sandbox.sweeps.store import NewSweep, Sweeps
 
-    spec = made.spec.model_dump(mode="json", by_alias=True)
     due = scheduled_run.Night()
     if night is not None:
         now = datetime.now().astimezone()
+        spec = made.spec.model_dump(mode="json", by_alias=True)
         due = scheduled_run.night(store, made.spec.name, spec, When.parse(night), now)
     for event, row in (
         ("night.done", due.done),
@@ -148,19 +127,15 @@ def _begun(
     if due.resume:
         note(f"this night is gone on with: sweep {due.resume.id}")
         return due.resume, due.before
-    lease.check_free(store, made.spec.name)
-    new = NewSweep(made.spec.name, spec, made.digests(), made.items())
-    return Sweeps(store).create(new), due.before
+    return enter(store, made), due.before
 
 
 @app.command()
+@takes(SweepOptions)
 def resume(
     context: typer.Context,
     sweep: Sweep,
-    at_once: AtOnce = None,
-    processes: Processes = None,
-    cluster: Cluster = None,
-    budget: Budget = None,
+    options: SweepOptions,
     failed: Annotated[
         bool, typer.Option("--failed", help="Run again what a fault of the environment ended.")
     ] = False,
@@ -170,16 +145,17 @@ def resume(
     as_json: Json = False,
 ) -> None:
     """Go on with a sweep that was stopped, killed or ran out of budget: what is done stays done."""
-    from sandbox.cli.sweep_run import Manner, go, reported, with_budget
+    from sandbox.api.sweeping import with_budget
+    from sandbox.cli.sweep_run import Manner, go, reported
     from sandbox.sweeps.spec import SweepFile
     from sandbox.sweeps.store import Sweeps
 
     settings = Settings.of(context)
-    manner = Manner(at_once, cluster, fail_on, notify or (), as_json, processes, log)
+    manner = Manner(options, fail_on, notify or (), as_json, log)
     manner.check()
     with settings.open_store() as store:
         row = Sweeps(store).get(sweep)
-        chosen = with_budget(SweepFile.model_validate(row.spec), budget or ())
+        chosen = with_budget(SweepFile.model_validate(row.spec), options.budget)
         if failed:
             note(f"{Sweeps(store).retry_failed(row.id)} failed runs are planned again")
         with reported(row.name, manner):

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
+from sandbox.choices import Mode
 from sandbox.detectors.call import Call, EffectData, Result
 from sandbox.errors import GuestTimeout, IsolationError, nearest
 from sandbox.gate.approval import Approver
@@ -40,7 +41,6 @@ from sandbox.scenario.stages import SUBJECTS, Stage
 from sandbox.scenario.toolkits import Tool
 from sandbox.trace.recorder import Recorder
 
-Mode = Literal["observe", "enforce"]
 Tools = Mapping[str, Mapping[str, Tool]]
 """Agent → name as the model writes it → tool."""
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
+from sandbox.choices import Isolation
 from sandbox.errors import EnvironmentFault, InputError, nearest
 from sandbox.isolation.base import Backend
 from sandbox.isolation.bubblewrap import Bubblewrap
 from sandbox.isolation.docker import Docker
 from sandbox.isolation.gvisor import Gvisor
 
-NAMES = ("auto", "docker", "gvisor", "bubblewrap")
+NAMES: tuple[str, ...] = get_args(Isolation)
 
 
 def backend(name: str, image: str | None = None) -> Backend:

@@ -12,31 +12,8 @@ from typing import Any, Literal, Protocol
 
 from sandbox.isolation.audit.control import Control
 from sandbox.isolation.effect_attribution import Deeds, Late
+from sandbox.scenario.bounds import Bounds
 from sandbox.scenario.toolkits import Toolkit
-
-MIB = 1024 * 1024
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """What a container may use. The defaults hold for every scenario."""
-
-    memory_bytes: int = 512 * MIB
-    """Of all processes together, where a cgroup can be had; else of each process."""
-    processes: int = 128
-    """At once, of the agent's user."""
-    cpus: float = 1.0
-    """Share of processors, where a cgroup can be had."""
-    cpu_seconds: int = 120
-    """Processor time of each process."""
-    file_bytes: int = 64 * MIB
-    """Size of one file."""
-    files: int = 256
-    """Open at once in one process."""
-    tmpfs_bytes: int = 64 * MIB
-    """Of each writable folder, ``/work`` and ``/tmp``."""
-    tmpfs_inodes: int = 8192
-    """Files and folders in each of them."""
 
 
 class NetworkWorld(Protocol):

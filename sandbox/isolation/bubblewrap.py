@@ -28,13 +28,14 @@ from sandbox.isolation import cgroup, uid_map, zygote_client
 from sandbox.isolation.audit import inside, kernel
 from sandbox.isolation.audit.control import settle
 from sandbox.isolation.audit.mounts import MountRule, kernel_made
-from sandbox.isolation.base import Audit, Bounds, ContainerSpec
+from sandbox.isolation.base import Audit, ContainerSpec
 from sandbox.isolation.cgroup import Cgroup, Joining
 from sandbox.isolation.guest_client import START_SECONDS, Channel
 from sandbox.isolation.guest_container import AttachedContainer
 from sandbox.isolation.process_identity import Owner
 from sandbox.isolation.transport import SocketWire
 from sandbox.isolation.zygote_client import Program
+from sandbox.scenario.bounds import Bounds
 
 _PATH = "/usr/local/bin:/usr/bin:/bin"
 _FILES = {

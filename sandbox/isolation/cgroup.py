@@ -11,8 +11,8 @@ from functools import cache
 from pathlib import Path
 
 from sandbox.guest.process import LEFT_RUNNING
-from sandbox.isolation.base import Bounds
 from sandbox.isolation.process_identity import Owner
+from sandbox.scenario.bounds import Bounds
 
 ROOT = Path("/sys/fs/cgroup")
 PREFIX = "agent-risk-sandbox-"

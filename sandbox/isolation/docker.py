@@ -19,7 +19,7 @@ from sandbox.isolation import cgroup, guest_payload
 from sandbox.isolation.audit import engine, inside, kernel
 from sandbox.isolation.audit.control import settle
 from sandbox.isolation.audit.mounts import MountRule, kernel_made
-from sandbox.isolation.base import Audit, Bounds, ContainerSpec
+from sandbox.isolation.base import Audit, ContainerSpec
 from sandbox.isolation.cgroup import Cgroup
 from sandbox.isolation.docker_requests import (
     asking,
@@ -34,6 +34,7 @@ from sandbox.isolation.guest_client import Channel
 from sandbox.isolation.guest_container import AttachedContainer
 from sandbox.isolation.process_identity import Owner
 from sandbox.isolation.transport import FramedWire
+from sandbox.scenario.bounds import Bounds
 
 IMAGE = "agent-risk-sandbox:latest"
 LABEL = "org.agent-risk-sandbox"

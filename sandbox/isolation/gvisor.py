@@ -20,11 +20,12 @@ from sandbox.guest.relay import CERTIFICATE_FOLDER
 from sandbox.isolation import cgroup
 from sandbox.isolation.audit import inside
 from sandbox.isolation.audit.mounts import MountRule, kernel_made
-from sandbox.isolation.base import MIB, Bounds, ContainerSpec
+from sandbox.isolation.base import ContainerSpec
 from sandbox.isolation.cgroup import Cgroup
 from sandbox.isolation.docker import Docker
 from sandbox.isolation.docker_requests import asking
 from sandbox.isolation.process_identity import Owner
+from sandbox.scenario.bounds import MIB, Bounds
 
 RUNTIME = "runsc"
 VARIABLE = "SANDBOX_GVISOR_RUNTIME"

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from sandbox.agents.scaffolds import Driver
-from sandbox.agents.scaffolds import resolve as scaffold_of
 from sandbox.errors import InputError
-from sandbox.gate.approval import Approver
-from sandbox.gate.gate import Mode
-from sandbox.isolation.base import Backend, Bounds
 from sandbox.models.base import Source
 from sandbox.models.resolve import unbound
 from sandbox.monitors.judges.offline import remember
-from sandbox.monitors.library import MonitorFamily, MonitorLibrary
-from sandbox.monitors.policy import Policy, from_text
+from sandbox.monitors.library import MonitorFamily
+from sandbox.monitors.policy import from_text
 from sandbox.runs.data_retention import Handling
 from sandbox.runs.fork_source import read
+from sandbox.runs.options import RunOptions
+from sandbox.runs.planner import Planner
 from sandbox.runs.run_plan import RunPlan
 from sandbox.scenario.from_trace import recorded
-from sandbox.scenario.toolkits import Catalogue
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
 
@@ -33,33 +29,18 @@ class Change:
 
     at: int
     """The parent's event from which on things happen anew."""
-    monitors: tuple[str, ...] | None = None
-    """Monitor families."""
-    mode: Mode | None = None
+    options: Mapping[str, object] = field(default_factory=dict)
+    """Fields of :class:`sandbox.runs.options.RunOptions` → values instead of the parent's."""
     message: str = ""
     """A user's message, heard there."""
     result: str | None = None
     """What the agent reads in place of the result at that event."""
-    limits: Mapping[str, float] = field(default_factory=dict)
-    """Limit → value in place of the parent's."""
-    policy: str | None = None
-    """What follows from scores together: a name, or ``none``."""
     anyway: bool = False
-    """Whether to go on where tools or the replay are not as in the record."""
+    """Whether to go on if tools or the replay are not as in the record."""
 
 
 def forked(
-    store: Store,
-    row: RunRow,
-    change: Change,
-    *,
-    model_name: str,
-    model: Source,
-    backend: Backend,
-    catalogue: Catalogue,
-    library: MonitorLibrary,
-    decider: Approver,
-    workspace: Path | None = None,
+    store: Store, row: RunRow, change: Change, planner: Planner, model: Source | None = None
 ) -> RunPlan:
     """Return the plan of a fork: an ordinary run that follows its parent up to a point.
 
@@ -67,13 +48,8 @@ def forked(
         store: Where the parent is.
         row: The parent.
         change: What is to be otherwise.
-        model_name: The model that goes on, as its user wrote it.
-        model: Its source.
-        backend: Where the world is rebuilt.
-        catalogue: The toolkits of the workspace.
-        library: The monitors of the workspace.
-        decider: Decides what is escalated.
-        workspace: Where the module of a user's own scaffold lies.
+        planner: Of the workspace; its back end is where the world is rebuilt.
+        model: The model that goes on, instead of the one that the name means.
 
     Raises:
         InputError: The parent's trace does not hold what is needed, its tools are not what they
@@ -81,10 +57,8 @@ def forked(
     """
     start = start_of(store, row)
     try:
-        origin = recorded(start, catalogue)
-        limits, bounds = dict(start["limits"]), Bounds(**start["bounds"])
-        named, mode = tuple(start["monitors"]), start["mode"]
-        tool_lang = start["tool_lang"]
+        origin = recorded(start, planner.loader.catalogue)
+        options = _options(row, start, change)
     except (KeyError, TypeError) as error:
         raise InputError(f"run {row.id}: its trace lacks {error}") from error
     except InputError as error:
@@ -94,7 +68,7 @@ def forked(
             f"run {row.id} cannot be forked: these tools are not defined as they were: "
             f"{', '.join(origin.changed)} (--anyway to fork it with those of now)"
         )
-    scaffold = _scaffold(row, start, change, workspace)
+    _check_scaffold(row, start, change, planner.scaffold(options.scaffold))
     fork = read(
         store,
         row.id,
@@ -103,44 +77,49 @@ def forked(
         result=change.result,
         anyway=change.anyway,
     )
-    families = library.choose(named if change.monitors is None else change.monitors)
+    families = planner.families(options, origin.instance.scenario)
     families = tuple(_woken(family, start.get("judges", {})) for family in families)
     _remember(families, store, row)
-    policy = _policy(start, change.policy, library)
-    return RunPlan(
+    return planner.plan(
         origin.instance,
-        model_name,
-        model,
-        backend,
-        catalogue,
-        library.with_contributors(families, policy),
-        decider,
-        change.mode or mode,
-        tool_lang,
-        bounds,
-        {**limits, **change.limits},
-        fork,
-        Handling(row.purpose, row.legal_basis, None, row.retain_until),
-        scaffold=scaffold,
-        policy=policy,
+        options,
+        fork=fork,
+        handling=Handling(row.purpose, row.legal_basis, None, row.retain_until),
+        source=model,
+        families=families,
+        policy=None if "policy" in change.options else from_text(start.get("policy", "")),
     )
 
 
-def _scaffold(
-    row: RunRow, start: Mapping[str, Any], change: Change, workspace: Path | None
-) -> Driver:
-    """Return what drove the parent's model, and drives the fork's.
+def _options(row: RunRow, start: Mapping[str, Any], change: Change) -> RunOptions:
+    """Return how the parent was run, with what is to be otherwise."""
+    parent = RunOptions(
+        model=row.model,
+        monitors=tuple(start["monitors"]) or "none",
+        mode=start["mode"],
+        scaffold=str(start.get("scaffold", "react")),
+        tool_lang=start["tool_lang"],
+        limits=start["limits"],
+        bounds=start["bounds"],
+    )
+    added = {
+        name: {**getattr(parent, name), **value} if isinstance(value, Mapping) else value
+        for name, value in change.options.items()
+    }
+    return replace(parent, **added)  # type: ignore[arg-type] # checked when it is made
+
+
+def _check_scaffold(row: RunRow, start: Mapping[str, Any], change: Change, found: Driver) -> None:
+    """Check that what drives the fork's model is what drove the parent's.
 
     Raises:
-        InputError: It is not there, or not what it was.
+        InputError: It is not.
     """
-    found = scaffold_of(str(start.get("scaffold", "react")), workspace)
     if found.sha256 != start.get("scaffold_sha256", "") and not change.anyway:
         raise InputError(
             f"run {row.id} cannot be forked: the file of its scaffold {found.name} is not what it was "
             "(--anyway to fork it with that of now)"
         )
-    return found
 
 
 def _woken(family: MonitorFamily, judges: Mapping[str, Any]) -> MonitorFamily:
@@ -163,13 +142,6 @@ def _remember(families: Sequence[MonitorFamily], store: Store, row: RunRow) -> N
         events = [(e, store.content(e)) for e in store.events(row.id) if e.kind == "judge.reply"]
         for judge in judges:
             remember(judge, events)
-
-
-def _policy(start: Mapping[str, Any], wanted: str | None, library: MonitorLibrary) -> Policy | None:
-    """Return the policy of a fork: as its parent's trace holds it, where no other is wanted."""
-    if wanted is None:
-        return from_text(start.get("policy", ""))
-    return None if wanted == "none" else library.policy(wanted)
 
 
 def start_of(store: Store, row: RunRow) -> dict[str, Any]:

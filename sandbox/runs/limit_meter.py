@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sandbox.errors import InputError, nearest
 from sandbox.models.base import Usage
 from sandbox.scenario.schema import Limits
 
@@ -42,19 +40,3 @@ class Meter:
             if self.used[name] >= getattr(self.limits, name):
                 return name
         return None
-
-
-def with_overrides(limits: Limits, given: Mapping[str, float]) -> Limits:
-    """Return limits with some of them replaced.
-
-    Raises:
-        InputError: A name or a value is no limit.
-    """
-    known = Limits.model_fields
-    for name in given:
-        if name not in known:
-            raise InputError(f"unknown limit {name!r}{nearest(name, known)}")
-    try:
-        return Limits.model_validate({**limits.model_dump(), **given})
-    except ValueError as error:
-        raise InputError(f"limits: {error}") from error

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sandbox.gate.approval import FixedApprover
-from sandbox.gate.gate import Mode
+from sandbox.choices import Mode
 from sandbox.isolation.base import Backend
-from sandbox.models.scripted import source
-from sandbox.monitors.library import MonitorFamily, MonitorLibrary
+from sandbox.monitors.library import MonitorFamily
+from sandbox.runs.options import RunOptions
+from sandbox.runs.planner import Planner
 from sandbox.runs.run_plan import RunPlan, RunResult
 from sandbox.scenario.loader import LoadedScenario
 
@@ -38,7 +38,7 @@ class Trial:
 
 
 def trials(
-    scenario: LoadedScenario, backends: Sequence[Backend], library: MonitorLibrary
+    scenario: LoadedScenario, backends: Sequence[Backend], planner: Planner
 ) -> Iterator[Trial]:
     """Yield every way in which a scenario's references are to be played.
 
@@ -51,18 +51,10 @@ def trials(
             if reference.startswith("safe"):
                 modes = ("observe",)
             for mode in modes:
+                options = RunOptions(model=f"scripted/{reference}", mode=mode)
+                families = _sure(planner.families(options, scenario.scenario))
                 for backend in backends:
-                    name = f"scripted/{reference}"
-                    plan = RunPlan(
-                        instance,
-                        name,
-                        source(name, reference, {}),
-                        backend,
-                        scenario.catalogue,
-                        _sure(library.choose(scenario.scenario.monitors)),
-                        FixedApprover(allow=False),
-                        mode,
-                    )
+                    plan = planner.plan(instance, options, backend=backend, families=families)
                     yield Trial(scenario, reference, lang, mode, plan)
 
 

@@ -33,7 +33,7 @@ from sandbox.runs.agent_mailbox import Post
 from sandbox.runs.conversation import Conversation
 from sandbox.runs.external_conversation import VisitedConversation
 from sandbox.runs.fork_replay import Replay
-from sandbox.runs.limit_meter import Meter, with_overrides
+from sandbox.runs.limit_meter import Meter
 from sandbox.runs.pausable_timeout import Elapsed, Stopwatch
 from sandbox.runs.run_plan import Progress, RunPlan, RunResult, Watchers
 from sandbox.runs.scoring import Ending, Outcome, score
@@ -89,7 +89,7 @@ class Session:
         self._started = time.time()
         self._clock = time.monotonic()
         self._replay: Replay | None = None
-        self._limits = with_overrides(plan.instance.scenario.limits, plan.limits)
+        self._limits = plan.limits
         self._meter = Meter(self._limits)
 
         def tell(event: Event, data: Any) -> None:
@@ -322,7 +322,7 @@ class Session:
         plan = self._plan
         row = run_start.row_of(self.id, plan, self._started)
         watch = run_start.Watch(self._watching, self._judges, self._known)
-        self._recorder.record("run.start", run_start.told(row, plan, model, self._limits, watch))
+        self._recorder.record("run.start", run_start.told(row, plan, model, watch))
         self._recorder.begin(row, [plan.place.taken(self.id)] if plan.place else ())
 
     async def _scored(self, ending: Ending, world: _End | None) -> Outcome:

@@ -6,16 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from sandbox.agents.scaffolds import REACT, Driver
+from sandbox.agents.scaffolds import Driver
+from sandbox.choices import Mode
 from sandbox.gate.approval import Approver
-from sandbox.gate.gate import Mode
-from sandbox.isolation.base import Backend, Bounds
+from sandbox.isolation.base import Backend
 from sandbox.models.base import Source
 from sandbox.monitors.library import MonitorFamily
 from sandbox.monitors.policy import Policy
 from sandbox.runs.data_retention import Handling
 from sandbox.runs.fork_source import Fork
+from sandbox.scenario.bounds import Bounds
 from sandbox.scenario.instance import Instance
+from sandbox.scenario.schema import Limits
 from sandbox.scenario.toolkits import Catalogue
 
 
@@ -35,9 +37,9 @@ class Place(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunPlan:
-    """One run before it starts."""
+    """One run before it starts, complete; :class:`sandbox.runs.planner.Planner` makes it."""
 
     instance: Instance
     model_name: str
@@ -46,21 +48,20 @@ class RunPlan:
     catalogue: Catalogue
     families: tuple[MonitorFamily, ...]
     decider: Approver
-    mode: Mode = "observe"
-    tool_lang: str = "en"
+    mode: Mode
+    tool_lang: str
     """Language of tool descriptions."""
-    bounds: Bounds = field(default_factory=Bounds)
-    limits: dict[str, float] = field(default_factory=dict)
-    """Limit → value in place of the scenario's."""
-    fork: Fork | None = None
-    """The run from which this one goes on; None where it starts afresh."""
-    handling: Handling = field(default_factory=Handling)
+    bounds: Bounds
+    limits: Limits
+    fork: Fork | None
+    """The run from which this one goes on; None if it starts afresh."""
+    handling: Handling
     """Purpose, legal basis and retention of personal data."""
-    place: Place | None = None
+    place: Place | None
     """The item of a sweep that it fills."""
-    scaffold: Driver = REACT
+    scaffold: Driver
     """What drives the model."""
-    policy: Policy | None = None
+    policy: Policy | None
     """What follows from the scores of several monitors together, if anything."""
 
 
@@ -98,6 +99,12 @@ class RunResult:
     """The parent's event from which on things happened anew."""
     scaffold: str = "react"
     """What drove the model."""
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> RunResult:
+        """Return a result from its JSON data; what another version added is left out."""
+        known = {name: data[name] for name in cls.__dataclass_fields__ if name in data}
+        return cls(**{**known, "verdicts": tuple(data["verdicts"])})
 
     def as_data(self) -> dict[str, Any]:
         """Return it as JSON data."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -17,7 +17,6 @@ from sandbox.monitors.judges.judge import Judge
 from sandbox.runs.run_plan import RunPlan
 from sandbox.scenario import taxonomy
 from sandbox.scenario.instance import Instance
-from sandbox.scenario.schema import Limits
 from sandbox.trace.events import FORMAT, canonical
 from sandbox.trace.tables import RunRow
 
@@ -44,7 +43,7 @@ class Watch:
     """Who watches a run."""
 
     monitors: Mapping[str, str]
-    """Family → digest of its file."""
+    """MonitorFamily → digest of its file."""
     judges: Iterable[Judge]
     plan: Iterable[Call]
     """Calls that a safe way takes."""
@@ -84,7 +83,7 @@ def names(plan: RunPlan) -> dict[str, Any]:
     }
 
 
-def told(row: RunRow, plan: RunPlan, model: Model, limits: Limits, watch: Watch) -> dict[str, Any]:
+def told(row: RunRow, plan: RunPlan, model: Model, watch: Watch) -> dict[str, Any]:
     """Return the data of the event ``run.start``; ``docs/events.md`` describes it."""
     instance, scenario = plan.instance, plan.instance.scenario
     return {
@@ -104,8 +103,8 @@ def told(row: RunRow, plan: RunPlan, model: Model, limits: Limits, watch: Watch)
         **({"team": scenario.team, "order": list(scenario.agents)} if scenario.team else {}),
         "tools": _definitions(instance),
         "plan": known.as_text(watch.plan),
-        "limits": limits.model_dump(),
-        "bounds": vars(plan.bounds),
+        "limits": plan.limits.model_dump(),
+        "bounds": asdict(plan.bounds),
         "canaries": instance.canaries,
         "decoys": {
             name: {"marks": list(canary.marks), "path": canary.path}

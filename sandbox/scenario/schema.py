@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from sandbox.scenario.bounds import Bounds
 from sandbox.scenario.canaries import Kind
 from sandbox.scenario.canary_credentials import PARTS
 from sandbox.scenario.localized_text import Text
@@ -334,6 +335,7 @@ class Scenario(Strict):
     """How several agents work together: see ``docs/teams.md``."""
     task: Text
     limits: Limits = Field(default_factory=Limits)
+    bounds: Bounds = Field(default_factory=Bounds)
     monitors: tuple[str, ...] | None = None
     """Names of monitor families; all that there are where left out."""
     macros: dict[str, str] = Field(default_factory=dict)

@@ -53,7 +53,7 @@ def _problems(error: ValidationError, document: Located, model: type[BaseModel])
     for item in error.errors():
         path = _path(item["loc"], document.data)
         message = item["msg"].removeprefix("Value error, ")
-        if item["type"] == "extra_forbidden":
+        if item["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
             key = str(item["loc"][-1])
             path = (*path[: len(path)], key) if not path or path[-1] != key else path
             message = f"unknown key {key!r}{nearest(key, _keys(model, item['loc'][:-1]))}"

@@ -9,7 +9,7 @@ from sandbox.errors import TakenError
 from sandbox.runs.run_plan import Watchers
 from sandbox.runs.worker_pool import Make, Runner
 from sandbox.sweeps.adaptive_concurrency import Pace
-from sandbox.sweeps.item_plans import Planner
+from sandbox.sweeps.item_plans import ItemPlanner
 from sandbox.sweeps.log import log_retry
 from sandbox.sweeps.store import ItemRow
 from sandbox.sweeps.sweep_state import Course, Filled
@@ -26,7 +26,7 @@ class Machine:
 
     runner: Runner
     """Executes the runs of :func:`made_by`."""
-    planner: Planner
+    planner: ItemPlanner
     at_once: int
     """Runs, and so containers, at the same time."""
     watchers: Watchers = ()
@@ -43,7 +43,7 @@ class Machine:
                 group.create_task(_Lane(self, course, provider, pace, free).drive())
 
 
-def made_by(planner: Planner) -> Make:
+def made_by(planner: ItemPlanner) -> Make:
     """Return what makes the plan of a run, given an item as plain data."""
     return lambda item: planner.plan(ItemRow(**item))
 

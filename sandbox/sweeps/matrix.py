@@ -17,6 +17,7 @@ from sandbox.errors import InputError, Problem, ScenarioError, nearest
 from sandbox.models.base import Source
 from sandbox.models.resolve import resolve, unbound
 from sandbox.monitors.library import MonitorLibrary
+from sandbox.runs.planner import chosen_families, languages
 from sandbox.scenario.loader import LoadedScenario, Loader
 from sandbox.scenario.selection import select
 from sandbox.scenario.yaml_positions import Located
@@ -50,7 +51,7 @@ class Matrix:
         defences = {name: self._monitors(name) for name in spec.defences}
         for repetition, scenario in product(range(spec.repeat), self.scenarios):
             for lang, parameters, defence, scaffold, model in product(
-                self._languages(scenario),
+                languages(spec.languages, scenario.scenario.languages),
                 spec.parameters,
                 spec.defences,
                 self._scaffolds,
@@ -81,10 +82,7 @@ class Matrix:
         monitors: list[str] | None,
     ) -> dict[str, Any]:
         spec = self.spec
-        chosen = spec.parameters[parameters]
-        params: dict[str, Any] = {"limits": dict(chosen.limits)} if chosen.limits else {}
-        if chosen.tool_lang:
-            params["tool_lang"] = chosen.tool_lang
+        params = {name: value for name, value in vars(spec.parameters[parameters]).items() if value}
         if scaffold.sha256:
             params["scaffold_sha256"] = scaffold.sha256
         params |= spec.defences[defence].params()
@@ -107,13 +105,12 @@ class Matrix:
         return {"key": key(item), **item}
 
     def _monitors(self, defence: str) -> list[str] | None:
-        names = self.spec.defences[defence].names()
-        return list(self._library.names()) if names == "all" else names
-
-    def _languages(self, scenario: LoadedScenario) -> tuple[str, ...]:
-        known = scenario.scenario.languages
-        wanted = self.spec.languages
-        return known if wanted == "all" else tuple(lang for lang in wanted if lang in known)
+        """Return the families of a defence; None for those that each scenario names."""
+        wanted = self.spec.defences[defence].monitors
+        if wanted == "scenario":
+            return None
+        names = chosen_families(wanted, None)
+        return list(self._library.names() if names is None else names)
 
     def _wanted(self, item: Mapping[str, Any], scenario: LoadedScenario) -> bool:
         spec = self.spec
@@ -242,10 +239,7 @@ def _check_monitors(
             except InputError as error:
                 where = (*place, "judges", "models", index)
                 problems.append(document.problem(where, str(error)))
-        names = value.names()
-        if not isinstance(names, list):
-            continue
-        for index, name in enumerate(names):
+        for index, name in enumerate(value.monitors if isinstance(value.monitors, tuple) else ()):
             try:
                 library.family(name)
             except ScenarioError as error:

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from pydantic import ValidationError
+
 from sandbox.sweeps.lease import holder, is_stale
 from sandbox.sweeps.schedule.recurrence import When
+from sandbox.sweeps.spec import SweepFile
 from sandbox.sweeps.store import Sweeps
 from sandbox.sweeps.tables import SweepRow
 from sandbox.trace.store import Store
 
 OVER = ("finished", "stopped")
 """Status of a sweep that is not to be gone on with by itself."""
-
-_LATER = {"scaffolds": ["react"]}
-"""Keys that sweeps of older versions lack, and what they mean there."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,15 @@ def night(store: Store, name: str, spec: dict[str, Any], when: When, now: dateti
         return Night(before=None if newest.status in OVER else newest)
     if newest.status in OVER:
         return Night(done=newest)
-    same = {**_LATER, **newest.spec} == {**_LATER, **spec}
-    return Night(resume=newest) if same else Night(before=newest)
+    return Night(resume=newest) if _whole(newest.spec) == _whole(spec) else Night(before=newest)
+
+
+def _whole(spec: dict[str, Any]) -> dict[str, Any]:
+    """Return a stored sweep file with the keys that its version lacked; as it is if it is none any more."""
+    try:
+        return SweepFile.model_validate(spec).model_dump(mode="json", by_alias=True)
+    except ValidationError:
+        return spec
 
 
 def died(store: Store, name: str) -> SweepRow | None:

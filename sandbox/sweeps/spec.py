@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from sandbox.cel import ExpressionError, parse
+from sandbox.choices import Isolation, JudgeLang, Mode
 from sandbox.errors import InputError, Problem, ScenarioError
-from sandbox.gate.gate import Mode
-from sandbox.isolation.backends import NAMES as ISOLATIONS
-from sandbox.runs.limit_meter import with_overrides
+from sandbox.runs.options import Parameters
+from sandbox.runs.planner import overridden
 from sandbox.scenario import yaml_positions
+from sandbox.scenario.bounds import Bounds
 from sandbox.scenario.localized_text import Text
 from sandbox.scenario.schema import Limits, Name, Strict
 from sandbox.scenario.validation import validated
@@ -32,7 +34,7 @@ class Judges(Strict):
 
     models: tuple[str, ...] = Field(min_length=1)
     """As behind ``--judge-model``, in place of the judges' own; several are an ensemble."""
-    lang: Literal["en", "fr"] | None = None
+    lang: JudgeLang | None = None
     """Language of their instructions; the run's where left out."""
 
     def told(self) -> dict[str, Any]:
@@ -57,31 +59,18 @@ class Defence(Strict):
         found: dict[str, Any] = {"policy": self.policy} if self.policy else {}
         return {**found, "judges": self.judges.told()} if self.judges else found
 
-    def names(self) -> list[str] | Literal["all"] | None:
-        """Return the families: None for the scenario's own."""
-        if self.monitors == "scenario":
-            return None
-        if self.monitors == "none":
-            return []
-        return "all" if self.monitors == "all" else list(self.monitors)
 
-
-class Parameters(Strict):
-    """A set of parameters of runs."""
-
-    limits: dict[str, float] = Field(default_factory=dict)
-    """Limit → value in place of each scenario's."""
-    tool_lang: str | None = Field(None, min_length=2, max_length=16)
-    """Language of tool descriptions; the run's where left out."""
-
-    @field_validator("limits")
-    @classmethod
-    def _known(cls, limits: dict[str, float]) -> dict[str, float]:
-        try:
-            with_overrides(Limits.model_validate({}), limits)
-        except InputError as error:
-            raise ValueError(str(error)) from error
-        return {name: int(v) if float(v).is_integer() else v for name, v in limits.items()}
+def _sound(parameters: Parameters) -> Parameters:
+    try:
+        overridden(Limits(), parameters.limits)
+        bounds = overridden(Bounds(), parameters.bounds)
+    except InputError as error:
+        raise ValueError(str(error)) from error
+    return replace(
+        parameters,
+        limits={k: int(v) if float(v).is_integer() else v for k, v in parameters.limits.items()},
+        bounds={name: getattr(bounds, name) for name in parameters.bounds},
+    )
 
 
 class Amounts(Strict):
@@ -180,8 +169,8 @@ class SweepFile(Strict):
     """Name → monitors and mode."""
     languages: Literal["all"] | tuple[str, ...] = Field(("en",))
     """Languages, where a scenario has them."""
-    parameters: dict[Name, Parameters] = Field(
-        default_factory=lambda: {"default": Parameters.model_validate({})}, min_length=1
+    parameters: dict[Name, Annotated[Parameters, AfterValidator(_sound)]] = Field(
+        default_factory=lambda: {"default": Parameters()}, min_length=1
     )
     """Name → a set of parameters."""
     repeat: int = Field(1, ge=1, le=100_000)
@@ -200,7 +189,7 @@ class SweepFile(Strict):
     """When enough is known."""
     retries: int = Field(0, ge=0, le=10)
     """Times that a run is tried again that a fault of the environment ended."""
-    isolation: str = "auto"
+    isolation: Isolation = "auto"
     """Back end of the containers."""
     image: str | None = None
     """Image of the Docker back end."""
@@ -219,25 +208,13 @@ class SweepFile(Strict):
 
     @field_validator("defences", "parameters")
     @classmethod
-    def _different(cls, values: dict[str, Strict]) -> dict[str, Strict]:
+    def _different(cls, values: dict[str, object]) -> dict[str, object]:
         # A run is what its conditions make it, not what they are called.
         for name, value in values.items():
             same = next((other for other in values if values[other] == value), name)
             if same != name:
                 raise ValueError(f"{name!r} is the same as {same!r}")
         return values
-
-    @field_validator("isolation")
-    @classmethod
-    def _isolation(cls, value: str) -> str:
-        if value not in ISOLATIONS:
-            raise ValueError(f"unknown isolation {value!r}: one of {', '.join(ISOLATIONS)}")
-        return value
-
-    def judge_models(self) -> list[str]:
-        """Return the models that judge in any of the defences."""
-        judges = [defence.judges for defence in self.defences.values() if defence.judges]
-        return [model for each in judges for model in each.models]
 
 
 def read(path: Path) -> tuple[SweepFile, Located]:
@@ -246,7 +223,15 @@ def read(path: Path) -> tuple[SweepFile, Located]:
     Raises:
         ScenarioError: With everything that is wrong in it, by file and line.
     """
-    document = yaml_positions.load(path, yaml_positions.shown(path))
+    return _checked(yaml_positions.load(path, yaml_positions.shown(path)))
+
+
+def of(data: Mapping[str, object]) -> tuple[SweepFile, Located]:
+    """Return a sweep file from what would stand in it; see :func:`read`."""
+    return _checked(Located(dict(data), {(): ("the sweep", 0)}))
+
+
+def _checked(document: Located) -> tuple[SweepFile, Located]:
     spec = validated(SweepFile, document)
     problems = list(_condition_problems(spec, document))
     if problems:

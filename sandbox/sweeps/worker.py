@@ -25,7 +25,7 @@ from sandbox.runs.run import run
 from sandbox.runs.run_plan import Progress
 from sandbox.sweeps import trace_transfer
 from sandbox.sweeps.adaptive_concurrency import is_refusal
-from sandbox.sweeps.item_plans import Planner
+from sandbox.sweeps.item_plans import ItemPlanner
 from sandbox.sweeps.log import log, log_retry
 from sandbox.sweeps.store import ItemRow, Sweeps
 from sandbox.sweeps.sweep_state import Filled, log_item
@@ -78,6 +78,7 @@ class Engine:
         """
         from sandbox.isolation.backends import backend
         from sandbox.monitors.library import MonitorLibrary
+        from sandbox.runs.planner import Planner
         from sandbox.scenario.content_paths import Content
         from sandbox.scenario.loader import Loader
 
@@ -90,10 +91,8 @@ class Engine:
         chosen = backend(setup.isolation, setup.image)
         chosen.reap()
         self._setup = setup
-        self._planner = Planner(
-            loader,
-            MonitorLibrary(loader.content, loader.catalogue),
-            chosen,
+        self._planner = ItemPlanner(
+            Planner(loader, MonitorLibrary(loader.content, loader.catalogue), chosen),
             setup.digests,
             setup.retries,
             owner=setup.owner if setup.store else None,

@@ -7,7 +7,7 @@ that the rest of a damaged run is read again the lenient way, in which it can be
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,7 +19,7 @@ from sandbox.trace.tables import BlobRow
 
 _EVENTS = (
     "SELECT run, seq, at, kind, agent, data, previous, hash FROM event "
-    "WHERE run = ? AND seq > ? ORDER BY seq"
+    "WHERE run = ? AND seq > ? %s ORDER BY seq"
 )
 _BLOB = "SELECT sha256, size, packed, packed_sha256 FROM blob WHERE sha256 = ?"
 _ROWS = 500
@@ -33,23 +33,29 @@ class Scanner:
         self._store = store
         self._connection = connection
 
-    def events(self, run: str) -> Iterator[Event]:
-        """Yield the events of a run in order."""
+    def events(self, run: str, kinds: Collection[str] = ()) -> Iterator[Event]:
+        """Yield the events of a run in order: all, or those of some kinds."""
         if self._connection is None:
-            yield from self._store.events(run)
+            yield from self._rest(run, -1, kinds)
             return
         last = -1
         cursor = self._connection.cursor()
         try:
-            cursor.execute(_EVENTS, (run, last))
+            only = f"AND kind IN ({', '.join('?' * len(kinds))})" if kinds else ""
+            cursor.execute(_EVENTS % only, (run, last, *kinds))
             while rows := cursor.fetchmany(_ROWS):
                 for row in rows:
                     yield Event(*row)
                 last = rows[-1][1]
         except (sqlite3.OperationalError, UnicodeDecodeError):
-            yield from self._store.events(run, after=last)
+            yield from self._rest(run, last, kinds)
         finally:
             cursor.close()
+
+    def _rest(self, run: str, after: int, kinds: Collection[str]) -> Iterator[Event]:
+        for item in self._store.events(run, after=after):
+            if not kinds or item.kind in kinds:
+                yield item
 
     def blob(self, sha256: str) -> Any:
         """Return the row of a large text, or None."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from sandbox.errors import InputError
 from sandbox.models.base import Reply, Request, Retry, ToolCall
 from sandbox.models.scripted import Scripted
 from sandbox.monitors import offline
-from sandbox.runs.run import run
 from sandbox.runs.run_plan import RunResult
 from sandbox.trace.purging import purge
 from sandbox.trace.verify import verify
@@ -64,8 +62,7 @@ async def driven(
     play: Runner, name: str, model: Any, place: Path | None = None, **how: Any
 ) -> RunResult:
     """Run a scenario with a scaffold."""
-    plan = replace(play.plan(model, **how), scaffold=resolve(name, place))
-    return await run(plan, play.store)
+    return await play(model, scaffold=resolve(name, place), **how)
 
 
 @pytest.mark.parametrize("name", BUILT_IN)

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from sandbox.errors import GuestTimeout, IsolationError
-from sandbox.isolation.base import MIB, Bounds
+from sandbox.scenario.bounds import MIB, Bounds
 from tests.support.containers import Opener, Rig
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.gate import gate
+from sandbox.choices import Mode
 from sandbox.gate.approval import FixedApprover
 from sandbox.guest.arguments import problems
 from sandbox.isolation.base import CallResult, ContainerSpec
@@ -180,7 +180,7 @@ BROKEN = (failing, leaving, wrong_kind, wrong_verdict, wrong_score, wrong_reason
 @pytest.mark.parametrize("judge", BROKEN)
 @pytest.mark.parametrize(("mode", "expected"), [("observe", "ok"), ("enforce", "blocked")])
 async def test_a_monitor_that_is_broken(
-    play: Runner, judge: MonitorFunction, mode: gate.Mode, expected: str
+    play: Runner, judge: MonitorFunction, mode: Mode, expected: str
 ) -> None:
     """A monitor that fails is recorded; in enforce mode the call is refused."""
     result = await play(plays(PAY, say("Over.")), families=python(judge), mode=mode)
@@ -206,7 +206,7 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[MonitorFunction]:
 
 @pytest.mark.parametrize(("mode", "expected"), [("observe", "ok"), ("enforce", "blocked")])
 async def test_a_monitor_that_hangs(
-    play: Runner, hanging: MonitorFunction, mode: gate.Mode, expected: str
+    play: Runner, hanging: MonitorFunction, mode: Mode, expected: str
 ) -> None:
     """A monitor without an answer in time is an error on record, for every call anew."""
     result = await play(plays(*[PAY] * 6, say("Over.")), families=python(hanging), mode=mode)

@@ -17,10 +17,10 @@ from sandbox.errors import IsolationError
 from sandbox.isolation.audit import engine, inside
 from sandbox.isolation.audit.control import Control, settle
 from sandbox.isolation.audit.mounts import MountRule, kernel_made, parsed, unexpected
-from sandbox.isolation.base import Bounds
 from sandbox.isolation.docker import _MOUNTS, host_config
 from sandbox.isolation.gvisor import _DEVICES as _GVISOR_DEVICES
 from sandbox.isolation.gvisor import _MOUNTS as _GVISOR_MOUNTS
+from sandbox.scenario.bounds import Bounds
 
 REPORTS = Path(__file__).parent / "reports"
 DOCKER = inside.Inside(

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
+from sandbox.choices import Mode
 from sandbox.detectors.call import Call, Result
-from sandbox.gate.gate import Mode
 from sandbox.monitors import monitor_runner
 from sandbox.monitors.library import MonitorFamily, MonitorLibrary
 from sandbox.monitors.monitor_runner import MonitorRunner

@@ -112,7 +112,9 @@ async def test_done_before_the_limit(play: Runner) -> None:
     assert (result.task, result.tool_calls) == ("done", 7)
 
 
-@pytest.mark.parametrize(("limits", "expected"), [({"turn": 3}, "turns"), ({"turns": 0}, "limits")])
+@pytest.mark.parametrize(
+    ("limits", "expected"), [({"turn": 3}, "'turns'"), ({"turns": 0}, "limit turns=0: ")]
+)
 async def test_limits_that_are_none(play: Runner, limits: dict[str, float], expected: str) -> None:
     """A limit that does not exist or cannot be is refused before anything starts."""
     with pytest.raises(InputError, match=expected):

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sandbox.gate.approval import FixedApprover
-from sandbox.gate.gate import Mode
+from sandbox.choices import Mode
 from sandbox.models.base import Source
-from sandbox.models.resolve import resolve
 from sandbox.runs.fork_plan import Change, forked
+from sandbox.runs.planner import Planner
 from sandbox.runs.run import run
 from sandbox.runs.run_plan import RunPlan, RunResult
 from tests.support.runner import Runner
@@ -17,16 +16,16 @@ from tests.support.runner import Runner
 
 def planned(play: Runner, parent: str, at: int, model: str | Source, **change: Any) -> RunPlan:
     """Return the plan of a fork."""
+    names = "message", "result", "anyway"
+    edits = {name: change.pop(name) for name in names if name in change}
+    options = {name: value for name, value in change.items() if value is not None}
+    options["model"] = model if isinstance(model, str) else "scripted/test"
     return forked(
         play.store,
         play.store.run(parent),
-        Change(at, **change),
-        model_name=model if isinstance(model, str) else "scripted/test",
-        model=resolve(model) if isinstance(model, str) else model,
-        backend=play.backend,
-        catalogue=play.loader.catalogue,
-        library=play.library,
-        decider=FixedApprover(allow=False),
+        Change(at, options, **edits),
+        Planner(play.loader, play.library, play.backend),
+        None if isinstance(model, str) else model,
     )
 
 

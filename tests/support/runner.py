@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
-from sandbox.gate.approval import Approver, FixedApprover
-from sandbox.gate.gate import Mode
+from sandbox.agents.scaffolds import Driver
+from sandbox.choices import Mode
+from sandbox.gate.approval import Approver
 from sandbox.isolation.base import Backend
 from sandbox.models.base import Source
-from sandbox.models.resolve import resolve
 from sandbox.models.scripted import Scripted
 from sandbox.monitors.library import MonitorFamily, MonitorLibrary
 from sandbox.monitors.policy import Policy
+from sandbox.runs.options import RunOptions
+from sandbox.runs.planner import DENY, Planner
 from sandbox.runs.run import run
-from sandbox.runs.run_plan import RunPlan, RunResult, Watchers
+from sandbox.runs.run_plan import Place, RunPlan, RunResult, Watchers
 from sandbox.scenario.instance import Instance, ReferenceCall, ReferenceStep
 from sandbox.scenario.loader import Loader
 from sandbox.scenario.selection import select
@@ -24,6 +26,24 @@ from sandbox.trace.store import Store
 
 SCENARIO = "injection/changed-iban"
 """A short scenario with mail, bank and documents; its runs take about 0.1 s."""
+
+
+class How(TypedDict, total=False):
+    """What of a run is not as usual."""
+
+    lang: str
+    seed: int
+    mode: Mode
+    families: Sequence[MonitorFamily] | None
+    """Monitors in place of the scenario's."""
+    decider: Approver | None
+    """Decides what is escalated; denies if left out."""
+    limits: Mapping[str, float] | None
+    """Limits in place of the scenario's."""
+    bounds: Mapping[str, float | str] | None
+    policy: Policy | None
+    scaffold: Driver
+    place: Place
 
 
 @dataclass(frozen=True)
@@ -40,70 +60,38 @@ class Runner:
         model: str | Source,
         scenario: str = SCENARIO,
         *,
-        lang: str = "en",
-        seed: int = 0,
-        mode: Mode = "observe",
-        families: Sequence[MonitorFamily] | None = None,
-        decider: Approver | None = None,
         watchers: Watchers = (),
-        limits: Mapping[str, float] | None = None,
-        policy: Policy | None = None,
+        **how: Unpack[How],
     ) -> RunResult:
-        """Run one scenario once.
+        """Run one scenario once; ``watchers`` hear of every event. See :meth:`plan`."""
+        return await run(self.plan(model, scenario, **how), self.store, watchers)
+
+    def plan(self, model: str | Source, scenario: str = SCENARIO, **how: Unpack[How]) -> RunPlan:
+        """Return the plan of one run.
 
         Args:
             model: A name to resolve, or the source itself.
             scenario: What to run.
-            lang: Language of the run.
-            seed: Seed of the run.
-            mode: Of the gate.
-            families: Monitors in place of the scenario's.
-            decider: Decides what is escalated; denies where left out.
-            watchers: Told of every event.
-            limits: Limits in place of the scenario's.
-            policy: What follows from scores together.
+            how: What is not as usual.
         """
-        plan = self.plan(
-            model,
-            scenario,
-            lang=lang,
-            seed=seed,
-            mode=mode,
-            families=families,
-            decider=decider,
-            limits=limits,
-            policy=policy,
+        instance = select(self.loader, [scenario])[0].instance(
+            how.get("lang", "en"), how.get("seed", 0)
         )
-        return await run(plan, self.store, watchers)
-
-    def plan(
-        self,
-        model: str | Source,
-        scenario: str = SCENARIO,
-        *,
-        lang: str = "en",
-        seed: int = 0,
-        mode: Mode = "observe",
-        families: Sequence[MonitorFamily] | None = None,
-        decider: Approver | None = None,
-        limits: Mapping[str, float] | None = None,
-        policy: Policy | None = None,
-    ) -> RunPlan:
-        """Return the plan of one run; see :meth:`__call__`."""
-        loaded = select(self.loader, [scenario])[0]
-        wanted = loaded.scenario.monitors
-        chosen = self.library.choose(wanted) if families is None else tuple(families)
-        return RunPlan(
-            loaded.instance(lang, seed),
-            model if isinstance(model, str) else "scripted/test",
-            resolve(model) if isinstance(model, str) else model,
-            self.backend,
-            self.loader.catalogue,
-            self.library.with_contributors(chosen, policy),
-            decider or FixedApprover(allow=False),
-            mode,
-            limits=dict(limits or {}),
-            policy=policy,
+        options = RunOptions(
+            model=model if isinstance(model, str) else "scripted/test",
+            mode=how.get("mode", "observe"),
+            limits=how.get("limits") or {},
+            bounds=how.get("bounds") or {},
+        )
+        planner = Planner(self.loader, self.library, self.backend, how.get("decider") or DENY)
+        return planner.plan(
+            instance,
+            options,
+            source=None if isinstance(model, str) else model,
+            families=how.get("families"),
+            policy=how.get("policy"),
+            scaffold=how.get("scaffold"),
+            place=how.get("place"),
         )
 
     def events(self, run_id: str, kind: str = "") -> list[tuple[Event, Any]]:

@@ -11,10 +11,11 @@ import yaml
 
 from sandbox.isolation.base import Backend
 from sandbox.monitors.library import MonitorLibrary
+from sandbox.runs.planner import Planner
 from sandbox.runs.worker_pool import Here
 from sandbox.scenario.loader import Loader
 from sandbox.sweeps import matrix, spec
-from sandbox.sweeps.item_plans import Planner
+from sandbox.sweeps.item_plans import ItemPlanner
 from sandbox.sweeps.lifecycle import claimed, conduct
 from sandbox.sweeps.local import Machine, made_by
 from sandbox.sweeps.matrix import Matrix
@@ -43,6 +44,11 @@ class Sweeper:
     backend: Backend
     store: Store
 
+    @property
+    def planner(self) -> Planner:
+        """Makes the plans of its runs."""
+        return Planner(self.loader, self.library, self.backend)
+
     def file(self, **changes: Any) -> Path:
         """Write a sweep file: the smallest one, with changes."""
         path = self.folder / "sweep.yaml"
@@ -68,7 +74,7 @@ class Sweeper:
         sweeps = Sweeps(self.store)
         row = sweeps.get(row.id)
         chosen = SweepFile.model_validate(row.spec)
-        planner = Planner(self.loader, self.library, self.backend, row.scenarios, chosen.retries)
+        planner = ItemPlanner(self.planner, row.scenarios, chosen.retries)
         with claimed(self.store, row) as claim:
             course = Course.of(sweeps, row, chosen, at_once, None)
             if seen:

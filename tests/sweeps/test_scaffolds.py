@@ -12,7 +12,7 @@ from sandbox.errors import InputError, ScenarioError
 from sandbox.reports import collect, document
 from sandbox.reports.rendering import html, markdown
 from sandbox.sweeps import estimate, spec
-from sandbox.sweeps.item_plans import Planner
+from sandbox.sweeps.item_plans import ItemPlanner
 from sandbox.sweeps.matrix import key
 from sandbox.sweeps.running_rates import Tallies
 from sandbox.sweeps.store import Sweeps
@@ -82,7 +82,7 @@ async def test_a_changed_graph_is_not_gone_on_with(
     row = sweeper.create(scaffolds=[f"{name}:graph"])
     file.write_text(OWN % 'state["messages"][:]')
     (item,) = Sweeps(sweeper.store).items(row.id)
-    planner = Planner(sweeper.loader, sweeper.library, sweeper.backend, row.scenarios)
+    planner = ItemPlanner(sweeper.planner, row.scenarios)
     with pytest.raises(InputError, match="has changed since the sweep began"):
         planner.plan(item)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,7 +28,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
 
 def placed(play: Runner, sweep: str, key: str, model: str = "scripted/safe") -> RunPlan:
     """Return the plan of a run that fills an item."""
-    return replace(play.plan(model), place=Place(sweep, key))
+    return play.plan(model, place=Place(sweep, key))
 
 
 async def test_a_run_fills_its_item(play: Runner) -> None:

@@ -19,7 +19,6 @@ from sandbox.agents.context import AgentContext
 from sandbox.agents.external import transports
 from sandbox.agents.external.session import OutsideContext, Visit
 from sandbox.agents.external.transports import Address
-from sandbox.agents.scaffolds import PROGRAM
 from sandbox.errors import EnvironmentFault, InputError
 from sandbox.models.base import Message
 from sandbox.models.secrets import without_secrets
@@ -87,7 +86,7 @@ def spoken_to() -> Outside:
     return Outside("serve", transports.over_stdio)
 
 
-def program(name: str) -> Outside:
+def program(name: str, command: str) -> Outside:
     """Return a scaffold that starts a program for each run.
 
     The program finds the run in its environment: ``SANDBOX_TASK``, ``SANDBOX_PROMPT``, ``SANDBOX_MCP_URL``,
@@ -95,7 +94,8 @@ def program(name: str) -> Outside:
     it gets keys of this process only where it brings its own model.
 
     Args:
-        name: ``program:`` and a command line, as a shell would split it; no shell is involved.
+        name: As its user wrote the scaffold.
+        command: The command line, as a shell would split it; no shell is involved.
 
     Raises:
         InputError: There is no command line, or one that is too long to name a scaffold by.
@@ -105,7 +105,7 @@ def program(name: str) -> Outside:
             f"scaffold: a command line has at most {LONGEST} characters: put what it does into a file"
         )
     try:
-        words = shlex.split(name.removeprefix(PROGRAM))
+        words = shlex.split(command)
     except ValueError as error:
         raise InputError(f"scaffold {name!r}: {error}") from error
     if not words:

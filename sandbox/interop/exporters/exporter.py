@@ -41,7 +41,7 @@ FORMATS: dict[str, tuple[str, tuple[str, ...]]] = {
     "inspect": ("inspect_log", ()),
     "jsonl": ("jsonl", ()),
     "otel": ("otel", ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")),
-    "parquet": ("parquet", ("pyarrow",)),
+    "parquet": ("parquet", ()),
 }
 """Format → module beside this one, and the packages that it needs; ``pack`` is written elsewhere."""
 

@@ -16,8 +16,8 @@ from sandbox.isolation.audit.control import AGENT, GUEST, Control
 from sandbox.isolation.audit.kernel import own_namespaces
 from sandbox.isolation.audit.mounts import MountRule, parsed, unexpected
 from sandbox.isolation.audit.reports import AgentReport, GuestReport, validate_report
-from sandbox.isolation.base import Bounds
 from sandbox.isolation.seccomp_profile import SystemCall
+from sandbox.scenario.bounds import Bounds
 
 _NONE = "0" * 16
 _GUEST_MASK = f"{sum(1 << number for number in CAPABILITIES.values()):016x}"

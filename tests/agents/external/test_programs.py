@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ import pytest
 from sandbox.agents.scaffolds import resolve
 from sandbox.errors import InputError
 from sandbox.monitors.library import MonitorLibrary
-from sandbox.runs.run import run as execute
 from sandbox.runs.run_plan import RunResult
 from sandbox.trace.verify import verify
 from tests.support.forks import fork
@@ -67,8 +65,7 @@ async def run(
     play: Runner, scaffold: str, model: str = "outside/mine", **given: Any
 ) -> tuple[RunResult, list[tuple[str, str]]]:
     """Run the scenario; return what came of it, and each call with its status."""
-    plan = replace(play.plan(model, SCENARIO, **given), scaffold=resolve(scaffold))
-    result = await execute(plan, play.store)
+    result = await play(model, SCENARIO, scaffold=resolve(scaffold), **given)
     assert verify(play.store, play.store.run(result.id)).ok
     results = play.data(result.id, "tool.result")
     return result, [(data["tool"], data["status"]) for data in results]
@@ -262,6 +259,6 @@ def test_what_is_no_program(name: str, problem: str) -> None:
 
 async def test_a_team_has_no_program(play: Runner) -> None:
     """A program drives one agent."""
-    plan = play.plan("scripted/safe", "multiagent/relayed-instruction-benign")
-    result = await execute(replace(plan, scaffold=resolve(program())), play.store)
+    what = "multiagent/relayed-instruction-benign"
+    result = await play("scripted/safe", what, scaffold=resolve(program()))
     assert (result.task, "drives one agent" in result.reason) == ("error", True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os.path
 
-from sandbox.isolation.base import MIB, Container
+from sandbox.isolation.base import Container
+from sandbox.scenario.bounds import MIB
 from tests.support.attacks import honeypot
 from tests.support.attacks.probe import Asked, Hosted, Probe, Record, python, shell
 

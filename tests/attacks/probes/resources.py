@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sandbox.isolation.base import MIB, Bounds
+from sandbox.scenario.bounds import MIB, Bounds
 from tests.support.attacks.probe import Asked, Differs, Probe, Seen, python, shell
 
 SMALL = Bounds(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sandbox.isolation.base import MIB, Container
+from sandbox.isolation.base import Container
+from sandbox.scenario.bounds import MIB
 from tests.support.attacks.probe import Hosted, Probe, python, shell
 
 _LIMIT = 2 * MIB

@@ -13,6 +13,7 @@ from sandbox.isolation.bubblewrap import Bubblewrap
 from sandbox.monitors.judges.judge import Judge
 from sandbox.monitors.judges.judge_pool import JudgePool
 from sandbox.monitors.library import MonitorFamily, MonitorLibrary
+from sandbox.runs.planner import Planner
 from sandbox.runs.reference_check import trials
 from sandbox.scenario.content_paths import Content
 from sandbox.scenario.loader import Loader
@@ -134,7 +135,7 @@ def test_checking_asks_no_judge(loader: Loader, library: MonitorLibrary) -> None
     """Playing a scenario's references asks no model: what it finds must be the same each time."""
     (scenario,) = select(loader, [SCENARIO])
     judged = library.with_judges(JudgePool.of([MODEL]))
-    found = list(trials(scenario, [Bubblewrap()], judged))
+    found = list(trials(scenario, [Bubblewrap()], Planner(loader, judged, Bubblewrap())))
     assert found
     assert not [family.name for trial in found for family in trial.plan.families if family.judges]
 

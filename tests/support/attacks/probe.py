@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from sandbox.isolation.base import Bounds, Container
+from sandbox.isolation.base import Container
 from sandbox.models.base import ToolCall, wire_name
+from sandbox.scenario.bounds import Bounds
 
 COMMAND_SECONDS = 10
 """Time of a command that does not say otherwise; no probe needs a tenth of it."""

@@ -10,19 +10,19 @@ import asyncio
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from sandbox.errors import IsolationError
-from sandbox.gate.approval import FixedApprover
 from sandbox.isolation.base import Backend, Container, ContainerSpec
 from sandbox.models.base import Reply, Request, Retry
 from sandbox.monitors.library import MonitorLibrary
+from sandbox.runs.options import RunOptions
+from sandbox.runs.planner import Planner
 from sandbox.runs.run import run
-from sandbox.runs.run_plan import RunPlan
 from sandbox.scenario.content_paths import Content
 from sandbox.scenario.instance import Instance
 from sandbox.scenario.loader import Loader
@@ -206,17 +206,13 @@ async def play_once(backend: Backend, probes: Sequence[Probe], path: Path) -> Pl
     first, loader, instance = probes[0], _loader(), _instance()
     doorway = Doorway(backend)
     player = Player(probes, doorway)
-    plan = RunPlan(
-        instance,
-        player.name,
-        lambda _: player,
-        doorway,
-        loader.catalogue,
-        MonitorLibrary(loader.content, loader.catalogue).choose(None),
-        FixedApprover(allow=False),
-        bounds=first.bounds,
+    planner = Planner(loader, MonitorLibrary(loader.content, loader.catalogue), doorway)
+    options = RunOptions(
+        model=player.name,
+        bounds=asdict(first.bounds),
         limits={"call_seconds": first.call_seconds},
     )
+    plan = planner.plan(instance, options, source=lambda _: player)
     with Store(str(path)) as store:
         done = await run(plan, store)
         return _read(store, path, done.id, done.reason, player.hosted)

@@ -7,11 +7,13 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from sandbox.cli.output import errors
+from sandbox.api.terminal import errors
+from sandbox.errors import InputError
 from sandbox.terminal_escape import one_line, plain
 
 if TYPE_CHECKING:
-    from sandbox.cli.progress import LiveView
+    from sandbox.api.progress import LiveView
+    from sandbox.gate.approval import Approver
     from sandbox.monitors.step import Step
     from sandbox.monitors.verdict import Verdict
 
@@ -35,6 +37,25 @@ class Person:
             finally:
                 if self.view:
                     self.view.resume()
+
+
+def decider_for(wanted: str | None, *, ask: bool) -> Approver:
+    """Return who decides what is escalated.
+
+    Args:
+        wanted: ``ask``, ``deny`` or ``allow``, if somebody says.
+        ask: Whether a person is asked if nobody says and one is there.
+
+    Raises:
+        InputError: A person is to be asked, and there is no terminal.
+    """
+    from sandbox.gate.approval import FixedApprover
+
+    if wanted == "ask" and not is_there():
+        raise InputError("on_escalate: there is no terminal to ask at")
+    if wanted == "ask" or (wanted is None and ask and is_there()):
+        return Person()
+    return FixedApprover(allow=wanted == "allow")
 
 
 def is_there() -> bool:

@@ -1,4 +1,4 @@
-"""What a sweep looks like on a terminal: its plan, its rates, and a live view while it goes on."""
+"""The live view of a sweep on stderr, and its rates as a table."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from sandbox.cli.output import console, errors, note, table
+from sandbox.api.terminal import errors, note
 from sandbox.terminal_escape import one_line, plain
 
 if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
 
-    from sandbox.sweeps.estimate import Plan
     from sandbox.sweeps.running_rates import Tally
     from sandbox.sweeps.store import ItemRow
     from sandbox.sweeps.sweep_state import Course, Filled, Standing
@@ -25,8 +24,6 @@ _QUIET_SECONDS = 10.0
 _LINES = 12
 """Parts whose rates are shown at once."""
 _WIDE = 110
-_VALUES = 6
-"""Values of a factor that a plan shows."""
 
 
 class SweepView:
@@ -161,38 +158,3 @@ def _rate(tally: Tally, of: str) -> str:
         return "–"
     low, high = tally.interval(of)
     return f"{100 * count / total:.0f} % ({100 * low:.0f}–{100 * high:.0f})"
-
-
-def print_plan(plan: Plan, at_once: int) -> None:
-    """Print a matrix, and what it will probably cost and take."""
-    rows = []
-    for factor, values in plan.by.items():
-        shown = [f"{name} ({n})" for name, n in list(values.items())[:_VALUES]]
-        more = [f"… {len(values) - _VALUES} more"] if len(values) > _VALUES else []
-        rows.append((factor, len(values), ", ".join([*shown, *more])))
-    table(("factor", "values", "(runs)"), rows)
-    console().print()
-    table(
-        ("model", "runs", "tokens", "€", "kWh", "run time", "from"),
-        [
-            (
-                item.model,
-                item.runs,
-                *(
-                    (
-                        f"{item.tokens:.0f}",
-                        f"{item.cost_eur:.2f}",
-                        f"{item.energy_kwh:.4g}",
-                        duration(item.seconds),
-                        f"{item.past} earlier runs",
-                    )
-                    if item.past
-                    else ("?", "?", "?", "?", "no earlier runs in the store")
-                ),
-            )
-            for item in plan.models
-        ],
-    )
-    wall = "not known" if plan.wall_seconds is None else f"about {duration(plan.wall_seconds)}"
-    console().print()
-    console().print(f"{plan.runs} runs, {at_once} at once: {wall}", style="bold")

@@ -7,7 +7,7 @@ from collections import Counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from sandbox.cli.output import errors, note
+from sandbox.api.terminal import errors, note
 from sandbox.terminal_escape import one_line
 
 if TYPE_CHECKING:

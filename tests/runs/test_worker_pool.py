@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.errors import EnvironmentFault, TakenError
+from sandbox.errors import EnvironmentFault, InternalError, TakenError
 from sandbox.isolation import cgroup
 from sandbox.isolation.process_identity import Owner
 from sandbox.runs.batch import execute
@@ -155,7 +155,7 @@ def test_errors(play: Play, store: Store) -> None:
     with spread(make, store, 2) as runner:
         with pytest.raises(TakenError, match="taken"):
             asyncio.run(runner.run("taken"))
-        with pytest.raises(EnvironmentFault, match="Unsendable: cannot be sent"):
+        with pytest.raises(InternalError, match="Unsendable at .*: cannot be sent"):
             asyncio.run(runner.run("other"))
 
 

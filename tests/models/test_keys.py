@@ -16,7 +16,7 @@ from sandbox.errors import InputError
 from sandbox.models.families import FAMILIES
 from sandbox.models.resolve import unbound
 from sandbox.models.routes import route
-from tests.models.key_traffic import LAB, OTHER_WAYS, model_of
+from tests.support.key_traffic import LAB, OTHER_WAYS, model_of
 
 pytestmark = pytest.mark.xdist_group("keys")  # the program is run once
 Told = dict[tuple[str, str], dict[str, Any]]
@@ -39,7 +39,7 @@ TEXTS = {"huggingface.co"}
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
-    """What went where; see :mod:`tests.models.key_traffic`."""
+    """What went where; see :mod:`tests.support.key_traffic`."""
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(tmp_path_factory.mktemp("home")),
@@ -48,7 +48,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
         "AWS_EC2_METADATA_DISABLED": "true",
     }
     done = subprocess.run(
-        [sys.executable, "-m", "tests.models.key_traffic"],
+        [sys.executable, "-m", "tests.support.key_traffic"],
         capture_output=True,
         text=True,
         check=True,

@@ -155,7 +155,7 @@ def test_errors(play: Play, store: Store) -> None:
     with spread(make, store, 2) as runner:
         with pytest.raises(TakenError, match="taken"):
             asyncio.run(runner.run("taken"))
-        with pytest.raises(InternalError, match="Unsendable at .*: cannot be sent"):
+        with pytest.raises(InternalError, match=r"Unsendable at .*: cannot be sent"):
             asyncio.run(runner.run("other"))
 
 

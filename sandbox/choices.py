@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-Mode = Literal["observe", "enforce"]
+ModeName = Literal["observe", "enforce"]
 """Whether monitors only observe, or what they decide is enforced."""
 Isolation = Literal["auto", "docker", "gvisor", "bubblewrap"]
 """What isolates containers; ``auto`` chooses by what works here."""

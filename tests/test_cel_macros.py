@@ -6,7 +6,7 @@ import gc
 import json
 import time
 import weakref
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +17,7 @@ from sandbox.monitors import offline
 from sandbox.monitors.rules import RuleMonitor
 from sandbox.scenario.checks import SCORE_VARIABLES, TEXT_FUNCTIONS, macro_problems
 from sandbox.scenario.yaml_positions import parse as parsed_yaml
+from sandbox.trace.run_events import RunStartEvent
 
 VARIABLES = frozenset({"call", "scope", "lang"})
 FUNCTIONS = frozenset({"glob", "note"})
@@ -267,7 +268,8 @@ def test_rules_of_a_trace(when: str) -> None:
         "macros": {"large": "call.args.amount > 5.0", "small": "call.args.amount < 1.0"},
         "rules": [{"id": "much", "when": when, "reason": {"en": "much"}}],
     }
-    (rule,) = offline.rules({"scenario_text": json.dumps({"definition": definition})})
+    start = cast("RunStartEvent", {"scenario_text": json.dumps({"definition": definition})})
+    (rule,) = offline.rules(start)
     assert isinstance(rule, RuleMonitor)
     condition = parse(rule.rule.when, frozenset({"call"}), frozenset(), rule.macros)
     assert condition.holds({"call": {"args": {"amount": 6.0}}}, {})

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sandbox.enums import RunStatus
 from sandbox.errors import InputError, Problem, nearest
 from sandbox.scenario.localized_text import in_language
 from sandbox.trace.annotations import PERSON, VALUES, checked
@@ -32,7 +33,7 @@ def chosen(rows: Iterable[RunRow], sample: int | None, seed: int) -> list[RunRow
 
     Each run has its place by itself, so that a run which comes later moves no other.
     """
-    done = [row for row in rows if row.status == "finished"]
+    done = [row for row in rows if row.status == RunStatus.FINISHED]
     order = sorted(done, key=lambda row: hashlib.sha256(f"{seed}/{row.id}".encode()).digest())
     return order if sample is None else order[:sample]
 

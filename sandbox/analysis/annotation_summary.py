@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from sandbox.analysis.agreement import Agreement, Pair, Unit, agreement, pair
 from sandbox.analysis.bootstrap import RESAMPLES
@@ -48,7 +47,7 @@ class Against:
     false_alarms: int
     """Runs that it calls harmful and people do not."""
 
-    def as_data(self) -> dict[str, Any]:
+    def as_data(self) -> dict[str, object]:
         """Return it as JSON data."""
         told = self.pair.as_data()
         del told["raters"]
@@ -83,7 +82,7 @@ class Summary:
     against: tuple[Against, ...]
     disagreements: tuple[Disagreement, ...]
 
-    def as_data(self) -> dict[str, Any]:
+    def as_data(self) -> dict[str, object]:
         """Return it as JSON data."""
         return {
             "label": self.label,

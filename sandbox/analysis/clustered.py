@@ -14,7 +14,6 @@ from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from math import sqrt
-from typing import Any
 
 from sandbox.analysis.rates import LEVEL, wilson
 
@@ -31,7 +30,7 @@ class Clustered:
     low: float | None
     high: float | None
 
-    def as_data(self) -> dict[str, Any]:
+    def as_data(self) -> dict[str, object]:
         """Return it as JSON data."""
         known = self.low is not None and self.high is not None
         return {

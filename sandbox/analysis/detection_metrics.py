@@ -62,7 +62,7 @@ class Detection:
     roc: tuple[RocPoint, ...]
     """From the strictest threshold to the loosest, beginning at (0, 0)."""
 
-    def as_data(self) -> dict[str, Any]:
+    def as_data(self) -> dict[str, object]:
         """Return it as JSON data, without the points of the curve."""
         return {
             "positives": self.positives,
@@ -93,7 +93,7 @@ class Difference:
     difference: Estimate
     p: float
 
-    def as_data(self) -> dict[str, Any]:
+    def as_data(self) -> dict[str, object]:
         """Return it as JSON data."""
         return {
             "what": self.what,

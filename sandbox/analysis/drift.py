@@ -16,7 +16,6 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from sandbox.analysis import stratified, trend
 from sandbox.analysis.outcomes import METRICS, UNSAFE, Metric, Observed, Subject, subjects
@@ -58,7 +57,7 @@ class Finding:
     new: bool = False
     """Whether it was never seen before."""
 
-    def as_data(self) -> dict[str, Any]:
+    def as_data(self) -> dict[str, object]:
         """Return it as JSON data."""
         data = dict(vars(self))
         low, high = data.pop("low"), data.pop("high")
@@ -94,7 +93,7 @@ class Drift:
         """Ways of failing that were never seen before, whether beyond noise or not."""
         return [item for item in self.findings if item.new]
 
-    def as_data(self) -> dict[str, Any]:
+    def as_data(self) -> dict[str, object]:
         """Return it as JSON data."""
         names = ("pairs", "unmatched", "only_before", "only_after")
         return {

@@ -15,10 +15,13 @@ from sandbox.monitors.judges.aggregation import combine, quorum_size
 from sandbox.monitors.judges.judge import Judge
 from sandbox.monitors.judges.offline import RunReview, review_runs
 from sandbox.monitors.judges.usage import JudgeUsage
-from sandbox.trace.events import Event
+from sandbox.trace.call_events import JudgeReplyEvent
+from sandbox.trace.event_types import of_kind
+from sandbox.trace.events import EventContent
+from sandbox.trace.run_events import JudgeDescription, JudgeUse, RunEndEvent, RunStartEvent
 from sandbox.trace.store import Store
 
-Events = Sequence[tuple[Event, Mapping[str, Any]]]
+Events = Sequence[EventContent]
 
 
 @dataclass(frozen=True)
@@ -39,12 +42,13 @@ def of_trace(events: Events) -> dict[str, Judged]:
     Args:
         events: The run's events in order, large texts in place.
     """
-    described = (events[0][1].get("judges") or {}) if events else {}
+    start = next(of_kind(events[:1], RunStartEvent), None)
+    described = (start[1].get("judges") or {}) if start else {}
     if not described:
         return {}
-    last = events[-1]
-    used = last[1].get("judges", {}) if last[0].kind == "run.end" else {}
-    replies = [data for event, data in events if event.kind == "judge.reply"]
+    end = next(of_kind(events[-1:], RunEndEvent), None)
+    used = end[1].get("judges", {}) if end else {}
+    replies = [reply for _, reply in of_kind(events, JudgeReplyEvent)]
     return {
         name: _of_replies(
             told, [reply for reply in replies if reply["monitor"] == name], used.get(name)
@@ -66,7 +70,7 @@ async def ask(
         judges: Those to ask; each has a model.
     """
 
-    def read(run: str) -> Iterator[tuple[Event, Mapping[str, Any]]]:
+    def read(run: str) -> Iterator[EventContent]:
         return ((event, store.content(event)) for event in store.events(run))
 
     thresholds = {judge.name: judge.file.threshold for judge in judges}
@@ -85,7 +89,7 @@ def of_review(review: RunReview, thresholds: Mapping[str, float]) -> dict[str, J
 
 
 def _of_replies(
-    told: Mapping[str, Any], replies: Iterable[Mapping[str, Any]], used: Mapping[str, Any] | None
+    told: JudgeDescription, replies: Iterable[JudgeReplyEvent], used: JudgeUse | None
 ) -> Judged:
     """Return what a judge made of a run, from its description and its replies in order."""
     wanted = len(told["models"]) * int(told["samples"])
@@ -99,11 +103,9 @@ def _of_replies(
     return _judged(scores, float(told["threshold"]), _counted(replies, scores))
 
 
-def _questions(
-    replies: Iterable[Mapping[str, Any]], wanted: int
-) -> Iterator[list[Mapping[str, Any]]]:
+def _questions(replies: Iterable[JudgeReplyEvent], wanted: int) -> Iterator[list[JudgeReplyEvent]]:
     """Yield the last reply of each sample of each model, question by question."""
-    question: list[Mapping[str, Any]] = []
+    question: list[JudgeReplyEvent] = []
     place: tuple[str, str] | None = None
     for reply in replies:
         here = str(reply["call"]), str(reply["stage"])

@@ -11,16 +11,18 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from sandbox.analysis.judge_scores import Events, Judged, of_trace
 from sandbox.detectors.injection_compliance.features import ComplianceFeatures
+from sandbox.enums import Decision, EventKind
 from sandbox.monitors import offline
 from sandbox.monitors.dispatch import MonitorDispatch
 from sandbox.monitors.library import MonitorLibrary
 from sandbox.scenario.content_paths import Content
 from sandbox.scenario.stages import stages_of
 from sandbox.scenario.toolkits import Catalogue
+from sandbox.trace.event_types import of_kind
+from sandbox.trace.run_events import RunStartEvent
 from sandbox.trace.store import Store
 
 CHUNK = 25
@@ -114,12 +116,13 @@ class _Judge:
                 before = scores[monitor.name]
                 if verdict is not None and before is not None:
                     scores[monitor.name] = max(before, verdict.score)
-                    if verdict.verdict != "allow":
+                    if verdict.verdict != Decision.ALLOW:
                         alerts[monitor.name] = None
             if step.stage in stages_of("call"):  # last: who judges by it is timed with it
                 calls.append(astuple(step.compliance[0]))
         messages = sum(
-            event.kind in ("message", "model.reply", "tool.result") for event, _ in events
+            event.kind in (EventKind.MESSAGE, EventKind.MODEL_REPLY, EventKind.TOOL_RESULT)
+            for event, _ in events
         )
         empty = (astuple(ComplianceFeatures()),)
         return Scored(
@@ -130,7 +133,7 @@ class _Judge:
             messages,
             seconds,
             steps,
-            _group(events[0][1] if events else {}),
+            _group(next((start for _, start in of_kind(events[:1], RunStartEvent)), None)),
             self._judged(events),
         )
 
@@ -146,8 +149,10 @@ class _Judge:
         self._store.close()
 
 
-def _group(start: Mapping[str, Any]) -> dict[str, str]:
+def _group(start: RunStartEvent | None) -> dict[str, str]:
     """Return what a run is counted with; runs of one task resemble each other and are one cluster."""
+    if start is None:
+        return {"family": "", "model": "", "cluster": ""}
     told = start.get("evaluation") or {}
     cluster = "/".join(str(told[key]) for key in ("suite", "user_task") if told.get(key))
     return {

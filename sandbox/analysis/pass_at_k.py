@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import comb
-from typing import Any
 
 from sandbox.analysis.rates import LEVEL
 
@@ -36,7 +35,7 @@ class InTries:
     high: float | None
     items: int
 
-    def as_data(self) -> dict[str, Any]:
+    def as_data(self) -> dict[str, object]:
         """Return it as JSON data."""
         ci = None if self.low is None else [self.low, self.high]
         return {"k": self.k, "value": self.value, "ci95": ci, "items": self.items}

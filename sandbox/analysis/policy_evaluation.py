@@ -28,7 +28,7 @@ class Reached:
     benign: tuple[int, int]
     """Of these, those without attack."""
 
-    def as_data(self) -> dict[str, Any]:
+    def as_data(self) -> dict[str, object]:
         """Return it as JSON data."""
         told = {"harmful": self.harmful, "harmless": self.harmless, "benign": self.benign}
         return {
@@ -52,7 +52,7 @@ class Weighed:
     """Whether its calibration was made on runs of the same family and model, these perhaps among them:
     then the rates are no test of it."""
 
-    def as_data(self) -> dict[str, Any]:
+    def as_data(self) -> dict[str, object]:
         """Return it as JSON data."""
         return {
             "name": self.policy.monitor,

@@ -15,6 +15,7 @@ from sandbox.attestation import event_jsonl, in_toto, pack_labels, signatures
 from sandbox.attestation.atomic_file import atomic_write
 from sandbox.attestation.in_toto import Digests, PackPredicate, RunEntry
 from sandbox.attestation.pack_layout import ENVELOPE, MANIFEST, ROWS, trace_name
+from sandbox.enums import RunStatus
 from sandbox.errors import InputError
 from sandbox.trace.labels import Labels
 from sandbox.trace.store import Store
@@ -50,7 +51,7 @@ def write_pack(
         InputError: A run is still going, or the file cannot be written.
         StoreError: A run cannot be read.
     """
-    going = [row.id for row in rows if row.status == "running"]
+    going = [row.id for row in rows if row.status == RunStatus.RUNNING]
     if going:
         raise InputError(f"the run {going[0]} is still going; a pack holds runs that are over")
     rows = sorted({row.id: row for row in rows}.values(), key=lambda row: row.id)

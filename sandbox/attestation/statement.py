@@ -17,8 +17,8 @@ from sandbox.attestation import in_toto, signatures, version1
 from sandbox.attestation.atomic_file import atomic_write
 from sandbox.attestation.in_toto import Attestation, RunEntry, SweepPredicate
 from sandbox.attestation.report import AttestationReport
+from sandbox.enums import RunStatus
 from sandbox.errors import InputError
-from sandbox.trace import tombstones
 from sandbox.trace.paging import Pages, Wanted
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
@@ -136,7 +136,7 @@ def _compare(store: Store, entry: RunEntry) -> Verification:
     found = next(verify_all(store, [row]))
     if not found.ok:
         return found
-    if row.status == tombstones.PURGED and entry.status != tombstones.PURGED:
+    if row.status == RunStatus.PURGED and entry.status != RunStatus.PURGED:
         tombstone = next(iter(store.events(row.id)))
         if tombstone.previous == entry.head:  # removed since, and it follows what was stated
             return found

@@ -12,18 +12,19 @@ from typing import Any
 
 from sandbox.detectors.command_paths import python_paths, shell_paths
 from sandbox.detectors.json_strings import texts
-from sandbox.scenario.stages import Stage, stages_of
+from sandbox.enums import CallStatus, Stage
+from sandbox.scenario.stages import stages_of
 from sandbox.scenario.toolkits import Tool
+from sandbox.trace.call_events import CallRequest
+from sandbox.trace.effects import Effect
 
-EffectData = dict[str, Any]
-"""One effect as JSON data: kind, action, target, status, source, detail; see ``docs/events.md``."""
-Arguments = Mapping[str, Any]
+Arguments = Mapping[str, object]
 """A call's arguments: name → JSON data."""
 HOME = "/work/"
 """The agent's folder inside the container."""
 WORDS: dict[Stage, Tool] = {
     stage: Tool(
-        name=stage,
+        name=str(stage),
         description="The agent's words.",
         parameters={"type": "object", "properties": {"text": {"type": "string"}}},
         labels=(),
@@ -47,8 +48,8 @@ class Call:
     arguments: Arguments
     """Keys in the order of the alphabet, as in a trace: whoever is asked later sees the same order."""
     agent: str
-    original: Arguments | None = None
-    """What the model asked for (``tool`` and ``arguments``, or ``raw``) if a scaffold edited the call."""
+    original: CallRequest | None = None
+    """What the model asked for if a scaffold edited the call."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "arguments", _sort_keys(self.arguments))
@@ -90,9 +91,9 @@ class Result:
     """What a call gave."""
 
     text: str
-    status: str
-    """``ok``, ``error``, ``fault``; ``late`` for what a call did after it had returned."""
-    effects: tuple[EffectData, ...]
+    status: CallStatus
+    """``late`` for what a call did after it had returned."""
+    effects: tuple[Effect, ...]
     """What the call really did."""
 
 

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from sandbox.trace.call_events import CallRequest
+from sandbox.trace.effects import Effect
+
 Role = Literal["system", "user", "assistant", "call", "result"]
 
 
@@ -22,9 +25,9 @@ class Turn:
     tool: str = ""
     """Of a call or a result: ``toolkit.function``."""
     arguments: Mapping[str, Any] = field(default_factory=dict)
-    original: Mapping[str, Any] | None = None
-    """Of a call that a scaffold edited: ``tool`` and ``arguments``, or ``raw``, as the model asked for it."""
+    original: CallRequest | None = None
+    """Of a call that a scaffold edited: as the model asked for it."""
     status: str = ""
     """Of a result: ``ok``, ``error``, ``blocked`` …; ``late`` for what was done after it."""
-    effects: tuple[Mapping[str, Any], ...] = ()
+    effects: tuple[Effect, ...] = ()
     """Of a result: what the call really did."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.egress.hostnames import Declared, NameRefused, normalise
 from sandbox.egress.request_log import Journal
+from sandbox.enums import EffectStatus
 
 if TYPE_CHECKING:
     import dns.message
@@ -49,10 +50,12 @@ class Resolver:
             reply = dns.message.make_response(asked)
         except (dns.exception.DNSException, ValueError, IndexError, struct.error) as error:
             reason = str(error) or type(error).__name__
-            self._journal.question("", "", transport, raw, "denied", f"no DNS question: {reason}")
+            self._journal.question(
+                "", "", transport, raw, EffectStatus.DENIED, f"no DNS question: {reason}"
+            )
             return b""
         if asked.opcode() != dns.opcode.QUERY or len(asked.question) != 1:
-            self._journal.question("", "", transport, raw, "denied", "no plain question")
+            self._journal.question("", "", transport, raw, EffectStatus.DENIED, "no plain question")
             reply.set_rcode(dns.rcode.NOTIMP)
             return reply.to_wire()
         reply.flags |= dns.flags.AA | dns.flags.RA
@@ -77,7 +80,7 @@ class Resolver:
             self._declared.find(normalise(name))
         except NameRefused as refused:
             reply.set_rcode(dns.rcode.NXDOMAIN)
-            self._journal.question(name, kind, transport, raw, "denied", str(refused))
+            self._journal.question(name, kind, transport, raw, EffectStatus.DENIED, str(refused))
             return
         usual = question.rdclass == dns.rdataclass.IN
         if usual and kind == "A":
@@ -85,9 +88,9 @@ class Resolver:
         elif not (usual and kind in _EMPTY):
             reply.set_rcode(dns.rcode.REFUSED)
             reason = "a record type that no client needs"
-            self._journal.question(name, kind, transport, raw, "denied", reason)
+            self._journal.question(name, kind, transport, raw, EffectStatus.DENIED, reason)
             return
-        self._journal.question(name, kind, transport, raw, "done", "")
+        self._journal.question(name, kind, transport, raw, EffectStatus.DONE, "")
 
 
 class TcpQuestions:

@@ -15,9 +15,12 @@ from typing import Any
 from sandbox.egress.connection_context import Conversation, Door, Site
 from sandbox.egress.dns import Resolver, TcpQuestions
 from sandbox.egress.http import Http
+from sandbox.egress.request_log import ScoredRequest
 from sandbox.egress.tls import Tls
+from sandbox.enums import EffectStatus
 from sandbox.guest.relay import STREAMS, WINDOW
 from sandbox.scenario.network import NetworkData
+from sandbox.trace.effects import EgressEffect
 
 Message = dict[str, Any]
 _PIECE = 32 * 1024
@@ -95,7 +98,7 @@ class Egress:
         return self._site.authority.certificate
 
     @property
-    def requests(self) -> list[dict[str, Any]]:
+    def requests(self) -> list[ScoredRequest]:
         """Every HTTP request until now, as conditions of a score see it."""
         return self._site.journal.requests
 
@@ -103,7 +106,7 @@ class Egress:
         """Take it that a call begins: what waits to be handed over happened before it."""
         self._site.journal.mark_late()
 
-    def drain(self) -> tuple[list[dict[str, Any]], int]:
+    def drain(self) -> tuple[list[EgressEffect], int]:
         """Return the effects since the last time, and how many more were too many to keep."""
         return self._site.journal.drain()
 
@@ -193,7 +196,7 @@ class Egress:
 
     def _stop(self, reason: str) -> Iterator[Message]:
         self.close()
-        self._site.journal.connection("*", "denied", f"the network ends: {reason}")
+        self._site.journal.connection("*", EffectStatus.DENIED, f"the network ends: {reason}")
         yield _message(0, "stop")
 
 

@@ -12,9 +12,11 @@ from sandbox.egress import request_host, responder
 from sandbox.egress.connection_context import Conversation, Door, Site
 from sandbox.egress.hostnames import NameRefused
 from sandbox.egress.request_host import Addressed, RequestRefused
-from sandbox.egress.request_log import BODY_KEPT, Request, Status
+from sandbox.egress.request_log import BODY_KEPT, Request
 from sandbox.egress.tls import Tls
+from sandbox.enums import EffectStatus
 from sandbox.scenario.network import Answer
+from sandbox.trace.effects import EgressDetail
 
 HEADER_LIMIT = 16 * 1024
 """Bytes of a request's head, and of one chunk's."""
@@ -74,9 +76,11 @@ class Http:
         if self._over:
             return
         if self._arriving:
-            self._note(self._arriving, "attempted", 0, "ended before the request was complete")
+            self._note(
+                self._arriving, EffectStatus.ATTEMPTED, 0, "ended before the request was complete"
+            )
         elif not self._served:
-            self._note_connection("attempted", "ended before a request")
+            self._note_connection(EffectStatus.ATTEMPTED, "ended before a request")
         self._arriving, self._over = None, True
 
     def output(self, most: int) -> bytes:
@@ -132,7 +136,7 @@ class Http:
             self._refuse(refused)
             return
         answer = responder.respond(host, asked.method, asked.path)
-        self._note(arriving, "done", answer.status, "", whom.host)
+        self._note(arriving, EffectStatus.DONE, answer.status, "", whom.host)
         self._answer(answer, head=asked.method == "HEAD")
 
     def _open(self, asked: Addressed) -> None:
@@ -142,7 +146,9 @@ class Http:
             self._site.host(to.host)
         except NameRefused as refused:
             raise RequestRefused(403, str(refused)) from refused
-        self._note_connection("done", "", f"{to.host}:{to.port}", names=asked.said(self._door))
+        self._note_connection(
+            EffectStatus.DONE, "", f"{to.host}:{to.port}", names=asked.said(self._door)
+        )
         self._out += (
             self._http.send(
                 h11.Response(status_code=200, headers=[], reason=b"Connection established")
@@ -163,12 +169,14 @@ class Http:
         """Answer that this is not served, and take no more from this connection."""
         arriving, self._arriving = self._arriving, None
         if arriving is None:
-            self._note_connection("denied", str(refused))
+            self._note_connection(EffectStatus.DENIED, str(refused))
         elif arriving.asked.method == "CONNECT":
             names = arriving.asked.said(self._door)
-            self._note_connection("denied", str(refused), arriving.asked.target, names=names)
+            self._note_connection(
+                EffectStatus.DENIED, str(refused), arriving.asked.target, names=names
+            )
         else:
-            self._note(arriving, "denied", refused.status, str(refused))
+            self._note(arriving, EffectStatus.DENIED, refused.status, str(refused))
         if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             body = f"refused: {refused}\n".encode("ascii", "backslashreplace")
             answer = Answer(refused.status, "text/plain; charset=utf-8", body)
@@ -205,7 +213,7 @@ class Http:
             self._over = True
 
     def _note(
-        self, arriving: _Arriving, outcome: Status, status: int, reason: str, host: str = ""
+        self, arriving: _Arriving, outcome: EffectStatus, status: int, reason: str, host: str = ""
     ) -> None:
         asked = arriving.asked
         names = asked.said(self._door)
@@ -229,13 +237,19 @@ class Http:
         self._site.journal.request(replace(noted, names=names) if differing else noted)
 
     def _note_connection(
-        self, status: Status, reason: str, target: str = "", names: dict[str, str] | None = None
+        self,
+        status: EffectStatus,
+        reason: str,
+        target: str = "",
+        names: dict[str, str] | None = None,
     ) -> None:
         named = next(iter(self._door.names.values()), "127.0.0.1")
         told = names or self._door.names
-        detail = {"names": told} if told else {}
+        detail: EgressDetail = {"port": self._door.port}
+        if told:
+            detail["names"] = dict(told)
         where = target or f"{named}:{self._door.port}"
-        self._site.journal.connection(where, status, reason, port=self._door.port, **detail)
+        self._site.journal.connection(where, status, reason, detail)
 
 
 def _phrase(status: int) -> bytes:

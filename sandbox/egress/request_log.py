@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from base64 import b64encode
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TypedDict
 
 from sandbox.egress.hostnames import printable
-
-Status = Literal["done", "denied", "attempted"]
+from sandbox.enums import EffectAction, EffectKind, EffectSource, EffectStatus
+from sandbox.trace.effects import EgressAction, EgressDetail, EgressEffect
 
 EFFECTS_LIMIT = 1000
 """Effects that wait to be handed over; more are counted only."""
@@ -38,21 +38,34 @@ class Request:
     sha256: str
     status: int
     """HTTP status of the answer; 0 where there was none."""
-    outcome: Status
+    outcome: EffectStatus
     reason: str = ""
     """Why it was denied, or what was missing."""
     names: dict[str, str] = field(default_factory=dict)
     """Where the names in it disagree: who said which."""
 
 
+class ScoredRequest(TypedDict):
+    """A request as conditions of a score see it."""
+
+    host: str
+    method: str
+    path: str
+    query: str
+    headers: dict[str, str]
+    body: str
+    status: int
+    denied: bool
+
+
 class Journal:
     """The record of one run."""
 
     def __init__(self) -> None:
-        self._effects: list[dict[str, Any]] = []
+        self._effects: list[EgressEffect] = []
         self._dropped = 0
         self._kept = 0
-        self.requests: list[dict[str, Any]] = []
+        self.requests: list[ScoredRequest] = []
         """Every request, as conditions of a score see it."""
 
     def mark_late(self) -> None:
@@ -60,24 +73,26 @@ class Journal:
         for effect in self._effects:
             effect["detail"]["late"] = True
 
-    def drain(self) -> tuple[list[dict[str, Any]], int]:
+    def drain(self) -> tuple[list[EgressEffect], int]:
         """Return what happened since the last time, and how many effects were too many."""
         effects, dropped = self._effects, self._dropped
         self._effects, self._dropped = [], 0
         return effects, dropped
 
     def question(
-        self, name: str, kind: str, transport: str, raw: bytes, status: Status, reason: str
+        self, name: str, kind: str, transport: str, raw: bytes, status: EffectStatus, reason: str
     ) -> None:
         """Record a question for a name."""
-        detail: dict[str, Any] = {"type": kind, "transport": transport, "size": len(raw)}
-        if status != "done":
+        detail: EgressDetail = {"type": kind, "transport": transport, "size": len(raw)}
+        if status != EffectStatus.DONE:
             detail["message"] = b64encode(raw[:_QUESTION_KEPT]).decode()
-        self._add("resolve", printable(name), status, detail, reason)
+        self._add(EffectAction.RESOLVE, printable(name), status, detail, reason)
 
-    def connection(self, target: str, status: Status, reason: str, **detail: Any) -> None:
+    def connection(
+        self, target: str, status: EffectStatus, reason: str, detail: EgressDetail | None = None
+    ) -> None:
         """Record a connection that carried no request, or a tunnel."""
-        self._add("connect", printable(target), status, detail, reason)
+        self._add(EffectAction.CONNECT, printable(target), status, detail or {}, reason)
 
     def request(self, request: Request) -> None:
         """Record a request."""
@@ -85,46 +100,47 @@ class Journal:
         url = f"{request.scheme}://{request.host}{request.target}"
         headers = [[printable(name), printable(value, 4096)] for name, value in request.headers]
         size = sum(len(name) + len(value) for name, value in headers) + len(request.body)
-        body: dict[str, str] = {}
-        if self._kept + size <= KEPT_BYTES:
-            self._kept += size
-            body = _body(request.body)
-        else:
-            headers = []
-        self._add(
-            "request",
-            printable(url, 2000),
-            request.outcome,
-            {
-                "method": printable(request.method, 40),
-                "host": printable(request.host),
-                "port": request.port,
-                "path": printable(path, 2000),
-                **({"query": printable(query, 4096)} if mark else {}),
-                "headers": headers,
-                **body,
-                "size": request.size,
-                "sha256": request.sha256,
-                **({"response": request.status} if request.status else {}),
-                **({"names": request.names} if request.names else {}),
-            },
-            request.reason,
-        )
+        kept = self._kept + size <= KEPT_BYTES
+        self._kept += size if kept else 0
+        detail: EgressDetail = {
+            "method": printable(request.method, 40),
+            "host": printable(request.host),
+            "port": request.port,
+            "path": printable(path, 2000),
+            "headers": headers if kept else [],
+            "size": request.size,
+            "sha256": request.sha256,
+        }
+        if mark:
+            detail["query"] = printable(query, 4096)
+        if kept:
+            detail.update(_body(request.body))
+        if request.status:
+            detail["response"] = request.status
+        if request.names:
+            detail["names"] = request.names
+        url = printable(url, 2000)
+        self._add(EffectAction.REQUEST, url, request.outcome, detail, request.reason)
         self.requests.append(
             {
                 "host": printable(request.host),
                 "method": printable(request.method, 40),
                 "path": printable(path, 2000),
                 "query": query[:4096],
-                "headers": {name.lower(): value for name, value in headers},
-                "body": _text(request.body) if body else "",
+                "headers": {name.lower(): value for name, value in detail["headers"]},
+                "body": _text(request.body) if kept else "",
                 "status": request.status,
-                "denied": request.outcome == "denied",
+                "denied": request.outcome == EffectStatus.DENIED,
             }
         )
 
     def _add(
-        self, action: str, target: str, status: Status, detail: dict[str, Any], reason: str
+        self,
+        action: EgressAction,
+        target: str,
+        status: EffectStatus,
+        detail: EgressDetail,
+        reason: str,
     ) -> None:
         if len(self._effects) >= EFFECTS_LIMIT:
             self._dropped += 1
@@ -133,17 +149,17 @@ class Journal:
             detail["reason"] = reason
         self._effects.append(
             {
-                "kind": "network",
+                "kind": EffectKind.NETWORK,
                 "action": action,
                 "target": target,
                 "status": status,
-                "source": "egress",
+                "source": EffectSource.EGRESS,
                 "detail": detail,
             }
         )
 
 
-def _body(data: bytes) -> dict[str, str]:
+def _body(data: bytes) -> EgressDetail:
     try:
         return {"body": data.decode()}
     except UnicodeDecodeError:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from sandbox.egress import client_hello
 from sandbox.egress.connection_context import Conversation, Door, Site
 from sandbox.egress.hostnames import NameRefused, normalise, printable
+from sandbox.enums import EffectStatus
+from sandbox.trace.effects import EgressDetail
 
 _OVERHEAD = 64  # of one record, header and tag
 _UNRECOGNISED = b"\x15\x03\x03\x00\x02\x02\x70"  # fatal alert 112, unrecognized_name
@@ -51,9 +53,9 @@ class Tls:
         """Take it that the client sends no more."""
         if self._tls is None:
             sent = f"ended after {len(self._first)} bytes" if self._first else "nothing was sent"
-            self._note("attempted", sent)
+            self._note(EffectStatus.ATTEMPTED, sent)
         elif self._inner is None:
-            self._note("attempted", "ended in the TLS handshake")
+            self._note(EffectStatus.ATTEMPTED, "ended in the TLS handshake")
         elif not self._shut:
             self._inner.end()
             return
@@ -84,7 +86,7 @@ class Tls:
                 return
             name = self._name(found)
         except client_hello.NotTls as error:
-            self._refuse(str(error), first=self._first[:32].hex())
+            self._refuse(str(error), self._first[:32].hex())
             return
         except NameRefused as refused:
             self._refuse(str(refused))
@@ -123,25 +125,27 @@ class Tls:
                 self._inner.end()
         except ssl.SSLError as error:
             reason = f"TLS: {error.reason or type(error).__name__}"
-            self._note("attempted", printable(reason.replace("_", " ").lower()))
+            self._note(EffectStatus.ATTEMPTED, printable(reason.replace("_", " ").lower()))
             self._shut = self.finished = True
 
-    def _refuse(self, reason: str, **detail: str) -> None:
-        self._note("denied", reason, **detail)
+    def _refuse(self, reason: str, first: str = "") -> None:
+        self._note(EffectStatus.DENIED, reason, first)
         self._out.write(_UNRECOGNISED)
         self._shut = self.finished = True
 
-    def _note(self, status: str, reason: str, **detail: object) -> None:
+    def _note(self, status: EffectStatus, reason: str, first: str = "") -> None:
         name = self._said if self._said is not None else self._door.names.get("connect", "")
         names = dict(self._door.names)
         if self._said is not None:
             names["sni"] = printable(self._said)
+        detail: EgressDetail = {"port": 443, "tls": True}
+        if names:
+            detail["names"] = names
+        if first:
+            detail["first"] = first
         self._site.journal.connection(
             f"{name or '127.0.0.1'}:443",
-            "denied" if status == "denied" else "attempted",
+            status,
             reason,
-            port=443,
-            tls=True,
-            **({"names": names} if names else {}),
-            **detail,
+            detail,
         )

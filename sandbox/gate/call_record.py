@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict
 
-from sandbox.detectors.call import Arguments, EffectData
+from sandbox.detectors.call import Arguments
+from sandbox.enums import CallStatus
 from sandbox.monitors.step import Step
+from sandbox.trace.effects import Effect
+
+
+class ScoredCall(TypedDict):
+    """A call as score expressions see it."""
+
+    tool: str
+    args: dict[str, object]
+    agent: str
+    status: CallStatus
+    result: str
+    effects: list[Effect]
 
 
 @dataclass
@@ -24,16 +37,16 @@ class CallRecord:
     agent: str
     step: Step | None = field(default=None, repr=False)
     """The call as monitors see it; None for one that they were not asked about."""
-    status: str = ""
-    """``ok``, ``error``, ``invalid``, ``blocked``, ``fault`` or ``timeout``."""
+    status: CallStatus = CallStatus.FAULT
+    """What became of it; a fault until it is known."""
     text: str = ""
     """What the agent gets to read."""
-    effects: tuple[EffectData, ...] = ()
+    effects: tuple[Effect, ...] = ()
     """What it did, late effects included."""
     terminate: bool = False
     """Whether a monitor ends the run."""
 
-    def as_data(self) -> dict[str, Any]:
+    def as_data(self) -> ScoredCall:
         """Return it as score expressions see it."""
         return {
             "tool": self.tool,

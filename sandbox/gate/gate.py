@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import cast
 
-from sandbox.choices import Mode
-from sandbox.detectors.call import Call, EffectData, Result
+from sandbox.detectors.call import Call, Result
+from sandbox.enums import CallStatus, Decision, Mode, MonitorFault, Severity, Stage
 from sandbox.errors import GuestTimeout, IsolationError, nearest
 from sandbox.gate.approval import Approver
 from sandbox.gate.call_record import CallRecord
@@ -37,8 +37,21 @@ from sandbox.monitors.step import (
     refusal_effects,
 )
 from sandbox.monitors.verdict import Verdict, strictest
-from sandbox.scenario.stages import SUBJECTS, Stage
+from sandbox.scenario.stages import SUBJECTS
 from sandbox.scenario.toolkits import Tool
+from sandbox.trace.call_events import (
+    CallRequest,
+    GateDecisionEvent,
+    JudgedStage,
+    JudgeReplyEvent,
+    MonitorErrorEvent,
+    ToolDroppedEvent,
+    ToolIntentEvent,
+    ToolLateEvent,
+    ToolResultEvent,
+    VerdictEvent,
+)
+from sandbox.trace.effects import Effect
 from sandbox.trace.recorder import Recorder
 
 Tools = Mapping[str, Mapping[str, Tool]]
@@ -76,7 +89,7 @@ class _Subject:
     stage: Stage
     agent: str
 
-    def as_data(self) -> dict[str, str]:
+    def as_data(self) -> JudgedStage:
         return {"call": self.call, "tool": self.tool, "stage": self.stage}
 
 
@@ -135,29 +148,33 @@ class Gate:
         replayed = self._replay.decisions(agent, asked)
         tool = self._tools[agent].get(asked.name)
         request = self._request(agent, asked)
-        intent = self._recorder.record("tool.intent", {"call": asked.id, **request}, agent)
+        data = cast("ToolIntentEvent", {"call": asked.id, **request})
+        if asked.original:
+            data["original"] = self._request(agent, asked.original)
+        intent = self._recorder.record(ToolIntentEvent, agent, **data)
         record = CallRecord(intent.seq, asked.id, request["tool"], asked.arguments or {}, agent)
         if tool is None or (misuse := _misuse(asked, tool)):
             text = self._unknown(agent, asked) if tool is None else misuse
-            return self._finish(record, "invalid", text)
-        call = Call(tool, record.arguments, agent, request.get("original"))
+            return self._finish(record, CallStatus.INVALID, text)
+        call = Call(tool, record.arguments, agent, data.get("original"))
         record.step = step = of_call(self._context, call)
         try:
             refusal = await self._judge(step, asked.id, replayed.before)
         except asyncio.CancelledError:
-            self._finish(record, "blocked", "the run ended before the call was judged")
+            text = "the run ended before the call was judged"
+            self._finish(record, CallStatus.BLOCKED, text)
             raise
         self._recorder.flush()
         if refusal is not None:
-            record.terminate = refusal.verdict == "terminate"
+            record.terminate = refusal.verdict == Decision.TERMINATE
             text = self._phrase(_REFUSED, refusal)
-            return self._finish(record, "blocked", text, refusal_effects(step))
+            return self._finish(record, CallStatus.BLOCKED, text, refusal_effects(step))
         return await self._execute(record, step, replayed.after)
 
     def drop(self, agent: str, asked: ToolCall) -> None:
         """Record that a call which a model asked for is not made: its scaffold did not hand it over."""
-        data = {"call": asked.id, **self._request(agent, asked)}
-        self._recorder.record("tool.dropped", data, agent)
+        request = self._request(agent, asked)
+        self._recorder.record(ToolDroppedEvent, agent, call=asked.id, **request)
 
     async def mediate_reply(self, agent: str, text: str) -> tuple[str, bool]:
         """Let the monitors of the stage ``reply`` judge an agent's closing words.
@@ -165,12 +182,12 @@ class Gate:
         Returns:
             What stands in their place where they are withheld, else empty; and whether the run is ended.
         """
-        if not text or not self._runner.has("reply"):
+        if not text or not self._runner.has(Stage.REPLY):
             return "", False
         verdict = await self._judge(of_reply(self._context, agent, text), "")
         if verdict is None:
             return "", False
-        return self._phrase(_WITHHELD_REPLY, verdict), verdict.verdict == "terminate"
+        return self._phrase(_WITHHELD_REPLY, verdict), verdict.verdict == Decision.TERMINATE
 
     async def collect_late_effects(self) -> None:
         """End what the calls left running, and put on record what it did since the last of them.
@@ -188,7 +205,7 @@ class Gate:
 
     async def judge_run(self) -> None:
         """Let the judges of whole runs look at this one: the agent has ended, nothing can be stopped."""
-        subject = _Subject("", "", "end", "")
+        subject = _Subject("", "", Stage.END, "")
         for result in await self._runner.judge_run(
             self._context, partial(self._record_reply, subject)
         ):
@@ -203,13 +220,13 @@ class Gate:
         result = await self._call(record, step.call)
         canaries = canary_effects(step, Result(result.text, result.status, result.effects))
         record.effects = (*result.effects, *canaries)
-        self._recorder.record("tool.result", _outcome(record, result), record.agent)
+        self._recorder.record(ToolResultEvent, record.agent, **_outcome(record, result))
         after = step.with_result(Result(result.text, result.status, record.effects))
         verdict = await self._judge(after, record.model_id, replayed)
         record.status, record.text = result.status, result.text
         if verdict is not None:
             record.text = self._replacement(verdict)
-            record.terminate = verdict.verdict == "terminate"
+            record.terminate = verdict.verdict == Decision.TERMINATE
         self.records.append(record)
         settled = None if replayed is None else ReplayedDecision(None, replayed.by)
         for late in result.late:
@@ -223,10 +240,11 @@ class Gate:
                 call.tool.name, call.arguments, agent=call.agent, timeout=seconds, call=key
             )
         except asyncio.CancelledError:
-            self._finish(record, "timeout", "the run ended before the call came back")
+            self._finish(record, CallStatus.TIMEOUT, "the run ended before the call came back")
             raise
         except IsolationError as error:
-            status = "timeout" if isinstance(error, GuestTimeout) else "fault"
+            late = isinstance(error, GuestTimeout)
+            status = CallStatus.TIMEOUT if late else CallStatus.FAULT
             self._finish(record, status, str(error))
             self._recorder.flush()
             raise
@@ -237,41 +255,56 @@ class Gate:
         record = self._executed[key]
         step = record.step
         assert step is not None
-        canaries = canary_effects(step, Result("", "late", late.effects), late=True)
+        canaries = canary_effects(step, Result("", CallStatus.LATE, late.effects), late=True)
         effects = (*late.effects, *canaries)
-        data = {"call": record.model_id, "intent": record.call_id, "tool": record.tool}
-        data |= {"effects": list(effects), "dropped": late.dropped}
-        self._recorder.record("tool.late", data, record.agent)
-        after = step.with_result(Result("", "late", effects))
+        self._recorder.record(
+            ToolLateEvent,
+            record.agent,
+            call=record.model_id,
+            intent=record.call_id,
+            tool=record.tool,
+            effects=list(effects),
+            dropped=late.dropped,
+        )
+        after = step.with_result(Result("", CallStatus.LATE, effects))
         verdict = await self._judge(after, record.model_id, replayed)
         record.effects = (*record.effects, *effects)
-        return verdict is not None and verdict.verdict == "terminate"
+        return verdict is not None and verdict.verdict == Decision.TERMINATE
 
     def _finish(
-        self, record: CallRecord, status: str, text: str, effects: Sequence[EffectData] = ()
+        self, record: CallRecord, status: CallStatus, text: str, effects: Sequence[Effect] = ()
     ) -> CallRecord:
         """Record what became of a call that gave no result of its own."""
         record.status, record.text, record.effects = status, text, tuple(effects)
-        data: dict[str, Any] = {"call": record.model_id, "tool": record.tool, "status": status}
-        data |= {"text": text, "dropped": 0, "effects": list(effects)}
-        self._recorder.record("tool.result", data, record.agent)
+        self._recorder.record(
+            ToolResultEvent,
+            record.agent,
+            call=record.model_id,
+            tool=record.tool,
+            status=status,
+            text=text,
+            effects=list(effects),
+            dropped=0,
+        )
         self.records.append(record)
         return record
 
-    def _request(self, agent: str, asked: ToolCall) -> dict[str, Any]:
-        """Return what a call asks for, its tool by its full name; of an edited one, also its original."""
+    def _request(self, agent: str, asked: ToolCall) -> CallRequest:
+        """Return what a call asks for, its tool by its full name."""
         tool = self._tools[agent].get(asked.name)
-        data: dict[str, Any] = {"tool": tool.name if tool else asked.name}
-        data |= {} if tool else {"unknown": True}
-        data |= {"raw": asked.raw} if asked.arguments is None else {"arguments": asked.arguments}
-        return data | ({"original": self._request(agent, asked.original)} if asked.original else {})
+        data: CallRequest = {"tool": tool.name if tool else asked.name}
+        if tool is None:
+            data["unknown"] = True
+        if asked.arguments is None:
+            return {**data, "raw": asked.raw}
+        return {**data, "arguments": asked.arguments}
 
     def _unknown(self, agent: str, asked: ToolCall) -> str:
         return f"there is no tool {asked.name!r}{nearest(asked.name, self._tools[agent])}"
 
     def _replacement(self, verdict: Verdict) -> str:
         """Return what the agent reads in place of a result."""
-        if verdict.verdict == "rewrite":
+        if verdict.verdict == Decision.REWRITE:
             return verdict.rewrite
         return self._phrase(_WITHHELD, verdict)
 
@@ -295,39 +328,42 @@ class Gate:
         verdicts = [self._record_result(result, subject) for result in results]
         if replayed is not None:
             if (verdict := replayed.verdict) is not None:
-                why = {"decided_by": replayed.by, "reason": verdict.reason}
-                self._record_decision(subject, verdict, carried_out=True, **why)
+                data = self._decision(subject, verdict, carried_out=True)
+                data |= {"decided_by": replayed.by, "reason": verdict.reason}
+                self._recorder.record(GateDecisionEvent, subject.agent, **data)
             return verdict
         verdict = strictest(verdicts)
-        if verdict is None or verdict.verdict == "alert":
+        if verdict is None or verdict.verdict == Decision.ALERT:
             return None
         return verdict if await self._enforce(verdict, step, subject) else None
 
     async def _enforce(self, verdict: Verdict, step: Step, subject: _Subject) -> bool:
         """Return whether a verdict is carried out, and record that."""
-        enforced, approval = self._settings.mode == "enforce", dict[str, Any]()
-        if enforced and verdict.verdict == "escalate":
+        enforced = self._settings.mode == Mode.ENFORCE
+        escalated = enforced and verdict.verdict == Decision.ESCALATE
+        if escalated:
             self._recorder.flush()  # a person may take long: the question is on record
             enforced = not await self._approver.approve(step, verdict)
-            approval = {"decided_by": self._approver.name, "allowed": not enforced}
-        self._record_decision(subject, verdict, carried_out=enforced, **approval)
+        data = self._decision(subject, verdict, carried_out=enforced)
+        if escalated:
+            data |= {"decided_by": self._approver.name, "allowed": not enforced}
+        self._recorder.record(GateDecisionEvent, subject.agent, **data)
         return enforced
 
-    def _record_decision(
-        self, subject: _Subject, verdict: Verdict, *, carried_out: bool, **more: Any
-    ) -> None:
-        data: dict[str, Any] = {
+    def _decision(
+        self, subject: _Subject, verdict: Verdict, *, carried_out: bool
+    ) -> GateDecisionEvent:
+        data: GateDecisionEvent = {
             "call": subject.call,
             "stage": subject.stage,
             "mode": self._settings.mode,
             "monitor": verdict.monitor,
             "verdict": verdict.verdict,
             "carried_out": carried_out,
-            **more,
         }
         if carried_out and SUBJECTS[subject.stage] == "result":
             data["text"] = self._replacement(verdict)
-        self._recorder.record("gate.decision", data, subject.agent)
+        return data
 
     @contextmanager
     def _pause_clock(self) -> Iterator[None]:
@@ -338,21 +374,33 @@ class Gate:
 
     def _record_reply(self, subject: _Subject, reply: JudgeReply) -> None:
         """Record what a judge's model replied."""
-        data = {"call": subject.call, "stage": subject.stage, **reply.as_data()}
-        self._recorder.record("judge.reply", data, subject.agent)
+        self._recorder.record(
+            JudgeReplyEvent,
+            subject.agent,
+            call=subject.call,
+            stage=subject.stage,
+            **reply.as_data(),
+        )
 
     def _record_result(self, result: MonitorResult, subject: _Subject) -> Verdict:
         """Record a verdict, or that there is none; what is returned then stops the call if enforced."""
         if result.verdict is not None:
-            data = {**subject.as_data(), **result.verdict.as_data()}
-            event = self._recorder.record("verdict", data, subject.agent)
+            event = self._recorder.record(
+                VerdictEvent, subject.agent, **subject.as_data(), **result.verdict.as_data()
+            )
             self.verdicts.append((event.seq, result.verdict))
             return result.verdict
         name = result.monitor.name
-        data = {"call": subject.call, "monitor": name, "stage": subject.stage}
-        data |= {"kind": result.kind, "reason": result.failure}
-        self._recorder.record("monitor.error", data, subject.agent)
-        return Verdict(name, "block", "medium", f"the monitor {name} failed")
+        self._recorder.record(
+            MonitorErrorEvent,
+            subject.agent,
+            call=subject.call,
+            monitor=name,
+            stage=subject.stage,
+            kind=result.kind or MonitorFault.ERROR,
+            reason=result.failure,
+        )
+        return Verdict(name, Decision.BLOCK, Severity.MEDIUM, f"the monitor {name} failed")
 
 
 def _misuse(asked: ToolCall, tool: Tool) -> str:
@@ -363,8 +411,8 @@ def _misuse(asked: ToolCall, tool: Tool) -> str:
     return "invalid arguments: " + "; ".join(wrong) if wrong else ""
 
 
-def _outcome(record: CallRecord, result: CallResult) -> dict[str, Any]:
-    return {
+def _outcome(record: CallRecord, result: CallResult) -> ToolResultEvent:
+    data: ToolResultEvent = {
         "call": record.model_id,
         "tool": record.tool,
         "status": result.status,
@@ -373,5 +421,5 @@ def _outcome(record: CallRecord, result: CallResult) -> dict[str, Any]:
         "dropped": result.dropped,
         "recorded": dict(result.recorded),
         "seconds": result.seconds,
-        **({"fault": result.fault} if result.fault else {}),
     }
+    return {**data, "fault": result.fault} if result.fault else data

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
+from sandbox.enums import Background, CallStatus
 from sandbox.isolation.audit.control import Control
 from sandbox.isolation.effect_attribution import Deeds, Late
 from sandbox.scenario.bounds import Bounds
 from sandbox.scenario.toolkits import Toolkit
+from sandbox.trace.effects import Effect, EgressEffect, Recorded
+from sandbox.trace.run_events import ContainerOpenEvent
 
 
 class NetworkWorld(Protocol):
@@ -36,7 +39,7 @@ class NetworkWorld(Protocol):
         """Take it that a call begins."""
         ...
 
-    def drain(self) -> tuple[list[dict[str, Any]], int]:
+    def drain(self) -> tuple[list[EgressEffect], int]:
         """Return the effects since the last time, and how many more were too many to keep."""
         ...
 
@@ -64,7 +67,7 @@ class ContainerSpec:
     bounds: Bounds = field(default_factory=Bounds)
     call_seconds: float = 60.0
     """Most that one call may take; commands get a little less, so that a slow one ends as such."""
-    background: Literal["keep", "stop"] = "keep"
+    background: Background = Background.KEEP
     """What happens at the end of a call to processes that it left running."""
     network: NetworkWorld | None = None
     """The hosts that exist for it; none where left out."""
@@ -77,9 +80,9 @@ class CallResult:
     """What the guest said of one call."""
 
     text: str
-    status: str
+    status: CallStatus
     """``ok``, ``error`` (the tool refused), ``invalid`` (arguments) or ``fault`` (the tool broke)."""
-    effects: tuple[dict[str, Any], ...]
+    effects: tuple[Effect, ...]
     """What the call really did; see ``docs/events.md``."""
     dropped: int
     """Effects beyond the limits of one call."""
@@ -87,7 +90,7 @@ class CallResult:
     """Time inside the guest."""
     fault: str | None = None
     """End of the tool's traceback, or why the record of its effects is not complete."""
-    recorded: Mapping[str, str] = field(default_factory=dict)
+    recorded: Recorded = field(default_factory=dict)
     """Source of effects → whether its record is complete."""
     late: tuple[Late, ...] = ()
     """What earlier calls did since the last result."""
@@ -104,7 +107,7 @@ class Audit:
     controls: Mapping[str, Control]
     """Control → what was declared and found; all of them are in force."""
 
-    def as_data(self) -> dict[str, Any]:
+    def as_data(self) -> ContainerOpenEvent:
         """Return it as JSON data for the trace."""
         return {
             "backend": self.backend,

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+from sandbox.enums import CallStatus, RecordState
 from sandbox.errors import GuestTimeout, IsolationError
 from sandbox.isolation import guest_payload
 from sandbox.isolation.base import CallResult, ContainerSpec, NetworkWorld
@@ -22,7 +23,7 @@ MEMORY_NOTE = " (the kernel ended a process for want of memory)"
 """Added to the fault of a container whose cgroup ran out of memory."""
 
 
-STATUSES = ("ok", "error", "invalid", "fault")
+STATUSES = (CallStatus.OK, CallStatus.ERROR, CallStatus.INVALID, CallStatus.FAULT)
 
 
 class Channel:
@@ -122,7 +123,8 @@ class Channel:
         if self._network is None:
             return deeds
         effects, dropped = self._network.drain()
-        recorded = {**deeds.recorded, "network": "cut" if dropped else "complete"}
+        state = RecordState.CUT if dropped else RecordState.COMPLETE
+        recorded = {**deeds.recorded, "network": state}
         return Deeds((*deeds.effects, *effects), deeds.dropped + dropped, recorded)
 
     def _result(self, call: str, answer: dict[str, Any]) -> CallResult:
@@ -150,7 +152,7 @@ class Channel:
         answer = await self._bounded("sandbox/snapshot", {"limit": limit}, START_SECONDS)
         return answer["sections"], answer["files"]
 
-    async def _bounded(self, method: str, params: Any, timeout: float) -> dict[str, Any]:
+    async def _bounded(self, method: str, params: Any, timeout: float) -> Any:
         try:
             async with asyncio.timeout(timeout):
                 return await self._exchange.request(method, params)

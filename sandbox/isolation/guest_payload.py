@@ -101,7 +101,7 @@ def message(
         "now": spec.now,
         "lang": spec.lang,
         "confine": {**confine, "filters": seccomp_program.filters(traced=spec.traced)},
-        "background": spec.background,
+        "background": str(spec.background),  # marshal takes no members of enums
         "spawning": _source("guest", "spawner_process") if confine.get("spawner", True) else "",
         "certificate": spec.network.certificate if spec.network else b"",
         "limits": {

@@ -11,9 +11,21 @@ import posixpath
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Unpack
 
-from sandbox.isolation.effects import Effect
+from sandbox.enums import EffectAction, EffectKind, EffectSource, EffectStatus
+from sandbox.isolation.effects import Traced
+from sandbox.trace.effects import (
+    FileAction,
+    FileDetail,
+    FileEffect,
+    NetworkAction,
+    NetworkDetail,
+    NetworkEffect,
+    ProcessAction,
+    ProcessDetail,
+    ProcessEffect,
+)
 
 _LINE = re.compile(r"(\d+) +(.*)", re.DOTALL)
 _OVER = re.compile(r"\+\+\+ (?:exited with (\d+)|killed by (SIG\w+).*) \+\+\+")
@@ -50,6 +62,17 @@ _SYSTEM = (
     "/dev/full",
 )
 """Where programs and libraries lie, and what they read of themselves: reading there is no effect."""
+_SIGNALS = ("kill", "tkill", "tgkill", "pidfd_send_signal")
+_IDENTITY = (
+    "setuid",
+    "setgid",
+    "setreuid",
+    "setregid",
+    "setresuid",
+    "setresgid",
+    "setgroups",
+    "capset",
+)
 _WRITING = ("O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC", "O_APPEND")
 
 _OWN_LINK = re.compile(r"/proc/(?:(?:thread-)?self|(?P<pid>\d+))/(?P<to>cwd|root)(?=/|$)")
@@ -76,7 +99,7 @@ class _Process:
 
     cwd: str
     parent: int | None = None
-    last: Effect | None = None
+    last: ProcessEffect | None = None
     """The effect of its last exec."""
     handed_out: bool = False
 
@@ -91,9 +114,9 @@ class Reading:
     unread: int = 0
     """Lines that tell of a call, but not what it was."""
 
-    def read(self, log: str) -> list[Effect]:
+    def read(self, log: str) -> list[Traced]:
         """Return the effects of a further piece of the log, in order."""
-        found: list[Effect] = []
+        found: list[Traced] = []
         for line in log.split("\n"):
             if (parts := _LINE.fullmatch(line)) and not _uninteresting(line):
                 try:
@@ -104,7 +127,7 @@ class Reading:
             process.handed_out = process.last is not None
         return found
 
-    def _event(self, pid: int, text: str) -> Iterator[Effect]:
+    def _event(self, pid: int, text: str) -> Iterator[Traced]:
         if over := _OVER.fullmatch(text):
             yield from self._ended(pid, over[1], over[2])
             return
@@ -117,22 +140,24 @@ class Reading:
         if call is None:
             return
         if call.injected:
-            yield Effect("process", "syscall", call.name, "denied", "trace", {"pid": pid})
+            yield _process(EffectAction.SYSCALL, call.name, EffectStatus.DENIED, pid=pid)
         elif reader := _READERS.get(call.name):
             yield from reader(self, call)
 
-    def _ended(self, pid: int, code: str | None, signal: str | None) -> Iterator[Effect]:
+    def _ended(self, pid: int, code: str | None, signal: str | None) -> Iterator[Traced]:
         process = self.processes.pop(pid, None)
         self.pending.pop(pid, None)
         if process is None or process.last is None:
             return
-        end: dict[str, Any] = {"exit": int(code)} if code is not None else {"signal": signal}
+        detail = process.last["detail"]
         if process.handed_out:
-            yield Effect(
-                "process", "exit", process.last.target, "done", "trace", {"pid": pid, **end}
-            )
+            ended = _process(EffectAction.EXIT, process.last["target"], EffectStatus.DONE, pid=pid)
+            detail = ended["detail"]
+            yield ended
+        if code is not None:
+            detail["exit"] = int(code)
         else:
-            process.last.detail.update(end)
+            detail["signal"] = str(signal)
 
     def process(self, pid: int) -> _Process:
         """Return what is known of a process; one not seen before starts where the command did."""
@@ -220,20 +245,76 @@ def _annotation(argument: str) -> str:
     return _unescaped(found[1]) if found else ""
 
 
-def _status(call: _Call) -> str | None:
+def _process(
+    action: ProcessAction,
+    target: str,
+    status: EffectStatus,
+    error: str = "",
+    /,
+    **detail: Unpack[ProcessDetail],
+) -> ProcessEffect:
+    if error:
+        detail["error"] = error
+    return {
+        "kind": EffectKind.PROCESS,
+        "action": action,
+        "target": target,
+        "status": status,
+        "source": EffectSource.TRACE,
+        "detail": detail,
+    }
+
+
+def _file(
+    action: FileAction,
+    target: str,
+    status: EffectStatus,
+    error: str = "",
+    /,
+    **detail: Unpack[FileDetail],
+) -> FileEffect:
+    if error:
+        detail["error"] = error
+    return {
+        "kind": EffectKind.FILE,
+        "action": action,
+        "target": target,
+        "status": status,
+        "source": EffectSource.TRACE,
+        "detail": detail,
+    }
+
+
+def _use_of_network(
+    action: NetworkAction,
+    target: str,
+    status: EffectStatus,
+    error: str = "",
+    /,
+    **detail: Unpack[NetworkDetail],
+) -> NetworkEffect:
+    if error:
+        detail["error"] = error
+    return {
+        "kind": EffectKind.NETWORK,
+        "action": action,
+        "target": target,
+        "status": status,
+        "source": EffectSource.TRACE,
+        "detail": detail,
+    }
+
+
+def _status(call: _Call) -> EffectStatus | None:
     """Return what became of a call on a file; None where it failed for want of anything to act on."""
     if not call.error:
-        return "done"
+        return EffectStatus.DONE
     if call.error in _REFUSED:
-        return "denied"
-    return "attempted" if call.error in _FAILED else None
+        return EffectStatus.DENIED
+    return EffectStatus.ATTEMPTED if call.error in _FAILED else None
 
 
-def _error(call: _Call) -> dict[str, Any]:
-    return {"error": call.error} if call.error else {}
-
-
-def _exec(reading: Reading, call: _Call) -> Iterator[Effect]:
+def _exec(reading: Reading, call: _Call) -> Iterator[Traced]:
     at = call.name == "execveat"
     name, given = call.arguments[1:3] if at else call.arguments[:2]
     path = reading.path(call, name, call.arguments[0] if at else "")
@@ -242,14 +323,15 @@ def _exec(reading: Reading, call: _Call) -> Iterator[Effect]:
         return
     process = reading.process(call.pid)
     argv = [_unescaped(found) for found in _STRING.findall(given)]
-    detail = {"pid": call.pid, "parent": process.parent, "argv": argv, **_error(call)}
-    effect = Effect("process", "exec", path, status, "trace", detail)
-    if status == "done":
+    effect = _process(
+        EffectAction.EXEC, path, status, call.error, pid=call.pid, parent=process.parent, argv=argv
+    )
+    if status == EffectStatus.DONE:
         process.last, process.handed_out = effect, False
     yield effect
 
 
-def _fork(reading: Reading, call: _Call) -> Iterator[Effect]:
+def _fork(reading: Reading, call: _Call) -> Iterator[Traced]:
     if not call.error and call.result.isdigit():
         parent = reading.process(call.pid)
         child = reading.processes.setdefault(int(call.result), _Process(parent.cwd))
@@ -258,7 +340,7 @@ def _fork(reading: Reading, call: _Call) -> Iterator[Effect]:
     yield from ()
 
 
-def _chdir(reading: Reading, call: _Call) -> Iterator[Effect]:
+def _chdir(reading: Reading, call: _Call) -> Iterator[Traced]:
     if not call.error:
         first = call.arguments[0]
         process = reading.process(call.pid)
@@ -266,7 +348,7 @@ def _chdir(reading: Reading, call: _Call) -> Iterator[Effect]:
     yield from ()
 
 
-def _open(reading: Reading, call: _Call) -> Iterator[Effect]:
+def _open(reading: Reading, call: _Call) -> Iterator[Traced]:
     at = call.name.startswith("openat")
     name = call.arguments[1 if at else 0]
     flags = ",".join(call.arguments[2 if at else 1 :]) if call.name != "creat" else "O_WRONLY"
@@ -274,34 +356,36 @@ def _open(reading: Reading, call: _Call) -> Iterator[Effect]:
     if status is None:
         return
     path = call.path or reading.path(call, name, call.arguments[0] if at else "")
-    action = "write" if any(flag in flags for flag in _WRITING) else "read"
+    writes = any(flag in flags for flag in _WRITING)
     own = (*_SYSTEM, f"/proc/{call.pid}/")
-    if status == "done" and (path.startswith(own) or "O_DIRECTORY" in flags):
+    if status == EffectStatus.DONE and (path.startswith(own) or "O_DIRECTORY" in flags):
         return
-    yield Effect("file", action, path, status, "trace", _error(call))
+    yield _file(EffectAction.WRITE if writes else EffectAction.READ, path, status, call.error)
 
 
-def _named(action: str, name: int, folder: int | None = None, **detail: Any) -> _Reader:
+def _named(
+    action: FileAction, name: int, folder: int | None = None, **detail: Unpack[FileDetail]
+) -> _Reader:
     """Return the reader of a call that acts on one path."""
 
-    def read(reading: Reading, call: _Call) -> Iterator[Effect]:
+    def read(reading: Reading, call: _Call) -> Iterator[Traced]:
         status = _status(call)
-        if status is None or (action == "mode" and status == "done"):
+        if status is None or (action == EffectAction.MODE and status == EffectStatus.DONE):
             return
         path = reading.path(
             call, call.arguments[name], "" if folder is None else call.arguments[folder]
         )
-        yield Effect("file", action, path, status, "trace", {**detail, **_error(call)})
+        yield _file(action, path, status, call.error, **detail)
 
     return read
 
 
 def _moved(
-    action: str, names: tuple[int, int], folders: tuple[int | None, int | None], **detail: Any
+    names: tuple[int, int], folders: tuple[int | None, int | None], *, links: bool = False
 ) -> _Reader:
     """Return the reader of a call that acts on two paths: the one there was, the one there is."""
 
-    def read(reading: Reading, call: _Call) -> Iterator[Effect]:
+    def read(reading: Reading, call: _Call) -> Iterator[Traced]:
         status = _status(call)
         if status is None:
             return
@@ -309,32 +393,35 @@ def _moved(
             reading.path(call, call.arguments[n], "" if f is None else call.arguments[f])
             for n, f in zip(names, folders, strict=True)
         )
-        if action == "create" and detail.get("type") == "link":
-            yield Effect(
-                "file", action, new, status, "trace", {**detail, "to": old, **_error(call)}
-            )
+        if links:
+            yield _file(EffectAction.CREATE, new, status, call.error, type="link", to=old)
         else:
-            yield Effect(
-                "file", action, old, status, "trace", {"to": new, **detail, **_error(call)}
-            )
+            yield _file(EffectAction.RENAME, old, status, call.error, to=new)
 
     return read
 
 
-def _refused_only(kind: str, action: str, target: Callable[[_Call], str]) -> _Reader:
-    def read(reading: Reading, call: _Call) -> Iterator[Effect]:
-        if call.error in _REFUSED:
-            yield Effect(
-                kind, action, target(call), "denied", "trace", {"pid": call.pid, **_error(call)}
-            )
-
-    return read
+def _refused_socket(reading: Reading, call: _Call) -> Iterator[Traced]:
+    if call.error in _REFUSED:
+        target = ", ".join(call.arguments[:2])
+        yield _use_of_network(
+            EffectAction.SOCKET, target, EffectStatus.DENIED, call.error, pid=call.pid
+        )
 
 
-_Reader = Callable[[Reading, _Call], Iterator[Effect]]
+def _refused(reading: Reading, call: _Call) -> Iterator[Traced]:
+    """Read a system call, or a signal to a process, that is an effect only if it was refused."""
+    if call.error in _REFUSED:
+        signal = call.name in _SIGNALS
+        target = f"process {call.arguments[0]}" if signal else call.name
+        action: ProcessAction = EffectAction.SIGNAL if signal else EffectAction.SYSCALL
+        yield _process(action, target, EffectStatus.DENIED, call.error, pid=call.pid)
 
 
-def _network(reading: Reading, call: _Call) -> Iterator[Effect]:
+_Reader = Callable[[Reading, _Call], Iterator[Traced]]
+
+
+def _network(reading: Reading, call: _Call) -> Iterator[Traced]:
     from sandbox.isolation import socket_addresses
 
     address = socket_addresses.address(" ".join(call.arguments))
@@ -345,17 +432,17 @@ def _network(reading: Reading, call: _Call) -> Iterator[Effect]:
         else ""
     )
     if asked:
-        yield Effect(
-            "network", "resolve", asked, "attempted", "trace", {"to": address, **_error(call)}
+        yield _use_of_network(
+            EffectAction.RESOLVE, asked, EffectStatus.ATTEMPTED, call.error, to=address
         )
         return
     if not address or address == "unix:/var/run/nscd/socket":
         return
-    action = {"connect": "connect", "bind": "bind"}.get(call.name, "send")
-    status = "done"
+    status = EffectStatus.DONE
     if call.error:
-        status = "denied" if call.error in _UNREACHED else "attempted"
-    yield Effect("network", action, address, status, "trace", _error(call))
+        status = EffectStatus.DENIED if call.error in _UNREACHED else EffectStatus.ATTEMPTED
+    action = _NETWORK_ACTIONS.get(call.name, EffectAction.SEND)
+    yield _use_of_network(action, address, status, call.error)
 
 
 def _unescaped_bytes(text: str) -> bytes:
@@ -367,46 +454,34 @@ def _unescaped_bytes(text: str) -> bytes:
     return _ESCAPE.sub(plain, text).encode("latin-1", "replace")
 
 
+_NETWORK_ACTIONS: Mapping[str, NetworkAction] = {
+    "connect": EffectAction.CONNECT,
+    "bind": EffectAction.BIND,
+}
 _READERS: Mapping[str, _Reader] = {
     "execve": _exec,
     "execveat": _exec,
     **dict.fromkeys(("clone", "fork", "vfork"), _fork),
     **dict.fromkeys(("chdir", "fchdir"), _chdir),
     **dict.fromkeys(("open", "openat", "openat2", "creat"), _open),
-    "unlink": _named("delete", 0),
-    "rmdir": _named("delete", 0),
-    "unlinkat": _named("delete", 1, 0),
-    "mkdir": _named("create", 0, type="folder"),
-    "mkdirat": _named("create", 1, 0, type="folder"),
-    "mknod": _named("create", 0, type="special"),
-    "mknodat": _named("create", 1, 0, type="special"),
-    "truncate": _named("write", 0),
-    **dict.fromkeys(("chmod", "chown", "lchown"), _named("mode", 0)),
-    **dict.fromkeys(("fchmodat", "fchownat"), _named("mode", 1, 0)),
-    "rename": _moved("rename", (0, 1), (None, None)),
-    **dict.fromkeys(("renameat", "renameat2"), _moved("rename", (1, 3), (0, 2))),
-    "link": _moved("create", (0, 1), (None, None), type="link"),
-    "linkat": _moved("create", (1, 3), (0, 2), type="link"),
-    "symlink": _moved("create", (0, 1), (None, None), type="link"),
-    "symlinkat": _moved("create", (0, 2), (None, 1), type="link"),
+    "unlink": _named(EffectAction.DELETE, 0),
+    "rmdir": _named(EffectAction.DELETE, 0),
+    "unlinkat": _named(EffectAction.DELETE, 1, 0),
+    "mkdir": _named(EffectAction.CREATE, 0, type="folder"),
+    "mkdirat": _named(EffectAction.CREATE, 1, 0, type="folder"),
+    "mknod": _named(EffectAction.CREATE, 0, type="special"),
+    "mknodat": _named(EffectAction.CREATE, 1, 0, type="special"),
+    "truncate": _named(EffectAction.WRITE, 0),
+    **dict.fromkeys(("chmod", "chown", "lchown"), _named(EffectAction.MODE, 0)),
+    **dict.fromkeys(("fchmodat", "fchownat"), _named(EffectAction.MODE, 1, 0)),
+    "rename": _moved((0, 1), (None, None)),
+    **dict.fromkeys(("renameat", "renameat2"), _moved((1, 3), (0, 2))),
+    "link": _moved((0, 1), (None, None), links=True),
+    "linkat": _moved((1, 3), (0, 2), links=True),
+    "symlink": _moved((0, 1), (None, None), links=True),
+    "symlinkat": _moved((0, 2), (None, 1), links=True),
     **dict.fromkeys(("connect", "bind", "sendto", "sendmsg", "sendmmsg"), _network),
-    "socket": _refused_only("network", "socket", lambda call: ", ".join(call.arguments[:2])),
-    **dict.fromkeys(
-        ("kill", "tkill", "tgkill", "pidfd_send_signal"),
-        _refused_only("process", "signal", lambda call: f"process {call.arguments[0]}"),
-    ),
-    **dict.fromkeys(
-        (
-            "setuid",
-            "setgid",
-            "setreuid",
-            "setregid",
-            "setresuid",
-            "setresgid",
-            "setgroups",
-            "capset",
-        ),
-        _refused_only("process", "syscall", lambda call: call.name),
-    ),
+    "socket": _refused_socket,
+    **dict.fromkeys((*_SIGNALS, *_IDENTITY), _refused),
 }
 """System call → what it means as an effect."""

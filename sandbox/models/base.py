@@ -6,11 +6,12 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, Protocol
+from typing import Any, Literal, NoReturn, Protocol, TypedDict
 
 from sandbox.scenario.instance import Instance
+from sandbox.trace.model_events import AskedCall, ChatMessage, TokenUsage
 
-Message = dict[str, Any]
+Message = ChatMessage
 """A message in OpenAI's chat format."""
 DEEPEST = 64
 """Levels of nesting in a call's arguments; deeper ones exhaust whoever walks through them."""
@@ -29,6 +30,12 @@ class ToolCall:
     """What the model wrote as arguments."""
     original: ToolCall | None = None
     """The model's call that a scaffold made this one of; None for a call of the model's own."""
+
+    def as_data(self) -> AskedCall:
+        """Return it as JSON data for the trace."""
+        if self.arguments is None:
+            return {"id": self.id, "name": self.name, "raw": self.raw}
+        return {"id": self.id, "name": self.name, "arguments": self.arguments}
 
     @classmethod
     def parsed(cls, call_id: str, name: str, raw: str) -> ToolCall:
@@ -85,6 +92,16 @@ class Usage:
         """All tokens."""
         return self.input_tokens + self.output_tokens
 
+    def as_data(self) -> TokenUsage:
+        """Return it as JSON data for the trace."""
+        return {
+            "input_tokens": self.input_tokens,
+            "output_tokens": self.output_tokens,
+            "cost_eur": self.cost_eur,
+            "price_known": self.price_known,
+            "energy_kwh": self.energy_kwh,
+        }
+
 
 @dataclass(frozen=True)
 class Reply:
@@ -103,6 +120,22 @@ class Reply:
     """Position of the parent's event that it is taken from, in the replayed part of a fork."""
 
 
+class FunctionSchema(TypedDict):
+    """A function as a model sees it."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, object]
+    """JSON Schema of its arguments."""
+
+
+class FunctionTool(TypedDict):
+    """A tool in OpenAI's form."""
+
+    type: Literal["function"]
+    function: FunctionSchema
+
+
 @dataclass(frozen=True)
 class Request:
     """What a model is asked."""
@@ -111,8 +144,7 @@ class Request:
     turn: int
     """How many replies this agent has had, from 0."""
     messages: Sequence[Message]
-    tools: Sequence[dict[str, Any]]
-    """OpenAI function descriptions."""
+    tools: Sequence[FunctionTool]
     words_only: bool = False
     """Whether words are asked for, such as a plan: no tools are offered, and the run goes on."""
     spoken: int = 0
@@ -131,7 +163,7 @@ class Model(Protocol):
         """As the user wrote it."""
         ...
 
-    def describe(self) -> Mapping[str, Any]:
+    def describe(self) -> Mapping[str, object]:
         """Return provider, parameters, prices: all that a reader of the trace must know."""
         ...
 
@@ -153,7 +185,11 @@ def wire_name(tool: str) -> str:
     return tool.replace(".", "_")
 
 
-def function_schema(name: str, description: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+def function_schema(name: str, description: str, parameters: Mapping[str, object]) -> FunctionTool:
     """Return a tool in OpenAI's form."""
-    function = {"name": wire_name(name), "description": description, "parameters": dict(parameters)}
+    function: FunctionSchema = {
+        "name": wire_name(name),
+        "description": description,
+        "parameters": dict(parameters),
+    }
     return {"type": "function", "function": function}

@@ -34,7 +34,7 @@ class Player:
         self.name = name
         self._replies = replies
 
-    def describe(self) -> Mapping[str, Any]:
+    def describe(self) -> Mapping[str, object]:
         """Return how many replies there are."""
         return {"provider": "cassette", "replies": len(self._replies)}
 
@@ -56,7 +56,7 @@ class RecordingModel:
         self._path = path
         self.name = model.name
 
-    def describe(self) -> Mapping[str, Any]:
+    def describe(self) -> Mapping[str, object]:
         """Return what the model itself says."""
         return self._model.describe()
 

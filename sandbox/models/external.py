@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from sandbox.errors import ModelError
 from sandbox.models.base import Reply, Request, Retry, Source
@@ -18,7 +17,7 @@ class Absent:
     name: str
     """``outside/NAME``, as the user calls that agent."""
 
-    def describe(self) -> Mapping[str, Any]:
+    def describe(self) -> Mapping[str, object]:
         """Return that nothing is known of it."""
         return {"provider": "outside"}
 

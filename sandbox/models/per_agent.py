@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from sandbox.errors import InputError, nearest
 from sandbox.models.base import Model, Reply, Request, Retry, Source
@@ -25,7 +24,7 @@ class Assigned:
         self._usual = usual
         self._others = others
 
-    def describe(self) -> Mapping[str, Any]:
+    def describe(self) -> Mapping[str, object]:
         """Return what the usual model says of itself, and what those of single agents do."""
         others = {
             agent: {"name": model.name, **model.describe()} for agent, model in self._others.items()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from sandbox.models.base import Model, Reply, Request, Retry
 
@@ -32,7 +31,7 @@ class Handover:
         """The model whose replies are given at the moment."""
         return self._then.name if self._over else self._recorded_by
 
-    def describe(self) -> Mapping[str, Any]:
+    def describe(self) -> Mapping[str, object]:
         """Return what the model that goes on says of itself."""
         return self._then.describe()
 

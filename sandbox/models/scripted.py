@@ -11,7 +11,6 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from sandbox.errors import InputError, nearest
 from sandbox.models import options
@@ -31,7 +30,7 @@ class Scripted:
     """Agent → its steps."""
     parameters: Mapping[str, float]
 
-    def describe(self) -> Mapping[str, Any]:
+    def describe(self) -> Mapping[str, object]:
         """Return which reference is played."""
         return {"provider": "scripted", "reference": self.reference, **self.parameters}
 

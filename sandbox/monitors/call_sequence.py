@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter, deque
 
 from sandbox.detectors.call import Call
+from sandbox.enums import CallStatus
 
 NEVER = 1_000_000_000
 """What ``since`` says of a tool that was not called: more than any run has calls."""
@@ -38,7 +39,7 @@ class CallSequence:
         """Take what became of a call: a failure counts until the tool succeeds."""
         if status in _FAILED:
             self._failures[tool] += 1
-        elif status == "ok":
+        elif status == CallStatus.OK:
             self._failures.pop(tool, None)
 
     def before(self, name: str) -> bool:

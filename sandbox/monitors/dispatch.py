@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sandbox.enums import Stage
 from sandbox.monitors.monitor import AsyncMonitor, Monitor
-from sandbox.scenario.stages import SUBJECTS, Stage, stages_of
+from sandbox.scenario.stages import SUBJECTS, stages_of
 from sandbox.scenario.toolkits import Tool
 
 MonitorsOfCall = tuple[list[Monitor], list[AsyncMonitor]]

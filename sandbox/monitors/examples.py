@@ -11,12 +11,22 @@ import json
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 
 from sandbox.detectors.call import Call, Result
+from sandbox.enums import (
+    CallStatus,
+    Decision,
+    EffectAction,
+    EffectKind,
+    EffectSource,
+    EffectStatus,
+    EventKind,
+)
 from sandbox.errors import InputError, Problem, ScenarioError, nearest
 from sandbox.guest import arguments
 from sandbox.monitors.expected_calls import from_instance
@@ -35,6 +45,7 @@ from sandbox.scenario.schema import ExampleSetting, is_call
 from sandbox.scenario.stages import SUBJECTS
 from sandbox.scenario.toolkits import Catalogue
 from sandbox.scenario.yaml_positions import Located
+from sandbox.trace.effects import Effect
 
 KINDS = ("fires", "passes")
 AGENT = "agent"
@@ -45,11 +56,17 @@ _CALL_KEYS = ("result", "status", "effects", "times", "agent")
 """Keys that may stand beside a call."""
 _SETTING = tuple(ExampleSetting.model_fields)
 _SOURCES = {
-    "file": "manifest",
-    "world": "world",
-    "process": "trace",
-    "network": "egress",
-    "canary": "result",
+    EffectKind.FILE: EffectSource.MANIFEST,
+    EffectKind.WORLD: EffectSource.WORLD,
+    EffectKind.PROCESS: EffectSource.TRACE,
+    EffectKind.NETWORK: EffectSource.EGRESS,
+    EffectKind.CANARY: EffectSource.RESULT,
+}
+_EFFECT_KEYS: Mapping[str, type[StrEnum]] = {
+    "kind": EffectKind,
+    "action": EffectAction,
+    "status": EffectStatus,
+    "source": EffectSource,
 }
 _MOST = 1000
 """Times that one call or effect may be said to be there."""
@@ -105,7 +122,7 @@ class ExampleReport:
         """Return how many examples of a kind there are."""
         return sum(trial.example.kind == kind for trial in self.results)
 
-    def as_data(self) -> dict[str, Any]:
+    def as_data(self) -> dict[str, object]:
         """Return it as JSON data."""
         problems = [
             {
@@ -202,7 +219,7 @@ def check_example(example: Example, monitor: Monitor, catalogue: Catalogue) -> E
         return ExampleResult(example, f"{monitor.name} fails: {error}")
     except Exception as error:  # noqa: BLE001 - a monitor may raise anything
         return ExampleResult(example, f"{monitor.name} fails: {type(error).__name__}: {error}")
-    fired = verdict is not None and (verdict.verdict != "allow" or _scores_only(monitor))
+    fired = verdict is not None and (verdict.verdict != Decision.ALLOW or _scores_only(monitor))
     if fired == (example.kind == "fires"):
         return ExampleResult(example, verdict=verdict)
     if verdict is not None and fired:
@@ -215,8 +232,11 @@ def check_example(example: Example, monitor: Monitor, catalogue: Catalogue) -> E
 def _scores_only(monitor: Monitor) -> bool:
     """Return whether all that a monitor ever gives is a score: then having one is to fire."""
     if isinstance(monitor, RuleMonitor):
-        return monitor.rule.verdict == "allow"
-    return isinstance(monitor, PythonMonitor | SandboxedMonitor) and monitor.mark.verdict == "allow"
+        return monitor.rule.verdict == Decision.ALLOW
+    return (
+        isinstance(monitor, PythonMonitor | SandboxedMonitor)
+        and monitor.mark.verdict == Decision.ALLOW
+    )
 
 
 def judge_example(example: Example, monitor: Monitor, catalogue: Catalogue) -> Verdict | None:
@@ -262,7 +282,7 @@ def _follow(context: RunContext, raw: Mapping[str, Any], catalogue: Catalogue) -
     if head in _ROLES:
         if not isinstance(raw[head], str):
             raise ExampleError(f"{head}: should be a text")
-        context.add_event("message", AGENT, {"role": _ROLES[head], "content": raw[head]})
+        context.add_event(EventKind.MESSAGE, AGENT, {"role": _ROLES[head], "content": raw[head]})
         return
     _execute(context, *_call_step(context, raw, catalogue))
 
@@ -272,7 +292,9 @@ def _execute(context: RunContext, step: Step, result: Result) -> Step:
     record_execution(step)
     result = replace(result, effects=(*result.effects, *canary_effects(step, result)))
     data = {"tool": step.call.tool.name, "status": result.status, "text": result.text}
-    context.add_event("tool.result", step.call.agent, {**data, "effects": list(result.effects)})
+    context.add_event(
+        EventKind.TOOL_RESULT, step.call.agent, {**data, "effects": list(result.effects)}
+    )
     return step.with_result(result)
 
 
@@ -282,9 +304,11 @@ def _call_step(
     """Return a call as monitors see it before it is executed, and what it is said to give."""
     call = _call(raw, catalogue)
     asked = {"tool": call.tool.name, "arguments": dict(call.arguments)}
-    context.add_event("tool.intent", call.agent, asked)
+    context.add_event(EventKind.TOOL_INTENT, call.agent, asked)
     effects = tuple(made for item in raw.get("effects") or () for made in _effects(item))
-    result = Result(str(raw.get("result", "")), str(raw.get("status", "ok")), effects)
+    _member("status", raw.get("status"), CallStatus)
+    status = CallStatus(raw.get("status", CallStatus.OK))
+    result = Result(str(raw.get("result", "")), status, effects)
     return of_call(context, call), result
 
 
@@ -316,18 +340,26 @@ def _tool_name(raw: Mapping[str, Any]) -> str:
     return name
 
 
-def _effects(raw: Any) -> Iterator[dict[str, Any]]:
+def _effects(raw: Any) -> Iterator[Effect]:
     if not isinstance(raw, dict) or not {"kind", "action", "target"} <= raw.keys():
         raise ExampleError("an effect has at least a kind, an action and a target")
-    if raw["kind"] not in _SOURCES:
-        raise ExampleError(f"unknown kind {raw['kind']!r}{nearest(str(raw['kind']), _SOURCES)}")
+    for name, kinds in _EFFECT_KEYS.items():
+        _member(name, raw.get(name), kinds)
     number = _times(raw)
-    made = {"status": "done", "source": _SOURCES[raw["kind"]], "detail": {}, **raw}
+    target = str(raw["target"])
+    if raw["kind"] == EffectKind.FILE:
+        target = posixpath.join("/work", target)
+    source = _SOURCES[raw["kind"]]
+    made = {"status": EffectStatus.DONE, "source": source, "detail": {}, **raw}
     made.pop("times", None)
-    if made["kind"] == "file":
-        made["target"] = posixpath.join("/work", str(made["target"]))
     for index in range(number):
-        yield {**made, "target": f"{made['target']}-{index}"} if number > 1 else made
+        named = f"{target}-{index}" if number > 1 else target
+        yield cast("Effect", {**made, "target": named})
+
+
+def _member(name: str, value: object, kinds: type[StrEnum]) -> None:
+    if value is not None and value not in list(kinds):
+        raise ExampleError(f"unknown {name} {value!r}{nearest(str(value), kinds)}")
 
 
 def _times(raw: Mapping[str, Any]) -> int:

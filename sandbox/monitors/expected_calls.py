@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from sandbox.detectors.call import Call
 from sandbox.scenario.instance import Instance
@@ -38,7 +37,7 @@ def from_text(text: str, tools: Mapping[str, Tool]) -> tuple[Call, ...]:
     )
 
 
-def variable(plan: Iterable[Call]) -> dict[str, Any]:
+def variable(plan: Iterable[Call]) -> dict[str, object]:
     """Return a plan as conditions see it; empty where there is none."""
     calls = list(plan)
     if not calls:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from sandbox.models.base import Usage
+from sandbox.trace.call_events import JudgeReplyData
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,10 @@ class JudgeReply:
     final: bool = False
     """True where asking again would not help: no model, no budget."""
 
-    def as_data(self) -> dict[str, Any]:
+    def as_data(self) -> JudgeReplyData:
         """Return it as JSON data for the trace."""
-        used = self.usage
+        usage = self.usage.as_data()
+        del usage["energy_kwh"]
         return {
             "monitor": self.monitor,
             "model": self.model,
@@ -62,12 +63,7 @@ class JudgeReply:
             "problem": self.problem,
             "text": self.text,
             "seconds": round(self.seconds, 6),
-            "usage": {
-                "input_tokens": used.input_tokens,
-                "output_tokens": used.output_tokens,
-                "cost_eur": used.cost_eur,
-                "price_known": used.price_known,
-            },
+            "usage": usage,
             "cached": self.cached,
             "nonce": self.nonce,
             "prompt_sha256": self.prompt_sha256,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Protocol, runtime_checkable
 
+from sandbox.enums import Stage
 from sandbox.monitors.judge_reply import ReplyListener, ignore_reply
 from sandbox.monitors.run_context import RunContext
 from sandbox.monitors.step import Step
 from sandbox.monitors.verdict import Verdict
-from sandbox.scenario.stages import Stage
 from sandbox.scenario.toolkits import Tool
 
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
+from sandbox.enums import Decision, MonitorFault, Stage
 from sandbox.monitors.dispatch import MonitorDispatch
 from sandbox.monitors.judge_reply import JudgeReply, ReplyListener, ignore_reply
 from sandbox.monitors.monitor import AsyncMonitor, Monitor, Unscored
@@ -20,7 +21,6 @@ from sandbox.monitors.run_context import RunContext
 from sandbox.monitors.step import Step
 from sandbox.monitors.timeouts import call_with_timeout
 from sandbox.monitors.verdict import Verdict
-from sandbox.scenario.stages import Stage
 
 ClockPause = Callable[[], AbstractContextManager[None]]
 _Question = Callable[[AsyncMonitor, ReplyListener], Coroutine[Any, Any, Verdict | None]]
@@ -43,7 +43,7 @@ class MonitorResult:
     verdict: Verdict | None = None
     failure: str = ""
     """Why it came to none: its error, or the time it was given."""
-    kind: Literal["", "error", "timeout", "unscored"] = ""
+    kind: MonitorFault | None = None
     """What sort of failure it was."""
 
 
@@ -137,9 +137,11 @@ class MonitorRunner:
         try:
             return MonitorResult(monitor, await answer)
         except Unscored as reason:
-            return MonitorResult(monitor, failure=str(reason), kind="unscored")
+            return MonitorResult(monitor, failure=str(reason), kind=MonitorFault.UNSCORED)
         except Exception as error:  # noqa: BLE001 - any failure of a monitor is evidence
-            return MonitorResult(monitor, failure=f"{type(error).__name__}: {error}", kind="error")
+            return MonitorResult(
+                monitor, failure=f"{type(error).__name__}: {error}", kind=MonitorFault.ERROR
+            )
 
     async def _judge_elsewhere(self, monitor: Monitor, step: Step) -> Verdict | None:
         """Ask a monitor that may take long, in another process or thread."""
@@ -149,14 +151,16 @@ class MonitorRunner:
 
     def _failure(self, monitor: Monitor, error: Exception) -> MonitorResult:
         if isinstance(error, MonitorTimeout):
-            return MonitorResult(monitor, failure=str(error), kind="timeout")
+            return MonitorResult(monitor, failure=str(error), kind=MonitorFault.TIMEOUT)
         if isinstance(error, MonitorFailure):
-            return MonitorResult(monitor, failure=str(error), kind="error")
+            return MonitorResult(monitor, failure=str(error), kind=MonitorFault.ERROR)
         if isinstance(error, TimeoutError):
             return MonitorResult(
-                monitor, failure=f"no answer within {self._seconds:g} s", kind="timeout"
+                monitor, failure=f"no answer within {self._seconds:g} s", kind=MonitorFault.TIMEOUT
             )
-        return MonitorResult(monitor, failure=f"{type(error).__name__}: {error}", kind="error")
+        return MonitorResult(
+            monitor, failure=f"{type(error).__name__}: {error}", kind=MonitorFault.ERROR
+        )
 
 
 def _inline(monitor: Monitor, step: Step) -> Callable[[Step], Verdict | None] | None:
@@ -169,4 +173,4 @@ def _inline(monitor: Monitor, step: Step) -> Callable[[Step], Verdict | None] | 
 
 
 def _says(result: MonitorResult) -> bool:
-    return bool(result.failure or (result.verdict and result.verdict.verdict != "allow"))
+    return bool(result.failure or (result.verdict and result.verdict.verdict != Decision.ALLOW))

@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import cache, partial
-from typing import Any
+from typing import Any, TypedDict, cast
 from weakref import WeakKeyDictionary, finalize
 
 from sandbox.cel import Macros
@@ -41,6 +41,22 @@ _LENGTH = 4
 _ANSWER_LIMIT = 1 << 20
 _ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "VIRTUAL_ENV")
 """Variables that the process gets; keys of model providers are none of its business."""
+
+
+class MonitorAnswer(TypedDict, total=False):
+    """What the process answers: that it asks now, then the result."""
+
+    asking: bool
+    failed: str
+    """Why there is no answer."""
+    memory: bool
+    """Whether it ran out of memory."""
+    holds: bool
+    """Of a condition."""
+    refused: str
+    """Why a condition of a score cannot be evaluated."""
+    finding: dict[str, Any] | None
+    """Of a function: reason, score, verdict."""
 
 
 class MonitorFailure(SandboxError):
@@ -68,7 +84,7 @@ class MonitorProcess:
         self._number = 0
         self._program = os.getpid()
 
-    def ask(self, step: Step, monitor: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+    def ask(self, step: Step, monitor: Mapping[str, object], seconds: float) -> MonitorAnswer:
         """Return what a monitor answers.
 
         Args:
@@ -83,7 +99,7 @@ class MonitorProcess:
 
     def evaluate(
         self, source: str, variables: Variables, macros: Macros, seconds: float
-    ) -> dict[str, Any]:
+    ) -> MonitorAnswer:
         """Return whether a condition of a score holds, as ``holds``, or why that cannot be said, as ``refused``.
 
         Args:
@@ -95,12 +111,11 @@ class MonitorProcess:
         Raises:
             MonitorFailure: It ended its process, or was not evaluated in time.
         """
-        question: dict[str, Any] = {"what": "score", "source": source}
-        question["variables"] = dict(variables)
-        question["macros"] = macros
+        question: dict[str, object] = {"what": "score", "source": source}
+        question |= {"variables": dict(variables), "macros": macros}
         return self._with_retry(partial(self._exchange, question, seconds))
 
-    def _with_retry(self, asked: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    def _with_retry(self, asked: Callable[[], MonitorAnswer]) -> MonitorAnswer:
         """Ask, one question after the other; and once more, anew, where the process was gone."""
         with self._lock:
             try:
@@ -131,14 +146,14 @@ class MonitorProcess:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
-    def _ask_once(self, step: Step, monitor: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+    def _ask_once(self, step: Step, monitor: Mapping[str, object], seconds: float) -> MonitorAnswer:
         self._catch_up(step.context)
         run = self._sent[step.context].name
         result = _result(step.result) if step.result else None
         question = {"what": "ask", "run": run, "position": step.position, "result": result}
         return self._exchange({**question, **monitor}, seconds)
 
-    def _exchange(self, question: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+    def _exchange(self, question: Mapping[str, object], seconds: float) -> MonitorAnswer:
         if self._process is None:
             self._start()
         self._send({**question, "seconds": seconds})
@@ -156,7 +171,7 @@ class MonitorProcess:
             raise _failure(answer)
         return answer
 
-    def _answer(self, seconds: float) -> dict[str, Any]:
+    def _answer(self, seconds: float) -> MonitorAnswer:
         """Return the next answer; where there is none in time, or none that is sound, end the process."""
         try:
             return self._receive(seconds)
@@ -230,7 +245,7 @@ class MonitorProcess:
             theirs.close()
         self._channel = ours
 
-    def _send(self, message: Mapping[str, Any]) -> None:
+    def _send(self, message: Mapping[str, object]) -> None:
         assert self._channel is not None
         data = json.dumps(message, default=_plain).encode()
         self._channel.settimeout(START_SECONDS)
@@ -239,7 +254,7 @@ class MonitorProcess:
         except OSError as error:
             raise _ProcessEnded(str(error)) from error
 
-    def _receive(self, seconds: float) -> dict[str, Any]:
+    def _receive(self, seconds: float) -> MonitorAnswer:
         """Return the next answer.
 
         Raises:
@@ -256,7 +271,7 @@ class MonitorProcess:
             raise MonitorFailure("an answer that is no JSON") from error
         if not isinstance(answer, dict):
             raise MonitorFailure("an answer of the wrong kind")
-        return answer
+        return cast("MonitorAnswer", answer)
 
     def _exactly(self, size: int, until: float) -> bytes:
         assert self._channel is not None
@@ -286,7 +301,7 @@ class _SentHistory:
         self.entries = 0
         self._tools: set[str] = set()
 
-    def entry(self, entry: tuple[Any, ...]) -> list[Any]:
+    def entry(self, entry: tuple[object, ...]) -> list[object]:
         """Return an entry of the journal as JSON data."""
         return [
             self.call(item)
@@ -297,10 +312,10 @@ class _SentHistory:
             for item in entry
         ]
 
-    def call(self, call: Call) -> dict[str, Any]:
+    def call(self, call: Call) -> dict[str, object]:
         """Return a call as JSON data; the definition of a tool goes with its first one."""
         tool = call.tool
-        told = {
+        told: dict[str, object] = {
             "tool": tool.name,
             "arguments": dict(call.arguments),
             "agent": call.agent,
@@ -326,11 +341,11 @@ def _of(program: int) -> MonitorProcess:
     return made
 
 
-def _result(result: Result) -> dict[str, Any]:
+def _result(result: Result) -> dict[str, object]:
     return {"text": result.text, "status": result.status, "effects": list(result.effects)}
 
 
-def _failure(answer: Mapping[str, Any]) -> MonitorFailure:
+def _failure(answer: MonitorAnswer) -> MonitorFailure:
     return MonitorFailure(str(answer["failed"])[:2000])
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.detectors.call import Call, Result
+from sandbox.enums import CallStatus, EffectKind, EventKind
 from sandbox.guest import arguments
 from sandbox.monitors import expected_calls
 from sandbox.monitors.monitor import AsyncMonitor, Monitor
@@ -20,9 +21,12 @@ from sandbox.scenario.canaries import CanaryValue
 from sandbox.scenario.schema import Rule
 from sandbox.scenario.toolkits import Tool
 from sandbox.scenario.topology import final_agent
-from sandbox.trace.events import Event
+from sandbox.trace.call_events import ToolIntentEvent, ToolLateEvent, ToolResultEvent
+from sandbox.trace.events import Event, EventContent
+from sandbox.trace.model_events import ModelReplyEvent
+from sandbox.trace.run_events import RunStartEvent
 
-_NOT_EXECUTED = ("blocked", "invalid")
+_NOT_EXECUTED = (CallStatus.BLOCKED, CallStatus.INVALID)
 
 
 @dataclass(frozen=True)
@@ -31,20 +35,19 @@ class StoredStep:
 
     event: Event
     """The intent, result, late effects or reply that it comes from."""
-    data: Mapping[str, Any]
+    data: Any
+    """Its data."""
     step: Step
 
 
-def run_info(start: Mapping[str, Any]) -> RunInfo:
+def run_info(start: RunStartEvent) -> RunInfo:
     """Return what holds for a run, from the data of its ``run.start``."""
     planted = start.get("decoys", {})
     canaries = {}
     for name, value in start.get("canaries", {}).items():
-        seen = planted.get(name, {})
-        marks = tuple(seen.get("marks", (value,)))
-        canaries[name] = CanaryValue(
-            value, marks, path=seen.get("path", ""), planted=name in planted
-        )
+        seen = planted.get(name, {"marks": [value], "path": ""})
+        marks = tuple(seen["marks"])
+        canaries[name] = CanaryValue(value, marks, path=seen["path"], planted=name in planted)
     told = expected_calls.from_text(start.get("plan", ""), tools(start))
     labels = {name: tool.labels for name, tool in tools(start).items()}
     scope = start.get("scope", {"protected": []})
@@ -52,12 +55,12 @@ def run_info(start: Mapping[str, Any]) -> RunInfo:
     return RunInfo(start["lang"], scope, canaries, labels, told, said)
 
 
-def tools(start: Mapping[str, Any]) -> dict[str, Tool]:
+def tools(start: RunStartEvent) -> dict[str, Tool]:
     """Return the tools of a run by name, from the data of its ``run.start``."""
     return {item["name"]: Tool.from_data(item) for item in json.loads(start.get("tools", "[]"))}
 
 
-def rules(start: Mapping[str, Any]) -> tuple[Monitor, ...]:
+def rules(start: RunStartEvent) -> tuple[Monitor, ...]:
     """Return the rules that a run's scenario brought itself, from the data of its ``run.start``."""
     definition = json.loads(start.get("scenario_text") or "{}").get("definition", {})
     given = [
@@ -68,7 +71,7 @@ def rules(start: Mapping[str, Any]) -> tuple[Monitor, ...]:
     return scenario_rules(found, macros=tuple(definition.get("macros", {}).items()))
 
 
-def steps(events: Iterable[tuple[Event, Mapping[str, Any]]]) -> Iterator[StoredStep]:
+def steps(events: Iterable[EventContent]) -> Iterator[StoredStep]:
     """Yield every step on which monitors are asked, in the order of the live run.
 
     Args:
@@ -78,42 +81,44 @@ def steps(events: Iterable[tuple[Event, Mapping[str, Any]]]) -> Iterator[StoredS
     acted: dict[int, Step] = {}
     last: dict[str, tuple[int, Step]] = {}  # agent → its call that waits for a result
     for event, data in events:
-        if event.kind == "run.start":
+        if event.kind == EventKind.RUN_START:
             context, known = RunContext(run_info(data)), tools(data)
             imported = bool(data.get("origin"))
-        if event.kind == "tool.result":
+        if event.kind == EventKind.TOOL_RESULT:
             number, step = last.pop(event.agent, (-1, None))
             if step is None or data["status"] in _NOT_EXECUTED:
                 context.add_event(event.kind, event.agent, data)
                 continue
             record_execution(step)
             acted[number] = step
-            seen, told = _results(data, str(data["text"]), str(data["status"]))
+            seen, told = _results(data, str(data["text"]), data["status"])
             canary_effects(step, told)
             context.add_event(event.kind, event.agent, data)
             if "recorded" in data:  # otherwise the container broke, and nobody was asked
                 yield StoredStep(event, data, step.with_result(seen))
             continue
         context.add_event(event.kind, event.agent, data)
-        if event.kind == "tool.intent" and (call := _call(event, data, known, imported=imported)):
+        if event.kind == EventKind.TOOL_INTENT and (
+            call := _call(event, data, known, imported=imported)
+        ):
             last[event.agent] = event.seq, of_call(context, call)
             yield StoredStep(event, data, last[event.agent][1])
-        elif event.kind == "model.reply" and _closing(data):
+        elif event.kind == EventKind.MODEL_REPLY and _closing(data):
             yield StoredStep(event, data, of_reply(context, event.agent, str(data["text"])))
-        elif event.kind == "tool.late" and data.get("intent") in acted:
+        elif event.kind == EventKind.TOOL_LATE and data.get("intent") in acted:
             step = acted[data["intent"]]
-            seen, told = _results(data, "", "late")
+            seen, told = _results(data, "", CallStatus.LATE)
             canary_effects(step, told, late=True)
             yield StoredStep(event, data, step.with_result(seen))
 
 
-def _closing(reply: Mapping[str, Any]) -> bool:
+def _closing(reply: ModelReplyEvent) -> bool:
     """Return whether a reply is the agent's closing words: a plan is followed by calls."""
     return bool(reply["text"]) and not reply["calls"] and not reply.get("words_only")
 
 
 async def review(
-    events: Iterable[tuple[Event, Mapping[str, Any]]],
+    events: Iterable[EventContent],
     monitors: Sequence[Monitor | AsyncMonitor],
     policy: Policy | None = None,
 ) -> list[tuple[StoredStep, MonitorResult]]:
@@ -125,18 +130,18 @@ async def review(
     return found
 
 
-def run_context(events: Iterable[tuple[Event, Mapping[str, Any]]]) -> RunContext:
+def run_context(events: Iterable[EventContent]) -> RunContext:
     """Return a stored run as judges of whole runs see it at its end."""
     context = RunContext(RunInfo())
     for event, data in events:
-        if event.kind == "run.start":
+        if event.kind == EventKind.RUN_START:
             context = RunContext(run_info(data))
         context.add_event(event.kind, event.agent, data)
     return context
 
 
 def _call(
-    event: Event, data: Mapping[str, Any], known: Mapping[str, Tool], *, imported: bool
+    event: Event, data: ToolIntentEvent, known: Mapping[str, Tool], *, imported: bool
 ) -> Call | None:
     """Return the call that an intent asks for, where monitors were asked about it.
 
@@ -151,8 +156,10 @@ def _call(
     return Call(tool, given, event.agent, data.get("original"))
 
 
-def _results(data: Mapping[str, Any], text: str, status: str) -> tuple[Result, Result]:
+def _results(
+    data: ToolResultEvent | ToolLateEvent, text: str, status: CallStatus
+) -> tuple[Result, Result]:
     """Return a result as monitors saw it, and as the guest gave it: without effects on canaries."""
     effects = tuple(data["effects"])
-    told = tuple(effect for effect in effects if effect["kind"] != "canary")
+    told = tuple(effect for effect in effects if effect["kind"] != EffectKind.CANARY)
     return Result(text, status, effects), Result(text, status, told)

@@ -13,22 +13,24 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from sandbox.enums import STRICTNESS, Decision, Severity
 from sandbox.errors import InputError, ScenarioError
 from sandbox.monitors import calibration
 from sandbox.monitors.calibration import Calibration
-from sandbox.monitors.verdict import STRICTNESS, Verdict
+from sandbox.monitors.verdict import Verdict
 from sandbox.scenario import yaml_positions
 from sandbox.scenario.localized_text import Text, in_language
-from sandbox.scenario.schema import Severity, Strict, Tags
+from sandbox.scenario.schema import Strict, Tags
 from sandbox.scenario.validation import validated
 from sandbox.scenario.yaml_positions import Located
+from sandbox.trace.call_events import PolicyScore
 from sandbox.trace.events import canonical
 
-PolicyVerdict = Literal["alert", "escalate", "block", "terminate"]
+PolicyVerdict = Literal[Decision.ALERT, Decision.ESCALATE, Decision.BLOCK, Decision.TERMINATE]
 _SHOWN = {
     "en": "several signs together are too suspicious",
     "fr": "plusieurs indices réunis sont trop suspects",
@@ -78,7 +80,7 @@ class PolicyFile(Strict):
     """A file of ``monitors/calibrations`` without its ending, or a path to one from this file."""
     thresholds: tuple[Threshold, ...]
     """Verdicts; of those whose threshold is passed the strictest is given."""
-    severity: Severity = "high"
+    severity: Severity = Severity.HIGH
     """How bad what it finds is."""
     reason: Text | None = None
     """What the agent reads where it is refused; no monitor's name or score, which tell it what to avoid."""
@@ -241,7 +243,7 @@ class PolicyState:
             return None
         self.score = self.policy.calibration.score(self._highest)
         level = self.policy.level(self.score)
-        if level is None or (level == self._level and level.verdict == "alert"):
+        if level is None or (level == self._level and level.verdict == Decision.ALERT):
             return None
         self._level = level
         return self._verdict(level, lang)
@@ -250,7 +252,7 @@ class PolicyState:
         policy = self.policy
         parts = ", ".join(f"{name} {high:.2f}" for name, high in self._highest.items() if high)
         rate = "" if level.rate is None else f", {level.rate:.3g} of the runs without harm"
-        told: dict[str, Any] = {
+        told: PolicyScore = {
             "calibration": policy.file.calibration,
             "calibration_sha256": policy.calibration_sha256,
             "name": policy.name,

@@ -19,13 +19,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from sandbox.enums import STRICTNESS, Decision, Severity, Stage
 from sandbox.errors import nearest
 from sandbox.monitors.monitor import concerns
 from sandbox.monitors.monitor_sandbox import MONITOR_SECONDS, shared_process
 from sandbox.monitors.step import Step
-from sandbox.monitors.verdict import STRICTNESS, Verdict
-from sandbox.scenario.schema import Severity, VerdictName
-from sandbox.scenario.stages import Stage, stages_of
+from sandbox.monitors.verdict import Verdict
+from sandbox.scenario.stages import stages_of
 from sandbox.scenario.toolkits import Tool
 
 
@@ -35,7 +35,7 @@ class Finding:
 
     reason: str
     score: float = 1.0
-    verdict: VerdictName | None = None
+    verdict: str | None = None
     """Instead of the monitor's own."""
 
 
@@ -47,7 +47,7 @@ class MonitorMark:
     """What :func:`monitor` noted about a function."""
 
     stage: Stage
-    verdict: VerdictName
+    verdict: Decision
     severity: Severity
     tags: tuple[str, ...]
     tools: tuple[str, ...]
@@ -56,9 +56,9 @@ class MonitorMark:
 
 def monitor(
     *,
-    stage: Stage = "before",
-    verdict: VerdictName = "alert",
-    severity: Severity = "medium",
+    stage: str = Stage.BEFORE,
+    verdict: str = Decision.ALERT,
+    severity: str = Severity.MEDIUM,
     tags: tuple[str, ...] = (),
     tools: tuple[str, ...] = (),
     labels: tuple[str, ...] = (),
@@ -74,13 +74,14 @@ def monitor(
         labels: Only tools with one of these labels; all where left out.
 
     Raises:
-        ValueError: There is no such stage.
+        ValueError: There is no such stage, verdict or severity.
     """
     if stage not in (known := stages_of("call", "result", "words")):
         raise ValueError(f"a monitor has no stage {stage!r}{nearest(stage, known)}")
+    marked = MonitorMark(Stage(stage), Decision(verdict), Severity(severity), tags, tools, labels)
 
     def mark(function: MonitorFunction) -> MonitorFunction:
-        function.__monitor__ = MonitorMark(stage, verdict, severity, tags, tools, labels)  # type: ignore[attr-defined]
+        function.__monitor__ = marked  # type: ignore[attr-defined]
         return function
 
     return mark
@@ -165,7 +166,8 @@ def verdict_of(name: str, mark: MonitorMark, finding: Finding | None) -> Verdict
         return None
     verdict = finding.verdict or mark.verdict
     if verdict not in STRICTNESS:
-        raise ValueError(f"unknown verdict {verdict!r}{nearest(str(verdict), STRICTNESS)}")
+        raise ValueError(f"unknown verdict {verdict!r}{nearest(str(verdict), Decision)}")
     if not isinstance(finding.reason, str) or not 0 <= finding.score <= 1:
         raise ValueError("a finding has a text as reason, and a score from 0 to 1")
-    return Verdict(name, verdict, mark.severity, finding.reason, finding.score, tags=mark.tags)
+    decision = Decision(verdict)
+    return Verdict(name, decision, mark.severity, finding.reason, finding.score, tags=mark.tags)

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from sandbox.cel import Expression, Macros, parse, signature
+from sandbox.enums import Stage
 from sandbox.monitors.monitor import Monitor, concerns
 from sandbox.monitors.monitor_sandbox import MONITOR_SECONDS, shared_process
 from sandbox.monitors.step import Step
@@ -16,7 +17,6 @@ from sandbox.monitors.verdict import Verdict
 from sandbox.scenario.checks import RULE_FUNCTIONS, RULE_VARIABLES
 from sandbox.scenario.localized_text import in_language
 from sandbox.scenario.schema import Rule
-from sandbox.scenario.stages import Stage
 from sandbox.scenario.toolkits import Tool
 
 SCENARIO_FAMILY = "scenario"

@@ -7,7 +7,7 @@ A monitor therefore gives the same verdicts online and offline.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,14 +16,13 @@ from sandbox.detectors.canary_tracker import CanaryTracker
 from sandbox.detectors.injection_compliance.instructions import InstructionIndex
 from sandbox.detectors.provenance.text_index import Kind, TextIndex
 from sandbox.detectors.turn import Role, Turn
+from sandbox.enums import CallStatus, EventKind
 from sandbox.monitors import expected_calls as plan
 from sandbox.monitors.call_history import CallHistory
 from sandbox.scenario.canaries import CanaryValue
+from sandbox.trace.call_events import ToolIntentEvent, ToolLateEvent, ToolResultEvent
+from sandbox.trace.model_events import ChannelMessageEvent, MessageEvent, ModelReplyEvent
 
-_TELLING = frozenset(
-    {"message", "channel.message", "model.reply", "tool.intent", "tool.result", "tool.late"}
-)
-"""Kinds of event that tell monitors something."""
 _ROLES: dict[str, Role] = {"system": "system", "user": "user", "assistant": "assistant"}
 
 
@@ -79,7 +78,7 @@ class RunContext:
             self._instructions.add(turn)
         return self._instructions
 
-    def add_event(self, kind: str, agent: str, data: Mapping[str, Any]) -> None:
+    def add_event(self, kind: str, agent: str, data: Any) -> None:
         """Take in an event of the run; kinds that tell monitors nothing are passed over.
 
         Args:
@@ -87,47 +86,66 @@ class RunContext:
             agent: The agent that it concerns.
             data: Its data, large texts in place.
         """
-        if kind in _TELLING:
-            self.journal.append(("event", kind, agent, data))
-        if kind == "tool.result":
+        if (make := _TURNS.get(kind)) is None:
+            return
+        self.journal.append(("event", kind, agent, data))
+        if kind == EventKind.TOOL_RESULT:
             self.history.sequence.result(str(data["tool"]), str(data["status"]))
-        turn = _turn(kind, agent, data)
+        turn = make(agent, data)
         if turn is not None:
             self.turns.append(turn)
             if turn.role in ("system", "user"):
                 self.principal.add(turn.text)
 
 
-def _turn(kind: str, agent: str, data: Mapping[str, Any]) -> Turn | None:
-    if kind == "message":
-        role = _ROLES.get(str(data.get("role")))
-        return Turn(role, agent, _text(data.get("content"))) if role else None
-    if (
-        kind == "channel.message"
-    ):  # an agent's words, not a principal's; where they came from is known
-        return Turn("assistant", str(data["from"]), _text(data.get("text")))
-    if kind == "model.reply":
-        text, reasoning = str(data.get("text") or ""), str(data.get("reasoning") or "")
-        return Turn("assistant", agent, text, reasoning) if text or reasoning else None
-    if kind == "tool.intent":
-        arguments = data.get("arguments")
-        given = arguments if isinstance(arguments, Mapping) else {"": data.get("raw", "")}
-        tool, original = str(data["tool"]), data.get("original")
-        return Turn("call", agent, "", tool=tool, arguments=given, original=original)
-    if kind == "tool.result":
-        status = str(data["status"])
-        return Turn(
-            "result",
-            agent,
-            str(data["text"]),
-            tool=str(data["tool"]),
-            status=status,
-            effects=tuple(data.get("effects", ())),
-        )
-    if kind == "tool.late":
-        told = tuple(data["effects"])
-        return Turn("result", agent, "", tool=str(data["tool"]), status="late", effects=told)
-    return None
+def _message(agent: str, data: MessageEvent) -> Turn | None:
+    role = _ROLES.get(str(data.get("role")))
+    return Turn(role, agent, _text(data.get("content"))) if role else None
+
+
+def _channel_message(agent: str, data: ChannelMessageEvent) -> Turn:
+    """Return an agent's words, which are no principal's; where they came from is known."""
+    return Turn("assistant", str(data["from"]), _text(data.get("text")))
+
+
+def _reply(agent: str, data: ModelReplyEvent) -> Turn | None:
+    text, reasoning = str(data.get("text") or ""), str(data.get("reasoning") or "")
+    return Turn("assistant", agent, text, reasoning) if text or reasoning else None
+
+
+def _intent(agent: str, data: ToolIntentEvent) -> Turn:
+    arguments = data.get("arguments")
+    given = arguments if isinstance(arguments, Mapping) else {"": data.get("raw", "")}
+    tool, original = str(data["tool"]), data.get("original")
+    return Turn("call", agent, "", tool=tool, arguments=given, original=original)
+
+
+def _result(agent: str, data: ToolResultEvent) -> Turn:
+    return Turn(
+        "result",
+        agent,
+        str(data["text"]),
+        tool=str(data["tool"]),
+        status=str(data["status"]),
+        effects=tuple(data.get("effects", ())),
+    )
+
+
+def _late(agent: str, data: ToolLateEvent) -> Turn:
+    effects = tuple(data["effects"])
+    tool = str(data["tool"])
+    return Turn("result", agent, "", tool=tool, status=CallStatus.LATE, effects=effects)
+
+
+_TURNS: Mapping[str, Callable[[str, Any], Turn | None]] = {
+    EventKind.MESSAGE: _message,
+    EventKind.CHANNEL_MESSAGE: _channel_message,
+    EventKind.MODEL_REPLY: _reply,
+    EventKind.TOOL_INTENT: _intent,
+    EventKind.TOOL_RESULT: _result,
+    EventKind.TOOL_LATE: _late,
+}
+"""Kind of event → what it tells monitors."""
 
 
 def _text(content: object) -> str:

@@ -6,20 +6,22 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypedDict, cast
 from weakref import ref
 
 from sandbox import detectors
 from sandbox.cel import Activation
-from sandbox.detectors.call import WORDS, Call, EffectData, Result, relative_path
+from sandbox.detectors.call import WORDS, Call, Result, relative_path
 from sandbox.detectors.canary_tracker import CanaryMatches
 from sandbox.detectors.injection_compliance.features import ComplianceFeatures, features
 from sandbox.detectors.injection_compliance.instructions import Instruction
 from sandbox.detectors.provenance.origins import Origins
+from sandbox.enums import EffectAction, EffectKind, EffectStatus, Stage
 from sandbox.monitors.call_history import CallHistory
 from sandbox.monitors.run_context import RunContext
 from sandbox.scenario.schema import Need
-from sandbox.scenario.stages import Stage
+from sandbox.trace.call_events import CallRequest
+from sandbox.trace.effects import CanaryEffect, Effect
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Step:
         for stage, tool in WORDS.items():
             if self.call.tool is tool:  # imported tools may be called anything
                 return stage
-        return "before" if self.result is None else "after"
+        return Stage.BEFORE if self.result is None else Stage.AFTER
 
     @property
     def scope(self) -> Mapping[str, Any]:
@@ -140,8 +142,8 @@ class Step:
         return Counter(
             (item["kind"], item["action"])
             for item in effects
-            if item["status"] == "done"
-            and not (item["kind"] == "file" and item["target"].startswith("/tmp/"))
+            if item["status"] == EffectStatus.DONE
+            and not (item["kind"] == EffectKind.FILE and item["target"].startswith("/tmp/"))
         )
 
     def activation(self, names: frozenset[str]) -> Activation:
@@ -158,7 +160,7 @@ class Step:
             self._activations[names] = Activation(variables, functions)
         return self._activations[names]
 
-    def _call(self) -> dict[str, Any]:
+    def _call(self) -> dict[str, object]:
         call = self.call
         return {
             "tool": call.tool.name,
@@ -175,13 +177,13 @@ class Step:
             **_original(call.original),
         }
 
-    def _scope(self) -> dict[str, Any]:
+    def _scope(self) -> dict[str, object]:
         return dict(self.scope)
 
     def _canary(self) -> dict[str, str]:
         return dict(self.canaries)
 
-    def _history(self) -> dict[str, Any]:
+    def _history(self) -> dict[str, object]:
         return {
             "calls": self.history.calls,
             "identical": self.history.identical(self.call),
@@ -190,16 +192,16 @@ class Step:
             "total_to_recipient": self.history.total_to(self.call, "amount"),
         }
 
-    def _plan(self) -> dict[str, Any]:
+    def _plan(self) -> dict[str, object]:
         return self.context.plan
 
-    def _origin(self) -> dict[str, dict[str, Any]]:
+    def _origin(self) -> dict[str, dict[str, object]]:
         return self.origins.as_data()
 
     def _lang(self) -> str:
         return self.lang
 
-    def _result(self) -> dict[str, Any]:
+    def _result(self) -> dict[str, object]:
         assert self.result is not None
         return {
             "text": self.result.text,
@@ -207,7 +209,7 @@ class Step:
             "canaries": detectors.find_values(self.result.text, self.canaries),
         }
 
-    def _effects(self) -> list[dict[str, Any]]:
+    def _effects(self) -> list[ConditionEffect]:
         return [_effect(item) for item in self.result.effects] if self.result else []
 
 
@@ -230,7 +232,7 @@ def of_call(context: RunContext, call: Call) -> Step:
 
 def of_reply(context: RunContext, agent: str, text: str) -> Step:
     """Return the closing words that were taken in last as monitors of the stage ``reply`` see them."""
-    return _step(context, Call(WORDS["reply"], {"text": text}, agent), len(context.turns) - 1)
+    return _step(context, Call(WORDS[Stage.REPLY], {"text": text}, agent), len(context.turns) - 1)
 
 
 def record_execution(step: Step) -> None:
@@ -240,12 +242,12 @@ def record_execution(step: Step) -> None:
     step.context.canary_tracker.record_execution(step.canary_matches)
 
 
-def refusal_effects(step: Step) -> list[EffectData]:
+def refusal_effects(step: Step) -> list[CanaryEffect]:
     """Return the effects on canaries of a call that was refused."""
     return step.context.canary_tracker.effects(step.call, step.canary_matches, None)
 
 
-def canary_effects(step: Step, result: Result, *, late: bool = False) -> list[EffectData]:
+def canary_effects(step: Step, result: Result, *, late: bool = False) -> list[CanaryEffect]:
     """Return the effects on canaries of a call that was executed.
 
     Args:
@@ -263,18 +265,40 @@ def _step(context: RunContext, call: Call, position: int) -> Step:
     return Step(call, context, position)
 
 
-def _effect(item: EffectData) -> dict[str, Any]:
-    target = item["target"]
-    detail = item.get("detail", {})
-    seen = {key: item[key] for key in ("kind", "action", "status", "source")} | {
-        "target": relative_path(target) if item["kind"] == "file" else target,
-        "to": relative_path(detail["to"]) if item["action"] == "rename" else "",
-        "argv": detail.get("argv", []),
+class ConditionEffect(TypedDict):
+    """An effect as conditions see it; one on a canary has its ``detail`` beside."""
+
+    kind: str
+    action: str
+    status: str
+    source: str
+    target: str
+    to: str
+    argv: list[str]
+
+
+def _effect(item: Effect) -> ConditionEffect:
+    seen: ConditionEffect = {
+        "kind": item["kind"],
+        "action": item["action"],
+        "status": item["status"],
+        "source": item["source"],
+        "target": item["target"],
+        "to": "",
+        "argv": [],
     }
-    return seen | {"form": "", **detail} if item["kind"] == "canary" else seen
+    if item["kind"] == EffectKind.FILE:
+        seen["target"] = relative_path(item["target"])
+        if item["action"] == EffectAction.RENAME:
+            seen["to"] = relative_path(item["detail"]["to"])
+    elif item["kind"] == EffectKind.PROCESS:
+        seen["argv"] = item.get("detail", {}).get("argv", [])
+    elif item["kind"] == EffectKind.CANARY:
+        return cast("ConditionEffect", {**seen, "form": "", **item["detail"]})
+    return seen
 
 
-def _original(told: Mapping[str, Any] | None) -> dict[str, Any]:
-    if told is None:
+def _original(request: CallRequest | None) -> dict[str, object]:
+    if request is None:
         return {}
-    return {"original": {"tool": told["tool"], "args": told.get("arguments", {})}}
+    return {"original": {"tool": request["tool"], "args": request.get("arguments", {})}}

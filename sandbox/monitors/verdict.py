@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
-from sandbox.scenario.schema import Severity, VerdictName
-
-STRICTNESS: dict[str, int] = {
-    "allow": 0,
-    "alert": 1,
-    "rewrite": 2,
-    "escalate": 3,
-    "block": 4,
-    "terminate": 5,
-}
-"""Verdict → how strict it is; of several, the strictest decides."""
+from sandbox.enums import STRICTNESS, Decision, Severity
+from sandbox.trace.call_events import PolicyScore, VerdictData
 
 
 @dataclass(frozen=True)
@@ -25,7 +14,7 @@ class Verdict:
 
     monitor: str
     """``family.rule``."""
-    verdict: VerdictName
+    verdict: Decision
     severity: Severity
     reason: str
     score: float = 1.0
@@ -36,22 +25,41 @@ class Verdict:
     """Taxonomy ids."""
     shown: str = ""
     """What the agent reads in place of the reason, where that is not for it: a judge's own words."""
-    policy: Mapping[str, Any] = field(default_factory=dict)
-    """Of a policy's verdict: its name, the threshold, the rate, the calibration and its hash."""
+    policy: PolicyScore | None = None
+    """Of a policy's verdict."""
 
-    def as_data(self) -> dict[str, Any]:
+    def as_data(self) -> VerdictData:
         """Return it as JSON data for the trace."""
-        return {
+        data: VerdictData = {
             "monitor": self.monitor,
             "verdict": self.verdict,
             "severity": self.severity,
             "reason": self.reason,
             "score": self.score,
-            **({"rewrite": self.rewrite} if self.rewrite else {}),
-            **({"tags": list(self.tags)} if self.tags else {}),
-            **({"shown": self.shown} if self.shown else {}),
-            **({"policy": dict(self.policy)} if self.policy else {}),
         }
+        if self.rewrite:
+            data["rewrite"] = self.rewrite
+        if self.tags:
+            data["tags"] = list(self.tags)
+        if self.shown:
+            data["shown"] = self.shown
+        if self.policy:
+            data["policy"] = self.policy
+        return data
+
+    @classmethod
+    def of_data(cls, data: VerdictData) -> Verdict:
+        """Return a verdict as a trace tells of it."""
+        return cls(
+            data["monitor"],
+            Decision(data["verdict"]),
+            Severity(data["severity"]),
+            data["reason"],
+            data["score"],
+            data.get("rewrite", ""),
+            tuple(data.get("tags", ())),
+            data.get("shown", ""),
+        )
 
 
 def strictest(verdicts: list[Verdict]) -> Verdict | None:

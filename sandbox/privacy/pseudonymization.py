@@ -16,10 +16,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from sandbox.enums import EventKind, RunStatus
 from sandbox.errors import InputError
 from sandbox.privacy.pseudonyms import Pseudonymiser
-from sandbox.trace import blobs, events, tombstones
+from sandbox.trace import blobs, events
 from sandbox.trace.blobs import Blob
+from sandbox.trace.event_types import COLUMNS, OUTCOME
 from sandbox.trace.events import Event
 from sandbox.trace.labels import Label, Labels
 from sandbox.trace.store import Store
@@ -28,21 +30,8 @@ from sandbox.trace.verify import result_digest
 
 ORIGIN = "pseudonymised"
 """Stands as the origin of what was a run of our own."""
-_NAMED = (
-    "scenario",
-    "family",
-    "model",
-    "isolation",
-    "mode",
-    "lang",
-    "owner",
-    "task",
-    "safety",
-    "purpose",
-    "legal_basis",
-    "scaffold",
-)
-"""Texts of a row that its first event repeats."""
+_NAMED = tuple(name for name in (*COLUMNS, *OUTCOME) if name not in ("parent", "origin"))
+"""What of a row its events repeat, and may name people."""
 
 
 @contextmanager
@@ -64,7 +53,7 @@ def pseudonymised(
         InputError: A run is still going.
         StoreError: A run cannot be read, or its copy not be written.
     """
-    going = [row.id for row in rows if row.status == "running"]
+    going = [row.id for row in rows if row.status == RunStatus.RUNNING]
     if going:
         raise InputError(f"the run {going[0]} is still going; runs that are over are pseudonymised")
     with tempfile.TemporaryDirectory(prefix="sandbox-pseudonyms-") as folder:
@@ -162,12 +151,12 @@ class _Copying:
     def _changed(self, item: Event) -> dict[str, Any]:
         data: dict[str, Any] = self._pseudonyms.data(_opened(self._store.content(item)))
         _close(data)
-        if item.kind == "run.start":
+        if item.kind == EventKind.RUN_START:
             self._origin = data["origin"] = self._row.origin or ORIGIN
             data["pseudonymised"] = {"head": self._row.head, "events": self._row.events}
             # runs of older versions leave it to be guessed from the origin, which the copy changes
             data.setdefault("scaffold", self._pseudonyms.text(self._row.scaffold))
-        elif item.kind == "run.end" and self._result is not None:
+        elif item.kind == EventKind.RUN_END and self._result is not None:
             data["result_sha256"] = result_digest(self._result)
         return data
 
@@ -176,7 +165,7 @@ class _Copying:
         told |= {name: self._pseudonyms.data(told[name]) for name in _NAMED}
         if self._result is not None:
             told["result"] = {**self._result, "head": head}
-        ended = self._row.status in ("finished", tombstones.PURGED) or self._row.head
+        ended = self._row.status in (RunStatus.FINISHED, RunStatus.PURGED) or self._row.head
         return RunRow(**{**told, "head": head if ended else "", "origin": self._origin})
 
 

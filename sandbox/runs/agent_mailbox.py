@@ -6,8 +6,10 @@ import re
 from collections.abc import Iterator, Sequence
 
 from sandbox.agents.teams import Letter
+from sandbox.enums import EffectKind
 from sandbox.gate.call_record import CallRecord
 from sandbox.scenario.topology import TOOLKIT
+from sandbox.trace.effects import PatchOperation
 
 _ADDED = re.compile(rf"/{TOOLKIT}/messages/\d+")
 
@@ -30,16 +32,12 @@ class Post:
             record = self._records[self._seen]
             self._seen += 1
             for effect in record.effects:
-                if effect["kind"] == "world" and effect["target"] == TOOLKIT:
+                if effect["kind"] == EffectKind.WORLD and effect["target"] == TOOLKIT:
                     yield from _added(effect["detail"]["patch"])
 
 
-def _added(patch: Sequence[dict[str, object]]) -> Iterator[Letter]:
+def _added(patch: Sequence[PatchOperation]) -> Iterator[Letter]:
     for change in patch:
         value = change.get("value")
-        if (
-            change["op"] == "add"
-            and _ADDED.fullmatch(str(change["path"]))
-            and isinstance(value, dict)
-        ):
+        if change["op"] == "add" and _ADDED.fullmatch(change["path"]) and isinstance(value, dict):
             yield Letter(str(value["from"]), str(value["to"]), str(value["text"]))

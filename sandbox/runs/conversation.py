@@ -5,20 +5,29 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
-from typing import Any, Protocol
+from typing import Protocol
 
 from sandbox.agents.teams import Letter
+from sandbox.enums import CallStatus
 from sandbox.errors import ScaffoldError
 from sandbox.gate.call_record import CallRecord
 from sandbox.gate.gate import Gate
-from sandbox.models.base import Message, Model, Reply, Request, ToolCall, wire_name
+from sandbox.models.base import FunctionTool, Message, Model, Reply, Request, ToolCall, wire_name
 from sandbox.runs import scaffold_calls
 from sandbox.runs.limit_meter import Meter
 from sandbox.scenario.teams import message_text
 from sandbox.scenario.topology import HANDOVER, SEND
+from sandbox.trace.model_events import (
+    ChannelMessageEvent,
+    MessageEvent,
+    ModelReplyEvent,
+    ModelRequestEvent,
+    ModelRetryEvent,
+)
 from sandbox.trace.recorder import Recorder
+from sandbox.trace.run_events import LimitEvent
 
 _LIMIT_NOTE = {
     "en": "not executed: the run's limit on {limit} is reached",
@@ -42,7 +51,7 @@ class Conversation:
         self,
         agent: str,
         model: Model,
-        tools: Sequence[Mapping[str, Any]],
+        tools: Sequence[FunctionTool],
         gate: Gate,
         meter: Meter,
         recorder: Recorder,
@@ -52,7 +61,7 @@ class Conversation:
         self._agent = agent
         self._course = course
         self._model = model
-        self._told_of_tools = [dict(tool) for tool in tools]
+        self._told_of_tools = list(tools)
         self._describe_tools(self._told_of_tools)
         self._gate = gate
         self._meter = meter
@@ -83,7 +92,7 @@ class Conversation:
         self.terminated = ""
         """What a monitor said that ended it."""
 
-    def _describe_tools(self, tools: Sequence[dict[str, Any]]) -> None:
+    def _describe_tools(self, tools: Sequence[FunctionTool]) -> None:
         """Let the model be told of these tools from now on."""
         self._tools = tools
         told = json.dumps(self._tools, sort_keys=True).encode()
@@ -169,7 +178,7 @@ class Conversation:
         """Send closing words to another agent, through the gate; return why not, where they are refused."""
         call = ToolCall(f"{HANDOVER}{self._turn}", wire_name(SEND), {"to": to, "text": text})
         record = await self._pass(call)
-        return "" if record is None or record.status == "ok" else record.text
+        return "" if record is None or record.status == CallStatus.OK else record.text
 
     def hear(self, letter: Letter) -> Message:
         """Return a message as the agent is to read it; it is on record once the agent reads it."""
@@ -248,7 +257,7 @@ class Conversation:
     def _end(self, limit: str) -> None:
         self.limit = limit
         used, most = self._meter.used[limit], getattr(self._meter.limits, limit)
-        self._recorder.record("limit", {"limit": limit, "used": used, "most": most}, self._agent)
+        self._recorder.record(LimitEvent, self._agent, limit=limit, used=used, most=most)
 
     def _say(self, message: Message) -> Message:
         """Take in what the agent says; return it."""
@@ -271,14 +280,15 @@ class Conversation:
             self._record_message(message)
         self._seen = list(messages)
         self._copies[kept:] = deepcopy(list(messages[kept:]))
-        data = {
-            "turn": self._turn,
-            "model": self._model.name,
-            "messages": len(messages),
-            "kept": kept,
-            "tools_sha256": self._tools_digest,
-        }
-        self._recorder.record("model.request", data, self._agent)
+        self._recorder.record(
+            ModelRequestEvent,
+            self._agent,
+            turn=self._turn,
+            model=self._model.name,
+            messages=len(messages),
+            kept=kept,
+            tools_sha256=self._tools_digest,
+        )
 
     def _same(self, one: Message, other: Message) -> bool:
         """Return whether a message is one that was there at the last request."""
@@ -290,34 +300,22 @@ class Conversation:
         if role == "user" and isinstance(text, str) and text in self._senders:
             self._record_heard(self._senders[text], text)
         elif role != "tool" or (message.get("tool_call_id"), text) not in self._results:
-            self._recorder.record("message", dict(message), self._agent)
+            self._recorder.record(MessageEvent, self._agent, **message)
 
     def _record_heard(self, sender: str, text: str) -> None:
         """Record what another than a principal has put into the conversation."""
-        data = {"from": sender, "to": self._agent, "text": text}
-        self._recorder.record("channel.message", data, self._agent)
+        data: ChannelMessageEvent = {"from": sender, "to": self._agent, "text": text}
+        self._recorder.record(ChannelMessageEvent, self._agent, **data)
 
     def _record_reply(self, reply: Reply, seconds: float, *, words_only: bool) -> None:
-        calls = [
-            {"id": call.id, "name": call.name}
-            | ({"raw": call.raw} if call.arguments is None else {"arguments": call.arguments})
-            for call in reply.calls
-        ]
-        usage = reply.usage
-        data: dict[str, Any] = {
+        data: ModelReplyEvent = {
             "turn": self._turn - 1,
             "text": reply.text,
-            "calls": calls,
+            "calls": [call.as_data() for call in reply.calls],
             "finish": reply.finish,
             "model": reply.model,
             "seconds": round(seconds, 6),
-            "usage": {
-                "input_tokens": usage.input_tokens,
-                "output_tokens": usage.output_tokens,
-                "cost_eur": usage.cost_eur,
-                "price_known": usage.price_known,
-                "energy_kwh": usage.energy_kwh,
-            },
+            "usage": reply.usage.as_data(),
         }
         if reply.reasoning:
             data["reasoning"] = reply.reasoning
@@ -325,8 +323,14 @@ class Conversation:
             data["words_only"] = True
         if reply.replayed is not None:
             data["replayed"] = reply.replayed
-        self._recorder.record("model.reply", data, self._agent)
+        self._recorder.record(ModelReplyEvent, self._agent, **data)
 
     def _on_retry(self, attempt: int, reason: str, wait: float) -> None:
-        data = {"turn": self._turn, "attempt": attempt, "reason": reason, "wait_seconds": wait}
-        self._recorder.record("model.retry", data, self._agent)
+        self._recorder.record(
+            ModelRetryEvent,
+            self._agent,
+            turn=self._turn,
+            attempt=attempt,
+            reason=reason,
+            wait_seconds=wait,
+        )

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 from sandbox.scenario.workspace import PersonalData
 
 DAY = 24 * 3600
+
+
+class RetentionData(TypedDict):
+    """What a run says of the personal data in it."""
+
+    purpose: str | None
+    legal_basis: str | None
+    retain_until: float | None
+    """Seconds since the epoch."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +35,7 @@ class Handling:
         """Return what a workspace says."""
         return cls(said.purpose or None, said.legal_basis or None, said.retain_days)
 
-    def told(self, started: float) -> dict[str, Any]:
+    def told(self, started: float) -> RetentionData:
         """Return what the first event and the row of a run that starts now say."""
         until = self.retain_until
         if until is None and self.retain_days is not None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from sandbox.models.base import Message, Reply, ToolCall
+from sandbox.enums import CallStatus
+from sandbox.models.base import FunctionTool, Message, Reply, ToolCall
 from sandbox.models.external import Absent
 from sandbox.runs.conversation import Conversation
 from sandbox.scenario.toolkits import Tool
+from sandbox.trace.model_events import MessageEvent
 
 PROGRAM = "program"
 """Stands where a sender stands, for what an agent's program puts into its conversation."""
@@ -25,7 +26,7 @@ class VisitedConversation(Conversation):
     """What calls returned: a program puts it into its conversation as it likes."""
 
     @property
-    def offered(self) -> Sequence[tuple[Tool, Mapping[str, Any]]]:
+    def offered(self) -> Sequence[tuple[Tool, FunctionTool]]:
         """The agent's tools, each with what a model is told of it, in OpenAI's form."""
         return list(zip(self.granted, self._told_of_tools, strict=True))
 
@@ -37,17 +38,17 @@ class VisitedConversation(Conversation):
     def offer(self, messages: Sequence[Message]) -> None:
         """Put on record what the agent is told at first."""
         for message in messages:
-            self._recorder.record("message", dict(self._say(message)), self._agent)
+            self._recorder.record(MessageEvent, self._agent, **self._say(message))
         self._texts = set()
 
     async def answer(
-        self, messages: Sequence[Message], tools: Sequence[dict[str, Any]]
+        self, messages: Sequence[Message], tools: Sequence[FunctionTool]
     ) -> Message | None:
         """Return the model's answer to messages and tools of the agent's own, None where a limit ends the run."""
         self._describe_tools(tools)
         return await self.ask(messages)
 
-    async def use(self, tool: str, arguments: dict[str, Any]) -> tuple[str, bool]:
+    async def use(self, tool: str, arguments: Mapping[str, object]) -> tuple[str, bool]:
         """Pass a call through the gate; return what the agent reads, and whether it went well."""
         self._used += 1
         call = ToolCall.parsed(f"mcp_{self._used}", tool, json.dumps(arguments))
@@ -55,7 +56,7 @@ class VisitedConversation(Conversation):
         if record is None:
             return self._unmade(self.limit), False
         self._texts.add(record.text)
-        return record.text, record.status == "ok"
+        return record.text, record.status == CallStatus.OK
 
     async def conclude(self, text: str) -> None:
         """Take the agent's closing words."""

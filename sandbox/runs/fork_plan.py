@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from sandbox.agents.scaffolds import Driver
+from sandbox.enums import EventKind, RunStatus
 from sandbox.errors import InputError
 from sandbox.models.base import Source
 from sandbox.models.resolve import unbound
@@ -19,6 +19,7 @@ from sandbox.runs.options import RunOptions
 from sandbox.runs.planner import Planner
 from sandbox.runs.run_plan import RunPlan
 from sandbox.scenario.from_trace import recorded
+from sandbox.trace.run_events import JudgeDescription, RunStartEvent
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
 
@@ -91,7 +92,7 @@ def forked(
     )
 
 
-def _options(row: RunRow, start: Mapping[str, Any], change: Change) -> RunOptions:
+def _options(row: RunRow, start: RunStartEvent, change: Change) -> RunOptions:
     """Return how the parent was run, with what is to be otherwise."""
     parent = RunOptions(
         model=row.model,
@@ -109,7 +110,7 @@ def _options(row: RunRow, start: Mapping[str, Any], change: Change) -> RunOption
     return replace(parent, **added)  # type: ignore[arg-type] # checked when it is made
 
 
-def _check_scaffold(row: RunRow, start: Mapping[str, Any], change: Change, found: Driver) -> None:
+def _check_scaffold(row: RunRow, start: RunStartEvent, change: Change, found: Driver) -> None:
     """Check that what drives the fork's model is what drove the parent's.
 
     Raises:
@@ -122,7 +123,7 @@ def _check_scaffold(row: RunRow, start: Mapping[str, Any], change: Change, found
         )
 
 
-def _woken(family: MonitorFamily, judges: Mapping[str, Any]) -> MonitorFamily:
+def _woken(family: MonitorFamily, judges: Mapping[str, JudgeDescription]) -> MonitorFamily:
     """Return a family whose judges have the models that they had in the parent, where they have none."""
     if not family.lacks_model:
         return family
@@ -139,12 +140,13 @@ def _remember(families: Sequence[MonitorFamily], store: Store, row: RunRow) -> N
     """Let judges know what they answered in the parent: what is replayed is not asked again."""
     judges = [judge for family in families for judge in family.judges if judge.models]
     if judges:
-        events = [(e, store.content(e)) for e in store.events(row.id) if e.kind == "judge.reply"]
+        replies = (e for e in store.events(row.id) if e.kind == EventKind.JUDGE_REPLY)
+        events = [(e, store.content(e)) for e in replies]
         for judge in judges:
             remember(judge, events)
 
 
-def start_of(store: Store, row: RunRow) -> dict[str, Any]:
+def start_of(store: Store, row: RunRow) -> RunStartEvent:
     """Return what the first event of a run says, if the run can be forked.
 
     Raises:
@@ -152,10 +154,9 @@ def start_of(store: Store, row: RunRow) -> dict[str, Any]:
     """
     if row.origin:
         raise InputError(f"run {row.id} cannot be forked: it was imported, its world is not here")
-    if row.status == "purged":
+    if row.status == RunStatus.PURGED:
         raise InputError(f"run {row.id} cannot be forked: it was purged")
     first = next(iter(store.events(row.id)), None)
-    if first is None or first.kind != "run.start":
+    if first is None or first.kind != EventKind.RUN_START:
         raise InputError(f"run {row.id} cannot be forked: its trace does not begin with its start")
-    data: dict[str, Any] = store.content(first)
-    return data
+    return store.content(first, RunStartEvent)

@@ -8,15 +8,18 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from sandbox.enums import EventKind
 from sandbox.errors import ReplayError
 from sandbox.gate.replayed_decisions import CallDecisions
 from sandbox.models.base import Message, Model, ToolCall
 from sandbox.models.replay_prefix import Handover
-from sandbox.runs.fork_source import COMPARED, Fork, Interjection
+from sandbox.runs.fork_source import Fork, Interjection
 from sandbox.runs.timestamp_masking import Minutes
 from sandbox.runs.trace_normalization import stable
+from sandbox.trace.event_types import REPLAYED
 from sandbox.trace.events import Event
 from sandbox.trace.recorder import Recorder
+from sandbox.trace.run_events import Divergence, RunForkEvent
 
 _TELLING = ("kind", "agent", "tool", "status", "text")
 """What is told first of an event that differs in several fields."""
@@ -44,11 +47,11 @@ class Replay:
         self._started = time.time()
         self.model = Handover(fork.model, fork.replies, then)
         """Gives the recorded replies, then the other model's."""
-        self._ordered = [item for item in fork.expected if item.kind != "tool.late"]
+        self._ordered = [item for item in fork.expected if item.kind != EventKind.TOOL_LATE]
         self._met = 0
         self._passed = 0
         self._late: list[Any] = []
-        self._difference: dict[str, Any] | None = None
+        self._difference: Divergence | None = None
         self._over = False
         self._inherited = list(fork.interjections)
         self._message = fork.message
@@ -61,10 +64,10 @@ class Replay:
 
     def watch(self, event: Event, data: Any) -> None:
         """Compare an event that has just been recorded with what the parent's trace says."""
-        if self._over or event.kind not in COMPARED:
+        if self._over or event.kind not in REPLAYED:
             return
-        told = Minutes(self._started, event.at).hide(stable(data))
-        if event.kind == "tool.late":
+        told = Minutes(self._started, event.at).hide(stable(event.kind, data))
+        if event.kind == EventKind.TOOL_LATE:
             self._late += told["effects"]
         elif self._met < len(self._ordered):
             item = self._ordered[self._met]
@@ -137,17 +140,16 @@ class Replay:
 
     def _compare_late(self) -> None:
         """Compare what calls did after they had returned, whenever in the replayed part it was told."""
-        late = [item for item in self._fork.expected if item.kind == "tool.late"]
+        late = [item for item in self._fork.expected if item.kind == EventKind.TOOL_LATE]
         wanted = Counter(_text(effect) for item in late for effect in item.data["effects"])
         if self._difference is None and wanted != Counter(map(_text, self._late)):
             seq = late[0].seq if late else self._fork.at
             what = "what calls did after they had returned is not the same by now"
-            self._differs(seq, self._recorder.count, "tool.late", what)
+            self._differs(seq, self._recorder.count, EventKind.TOOL_LATE, what)
 
     def _record(self, agent: str, said: Interjection | None = None) -> None:
         self._over = True
-        told = {"turn": said.turn, "message": said.text} if said and said.text else {}
-        data = {
+        data: RunForkEvent = {
             "parent": self._fork.parent,
             "at": self._fork.at,
             "calls": min(self._passed, sum(r.before is not None for r in self._fork.rulings)),
@@ -155,8 +157,9 @@ class Replay:
             "agrees": self._difference is None,
             "difference": self._difference,
         }
-        data |= {"agent": agent, **told} if told else {}
-        self._recorder.record("run.fork", data, agent)
+        if said and said.text:
+            data |= {"agent": agent, "turn": said.turn, "message": said.text}
+        self._recorder.record(RunForkEvent, agent, **data)
 
     def _check(self) -> None:
         if self._difference is None or self._fork.anyway:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sandbox.enums import CallStatus, Decision, EventKind, Severity
 from sandbox.errors import InputError
 from sandbox.gate.replayed_decisions import CallDecisions, ReplayedDecision
 from sandbox.models.base import Reply, ToolCall
@@ -14,14 +15,17 @@ from sandbox.monitors.verdict import Verdict
 from sandbox.runs.timestamp_masking import Minutes
 from sandbox.runs.trace_normalization import stable
 from sandbox.scenario.stages import stages_of
+from sandbox.trace.call_events import GateDecisionEvent, ToolResultEvent
+from sandbox.trace.event_types import REPLAYED
 from sandbox.trace.events import GENESIS, Event
+from sandbox.trace.model_events import ModelReplyEvent
+from sandbox.trace.run_events import ForkOrigin, Interjected, RunStartEvent
 from sandbox.trace.store import Store
 
-_SAID = frozenset({"message", "channel.message"})
-COMPARED = _SAID | {"tool.intent", "tool.dropped", "tool.result", "tool.late"}
-"""Kinds of events in which a replay must agree with the record."""
-_BROKEN = ("fault", "timeout")
-_OF_A_CALL = frozenset({"verdict", "monitor.error", "gate.decision", "tool.result", "tool.late"})
+_SAID = frozenset({EventKind.MESSAGE, EventKind.CHANNEL_MESSAGE})
+_RESULTS = frozenset({EventKind.TOOL_RESULT, EventKind.TOOL_LATE})
+_BROKEN = (CallStatus.FAULT, CallStatus.TIMEOUT)
+_OF_A_CALL = _RESULTS | {EventKind.VERDICT, EventKind.MONITOR_ERROR, EventKind.GATE_DECISION}
 EDIT = "fork"
 """Stands where a monitor's name stands, for a result that a fork replaces."""
 
@@ -45,6 +49,10 @@ class Interjection:
     turn: int
     """The reply before which it came."""
     text: str
+
+    def as_data(self) -> Interjected:
+        """Return it as JSON data for the trace."""
+        return {"agent": self.agent, "turn": self.turn, "text": self.text}
 
 
 @dataclass(frozen=True)
@@ -72,19 +80,18 @@ class Fork:
     anyway: bool = False
     """Whether to go on where the replay does not agree with the record."""
 
-    def told(self) -> dict[str, Any]:
+    def told(self) -> ForkOrigin:
         """Return what the first event of the fork says of it."""
-        fork = {
+        return {
             "after": self.after,
             "model": self.model,
             "replies": {agent: len(replies) for agent, replies in self.replies.items()},
             "calls": sum(ruling.before is not None for ruling in self.rulings),
-            "messages": [vars(said) for said in self.interjections],
+            "messages": [said.as_data() for said in self.interjections],
             "message": self.message,
             "result": self.result,
             "anyway": self.anyway,
         }
-        return {"parent": self.parent, "fork_at": self.at, "fork": fork}
 
 
 @dataclass
@@ -94,7 +101,6 @@ class _Passed:
     agent: str
     intent: int
     result: int | None = None
-    status: str = ""
     before: Verdict | None = None
     after: Verdict | None = None
     end: int = 0
@@ -139,7 +145,7 @@ def read(
             f"run {run} was ended by its event {reader.ended[0]}, {reader.ended[1]}: "
             f"fork it at {reader.ended[0]} or before"
         )
-    if result is not None and reader.at_kind != "tool.result":
+    if result is not None and reader.at_kind != EventKind.TOOL_RESULT:
         known = ", ".join(str(seq) for seq in reader.results[-8:])
         raise InputError(
             f"--result needs the event of a result: event {at} is none"
@@ -192,59 +198,65 @@ class _Reader:
             self.after = item.hash
         if item.seq == self._at:
             self.at_kind = item.kind
-        if item.kind == "run.start":
-            self._started = item.at
-            self.model = data["model"]
-            inherited = data.get("fork", {}).get("messages", ())
-            self.interjections = [Interjection(**said) for said in inherited]
-        elif item.kind == "model.reply" and before:
+        if item.kind == EventKind.RUN_START:
+            self._start(item, data)
+        elif item.kind == EventKind.MODEL_REPLY and before:
             self.replies.setdefault(item.agent, []).append(_reply(data, item.seq))
-        elif item.kind == "run.fork" and before and data.get("message"):
+        elif item.kind == EventKind.RUN_FORK and before and data.get("message"):
             said = Interjection(data["agent"], data["turn"], data["message"])
             self.interjections.append(said)
-        elif item.kind == "tool.intent" and before:
+        elif item.kind == EventKind.TOOL_INTENT and before:
             self._calls.append(_Passed(item.agent, item.seq, end=item.seq))
         elif self._calls:
             self._judge(item, data)
-        if item.kind in COMPARED and (before or item.kind in ("tool.result", "tool.late")):
-            shown = Minutes(self._started, item.at).hide(stable(data))
+        if item.kind in REPLAYED and (before or item.kind in _RESULTS):
+            shown = Minutes(self._started, item.at).hide(stable(item.kind, data))
             self._expected.append(Expected(item.seq, item.kind, item.agent, shown))
+
+    def _start(self, item: Event, start: RunStartEvent) -> None:
+        self._started = item.at
+        self.model = start["model"]
+        inherited = start["fork"]["messages"] if "fork" in start else []
+        self.interjections = [Interjection(**said) for said in inherited]
 
     def _judge(self, item: Event, data: Any) -> None:
         """Take an event that may belong to the last call."""
         call = self._calls[-1]
         if data.get("stage") in stages_of("run"):  # of the run as a whole
             return
-        if item.kind == "tool.late":
+        if item.kind == EventKind.TOOL_LATE:
             call.late = True
-        elif item.kind == "tool.result" and call.result is None:
-            call.result, call.status, call.end, call.said = item.seq, data["status"], item.seq, {}
-            if item.seq < self._at:
-                self.results.append(item.seq)
-            if data["status"] in _BROKEN and item.seq < self._at:
-                self._end(item.seq, f"a call that ended in {data['status']}")
-        elif item.kind == "verdict":
+        elif item.kind == EventKind.TOOL_RESULT and call.result is None:
+            self._result(call, item.seq, data)
+        elif item.kind == EventKind.VERDICT:
             call.end = item.seq
-            call.said[data["monitor"]] = _verdict(data)
-        elif item.kind == "monitor.error":
+            call.said[data["monitor"]] = Verdict.of_data(data)
+        elif item.kind == EventKind.MONITOR_ERROR:
             call.end = item.seq
             name, reason = data["monitor"], f"the monitor {data['monitor']} failed"
-            call.said[name] = Verdict(name, "block", "medium", reason)
-        elif item.kind == "gate.decision":
+            call.said[name] = Verdict(name, Decision.BLOCK, Severity.MEDIUM, reason)
+        elif item.kind == EventKind.GATE_DECISION:
             call.end = item.seq
             self._decided(call, item.seq, data)
 
-    def _decided(self, call: _Passed, seq: int, data: Any) -> None:
+    def _result(self, call: _Passed, seq: int, result: ToolResultEvent) -> None:
+        call.result, call.end, call.said = seq, seq, {}
+        if seq < self._at:
+            self.results.append(seq)
+            if result["status"] in _BROKEN:
+                self._end(seq, f"a call that ended in {result['status']}")
+
+    def _decided(self, call: _Passed, seq: int, data: GateDecisionEvent) -> None:
         if not data["carried_out"]:
             return
-        if data["verdict"] == "terminate" and seq < self._at:
+        if data["verdict"] == Decision.TERMINATE and seq < self._at:
             self._end(seq, f"the monitor {data['monitor']}")
         if call.late:
             return
         said = call.said.get(data["monitor"]) or Verdict(
             data["monitor"],
-            data["verdict"],
-            "medium",
+            Decision(data["verdict"]),
+            Severity.MEDIUM,
             data.get("reason", ""),
             0.0,
             data.get("text", ""),
@@ -264,7 +276,9 @@ class _Reader:
             before = self._settled_before(call)
             after = call.result is not None and max(call.end, call.result) < self._at
             if before and result is not None and call.result == self._at:
-                edit = Verdict(EDIT, "rewrite", "low", "replaced by the fork", 0.0, result)
+                edit = Verdict(
+                    EDIT, Decision.REWRITE, Severity.LOW, "replaced by the fork", 0.0, result
+                )
                 ruling = CallDecisions(
                     ReplayedDecision(call.before, by), ReplayedDecision(edit, "the fork")
                 )
@@ -289,14 +303,14 @@ class _Reader:
             replies = self.replies.get(item.agent, [])
             return bool(replies) and item.seq < (replies[-1].replayed or 0)
         if (
-            item.kind == "tool.dropped"
+            item.kind == EventKind.TOOL_DROPPED
         ):  # before the calls of the reply, or where no new one follows it
             return True
         call = next((call for call in reversed(self._calls) if call.intent <= item.seq), None)
         return call is not None and self._settled_before(call)
 
 
-def _reply(data: Any, seq: int) -> Reply:
+def _reply(data: ModelReplyEvent, seq: int) -> Reply:
     calls = tuple(
         ToolCall(
             call["id"],
@@ -313,17 +327,4 @@ def _reply(data: Any, seq: int) -> Reply:
         finish=data["finish"],
         model=data["model"],
         replayed=seq,
-    )
-
-
-def _verdict(data: Any) -> Verdict:
-    return Verdict(
-        data["monitor"],
-        data["verdict"],
-        data["severity"],
-        data["reason"],
-        data["score"],
-        data.get("rewrite", ""),
-        tuple(data.get("tags", ())),
-        data.get("shown", ""),
     )

@@ -16,7 +16,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
-from sandbox.choices import Escalation, Isolation, JudgeLang, Mode
+from sandbox.choices import Escalation, Isolation, JudgeLang, ModeName
+from sandbox.enums import Mode
 from sandbox.errors import InputError, nearest
 
 Texts = str | Sequence[str]
@@ -131,7 +132,7 @@ class RunOptions(Parameters, JudgeOptions, WorkerOptions):
     scaffold: Annotated[str, Flag(metavar="NAME")] = "react"
     """What drives the model: react, plan, repeat_user_prompt, your graph as module:attribute, or your
     program as 'program:COMMAND'."""
-    mode: Mode = "observe"
+    mode: Mode | ModeName = "observe"
     """observe, or enforce what monitors decide."""
     isolation: Isolation = "auto"
     """auto, docker, gvisor or bubblewrap."""

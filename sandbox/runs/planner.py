@@ -13,6 +13,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from sandbox.agents import scaffolds
 from sandbox.agents.scaffolds import Driver
+from sandbox.enums import Mode
 from sandbox.errors import InputError, nearest
 from sandbox.gate.approval import Approver, FixedApprover
 from sandbox.isolation.base import Backend
@@ -140,7 +141,7 @@ class Planner:
             catalogue=self.loader.catalogue,
             families=library.with_contributors(families, policy),
             decider=self.decider,
-            mode=options.mode,
+            mode=Mode(options.mode),
             tool_lang=options.tool_lang or instance.lang,
             bounds=overridden(scenario.bounds, options.bounds),
             limits=overridden(scenario.limits, options.limits),

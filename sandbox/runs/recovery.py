@@ -6,9 +6,11 @@ from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from sandbox.enums import RunStatus
 from sandbox.errors import StoreError
 from sandbox.isolation.process_identity import Owner
 from sandbox.trace.recorder import Recorder
+from sandbox.trace.run_events import RunInterruptedEvent
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
 
@@ -23,7 +25,7 @@ def mark_interrupted(store: Store) -> list[str]:
     """
     return [
         row.id
-        for row in store.runs(status="running")
+        for row in store.runs(status=RunStatus.RUNNING)
         if Owner.of(row.owner).gone() and interrupt(store, row, "its process ended")
     ]
 
@@ -36,11 +38,11 @@ def interrupt(store: Store, row: RunRow, reason: str) -> bool:
     """
     last = next(iter(deque(store.events(row.id), maxlen=1)), None)
     recorder = Recorder(store, row.id, after=last)
-    recorder.record("run.interrupted", {"reason": reason, "found_by": Owner.current().label})
+    recorder.record(RunInterruptedEvent, reason=reason, found_by=Owner.current().label)
     try:
-        recorder.end(status="interrupted")
+        recorder.end(status=RunStatus.INTERRUPTED)
     except StoreError:
-        if store.run(row.id).status == "running":
+        if store.run(row.id).status == RunStatus.RUNNING:
             raise
         return False  # it ended, or another process marked it, at the same time
     return True

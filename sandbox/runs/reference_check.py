@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sandbox.choices import Mode
+from sandbox.enums import Mode
 from sandbox.isolation.base import Backend
 from sandbox.monitors.library import MonitorFamily
 from sandbox.runs.options import RunOptions
@@ -47,9 +47,9 @@ def trials(
     for lang in scenario.scenario.languages:
         instance = scenario.instance(lang, _SEED)
         for reference in scenario.scenario.references:
-            modes: tuple[Mode, ...] = ("observe", "enforce")
+            modes: tuple[Mode, ...] = tuple(Mode)
             if reference.startswith("safe"):
-                modes = ("observe",)
+                modes = (Mode.OBSERVE,)
             for mode in modes:
                 options = RunOptions(model=f"scripted/{reference}", mode=mode)
                 families = _sure(planner.families(options, scenario.scenario))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.agents.external.program import Outside
 from sandbox.agents.teams import Member, Team
+from sandbox.enums import EffectKind, RunStatus
 from sandbox.errors import (
     EnvironmentFault,
     IsolationError,
@@ -22,12 +23,13 @@ from sandbox.errors import (
 )
 from sandbox.gate.gate import Gate, GateSettings
 from sandbox.isolation.base import Container, ContainerSpec
-from sandbox.models.base import Message, Model, function_schema, wire_name
+from sandbox.models.base import FunctionTool, Message, Model, function_schema, wire_name
 from sandbox.models.secrets import scrubber
 from sandbox.monitors import expected_calls as known
 from sandbox.monitors.judges.usage import total
 from sandbox.monitors.rules import scenario_rules
 from sandbox.monitors.run_context import RunContext, RunInfo
+from sandbox.monitors.verdict import Verdict
 from sandbox.runs import run_start
 from sandbox.runs.agent_mailbox import Post
 from sandbox.runs.conversation import Conversation
@@ -35,11 +37,22 @@ from sandbox.runs.external_conversation import VisitedConversation
 from sandbox.runs.fork_replay import Replay
 from sandbox.runs.limit_meter import Meter
 from sandbox.runs.pausable_timeout import Elapsed, Stopwatch
-from sandbox.runs.run_plan import Progress, RunPlan, RunResult, Watchers
+from sandbox.runs.run_plan import Progress, ResultVerdict, RunPlan, RunResult, Watchers
 from sandbox.runs.scoring import Ending, Outcome, score
 from sandbox.scenario.instance import Instance
+from sandbox.trace.call_events import VerdictData
 from sandbox.trace.events import Event
+from sandbox.trace.model_events import ModelErrorEvent
 from sandbox.trace.recorder import Recorder
+from sandbox.trace.run_events import (
+    ContainerCloseEvent,
+    ContainerOpenEvent,
+    LimitEvent,
+    RunEndEvent,
+    RunInterruptedEvent,
+    RunScoreEvent,
+    RunStartEvent,
+)
 from sandbox.trace.store import Store
 from sandbox.trace.verify import result_digest
 
@@ -72,7 +85,7 @@ async def run(plan: RunPlan, store: Store, watchers: Watchers = ()) -> RunResult
 class _End:
     """What is known of the world at the end."""
 
-    sections: dict[str, Any]
+    sections: dict[str, object]
     files: dict[str, str] | None
     """None where the container was gone before they could be read."""
     unread: str = ""
@@ -158,14 +171,14 @@ class Session:
                 await self._act(model)
         except Elapsed:
             used = round(time.monotonic() - self._clock, 3)
-            data = {"limit": "seconds", "used": used, "most": self._limits.seconds}
-            self._recorder.record("limit", data)
+            most = self._limits.seconds
+            self._recorder.record(LimitEvent, limit="seconds", used=used, most=most)
             return Ending(limit="seconds")
         except StoreError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever broke, the run ends on the record
             if isinstance(error, ModelError):
-                self._recorder.record("model.error", {"reason": str(error)})
+                self._recorder.record(ModelErrorEvent, reason=str(error))
             return Ending(error=reason(error))
         return self._ending()
 
@@ -188,7 +201,7 @@ class Session:
         plan = self._plan
         instance = plan.instance
         self._container = await plan.backend.open(self._container_spec())
-        self._recorder.record("container.open", self._container.audit.as_data())
+        self._recorder.record(ContainerOpenEvent, **self._container.audit.as_data())
         tools = {
             agent: {wire_name(tool.name): tool for tool in granted}
             for agent, granted in instance.tools.items()
@@ -246,7 +259,7 @@ class Session:
         letters = Post(gate.records).letters
         return Team(members, scenario.team, self._plan.scaffold, self._limits.turns, letters)
 
-    def _tool_schemas(self, agent: str) -> list[dict[str, Any]]:
+    def _tool_schemas(self, agent: str) -> list[FunctionTool]:
         catalogue, lang = self._plan.catalogue, self._plan.tool_lang
         return [
             function_schema(tool.name, *catalogue.in_language(tool, lang))
@@ -289,14 +302,14 @@ class Session:
         except IsolationError as error:
             return _End(self._patched(), None, str(error))
 
-    def _patched(self) -> dict[str, Any]:
+    def _patched(self) -> dict[str, object]:
         """Return the world's sections as the recorded effects left them: harm done stays done."""
         import jsonpatch
 
         sections = self._plan.instance.sections()
         for record in self._gate.records if self._gate else ():
             for effect in record.effects:
-                if effect["kind"] == "world":
+                if effect["kind"] == EffectKind.WORLD:
                     jsonpatch.apply_patch(sections, effect["detail"]["patch"], in_place=True)
         return sections
 
@@ -322,7 +335,7 @@ class Session:
         plan = self._plan
         row = run_start.row_of(self.id, plan, self._started)
         watch = run_start.Watch(self._watching, self._judges, self._known)
-        self._recorder.record("run.start", run_start.told(row, plan, model, watch))
+        self._recorder.record(RunStartEvent, **run_start.told(row, plan, model, watch))
         self._recorder.begin(row, [plan.place.taken(self.id)] if plan.place else ())
 
     async def _scored(self, ending: Ending, world: _End | None) -> Outcome:
@@ -336,45 +349,41 @@ class Session:
             raise
 
     def _finish(self, outcome: Outcome, ending: Ending) -> RunResult:
-        self._recorder.record("container.close", self._left())
+        self._recorder.record(ContainerCloseEvent, **self._left())
         self._recorder.record(
-            "run.score",
-            {
-                "task": outcome.task,
-                "safety": outcome.safety,
-                "conditions": dict(outcome.conditions),
-                "reason": outcome.reason,
-                "terminated": ending.terminated,
-            },
+            RunScoreEvent,
+            task=outcome.task,
+            safety=outcome.safety,
+            conditions=dict(outcome.conditions),
+            reason=outcome.reason,
+            terminated=ending.terminated,
         )
         result = self._result(outcome)
         self._recorder.record(
-            "run.end",
-            {
-                "used": self._meter.used,
-                "judges": {judge.name: judge.usage.as_data() for judge in self._judges},
-                "result_sha256": result_digest(result.as_data()),
-            },
+            RunEndEvent,
+            used=self._meter.used,
+            judges={judge.name: judge.usage.as_data() for judge in self._judges},
+            result_sha256=result_digest(result.as_data()),
         )
         finished = RunResult(**{**vars(result), "head": self._recorder.head})
         place = self._plan.place
         self._recorder.end(
             [place.filled(self.id, finished.as_data())] if place else (),
-            status="finished",
+            status=RunStatus.FINISHED,
             task=outcome.task,
             safety=outcome.safety,
             result=finished.as_data(),
         )
         return finished
 
-    def _left(self) -> dict[str, Any]:
+    def _left(self) -> ContainerCloseEvent:
         """Return why the container is left, and what no result told of: it broke before."""
-        found: dict[str, Any] = {"left": self._unremoved} if self._unremoved else {}
+        found: ContainerCloseEvent = {"left": self._unremoved} if self._unremoved else {}
         if self._egress is None:
             return found
         self._egress.close()
         effects, dropped = self._egress.drain()
-        return {**found, "effects": effects, "dropped": dropped} if effects else found
+        return {**found, "effects": [*effects], "dropped": dropped} if effects else found
 
     def _result(self, outcome: Outcome) -> RunResult:
         plan, used = self._plan, self._meter.used
@@ -384,9 +393,7 @@ class Session:
             **run_start.names(plan),
             task=outcome.task,
             safety=outcome.safety,
-            verdicts=tuple(
-                {**self._recorder.clean(v.as_data()), "event": event} for event, v in verdicts
-            ),
+            verdicts=tuple(self._result_verdict(verdict, event) for event, verdict in verdicts),
             tool_calls=int(used["tool_calls"]),
             tokens=int(used["tokens"]),
             cost_eur=round(used["cost_eur"], 6),
@@ -398,16 +405,20 @@ class Session:
             judges=total(each.usage for each in self._judges).as_data() if self._judges else {},
         )
 
+    def _result_verdict(self, verdict: Verdict, event: int) -> ResultVerdict:
+        data: VerdictData = self._recorder.clean(verdict.as_data())
+        return {**data, "event": event}
+
     def _energy(self) -> float | None:
         """Return the kWh of all replies; None where there was none, or one whose is not known."""
         known = self._meter.used["turns"] and self._meter.energy_kwh is not None
         return round(self._meter.energy_kwh or 0.0, 9) if known else None
 
-    def _variables(self, world: _End | None) -> Mapping[str, Any]:
+    def _variables(self, world: _End | None) -> Mapping[str, object]:
         records = self._gate.records if self._gate else []
         calls = [record.as_data() for record in records]
         finals = {name: conversation.final for name, conversation in self._agents.items()}
-        read: dict[str, Any] = {} if world is None else {"world": world.sections}
+        read: dict[str, object] = {} if world is None else {"world": world.sections}
         if world is not None and world.files is not None:
             read["files"] = world.files
         return {
@@ -425,8 +436,8 @@ class Session:
     def _interrupted(self) -> None:
         """Leave a record where a person stopped the run."""
         try:
-            self._recorder.record("run.interrupted", {"reason": "stopped by its user"})
-            self._recorder.end(status="interrupted")
+            self._recorder.record(RunInterruptedEvent, reason="stopped by its user")
+            self._recorder.end(status=RunStatus.INTERRUPTED)
         except (StoreError, SandboxError):
             return  # the next command marks it
 

@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from sqlalchemy import Update
+
 from sandbox.agents.scaffolds import Driver
-from sandbox.choices import Mode
+from sandbox.enums import Mode
 from sandbox.gate.approval import Approver
 from sandbox.isolation.base import Backend
 from sandbox.models.base import Source
@@ -19,20 +21,22 @@ from sandbox.scenario.bounds import Bounds
 from sandbox.scenario.instance import Instance
 from sandbox.scenario.schema import Limits
 from sandbox.scenario.toolkits import Catalogue
+from sandbox.trace.call_events import VerdictData
+from sandbox.trace.run_events import SweepItem
 
 
 class Place(Protocol):
     """What a run was planned as, where it is one of many: it is taken and filled with the run itself."""
 
-    def names(self) -> Mapping[str, str]:
+    def names(self) -> SweepItem:
         """Return what the run's first event says of it."""
         ...
 
-    def taken(self, run: str) -> Any:
+    def taken(self, run: str) -> Update:
         """Return the statement of the transaction that begins the run; it must touch a row."""
         ...
 
-    def filled(self, run: str, result: Mapping[str, Any]) -> Any:
+    def filled(self, run: str, result: Mapping[str, object]) -> Update:
         """Return the statement of the transaction that ends the run; it must touch a row."""
         ...
 
@@ -65,6 +69,13 @@ class RunPlan:
     """What follows from the scores of several monitors together, if anything."""
 
 
+class ResultVerdict(VerdictData):
+    """A verdict as a result tells it."""
+
+    event: int
+    """Position of its event."""
+
+
 @dataclass(frozen=True)
 class RunResult:
     """One run after its end, as ``--json`` prints it."""
@@ -79,7 +90,7 @@ class RunResult:
     seed: int
     task: str
     safety: str
-    verdicts: tuple[dict[str, Any], ...]
+    verdicts: tuple[ResultVerdict, ...]
     tool_calls: int
     tokens: int
     cost_eur: float
@@ -91,7 +102,7 @@ class RunResult:
     reason: str = ""
     """Why the task ended in ``error`` or ``limit``."""
     head: str = ""
-    judges: dict[str, Any] = field(default_factory=dict)
+    judges: Mapping[str, Any] = field(default_factory=dict)
     """What judges used, beside what the agent did; empty where none was asked."""
     parent: str | None = None
     """The run from which it was forked."""
@@ -106,7 +117,7 @@ class RunResult:
         known = {name: data[name] for name in cls.__dataclass_fields__ if name in data}
         return cls(**{**known, "verdicts": tuple(data["verdicts"])})
 
-    def as_data(self) -> dict[str, Any]:
+    def as_data(self) -> dict[str, object]:
         """Return it as JSON data."""
         data = {name: getattr(self, name) for name in self.__dataclass_fields__}
         return {**data, "verdicts": list(self.verdicts)}

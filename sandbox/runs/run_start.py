@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from sandbox.detectors.call import Call
+from sandbox.enums import RunStatus
 from sandbox.isolation.process_identity import Owner
 from sandbox.models.base import Model
 from sandbox.monitors import expected_calls as known
@@ -18,24 +19,10 @@ from sandbox.runs.run_plan import RunPlan
 from sandbox.scenario import taxonomy
 from sandbox.scenario.instance import Instance
 from sandbox.trace.events import FORMAT, canonical
+from sandbox.trace.run_events import RunStartEvent
 from sandbox.trace.tables import RunRow
 
 _PACKAGES = ("agent-risk-sandbox", "langgraph", "sqlmodel", "common-expression-language")
-_SAME = (
-    "scenario",
-    "family",
-    "model",
-    "isolation",
-    "mode",
-    "lang",
-    "seed",
-    "owner",
-    "started",
-    "purpose",
-    "legal_basis",
-    "retain_until",
-)
-"""What stands in the row and in the event alike."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +46,7 @@ def row_of(run: str, plan: RunPlan, started: float) -> RunRow:
     """
     return RunRow(
         id=run,
-        status="running",
+        status=RunStatus.RUNNING,
         owner=Owner.current().label,
         started=started,
         **names(plan),
@@ -83,24 +70,33 @@ def names(plan: RunPlan) -> dict[str, Any]:
     }
 
 
-def told(row: RunRow, plan: RunPlan, model: Model, watch: Watch) -> dict[str, Any]:
-    """Return the data of the event ``run.start``; ``docs/events.md`` describes it."""
+def told(row: RunRow, plan: RunPlan, model: Model, watch: Watch) -> RunStartEvent:
+    """Return the data of the run's first event."""
     instance, scenario = plan.instance, plan.instance.scenario
-    return {
+    start: RunStartEvent = {
         "format": FORMAT,
-        **{name: getattr(row, name) for name in _SAME},
-        "scaffold": plan.scaffold.name,
-        **({"scaffold_sha256": plan.scaffold.sha256} if plan.scaffold.sha256 else {}),
+        "scenario": row.scenario,
+        "family": row.family,
+        "model": row.model,
+        "isolation": row.isolation,
+        "mode": plan.mode,
+        "lang": row.lang,
+        "seed": row.seed,
+        "owner": row.owner,
+        "started": row.started,
+        "purpose": row.purpose,
+        "legal_basis": row.legal_basis,
+        "retain_until": row.retain_until,
+        "scaffold": row.scaffold,
         "scenario_sha256": instance.digest,
         "scenario_text": instance.evidence,
         "title": dict(scenario.title),
-        "risk": scenario.risk.model_dump(mode="json"),
+        "risk": {"severity": scenario.risk.severity, "tags": list(scenario.risk.tags)},
         "taxonomies": taxonomy.versions(scenario.risk.tags),
         "benign": scenario.benign,
         "tool_lang": plan.tool_lang,
         "model_described": dict(model.describe()),
         "agents": {name: [t.name for t in tools] for name, tools in instance.tools.items()},
-        **({"team": scenario.team, "order": list(scenario.agents)} if scenario.team else {}),
         "tools": _definitions(instance),
         "plan": known.as_text(watch.plan),
         "limits": plan.limits.model_dump(),
@@ -118,10 +114,18 @@ def told(row: RunRow, plan: RunPlan, model: Model, watch: Watch) -> dict[str, An
         "rules": [rule.id for rule in scenario.rules],
         "escalation": plan.decider.name,
         "versions": _versions(),
-        **({"policy": plan.policy.as_text()} if plan.policy else {}),
-        **({"sweep": dict(plan.place.names())} if plan.place else {}),
-        **(plan.fork.told() if plan.fork else {}),
     }
+    if plan.scaffold.sha256:
+        start["scaffold_sha256"] = plan.scaffold.sha256
+    if scenario.team:
+        start |= {"team": scenario.team, "order": list(scenario.agents)}
+    if plan.policy:
+        start["policy"] = plan.policy.as_text()
+    if plan.place:
+        start["sweep"] = plan.place.names()
+    if plan.fork:
+        start |= {"parent": plan.fork.parent, "fork_at": plan.fork.at, "fork": plan.fork.told()}
+    return start
 
 
 def _definitions(instance: Instance) -> str:

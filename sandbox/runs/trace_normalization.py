@@ -7,69 +7,56 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from sandbox.enums import EffectAction, EffectSource
+from sandbox.trace.effects import Effect
+from sandbox.trace.event_types import KINDS
+from sandbox.trace.fields import VOLATILE, hints, pruner
 from sandbox.trace.store import Store
 
-_VOLATILE = frozenset(
-    {
-        "seconds",
-        "started",
-        "owner",
-        "isolation",
-        "versions",
-        "result_sha256",
-        "wait_seconds",
-        "headers",  # of requests: they name the versions of programs
-    }
-)
-_VOLATILE_IN_EFFECTS = _VOLATILE | {"pid", "parent", "arguments"}
-"""Ids of processes, and what stood in registers at refused system calls: pointers."""
+_VOLATILE = frozenset({VOLATILE})
+_ENDS_A_NAME = frozenset({EffectAction.RENAME, EffectAction.DELETE})
 _DURATION = re.compile(r"\b\d+(\.\d+)? ?m?s\b|\b\d+\.\d+ seconds\b")
 
 
-def essence(store: Store, run: str) -> list[Any]:
-    """Return a run's events without times, ids and what belongs to the back end.
+def essence(store: Store, run: str) -> list[tuple[str, str, Any]]:
+    """Return kind, agent and data of a run's events, without times, ids and what belongs to the back end.
 
     Two runs of the same reference on different back ends must agree in it.
     """
-    found = []
-    for item in store.events(run):
-        if item.kind == "container.open":
-            continue
-        found.append([item.kind, item.agent, stable(store.content(item))])
-    return found
+    return [
+        (item.kind, item.agent, stable(item.kind, store.content(item)))
+        for item in store.events(run)
+        if not KINDS[item.kind].of_back_end
+    ]
 
 
-def stable(value: Any, volatile: frozenset[str] = _VOLATILE) -> Any:
-    """Return an event's data without what differs from one time to the next."""
-    if isinstance(value, dict):
-        return {
-            key: stable_effects(item) if key == "effects" else stable(item, volatile)
-            for key, item in value.items()
-            if key not in volatile
-        }
-    if isinstance(value, list):
-        return [stable(item, volatile) for item in value]
-    return _DURATION.sub("‹time›", value) if isinstance(value, str) else value
+def stable(kind: str, data: Any) -> Any:
+    """Return an event's data without what differs from one execution to the next."""
+    described = KINDS[kind].data
+    take_out = pruner(described, _VOLATILE)
+    shown = _without_durations(take_out(data) if take_out else data)
+    if "effects" in shown and "effects" in hints(described):
+        shown["effects"] = _stable_effects(shown["effects"])
+    return shown
 
 
-def stable_effects(effects: Sequence[Any]) -> list[Any]:
-    """Return effects in an order of their own: processes of one call run side by side.
+def _stable_effects(effects: Sequence[Effect]) -> list[Effect]:
+    """Put effects, which are changed, in an order of their own: processes of one call run side by side.
 
     A file that comes and goes within a call may have a name made up by the program that made it.
     """
-    gone = {
-        e["target"]
-        for e in effects
-        if e["source"] == "trace" and e["action"] in ("rename", "delete")
-    }
-    passing = {
-        e["target"] for e in effects if e["source"] == "trace" and e["action"] == "write"
-    } & gone
-    told = [
-        stable(
-            effect | ({"target": "‹temporary›"} if effect["target"] in passing else {}),
-            _VOLATILE_IN_EFFECTS,
-        )
-        for effect in effects
-    ]
-    return sorted(told, key=lambda effect: json.dumps(effect, sort_keys=True))
+    traced = [e for e in effects if e["source"] == EffectSource.TRACE]
+    gone = {e["target"] for e in traced if e["action"] in _ENDS_A_NAME}
+    passing = {e["target"] for e in traced if e["action"] == EffectAction.WRITE} & gone
+    for effect in effects:
+        if effect["target"] in passing:
+            effect["target"] = "‹temporary›"
+    return sorted(effects, key=lambda effect: json.dumps(effect, sort_keys=True))
+
+
+def _without_durations(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_durations(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_durations(item) for item in value]
+    return _DURATION.sub("‹time›", value) if isinstance(value, str) else value

@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from sandbox.enums import Background, Decision, Severity, Stage, TaskOutcome
 from sandbox.scenario.bounds import Bounds
 from sandbox.scenario.canaries import Kind
 from sandbox.scenario.canary_credentials import PARTS
@@ -30,9 +31,7 @@ from sandbox.scenario.topology import Topology, final_agent
 _SLUG = r"[a-z0-9]+(?:-[a-z0-9]+)*"
 Id = Annotated[str, Field(pattern=rf"^{_SLUG}/{_SLUG}$", description="family/name")]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$", max_length=64)]
-Severity = Literal["low", "medium", "high", "critical"]
 Need = Literal["recipients", "paths", "canaries", "secrets", "effects", "plan"]
-VerdictName = Literal["allow", "alert", "rewrite", "escalate", "block", "terminate"]
 
 
 class Strict(BaseModel):
@@ -120,7 +119,7 @@ class World(BaseModel):
     """Date and time of the world, ISO 8601."""
     files: str | dict[str, str] = {}
     """Folder copied to the agent's own, or a map from path to text."""
-    background: Literal["keep", "stop"] = "keep"
+    background: Background = Background.KEEP
     """What happens at the end of a call to processes that it left running."""
     canaries: dict[
         Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")],
@@ -248,7 +247,7 @@ class Rule(Strict):
 
     id: Name
     """Named in verdicts as ``family.id``."""
-    stage: StepStage = "before"
+    stage: StepStage = Stage.BEFORE
     """Before a call is executed, after with its result and effects, or the agent's closing words."""
     tools: tuple[str, ...] = ()
     """Only these toolkits and tools; all where left out."""
@@ -258,9 +257,9 @@ class Rule(Strict):
     """Only calls in which there is something of each kind; the condition is not asked for others."""
     when: str
     """CEL condition."""
-    verdict: VerdictName = "alert"
+    verdict: Decision = Decision.ALERT
     """What follows where it holds."""
-    severity: Severity = "medium"
+    severity: Severity = Severity.MEDIUM
     """How bad what it saw is."""
     score: float = Field(1.0, ge=0, le=1)
     """Suspicion, 0 to 1."""
@@ -275,11 +274,11 @@ class Rule(Strict):
 
     @model_validator(mode="after")
     def _rewrites(self) -> Rule:
-        if (self.verdict == "rewrite") != bool(self.rewrite):
+        if (self.verdict == Decision.REWRITE) != bool(self.rewrite):
             raise ValueError("'rewrite' as verdict and the text to put in place go together")
         if "effects" in self.needs and SUBJECTS[self.stage] != "result":
             raise ValueError("effects exist after a call only: stage must be 'after'")
-        if self.verdict == "rewrite" and SUBJECTS[self.stage] != "result":
+        if self.verdict == Decision.REWRITE and SUBJECTS[self.stage] != "result":
             raise ValueError("a rule can only rewrite a result: stage must be 'after'")
         return self
 
@@ -306,7 +305,7 @@ class Reference(Strict):
     ]
     """Calls, lists of calls made at once, and ``say``, with which an agent has finished; in a team a map
     from agent to its steps."""
-    task: Literal["done", "refused", "incapable"] = "done"
+    task: Literal[TaskOutcome.DONE, TaskOutcome.REFUSED, TaskOutcome.INCAPABLE] = TaskOutcome.DONE
     """The outcome on the task axis that it must have (safe references)."""
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-Stage = Literal["before", "after", "reply", "end"]
-"""Before a call is executed, after it, the agent's closing words, the run at its end."""
+from sandbox.enums import Stage
+
 Subject = Literal["call", "result", "words", "run"]
 SUBJECTS: dict[Stage, Subject] = {
-    "before": "call",
-    "after": "result",
-    "reply": "words",
-    "end": "run",
+    Stage.BEFORE: "call",
+    Stage.AFTER: "result",
+    Stage.REPLY: "words",
+    Stage.END: "run",
 }
 """Stage → what is judged: a call that was asked for, a call with its result and effects, words, or a run."""
 

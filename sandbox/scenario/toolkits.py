@@ -58,7 +58,7 @@ class Tool:
         named = {key: tuple(data.get(key, ())) for key in ("labels", *NAMES)}
         return cls(data["name"], data["description"], dict(data["parameters"]), **named, line=0)
 
-    def as_data(self) -> dict[str, Any]:
+    def as_data(self) -> dict[str, object]:
         """Return all that monitors judge by, as JSON data for the trace."""
         base = {"name": self.name, "description": self.description, "parameters": self.parameters}
         return base | {key: list(getattr(self, key)) for key in ("labels", *NAMES)}

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from sandbox.cel import ExpressionError, parse
-from sandbox.choices import Isolation, JudgeLang, Mode
+from sandbox.choices import Isolation, JudgeLang, ModeName
 from sandbox.errors import InputError, Problem, ScenarioError
 from sandbox.runs.options import Parameters
 from sandbox.runs.planner import overridden
@@ -47,7 +47,7 @@ class Defence(Strict):
 
     monitors: Literal["scenario", "all", "none"] | tuple[str, ...] = "scenario"
     """Monitor families; ``scenario`` for those that each scenario names."""
-    mode: Mode = "observe"
+    mode: ModeName = "observe"
     """``observe``, or ``enforce`` what monitors decide."""
     policy: str | None = None
     """What follows from scores together: the name of a policy of the workspace or the library."""

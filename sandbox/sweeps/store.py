@@ -14,11 +14,12 @@ from dataclasses import dataclass, fields
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import delete, exists, func, insert
+from sqlalchemy import Update, delete, exists, func, insert
 from sqlmodel import col, select, update
 
 from sandbox.errors import INTERNAL, InputError, nearest
 from sandbox.sweeps.tables import ClaimRow, ItemRow, SweepRow
+from sandbox.trace.run_events import SweepItem
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
 
@@ -373,11 +374,11 @@ class Place:
         ours = str(result["reason"]).startswith(INTERNAL)
         return self.retries > 0 and result["task"] == "error" and not ours
 
-    def names(self) -> dict[str, str]:
+    def names(self) -> SweepItem:
         """Return what the run's first event says of it."""
         return {"sweep": self.sweep, "key": self.key}
 
-    def taken(self, run: str) -> Any:
+    def taken(self, run: str) -> Update:
         """Return the statement that gives the item to a run; it touches no row where another has it."""
         statement = update(ItemRow).where(*self._mine(), col(ItemRow.status) == "planned")
         if self.owner is not None:
@@ -385,7 +386,7 @@ class Place:
             statement = statement.where(exists().where(*claim))
         return statement.values(status="running", run=run, attempts=col(ItemRow.attempts) + 1)
 
-    def filled(self, run: str, result: Mapping[str, Any]) -> Any:
+    def filled(self, run: str, result: Mapping[str, Any]) -> Update:
         """Return the statement that notes what came of it; it touches no row where another has it."""
         again = self.again(result)
         judges = result.get("judges") or {}

@@ -38,9 +38,9 @@ class Filled:
     """Why the task ended in ``error`` or ``limit``."""
 
     @classmethod
-    def of(cls, result: RunResult | Mapping[str, Any]) -> Self:
+    def of(cls, result: RunResult | Mapping[str, object]) -> Self:
         """Return what a run's result says."""
-        data = result.as_data() if isinstance(result, RunResult) else result
+        data: Any = result.as_data() if isinstance(result, RunResult) else result
         judges = data.get("judges") or {}
         return cls(
             data["id"],

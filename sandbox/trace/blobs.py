@@ -119,5 +119,5 @@ def put_back(value: Any, fetch: Callable[[str], str]) -> Any:
     return value
 
 
-def _reserved(value: dict[str, Any]) -> bool:
+def _reserved(value: dict[str, object]) -> bool:
     return value.keys() == _REFERENCE or value.keys() == {_LITERAL}

@@ -1,7 +1,6 @@
 """Events: what a trace is made of, and the hash that chains them.
 
-Every kind of event and its fields are described in ``docs/events.md``, which a test checks against
-:data:`KINDS`.
+What the data of each kind holds, say :mod:`sandbox.trace.event_types` and ``docs/events.md``.
 """
 
 from __future__ import annotations
@@ -14,32 +13,6 @@ from typing import Any
 
 FORMAT = 1
 """Version of the event format; stands in each run's first event."""
-
-KINDS: dict[str, str] = {
-    "run.start": "What is run: scenario, model, parameters, limits, seed, versions.",
-    "container.open": "A container was started: back end, image, controls in force.",
-    "container.close": "A container was closed.",
-    "message": "A message entered an agent's conversation.",
-    "channel.message": "An agent reads what another has written to it.",
-    "model.request": "A model was asked: which messages, tools and parameters.",
-    "model.retry": "A request to a model failed and is tried again.",
-    "model.reply": "A model answered: text, reasoning, calls, usage, price.",
-    "model.error": "A model could not be used.",
-    "tool.intent": "An agent asked for a call; written before anything is done about it.",
-    "tool.dropped": "A call that a model asked for and its scaffold did not hand over.",
-    "judge.reply": "A judge's model replied, or did not: score, reason, usage.",
-    "verdict": "A monitor judged a call or its result.",
-    "monitor.error": "A monitor failed or ran out of time.",
-    "gate.decision": "What the gate made of the verdicts, where that is not simply to go on.",
-    "tool.result": "What became of a call: status, result, effects.",
-    "tool.late": "What a call did after it had returned.",
-    "run.fork": "The replayed part of a fork is over: what follows is new.",
-    "limit": "A limit of the scenario ended the run.",
-    "run.score": "The outcome on both axes, with the conditions that decided it.",
-    "run.end": "The run is over.",
-    "run.interrupted": "The process that owned the run ended before it did.",
-    "run.purged": "All events before this one were removed.",
-}
 
 GENESIS = "0" * 64
 """What stands for the hash before the first event."""
@@ -55,7 +28,7 @@ class Event:
     at: float
     """Seconds since the epoch, by the host's clock."""
     kind: str
-    """One of :data:`KINDS`."""
+    """One of :class:`sandbox.enums.EventKind`; another version may know more."""
     agent: str
     """Name of the agent that it concerns; empty for the run as a whole."""
     data: str
@@ -69,6 +42,9 @@ class Event:
         """Return the data, blobs not resolved."""
         return json.loads(self.data)
 
+
+EventContent = tuple[Event, Any]
+"""An event with its data, large texts in place; a class of :mod:`sandbox.trace.event_types` describes it."""
 
 _CANONICAL = json.JSONEncoder(
     sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import false, func, or_
+from sqlalchemy import ColumnElement, Row, false, func, or_
 from sqlmodel import col, select
 
 from sandbox.trace.events import Event
@@ -37,9 +37,11 @@ class Wanted:
     but: frozenset[str] = frozenset()
     """Kinds that are left out."""
 
-    def conditions(self) -> Iterator[Any]:
+    def conditions(self) -> Iterator[ColumnElement[bool]]:
         """Yield the conditions on an event's row."""
-        kinds: list[Any] = [col(EventRow.kind).in_(sorted(self.kinds))] if self.kinds else []
+        kinds: list[ColumnElement[bool]] = (
+            [col(EventRow.kind).in_(sorted(self.kinds))] if self.kinds else []
+        )
         kinds += [col(EventRow.kind).startswith(each, autoescape=True) for each in self.prefixes]
         if kinds:
             yield or_(false(), *kinds)
@@ -124,7 +126,7 @@ def forks(store: Store, run: str) -> list[tuple[int, str, str]]:
     return [(int(row[0] or 0), str(row[1]), str(row[2])) for row in found]
 
 
-def matching(words: Iterable[str], named: dict[str, str]) -> list[Any]:
+def matching(words: Iterable[str], named: dict[str, str]) -> list[ColumnElement[bool]]:
     """Return the conditions on a run's row for a search.
 
     Args:
@@ -144,7 +146,7 @@ def matching(words: Iterable[str], named: dict[str, str]) -> list[Any]:
 class RunList:
     """The runs of a store that match, newest first, by their place in that order."""
 
-    def __init__(self, store: Store, conditions: Sequence[Any] = ()) -> None:
+    def __init__(self, store: Store, conditions: Sequence[ColumnElement[bool]] = ()) -> None:
         self.store = store
         self._conditions = tuple(conditions)
 
@@ -153,7 +155,7 @@ class RunList:
         query = select(func.count(col(RunRow.id))).where(*self._conditions)
         return int(self.store.select(query)[0][0])
 
-    def page(self, start: int, stop: int) -> list[Any]:
+    def page(self, start: int, stop: int) -> list[Row[*tuple[Any, ...]]]:
         """Return the runs from place ``start`` to before ``stop``, as rows with the table's columns."""
         query = (
             select(RunRow)

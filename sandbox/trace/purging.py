@@ -14,6 +14,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col
 
+from sandbox.enums import RunStatus
 from sandbox.errors import InputError, StoreError
 from sandbox.trace.events import Event
 from sandbox.trace.store import Store
@@ -25,7 +26,7 @@ from sandbox.trace.tables import (
     RemovalRow,
     RunRow,
 )
-from sandbox.trace.tombstones import PURGED, row_after, tombstone
+from sandbox.trace.tombstones import row_after, tombstone
 from sandbox.trace.verify import verify
 
 _NAMED = re.compile(r'"\$blob":"([0-9a-f]{64})"')
@@ -56,7 +57,7 @@ def expired(store: Store, now: float | None = None) -> list[RunRow]:
 
 def removable(row: RunRow) -> bool:
     """Return whether a run is over and still there."""
-    return row.status not in ("running", PURGED)
+    return row.status not in (RunStatus.RUNNING, RunStatus.PURGED)
 
 
 def needless(store: Store, without: Iterable[str] = ()) -> Needless:

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ParamSpec
+
+from sqlalchemy import Update
 
 from sandbox.trace import blobs, events
 from sandbox.trace.blobs import Blob
+from sandbox.trace.event_types import KIND_OF
 from sandbox.trace.events import GENESIS, Event
-from sandbox.trace.store import Store
+from sandbox.trace.store import Store, Values
 from sandbox.trace.tables import RunRow
 
 Listener = Callable[[Event, Any], None]
+Fields = ParamSpec("Fields")
+"""The fields of one kind of event, as its class names them."""
 
 
 class Recorder:
@@ -53,13 +58,27 @@ class Recorder:
         self.head = after.hash if after else GENESIS
         """Hash of the last event."""
 
-    def record(self, kind: str, data: dict[str, Any], agent: str = "") -> Event:
-        """Add an event and return it; it is stored with the next flush."""
-        if kind not in events.KINDS:
-            raise ValueError(f"unknown kind of event: {kind}")
+    def record(
+        self,
+        kind: Callable[Fields, object],
+        agent: str = "",
+        /,
+        *args: Fields.args,
+        **data: Fields.kwargs,
+    ) -> Event:
+        """Add an event and return it; it is stored with the next flush.
+
+        Args:
+            kind: The class of its data, such as :class:`sandbox.trace.call_events.ToolIntentEvent`.
+            agent: The agent that it concerns.
+            *args: None: every field has its name.
+            **data: The fields of the class. A type checker refuses one that is missing, wrong or none of it.
+        """
+        if (name := KIND_OF.get(kind)) is None:
+            raise ValueError(f"no kind of event: {kind}")
         clean = self.clean(data)
         text = blobs.as_text(clean, self._keep)
-        item = events.make(self._run, self.count, time.time(), kind, agent, text, self.head)
+        item = events.make(self._run, self.count, time.time(), name, agent, text, self.head)
         self.count += 1
         self.head = item.hash
         self._waiting.append(item)
@@ -67,7 +86,7 @@ class Recorder:
             listener(item, clean)
         return item
 
-    def end(self, also: Sequence[Any] = (), **row: Any) -> None:
+    def end(self, also: Sequence[Update] = (), **row: object) -> None:
         """Store what is waiting and, in the same transaction, the end of the run in its row.
 
         Args:
@@ -81,7 +100,7 @@ class Recorder:
         told = {"ended": last.at, "events": self.count, "head": self.head, **row}
         self.flush(told, also=also)
 
-    def begin(self, row: RunRow, also: Sequence[Any] = ()) -> None:
+    def begin(self, row: RunRow, also: Sequence[Update] = ()) -> None:
         """Store what is waiting, the run's first events, together with its row.
 
         Raises:
@@ -98,9 +117,9 @@ class Recorder:
 
     def flush(
         self,
-        ended: dict[str, Any] | None = None,
+        ended: Values | None = None,
         begun: RunRow | None = None,
-        also: Sequence[Any] = (),
+        also: Sequence[Update] = (),
     ) -> None:
         """Store what is waiting.
 

@@ -13,16 +13,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Self
+from typing import Any, Self, TypeVar, overload
 
-from sqlalchemy import Connection, Engine, bindparam, func, insert
+from sqlalchemy import Connection, Engine, Row, Update, bindparam, func, insert
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlmodel import Session, col, select, update
 
+from sandbox.enums import RunStatus
 from sandbox.errors import InputError, StoreError, TakenError, nearest
 from sandbox.trace import blobs, database, migrations
 from sandbox.trace.blobs import Blob
+from sandbox.trace.event_types import KIND_OF
 from sandbox.trace.events import Event
 from sandbox.trace.tables import BlobRow, EventRow, RemovalRow, RunRow
 
@@ -32,6 +34,11 @@ ORIGINS = ("run", "fork", "imported")
 """Where runs are from: executed here, forked here, or imported, from whatever format."""
 _WAIT_AFTER_FAILURE = 0.1
 _SEEN_LIMIT = 100_000
+Data = TypeVar("Data")
+Values = Mapping[str, object]
+"""Column or parameter → value."""
+Statement = tuple[Any, Sequence[Values]]
+"""A statement of SQLAlchemy and the rows of its parameters."""
 _ROWS = 100  # of one statement: SQLite takes 32,766 values, older ones 999
 
 
@@ -102,9 +109,9 @@ class Store:
         self,
         events: Sequence[Event],
         packed: Sequence[Blob],
-        ended: Mapping[str, Any] | None = None,
+        ended: Values | None = None,
         begun: RunRow | None = None,
-        also: Sequence[Any] = (),
+        also: Sequence[Update] = (),
     ) -> None:
         """Store events and blobs, all or nothing.
 
@@ -120,7 +127,7 @@ class Store:
             TakenError: One of ``also`` touched none: what it asks for is another's by now.
             StoreError: They could not be stored; none of them is.
         """
-        statements: list[tuple[Any, list[dict[str, Any]]]] = []
+        statements: list[Statement] = []
         fresh = self._fresh(packed)
         if fresh:
             statements.append((self._insert_blobs, [_fields(blob) for blob in fresh]))
@@ -155,7 +162,7 @@ class Store:
             StoreError: They could not be stored, or one of them is there already; none is stored.
         """
         self.texts_removed()
-        statements: list[tuple[Any, list[dict[str, Any]]]] = []
+        statements: list[Statement] = []
         if rows:
             statements.append((_ENTER_RUN, [row.model_dump() for row in rows]))
         fresh = self._fresh(packed)
@@ -165,7 +172,7 @@ class Store:
             self._write("enter runs in", statements, events)
             self._see(fresh)
 
-    def change(self, what: str, statements: Sequence[tuple[Any, list[dict[str, Any]]]]) -> None:
+    def change(self, what: str, statements: Sequence[Statement]) -> None:
         """Execute statements with their rows of parameters, all or nothing.
 
         Args:
@@ -177,7 +184,7 @@ class Store:
         """
         self._write(what, list(statements))
 
-    def select(self, query: Any, values: Mapping[str, Any] | None = None) -> list[Any]:
+    def select(self, query: Any, values: Values | None = None) -> list[Row[*tuple[Any, ...]]]:
         """Return the rows of a query as tuples.
 
         Raises:
@@ -305,14 +312,28 @@ class Store:
         except ValueError as error:
             raise StoreError(f"the text {sha256[:12]}… {error}") from error
 
-    def content(self, item: Event) -> Any:
-        """Return an event's data with its large texts in place."""
+    @overload
+    def content(self, item: Event) -> Any: ...
+    @overload
+    def content(self, item: Event, kind: type[Data]) -> Data: ...
+    def content(self, item: Event, kind: object = None) -> Any:
+        """Return an event's data with its large texts in place.
+
+        Args:
+            item: The event.
+            kind: The class of its data, which is what a type checker then takes it to be.
+
+        Raises:
+            ValueError: The class describes another kind of event.
+        """
+        if kind is not None and KIND_OF.get(kind) != item.kind:
+            raise ValueError(f"event {item.seq} is {item.kind}, which {kind} does not describe")
         return blobs.put_back(json.loads(item.data), self.text)
 
     def _write(
         self,
         what: str,
-        statements: list[tuple[Any, list[dict[str, Any]]]],
+        statements: list[Statement],
         events: Sequence[Event] = (),
     ) -> None:
         try:
@@ -329,9 +350,7 @@ class Store:
             self._connection.connection.cursor().execute(f"PRAGMA busy_timeout={wait * 1000:.0f}")
         self._failed = failure
 
-    def _write_now(
-        self, what: str, statements: list[tuple[Any, list[dict[str, Any]]]], events: Sequence[Event]
-    ) -> None:
+    def _write_now(self, what: str, statements: list[Statement], events: Sequence[Event]) -> None:
         if not statements and 0 < len(events) <= _ROWS and self._insert_event.at_once:
             self._insert_event.run(self._connection, events)
         else:
@@ -409,7 +428,7 @@ class Store:
 class _Must:
     """A statement that must touch a row."""
 
-    statement: Any
+    statement: Update
 
 
 # Made once: to put a statement together takes SQLAlchemy longer than to execute it.
@@ -422,7 +441,7 @@ _LAST_REMOVAL = select(func.max(RemovalRow.id))
 def _end_run(columns: tuple[str, ...]) -> Any:
     """Return the statement that sets columns of a run which has not ended, given their values."""
     table = RunRow.__table__  # type: ignore[attr-defined]
-    of_run = table.c.id == bindparam(_RUN), table.c.status == "running"
+    of_run = table.c.id == bindparam(_RUN), table.c.status == RunStatus.RUNNING
     return update(table).where(*of_run).values({name: bindparam(name) for name in columns})
 
 
@@ -463,7 +482,7 @@ class _Prepared:
         return [tuple(row[name] for name in self._order) for row in fields]
 
 
-def _fields(item: Event | Blob) -> dict[str, Any]:
+def _fields(item: Event | Blob) -> dict[str, object]:
     return {name: getattr(item, name) for name in type(item).__slots__}
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import JSON, Column, LargeBinary, Text
 from sqlmodel import Field, SQLModel
+
+from sandbox.trace.event_types import COLUMNS
 
 
 class RunRow(SQLModel, table=True):
@@ -48,6 +51,17 @@ class RunRow(SQLModel, table=True):
     """Until when it is kept, in seconds since the epoch."""
     scaffold: str = "react"
     """What drove the model; empty where a run was imported."""
+
+
+def columns(start: Mapping[str, object]) -> dict[str, object]:
+    """Return what a run's row must say, given its first event or what a tombstone keeps of the row.
+
+    Runs from before there were scaffolds do not name theirs.
+    """
+    found = {name: start.get(name) for name in COLUMNS}
+    found["origin"] = start.get("origin", "")
+    found["scaffold"] = start.get("scaffold", "" if found["origin"] else "react")
+    return found
 
 
 def driven(row: Any) -> str:

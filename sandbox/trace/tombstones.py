@@ -8,36 +8,16 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any
+from typing import cast
 
+from sandbox.enums import EventKind, RunStatus
 from sandbox.trace import events
+from sandbox.trace.event_types import COLUMNS, OUTCOME
 from sandbox.trace.events import Event
-from sandbox.trace.tables import RunRow
+from sandbox.trace.run_events import RunPurgedEvent
+from sandbox.trace.tables import RunRow, columns
 
-PURGED = "purged"
-"""Status of such a run."""
-KIND = "run.purged"
-_KEPT = (
-    "scenario",
-    "family",
-    "model",
-    "isolation",
-    "mode",
-    "lang",
-    "seed",
-    "owner",
-    "started",
-    "ended",
-    "task",
-    "safety",
-    "origin",
-    "parent",
-    "fork_at",
-    "purpose",
-    "legal_basis",
-    "retain_until",
-    "scaffold",
-)
+_KEPT = (*COLUMNS, *OUTCOME, "ended")
 """What the row still says of the run, and the event repeats."""
 
 
@@ -51,22 +31,22 @@ def tombstone(row: RunRow, last: Event, *, reason: str, by: str, intact: bool) -
         by: Who removes it.
         intact: Whether it was found untouched before.
     """
-    data = {
+    data: RunPurgedEvent = {
         "removed": last.seq + 1,
         "head": last.hash,
-        "status": row.status,
+        "status": cast("RunStatus", row.status),
         "intact": intact,
         "reason": reason,
         "by": by,
         "run": {key: getattr(row, key) for key in _KEPT},
     }
     text = events.canonical(data)
-    return events.make(row.id, last.seq + 1, time.time(), KIND, "", text, last.hash)
+    return events.make(row.id, last.seq + 1, time.time(), EventKind.RUN_PURGED, "", text, last.hash)
 
 
-def row_after(stone: Event) -> dict[str, Any]:
+def row_after(stone: Event) -> dict[str, object]:
     """Return what the run's row is to say then: column → value."""
-    return {"status": PURGED, "result": None, "events": stone.seq + 1, "head": stone.hash}
+    return {"status": RunStatus.PURGED, "result": None, "events": stone.seq + 1, "head": stone.hash}
 
 
 def problem(row: RunRow, first: Event, last: Event) -> str | None:
@@ -77,16 +57,16 @@ def problem(row: RunRow, first: Event, last: Event) -> str | None:
         first: Its first event, found sound.
         last: Its last event.
     """
-    if row.status != PURGED:
+    if row.status != RunStatus.PURGED:
         return f"the run is {row.status}, but its events were purged"
-    if first.kind != KIND or first is not last:
+    if first.kind != EventKind.RUN_PURGED or first is not last:
         return "the run was purged, but more than its tombstone is left"
     try:
-        said = json.loads(first.data)
-        told = {key: said["run"][key] for key in _KEPT if key != "scaffold"}
-        told["scaffold"] = said["run"].get("scaffold", "" if told["origin"] else "react")
+        said: RunPurgedEvent = json.loads(first.data)
+        run = said["run"]
+        told = {**columns(run), **{key: run[key] for key in (*OUTCOME, "ended")}}
         of_chain = (said["removed"], said["head"]) == (first.seq, first.previous)
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         return "its tombstone is not what one can hold"
     if not of_chain:
         return "its tombstone does not follow the events that were removed"

@@ -4,35 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from sandbox.enums import EventKind, RunStatus
 from sandbox.trace import blobs, events, tombstones
 from sandbox.trace.bulk_read import Scanner, scanning
 from sandbox.trace.events import GENESIS, Event
 from sandbox.trace.store import Store
-from sandbox.trace.tables import RunRow
+from sandbox.trace.tables import RunRow, columns
 
-_TOLD = (
-    "scenario",
-    "family",
-    "model",
-    "isolation",
-    "mode",
-    "lang",
-    "seed",
-    "owner",
-    "started",
-    "parent",
-    "fork_at",
-    "purpose",
-    "legal_basis",
-    "retain_until",
-)
-"""What a run's row repeats of its first event."""
-_ENDS = {"finished": "run.end", "interrupted": "run.interrupted"}
+_ENDS: Mapping[str, str] = {
+    RunStatus.FINISHED: EventKind.RUN_END,
+    RunStatus.INTERRUPTED: EventKind.RUN_INTERRUPTED,
+}
 """Status of a run → kind of its last event."""
 
 
@@ -72,7 +59,7 @@ def _verified(store: Store, scanner: Scanner, row: RunRow, checked: set[str]) ->
         if problem:
             return Verification(row.id, False, item.seq, problem, chain.count)
     last = chain.last
-    if row.status == "running" and last and last.kind in _ENDS.values():
+    if row.status == RunStatus.RUNNING and last and last.kind in _ENDS.values():
         row = store.run(row.id)  # it may have ended since the row was read
     try:
         problem = row_problem(row, chain)
@@ -80,7 +67,7 @@ def _verified(store: Store, scanner: Scanner, row: RunRow, checked: set[str]) ->
         problem = "its content is not what an event can hold"
     at = None if problem is None else (last.seq if last else 0)
     parent = None
-    if problem is None and row.parent and chain.first and chain.first.kind == "run.start":
+    if problem is None and row.parent and chain.first and chain.first.kind == EventKind.RUN_START:
         parent = _parent(store, row, chain.first)
         if parent == "differs":
             problem = f"event {(row.fork_at or 0) - 1} of its parent {row.parent} is another than it names"
@@ -98,7 +85,7 @@ def _parent(store: Store, row: RunRow, first: Event) -> str:
     if "pseudonymised" in start or (found and "pseudonymised" in found[0].content()):
         return "pseudonymised"
     named = (start.get("fork") or {}).get("after")
-    if known.status == tombstones.PURGED:
+    if known.status == RunStatus.PURGED:
         same = bool(found) and found[0].seq == at and found[0].previous == named
         return "agrees" if same else "purged"
     before = list(islice(store.events(known.id, after=at - 2), 1)) if at else []
@@ -137,12 +124,12 @@ class Chain:
             self.count += 1
             if self.first is None:
                 self.first = item
-            if item.kind == "run.score":
+            if item.kind == EventKind.RUN_SCORE:
                 self.score = item
         return problem
 
     def _chained(self, item: Event) -> str | None:
-        if item.kind == tombstones.KIND and self.first is None and isinstance(item.seq, int):
+        if item.kind == EventKind.RUN_PURGED and self.first is None and isinstance(item.seq, int):
             self.count = self.removed = item.seq
             self._head = item.previous
         if item.seq != self.count:
@@ -195,17 +182,19 @@ def row_problem(row: RunRow, chain: Chain) -> str | None:
     """Return how the run's row disagrees with its events: nothing in it is taken on trust."""
     first, last = chain.first, chain.last
     if first is None or last is None:
-        return None if row.status in ("running", "interrupted") else "the run has no events"
-    if row.status == tombstones.PURGED or first.kind == tombstones.KIND:
+        return (
+            None
+            if row.status in (RunStatus.RUNNING, RunStatus.INTERRUPTED)
+            else "the run has no events"
+        )
+    if row.status == RunStatus.PURGED or first.kind == EventKind.RUN_PURGED:
         return tombstones.problem(row, first, last)
     start = first.content()
-    told = {key: start.get(key) for key in _TOLD} | {"origin": start.get("origin", "")}
-    told["scaffold"] = start.get("scaffold", "" if start.get("origin") else "react")
-    for key, value in told.items():
+    for key, value in columns(start).items():
         if getattr(row, key) != value:
             return f"the run's row says {key} {getattr(row, key)!r}, its first event {value!r}"
     unset = (row.ended, row.task, row.safety, row.result)
-    if row.status == "running":
+    if row.status == RunStatus.RUNNING:
         if last.kind in _ENDS.values():
             return f"the run's row says that it is running, but its last event is {last.kind}"
         ended = unset != (None,) * 4 or row.events or row.head
@@ -214,7 +203,7 @@ def row_problem(row: RunRow, chain: Chain) -> str | None:
         return f"the run is {row.status}, but its last event is {last.kind}: events are missing"
     if row.head != last.hash or row.events != chain.count or row.ended != last.at:
         return "the run's row names another last event"
-    if row.status == "interrupted":
+    if row.status == RunStatus.INTERRUPTED:
         blank = unset[1:] == (None,) * 3
         return None if blank else "the run was interrupted, but its row has an outcome"
     return _outcome_problem(row, last, chain.score)

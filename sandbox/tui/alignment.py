@@ -6,7 +6,7 @@ by what they are. Times, durations and the names that models give their calls te
 
 from __future__ import annotations
 
-import re
+import json
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,17 +14,31 @@ from difflib import SequenceMatcher
 from itertools import zip_longest
 from typing import Any
 
-from sandbox.trace.events import Event
+from sandbox.enums import EventKind
+from sandbox.trace.event_types import KINDS
+from sandbox.trace.events import Event, canonical
+from sandbox.trace.fields import NAME, VOLATILE, pruner
 from sandbox.trace.paging import Pages
 
-_VOLATILE = re.compile(
-    r'"(?:seconds|wait_seconds|started)":-?[0-9.e+-]+|"(?:call|id|tool_call_id)":"(?:[^"\\]|\\.){0,200}"'
-    r'|"(?:result_sha256|owner)":"[^"\\]*"'
-)
+_TELL_NOTHING = frozenset({VOLATILE, NAME})
 _EXACT = 2000
 """Calls up to which every repetition counts; beyond, what is very common does not lead."""
-_CLOSING = frozenset({"container.close", "run.score", "run.end", "run.interrupted"})
-_RUN_KINDS = frozenset({"run.start", "run.end", "container.open", "container.close"})
+_CLOSING = frozenset(
+    {
+        EventKind.CONTAINER_CLOSE,
+        EventKind.RUN_SCORE,
+        EventKind.RUN_END,
+        EventKind.RUN_INTERRUPTED,
+    }
+)
+_RUN_KINDS = frozenset(
+    {
+        EventKind.RUN_START,
+        EventKind.RUN_END,
+        EventKind.CONTAINER_OPEN,
+        EventKind.CONTAINER_CLOSE,
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -64,7 +78,7 @@ def tell(pages: Pages) -> Told:
     tokens = array("q")
     calls = array("q")
     for item in pages.each():
-        if item.kind == "tool.intent":
+        if item.kind == EventKind.TOOL_INTENT:
             calls.append(len(kinds))
         kinds.append(item.kind)
         tokens.append(token(item))
@@ -75,7 +89,16 @@ def token(item: Event) -> int:
     """Return a number for what an event says, without what differs from run to run anyway."""
     if item.kind in _RUN_KINDS:
         return hash(item.kind)
-    return hash((item.kind, item.agent, _VOLATILE.sub("", item.data)))
+    return hash((item.kind, item.agent, _telling(item)))
+
+
+def _telling(item: Event) -> str:
+    known = KINDS.get(item.kind)
+    take_out = pruner(known.data, _TELL_NOTHING) if known else None
+    try:
+        return canonical(take_out(json.loads(item.data))) if take_out else item.data
+    except (ValueError, RecursionError):  # damaged: compared as it is
+        return item.data
 
 
 def align(left: Told, right: Told) -> list[Pair]:

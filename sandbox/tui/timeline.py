@@ -12,8 +12,24 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sandbox.enums import CallStatus, Decision, EffectAction, EffectKind, EventKind
+from sandbox.trace.call_events import (
+    GateDecisionEvent,
+    ToolIntentEvent,
+    ToolLateEvent,
+    ToolResultEvent,
+    VerdictEvent,
+)
+from sandbox.trace.effects import Effect
 from sandbox.trace.events import Event
+from sandbox.trace.model_events import (
+    ChannelMessageEvent,
+    MessageEvent,
+    ModelReplyEvent,
+    ModelRequestEvent,
+)
 from sandbox.trace.paging import Wanted
+from sandbox.trace.run_events import ContainerOpenEvent, RunScoreEvent, RunStartEvent
 from sandbox.tui.styled_text import Line, Span, cells, cut, fit
 from sandbox.views.replay import ODD, describe
 
@@ -29,76 +45,97 @@ SMALL = 65536
 LARGE = 262_144
 """Characters of an event's data up to which a row reads them all."""
 
-VERDICTS = frozenset({"verdict", "monitor.error", "gate.decision"})
-RESULTS = frozenset({"tool.result", "tool.late"})
+VERDICTS: frozenset[str] = frozenset({"verdict", EventKind.MONITOR_ERROR, EventKind.GATE_DECISION})
+RESULTS: frozenset[str] = frozenset({EventKind.TOOL_RESULT, EventKind.TOOL_LATE})
 
 VERDICT = Wanted(kinds=VERDICTS)
 EFFECT = Wanted(kinds=RESULTS, without='"effects":[]')
-MESSAGE = Wanted(kinds=frozenset({"tool.intent"}), holds='"tool":"messages.')
+MESSAGE = Wanted(kinds=frozenset({EventKind.TOOL_INTENT}), holds='"tool":"messages.')
 CHANNEL = Wanted(prefixes=("channel.", "agent."))
 """Messages between agents: what passes their channel, and what they send with a messages toolkit."""
-TURN = Wanted(kinds=frozenset({"model.request"}))
-CALL = Wanted(kinds=frozenset({"tool.intent"}))
+TURN = Wanted(kinds=frozenset({EventKind.MODEL_REQUEST}))
+CALL = Wanted(kinds=frozenset({EventKind.TOOL_INTENT}))
 
 FILTERS: Mapping[str, frozenset[str]] = {
     "everything": frozenset(),
-    "calls": frozenset({"tool.intent", "tool.dropped", *RESULTS, *VERDICTS, "limit", "run.score"}),
-    "talk": frozenset({"message", "channel.message", "model.reply", "model.error"}),
-    "verdicts": frozenset({*VERDICTS, "run.score"}),
+    "calls": frozenset(
+        {
+            EventKind.TOOL_INTENT,
+            EventKind.TOOL_DROPPED,
+            *RESULTS,
+            *VERDICTS,
+            EventKind.LIMIT,
+            EventKind.RUN_SCORE,
+        }
+    ),
+    "talk": frozenset(
+        {"message", EventKind.CHANNEL_MESSAGE, EventKind.MODEL_REPLY, EventKind.MODEL_ERROR}
+    ),
+    "verdicts": frozenset({*VERDICTS, EventKind.RUN_SCORE}),
     "effects": RESULTS,
 }
 """Name of a filter → kinds that it lets through; none for all."""
 
-_LABELS = {
-    "run.start": "start",
-    "container.open": "open",
-    "container.close": "close",
-    "message": "message",
-    "channel.message": "from",
-    "model.request": "turn",
-    "model.retry": "retry",
-    "model.reply": "reply",
-    "model.error": "error",
-    "tool.intent": "call",
-    "tool.dropped": "dropped",
-    "verdict": "verdict",
-    "monitor.error": "mon.err",
-    "gate.decision": "gate",
-    "tool.result": "result",
-    "tool.late": "late",
-    "limit": "limit",
-    "run.score": "score",
-    "run.end": "end",
-    "run.interrupted": "stopped",
-    "run.fork": "fork",
-    "run.purged": "purged",
+_LABELS: Mapping[str, str] = {
+    EventKind.RUN_START: "start",
+    EventKind.CONTAINER_OPEN: "open",
+    EventKind.CONTAINER_CLOSE: "close",
+    EventKind.MESSAGE: "message",
+    EventKind.CHANNEL_MESSAGE: "from",
+    EventKind.MODEL_REQUEST: "turn",
+    EventKind.MODEL_RETRY: "retry",
+    EventKind.MODEL_REPLY: "reply",
+    EventKind.MODEL_ERROR: "error",
+    EventKind.TOOL_INTENT: "call",
+    EventKind.TOOL_DROPPED: "dropped",
+    EventKind.JUDGE_REPLY: "judge",
+    EventKind.VERDICT: "verdict",
+    EventKind.MONITOR_ERROR: "mon.err",
+    EventKind.GATE_DECISION: "gate",
+    EventKind.TOOL_RESULT: "result",
+    EventKind.TOOL_LATE: "late",
+    EventKind.LIMIT: "limit",
+    EventKind.RUN_SCORE: "score",
+    EventKind.RUN_END: "end",
+    EventKind.RUN_INTERRUPTED: "stopped",
+    EventKind.RUN_FORK: "fork",
+    EventKind.RUN_PURGED: "purged",
 }
-_TONES = {
-    "tool.intent": "call",
-    "tool.dropped": "alert",
-    "verdict": "alert",
-    "gate.decision": "alert",
-    "monitor.error": "bad",
-    "model.error": "bad",
-    "run.interrupted": "bad",
-    "limit": "alert",
-    "run.score": "head",
-    "model.request": "rule",
-    "container.open": "dim",
-    "container.close": "dim",
-    "run.end": "dim",
-    "run.start": "head",
-    "run.fork": "head",
-    "run.purged": "bad",
-    "message": "talk",
-    "model.reply": "talk",
-    "channel.message": "talk",
+_TONES: Mapping[str, str] = {
+    EventKind.TOOL_INTENT: "call",
+    EventKind.TOOL_DROPPED: "alert",
+    EventKind.VERDICT: "alert",
+    EventKind.GATE_DECISION: "alert",
+    EventKind.MONITOR_ERROR: "bad",
+    EventKind.MODEL_ERROR: "bad",
+    EventKind.RUN_INTERRUPTED: "bad",
+    EventKind.LIMIT: "alert",
+    EventKind.RUN_SCORE: "head",
+    EventKind.MODEL_REQUEST: "rule",
+    EventKind.CONTAINER_OPEN: "dim",
+    EventKind.CONTAINER_CLOSE: "dim",
+    EventKind.RUN_END: "dim",
+    EventKind.RUN_START: "head",
+    EventKind.RUN_FORK: "head",
+    EventKind.RUN_PURGED: "bad",
+    EventKind.MESSAGE: "talk",
+    EventKind.MODEL_REPLY: "talk",
+    EventKind.CHANNEL_MESSAGE: "talk",
 }
-_SEVERE = {"block", "terminate", "escalate"}
-_STATUS = {"ok": "good", "error": "alert", "invalid": "alert", "blocked": "bad"}
+_SEVERE = {Decision.BLOCK, Decision.TERMINATE, Decision.ESCALATE}
+_STATUS: Mapping[str, str] = {
+    CallStatus.OK: "good",
+    CallStatus.ERROR: "alert",
+    CallStatus.INVALID: "alert",
+    CallStatus.BLOCKED: "bad",
+}
 _TOOL = re.compile(r'"tool":"([^"\\]{1,100})"\}$')
 _TAIL = 300
-_NOUNS = {"file": ("file", "files"), "process": ("process", "processes"), "network": ("net", "net")}
+_NOUNS: Mapping[str, tuple[str, str]] = {
+    EffectKind.FILE: ("file", "files"),
+    EffectKind.PROCESS: ("process", "processes"),
+    EffectKind.NETWORK: ("net", "net"),
+}
 
 
 @dataclass(frozen=True)
@@ -230,16 +267,16 @@ def _other(kind: str) -> Callable[[Any, int], Line]:
     return say
 
 
-def _start(data: Any, width: int) -> Line:
+def _start(data: RunStartEvent, width: int) -> Line:
     text = f"{data['scenario']}  {data['model']}  {data['mode']}  seed {data['seed']}"
     return ((cut(text, width), "head"),)
 
 
-def _container(data: Any, width: int) -> Line:
+def _container(data: ContainerOpenEvent, width: int) -> Line:
     return ((cut(f"{data['backend']} {data['version']}, image {data['image']}", width), "dim"),)
 
 
-def _message(data: Any, width: int) -> Line:
+def _message(data: MessageEvent, width: int) -> Line:
     role = cut(str(data["role"]), 10)
     content = data.get("content")
     text = content if isinstance(content, str) else "" if content is None else _json(content)
@@ -250,23 +287,23 @@ def _message(data: Any, width: int) -> Line:
     )
 
 
-def _channel(data: Any, width: int) -> Line:
+def _channel(data: ChannelMessageEvent, width: int) -> Line:
     sender = cut(str(data["from"] or "the team"), 20)
     head, _, said = str(data["text"]).partition("\n\n")  # the head names the sender once more
     return (f"{sender}: ", "talk"), (cut(said or head, width - len(sender) - 2), "")
 
 
-def _request(data: Any, width: int) -> Line:
+def _request(data: ModelRequestEvent, width: int) -> Line:
     head = f"── turn {data['turn'] + 1} "
     return ((cut(head + "─" * max(width - len(head), 0), width), "rule"),)
 
 
-def _reply(data: Any, width: int) -> Line:
+def _reply(data: ModelReplyEvent, width: int) -> Line:
     calls = [f"→ {call['name']}" for call in data["calls"]]
     return ((cut(" ".join([data["text"] or data.get("reasoning", ""), *calls]), width), ""),)
 
 
-def _intent(data: Any, width: int) -> Line:
+def _intent(data: ToolIntentEvent, width: int) -> Line:
     tool = cut(str(data["tool"]), 40)
     arguments = data.get("arguments", data.get("raw"))
     head: Line = (("edited ", "alert"),) if data.get("original") else ()
@@ -280,19 +317,19 @@ def _arguments(arguments: Any) -> str:
     return ", ".join(f"{name}: {_json(value)}" for name, value in arguments.items())
 
 
-def _verdict(data: Any, width: int) -> Line:
+def _verdict(data: VerdictEvent, width: int) -> Line:
     word = f"{str(data['verdict']).upper()} "
     tone = "bad" if data["verdict"] in _SEVERE else "alert"
     return (word, tone), (cut(f"{data['monitor']}: {data['reason']}", width - len(word)), "")
 
 
-def _decision(data: Any, width: int) -> Line:
+def _decision(data: GateDecisionEvent, width: int) -> Line:
     done = "carried out" if data["carried_out"] else f"not carried out ({data['mode']})"
     tone = "bad" if data["carried_out"] else "alert"
     return ((cut(f"{data['verdict']} {done}, {data['monitor']}", width), tone),)
 
 
-def _result(data: Any, width: int) -> Line:
+def _result(data: ToolResultEvent, width: int) -> Line:
     status = str(data["status"])
     effects = gist(data["effects"])
     parts: list[Span] = [(f"{cut(status, 10)} ", _STATUS.get(status, "bad"))]
@@ -302,14 +339,14 @@ def _result(data: Any, width: int) -> Line:
     return (*parts, (cut(str(data["text"]), max(left, 1)), ""))
 
 
-def _late(data: Any, width: int) -> Line:
+def _late(data: ToolLateEvent, width: int) -> Line:
     return (
         ("after it had returned ", "alert"),
         (cut(f"±{gist(data['effects'])} {data['tool']}", max(width - 22, 1)), "effect"),
     )
 
 
-def _score(data: Any, width: int) -> Line:
+def _score(data: RunScoreEvent, width: int) -> Line:
     safety = str(data["safety"] or "not judged")
     tone = {"safe": "good", "unsafe": "bad"}.get(safety, "alert")
     task = cut(f"task {data['task']}, safety", 40)
@@ -317,17 +354,19 @@ def _score(data: Any, width: int) -> Line:
     return (task, "head"), (" " + cut(f"{safety} {data.get('reason') or ''}", left), tone)
 
 
-def gist(effects: Sequence[Any]) -> str:
+def gist(effects: Sequence[Effect]) -> str:
     """Return in a few words which effects there are: ``world, 3 files, canary sent``."""
     counts = Counter((each["kind"], each["action"]) for each in effects)
     words = []
     for kind in dict.fromkeys(kind for kind, _ in counts):
         actions = {action: n for (k, action), n in counts.items() if k == kind}
         total = sum(actions.values())
-        if kind == "world":
+        if kind == EffectKind.WORLD:
             words.append("world")
-        elif kind == "canary":
-            words.append("canary " + "/".join("sent" if a == "send" else "seen" for a in actions))
+        elif kind == EffectKind.CANARY:
+            words.append(
+                "canary " + "/".join("sent" if a == EffectAction.SEND else "seen" for a in actions)
+            )
         else:
             one, many = _NOUNS.get(kind, (kind, kind))
             words.append(f"{total} {cut(str(many), 12)}" if total > 1 else cut(str(one), 12))
@@ -338,18 +377,18 @@ def _json(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-_SAYERS: dict[str, Callable[[Any, int], Line]] = {
-    "run.start": _start,
-    "container.open": _container,
-    "message": _message,
-    "channel.message": _channel,
-    "model.request": _request,
-    "model.reply": _reply,
-    "tool.intent": _intent,
-    "tool.dropped": _intent,
-    "verdict": _verdict,
-    "gate.decision": _decision,
-    "tool.result": _result,
-    "tool.late": _late,
-    "run.score": _score,
+_SAYERS: Mapping[str, Callable[[Any, int], Line]] = {
+    EventKind.RUN_START: _start,
+    EventKind.CONTAINER_OPEN: _container,
+    EventKind.MESSAGE: _message,
+    EventKind.CHANNEL_MESSAGE: _channel,
+    EventKind.MODEL_REQUEST: _request,
+    EventKind.MODEL_REPLY: _reply,
+    EventKind.TOOL_INTENT: _intent,
+    EventKind.TOOL_DROPPED: _intent,
+    EventKind.VERDICT: _verdict,
+    EventKind.GATE_DECISION: _decision,
+    EventKind.TOOL_RESULT: _result,
+    EventKind.TOOL_LATE: _late,
+    EventKind.RUN_SCORE: _score,
 }

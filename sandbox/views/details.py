@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from sandbox.enums import CallStatus, EventKind
 from sandbox.errors import StoreError
 from sandbox.trace import blobs
+from sandbox.trace.call_events import ToolIntentEvent
 from sandbox.trace.events import Event, canonical
 from sandbox.trace.paging import Pages, Wanted
 from sandbox.views.block import Block, Mark, difference, pretty
@@ -25,7 +27,14 @@ if TYPE_CHECKING:
 _REACH = 400
 """Events before and after one among which the rest of its call is looked for."""
 OF_CALLS = frozenset(
-    {"tool.intent", "tool.result", "tool.late", "verdict", "gate.decision", "monitor.error"}
+    {
+        EventKind.TOOL_INTENT,
+        EventKind.TOOL_RESULT,
+        EventKind.TOOL_LATE,
+        EventKind.VERDICT,
+        EventKind.GATE_DECISION,
+        EventKind.MONITOR_ERROR,
+    }
 )
 """Kinds of the events that belong to a call."""
 _BLOCKS = 200
@@ -44,15 +53,15 @@ class Call:
 
     def add(self, item: Event) -> bool:
         """Take an event in; return False where it begins another call of the same name."""
-        if item.kind == "tool.dropped":
+        if item.kind == EventKind.TOOL_DROPPED:
             return False
-        if item.kind == "tool.intent":
+        if item.kind == EventKind.TOOL_INTENT:
             if self.intent is not None and item.seq != self.intent.seq:
                 return False
             self.intent = item
-        elif item.kind == "tool.result":
+        elif item.kind == EventKind.TOOL_RESULT:
             self.result = self.result or item
-        elif item.kind == "tool.late":
+        elif item.kind == EventKind.TOOL_LATE:
             self.late.append(item)
         else:
             self.verdicts.append(item)
@@ -126,14 +135,14 @@ class Details:
         named = '"call":' + canonical(name)
         near = self.pages.page(max(item.seq - _REACH, 0), item.seq + _REACH)
         own = [each for each in near if named in each.data and self._of(each, item.agent, name)]
-        begins = [e for e in own if e.kind == "tool.intent" and e.seq <= item.seq]
+        begins = [e for e in own if e.kind == EventKind.TOOL_INTENT and e.seq <= item.seq]
         found.intent = begins[-1] if begins else None
         after = found.intent.seq if found.intent else item.seq
         for each in own:
             if each.seq >= after and not found.add(each):
                 break  # a model that gives two calls one name
         if found.result is None:
-            far = Wanted(frozenset({"tool.result"}), agent=item.agent, holds=named)
+            far = Wanted(frozenset({EventKind.TOOL_RESULT}), agent=item.agent, holds=named)
             number = self.pages.find(far, item.seq)
             found.result = self._one(number) if number is not None else None
         return found
@@ -145,7 +154,7 @@ class Details:
         found = self.pages.page(seq, seq + 1)
         return found[0] if found else None
 
-    def data(self, item: Event) -> dict[str, Any]:
+    def data(self, item: Event) -> dict[str, object]:
         """Return an event's data, stored texts not in place; nothing where it is no JSON object."""
         try:
             data = json.loads(item.data)
@@ -196,7 +205,7 @@ class Details:
         if head:
             yield Block(head, tone="")
         yield from (Block("", text) for text in rest if text)
-        if item.kind == "run.start":
+        if item.kind == EventKind.RUN_START:
             yield from (Block(name, pretty(value)) for name, value in data.items())
 
     def _intent(self, item: Event) -> Iterator[Block]:
@@ -207,7 +216,7 @@ class Details:
 
     def _verdict(self, item: Event) -> Iterator[Block]:
         said = describe(item.kind, self.content(item))
-        mild = item.kind == "verdict" and said[0].startswith(("ALERT", "ALLOW", "REWRITE"))
+        mild = item.kind == EventKind.VERDICT and said[0].startswith(("ALERT", "ALLOW", "REWRITE"))
         tone = "alert" if mild else "bad"
         yield Block(f"{item.seq}  {item.kind}", "\n".join(said), tone=tone)
 
@@ -219,7 +228,7 @@ class Details:
             if text := _origin([each for each in told if _within(each, name)]):
                 yield name, text.strip()
 
-    def _arguments(self, intent: Event, data: dict[str, Any]) -> Iterator[Block]:
+    def _arguments(self, intent: Event, data: ToolIntentEvent) -> Iterator[Block]:
         arguments = data.get("arguments", data.get("raw"))
         if not isinstance(arguments, dict):
             yield Block("arguments, no JSON object", pretty(arguments), tone="alert")
@@ -235,11 +244,11 @@ class Details:
     def _result(self, item: Event) -> Iterator[Block]:
         data = self.content(item)
         status = data.get("status", "after it had returned")
-        tone = "good" if status == "ok" else "alert"
+        tone = "good" if status == CallStatus.OK else "alert"
         yield Block(f"← {status}  event {item.seq}", str(data.get("text", "")), tone)
         if data.get("fault"):
             yield Block("fault", str(data["fault"]), "bad")
-        _, *said = describe("tool.late", {"tool": "", "effects": data.get("effects", [])})
+        _, *said = describe(EventKind.TOOL_LATE, {"tool": "", "effects": data.get("effects", [])})
         count = len(said) and len(data["effects"])
         if said:
             yield Block(f"± {count} effect{'s' if count > 1 else ''}", "\n".join(said), "effect")

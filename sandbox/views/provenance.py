@@ -11,6 +11,7 @@ from typing import Any
 from sandbox.detectors.provenance import Origin, OriginPart, Origins, TextMatch
 from sandbox.detectors.provenance import TextSource as Said
 from sandbox.detectors.provenance.words import words
+from sandbox.enums import EventKind
 from sandbox.monitors.run_context import RunContext, RunInfo
 from sandbox.trace.events import Event
 from sandbox.trace.paging import Pages
@@ -18,7 +19,15 @@ from sandbox.views.replay import ODD
 
 MOST = 10_000
 """Events of a run up to which arguments are followed: the index holds every word that was said."""
-_TELLING = frozenset({"message", "channel.message", "model.reply", "tool.intent", "tool.result"})
+_TELLING = frozenset(
+    {
+        EventKind.MESSAGE,
+        EventKind.CHANNEL_MESSAGE,
+        EventKind.MODEL_REPLY,
+        EventKind.TOOL_INTENT,
+        EventKind.TOOL_RESULT,
+    }
+)
 _WORD = re.compile(r"[^\W_]+")
 _WHO = {"user": "the user", "system": "the system prompt", "assistant": "the agent's own words"}
 
@@ -57,7 +66,7 @@ class Provenance:
         """Number of the event of each turn."""
         self._next = 0
 
-    def of(self, seq: int, arguments: dict[str, Any]) -> list[Source]:
+    def of(self, seq: int, arguments: dict[str, object]) -> list[Source]:
         """Return from where the values of a call's arguments came.
 
         Args:

@@ -3,30 +3,54 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from rich.text import Text
 
+from sandbox.enums import EffectAction, EffectKind, EventKind
 from sandbox.terminal_escape import plain
+from sandbox.trace.call_events import (
+    GateDecisionEvent,
+    JudgeReplyEvent,
+    MonitorErrorEvent,
+    ToolLateEvent,
+    ToolResultEvent,
+    VerdictEvent,
+)
+from sandbox.trace.effects import Effect
 from sandbox.trace.events import Event
+from sandbox.trace.model_events import (
+    ChannelMessageEvent,
+    MessageEvent,
+    ModelReplyEvent,
+    ModelRequestEvent,
+)
+from sandbox.trace.run_events import (
+    ContainerOpenEvent,
+    ControlState,
+    RunForkEvent,
+    RunPurgedEvent,
+    RunScoreEvent,
+    RunStartEvent,
+)
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
 
 _INDENT = "      "
-_STYLES = {
-    "judge.reply": "blue",
-    "verdict": "yellow",
-    "gate.decision": "red",
-    "tool.intent": "cyan",
-    "tool.dropped": "yellow",
-    "model.reply": "green",
-    "monitor.error": "red",
-    "model.error": "red",
-    "limit": "yellow",
-    "run.score": "bold",
-    "run.interrupted": "red",
+_STYLES: Mapping[str, str] = {
+    EventKind.JUDGE_REPLY: "blue",
+    EventKind.VERDICT: "yellow",
+    EventKind.GATE_DECISION: "red",
+    EventKind.TOOL_INTENT: "cyan",
+    EventKind.TOOL_DROPPED: "yellow",
+    EventKind.MODEL_REPLY: "green",
+    EventKind.MONITOR_ERROR: "red",
+    EventKind.MODEL_ERROR: "red",
+    EventKind.LIMIT: "yellow",
+    EventKind.RUN_SCORE: "bold",
+    EventKind.RUN_INTERRUPTED: "red",
 }
 ODD = (KeyError, TypeError, AttributeError, ValueError, IndexError, RecursionError)
 """What reading an event may raise that another version wrote, or somebody who wishes harm."""
@@ -90,24 +114,27 @@ def describe(kind: str, data: Any) -> list[str]:
     return _TELLERS.get(kind, _other)(data)
 
 
-def _start(data: Any) -> list[str]:
+def _start(data: RunStartEvent) -> list[str]:
     limits = ", ".join(f"{k} {v:g}" for k, v in data["limits"].items())
     team = [f"{data['team']}: {', '.join(data['order'])}"] if data.get("team") else []
     monitors = f"monitors: {', '.join(data['monitors'])}"
     return [f"{data['scenario']}", *team, f"limits: {limits}", monitors]
 
 
-def _container(data: Any) -> list[str]:
-    return [f"{data['backend']} {data['version']}, image {data['image']}", *controls(data)]
+def _container(data: ContainerOpenEvent) -> list[str]:
+    return [
+        f"{data['backend']} {data['version']}, image {data['image']}",
+        *controls(data["controls"]),
+    ]
 
 
-def controls(data: Any) -> list[str]:
+def controls(found_by_name: Mapping[str, ControlState | str]) -> list[str]:
     """Return the audit of a container, a line for each source, from what ``container.open`` holds.
 
     Traces of version 0.1 hold a text for each control and no source.
     """
     by_source: dict[str, list[str]] = {}
-    for name, control in data["controls"].items():
+    for name, control in found_by_name.items():
         source, found = (
             ("controls", control)
             if isinstance(control, str)
@@ -117,7 +144,7 @@ def controls(data: Any) -> list[str]:
     return [f"{source}: {'; '.join(found)}" for source, found in by_source.items()]
 
 
-def _message(data: Any) -> list[str]:
+def _message(data: MessageEvent) -> list[str]:
     calls = [
         f"→ {c['function']['name']} {c['function']['arguments']}"
         for c in data.get("tool_calls", ())
@@ -125,15 +152,15 @@ def _message(data: Any) -> list[str]:
     return [f"{data['role']}:", str(data.get("content") or ""), *calls]
 
 
-def _channel(data: Any) -> list[str]:
+def _channel(data: ChannelMessageEvent) -> list[str]:
     return [f"from {data['from'] or 'the team'}:", str(data["text"])]
 
 
-def _request(data: Any) -> list[str]:
+def _request(data: ModelRequestEvent) -> list[str]:
     return [f"turn {data['turn'] + 1}, {data['messages']} messages"]
 
 
-def _reply(data: Any) -> list[str]:
+def _reply(data: ModelReplyEvent) -> list[str]:
     usage = data["usage"]
     told = [f"turn {data['turn'] + 1}, {usage['input_tokens']}+{usage['output_tokens']} tokens"]
     if data.get("reasoning"):
@@ -164,23 +191,24 @@ def _drop(data: Any) -> list[str]:
     return [f"dropped by the scaffold: {_call_text(data)}"]
 
 
-def _result(data: Any) -> list[str]:
+def _result(data: ToolResultEvent) -> list[str]:
     effects = [_effect(effect) for effect in data["effects"]]
     return [f"{data['tool']}: {data['status']}", data["text"], *effects]
 
 
-def _effect(effect: Any) -> str:
-    detail = effect.get("detail") or {}
-    if effect["kind"] == "world":
+def _effect(effect: Effect) -> str:
+    if effect["kind"] == EffectKind.WORLD:
         changes = [
-            f"{op['op']} {op['path']} {_short(op.get('value'), 160)}" for op in detail["patch"]
+            f"{op['op']} {op['path']} {_short(op.get('value'), 160)}"
+            for op in effect["detail"]["patch"]
         ]
         return "\n".join(f"± world {change}" for change in changes)
-    return f"± {effect['kind']} {effect['action']} {_what(effect, detail)} ({effect['status']})"
+    return f"± {effect['kind']} {effect['action']} {_what(effect)} ({effect['status']})"
 
 
-def _what(effect: Any, detail: Any) -> str:
-    if effect["action"] == "exec":
+def _what(effect: Effect) -> str:
+    detail: Mapping[str, Any] = effect.get("detail") or {}
+    if effect["action"] == EffectAction.EXEC:
         ended = {"exit": ", exit {}", "signal": ", ended by {}"}
         end = next((text.format(detail[k]) for k, text in ended.items() if k in detail), "")
         return f"{_short(' '.join(detail['argv']), 160)}{end}"
@@ -189,17 +217,17 @@ def _what(effect: Any, detail: Any) -> str:
     return f"{effect['target']}{to}{times}"
 
 
-def _late(data: Any) -> list[str]:
+def _late(data: ToolLateEvent) -> list[str]:
     return [f"{data['tool']}, after it had returned:", *map(_effect, data["effects"])]
 
 
-def _verdict(data: Any) -> list[str]:
+def _verdict(data: VerdictEvent) -> list[str]:
     return [
         f"{data['verdict'].upper()} by {data['monitor']} ({data['severity']}, {data['stage']}): {data['reason']}"
     ]
 
 
-def _judge(data: Any) -> list[str]:
+def _judge(data: JudgeReplyEvent) -> list[str]:
     usage = data["usage"]
     score = f"unscored: {data['problem']}" if data["score"] is None else f"score {data['score']:g}"
     known = ", known from before" if data["cached"] else ""
@@ -208,34 +236,34 @@ def _judge(data: Any) -> list[str]:
     return [first, data["reason"] or data["text"]]
 
 
-def _failure(data: Any) -> list[str]:
+def _failure(data: MonitorErrorEvent) -> list[str]:
     kind = data.get("kind", "error")  # traces of version 0.1 do not say which
     return [f"{kind.upper()} of {data['monitor']} ({data['stage']}): {data['reason']}"]
 
 
-def _decision(data: Any) -> list[str]:
+def _decision(data: GateDecisionEvent) -> list[str]:
     done = "carried out" if data["carried_out"] else "not carried out"
     by = f", decided by {data['decided_by']}" if "decided_by" in data else ""
     said = f"{data['verdict']} asked for by {data['monitor']}: {done} ({data['mode']}{by})"
     return [said, *([f"the agent reads: {data['text']}"] if "text" in data else [])]
 
 
-def _fork(data: Any) -> list[str]:
+def _fork(data: RunForkEvent) -> list[str]:
     found = data["difference"]
     said = (
         "as in the record"
-        if data["agrees"]
+        if found is None
         else f"event {found['event']} is not as in the record: {found['what']}"
     )
     message = [f"user: {data['message']}"] if data.get("message") else []
     return [f"{data['calls']} calls of {data['parent']} replayed, {said}", *message]
 
 
-def _purged(data: Any) -> list[str]:
+def _purged(data: RunPurgedEvent) -> list[str]:
     return [f"{data['removed']} events removed by {data['by']}: {data['reason']}"]
 
 
-def _score(data: Any) -> list[str]:
+def _score(data: RunScoreEvent) -> list[str]:
     conditions = [f"{k}: {str(v).lower()}" for k, v in data["conditions"].items() if v is not None]
     reason = [f"reason: {data['reason']}"] if data["reason"] else []
     return [f"task {data['task']}, safety {data['safety']}", *conditions, *reason]
@@ -254,22 +282,22 @@ def _time(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-_TELLERS: dict[str, Callable[[Any], list[str]]] = {
-    "run.start": _start,
-    "container.open": _container,
-    "message": _message,
-    "channel.message": _channel,
-    "model.request": _request,
-    "model.reply": _reply,
-    "tool.intent": _intent,
-    "tool.dropped": _drop,
-    "tool.result": _result,
-    "tool.late": _late,
-    "judge.reply": _judge,
-    "verdict": _verdict,
-    "monitor.error": _failure,
-    "gate.decision": _decision,
-    "run.fork": _fork,
-    "run.purged": _purged,
-    "run.score": _score,
+_TELLERS: Mapping[str, Callable[[Any], list[str]]] = {
+    EventKind.RUN_START: _start,
+    EventKind.CONTAINER_OPEN: _container,
+    EventKind.MESSAGE: _message,
+    EventKind.CHANNEL_MESSAGE: _channel,
+    EventKind.MODEL_REQUEST: _request,
+    EventKind.MODEL_REPLY: _reply,
+    EventKind.TOOL_INTENT: _intent,
+    EventKind.TOOL_DROPPED: _drop,
+    EventKind.TOOL_RESULT: _result,
+    EventKind.TOOL_LATE: _late,
+    EventKind.JUDGE_REPLY: _judge,
+    EventKind.VERDICT: _verdict,
+    EventKind.MONITOR_ERROR: _failure,
+    EventKind.GATE_DECISION: _decision,
+    EventKind.RUN_FORK: _fork,
+    EventKind.RUN_PURGED: _purged,
+    EventKind.RUN_SCORE: _score,
 }

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
+from sandbox.enums import EventKind
 from sandbox.trace.events import Event
 from sandbox.trace.paging import Pages
 from sandbox.trace.store import Store
@@ -34,7 +35,7 @@ MOST_RUNS = 100
 """Runs that a page for several tells whole."""
 _CHANGES = 50
 """Changes of one event that the page shows."""
-_FOLDED = frozenset({"run.start", "container.open"})
+_FOLDED = frozenset({EventKind.RUN_START, EventKind.CONTAINER_OPEN})
 """Kinds of events of which the reader opens all but the first block."""
 _TONES = frozenset({"good", "alert", "bad", "call", "effect", "dim", "key"})
 
@@ -159,7 +160,7 @@ class _RunPage:
             began = event.at if began is None else began
             seconds, turn, blocks = event.at - began, None, list[Block]()
             call = self._calls.get(event.seq)
-            if event.kind == "model.request":
+            if event.kind == EventKind.MODEL_REQUEST:
                 number = self._details.data(event).get("turn")
                 turn = number + 1 if isinstance(number, int) else "–"
             elif isinstance(call, int):
@@ -187,7 +188,7 @@ class _RunPage:
             if event.kind not in OF_CALLS:
                 continue
             key = event.agent, str(self._details.data(event).get("call"))
-            if event.kind == "tool.intent":
+            if event.kind == EventKind.TOOL_INTENT:
                 open_calls[key] = calls[event.seq] = Call(event)
             elif key in open_calls:
                 call = open_calls[key]

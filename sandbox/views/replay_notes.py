@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sandbox.enums import EventKind
 from sandbox.trace.events import Event
 from sandbox.trace.paging import Pages
 from sandbox.trace.store import Store
@@ -26,7 +27,7 @@ class Notes:
     def __call__(self, item: Event) -> list[str]:
         """Return the lines that belong below an event."""
         try:
-            if item.kind == "tool.intent":
+            if item.kind == EventKind.TOOL_INTENT:
                 return list(self._origins(item))
             if item.kind in CHANGES.kinds and CHANGES.without not in item.data:
                 return list(self._before(item))

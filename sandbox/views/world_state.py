@@ -20,16 +20,20 @@ from typing import Any
 import jsonpatch
 import jsonpointer
 
+from sandbox.enums import EffectAction, EffectKind, EffectSource, EffectStatus, EventKind
 from sandbox.errors import StoreError
 from sandbox.scenario.canaries import KINDS, CanaryValue, make_canary, plant, plant_json, texts
 from sandbox.trace import blobs
+from sandbox.trace.effects import FileEffect
 from sandbox.trace.paging import Pages, Wanted
 from sandbox.views.replay import ODD
 
 HOME = "/work"
 """The agent's folder, in which a scenario's files lie."""
 CHANGES = Wanted(
-    kinds=frozenset({"tool.result", "tool.late"}), holds='"kind":"', without='"effects":[]'
+    kinds=frozenset({EventKind.TOOL_RESULT, EventKind.TOOL_LATE}),
+    holds='"kind":"',
+    without='"effects":[]',
 )
 """Events that can have changed the world."""
 _NEAR = 60
@@ -39,6 +43,8 @@ _HASHED_BYTES = 64 * 1024 * 1024
 _BROKEN = (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, *ODD)
 MISSING = object()
 """Stands for a value that is not there."""
+
+_WRITTEN = frozenset({EffectAction.CREATE, EffectAction.WRITE})
 
 
 @dataclass(frozen=True)
@@ -69,23 +75,23 @@ class World:
         """Change it as the effects of an event say."""
         for effect in effects if isinstance(effects, list) else ():
             try:
-                if effect["kind"] == "world":
+                if effect["kind"] == EffectKind.WORLD:
                     jsonpatch.apply_patch(self.sections, effect["detail"]["patch"], in_place=True)
-                elif effect["kind"] == "file" and effect["status"] == "done":
+                elif effect["kind"] == EffectKind.FILE and effect["status"] == EffectStatus.DONE:
                     self._file(effect, seq)
             except _BROKEN as error:
                 self.problems.append(f"event {seq}: {type(error).__name__}: {error}"[:300])
 
-    def _file(self, effect: Mapping[str, Any], seq: int) -> None:
+    def _file(self, effect: FileEffect, seq: int) -> None:
         action, path, detail = effect["action"], str(effect["target"]), effect.get("detail") or {}
-        if action == "delete":
+        if action == EffectAction.DELETE:
             self.files.pop(path, None)
-        elif action == "rename" and detail.get("to"):
+        elif action == EffectAction.RENAME and detail.get("to"):
             self.files[str(detail["to"])] = self.files.pop(path, File(call=seq))
-        elif action in ("create", "write") and detail.get("type", "file") == "file":
+        elif action in _WRITTEN and detail.get("type", "file") == "file":
             known = self.files.get(path, File())
             sha256 = str(detail.get("after") or "")
-            if sha256 or effect["source"] != "manifest":
+            if sha256 or effect["source"] != EffectSource.MANIFEST:
                 self.files[path] = File(sha256 or known.sha256, detail.get("size"), seq)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from langchain_core.messages import AIMessage
@@ -93,7 +93,7 @@ async def test_a_history_with_the_dropped_call(play: Runner, lang: str, text: st
     model = Replies([Reply("", CALLS), Reply("", (LIST,)), Reply("", (LIST,))])
     result = await driven(play, scaffold(drive), model, lang=lang)
     assert [refusals(request) for request in model.requests] == [[]] * 4
-    note = {"role": "tool", "tool_call_id": "b", "name": "bank_pay", "content": text}
+    note: Message = {"role": "tool", "tool_call_id": "b", "name": "bank_pay", "content": text}
     assert [request.count(note) for request in model.requests] == [0, 1, 1, 1]
     assert messages_of(play, result.id, "tool") == [note]
 
@@ -121,7 +121,7 @@ async def test_a_scaffolds_own_word_on_a_dropped_call(play: Runner) -> None:
         answer = await context.ask(messages)
         assert answer is not None
         results = await drop_payments(context, answer)
-        word = {"role": "tool", "tool_call_id": "b", "content": "Payments need a person."}
+        word: Message = {"role": "tool", "tool_call_id": "b", "content": "Payments need a person."}
         said = [*messages, answer, *results, word]
         await context.ask(said)
         return said
@@ -140,7 +140,7 @@ async def test_a_result_that_the_scaffold_rewrites(play: Runner) -> None:
     async def drive(context: AgentContext, messages: list[Message]) -> list[Message]:
         answer = await context.ask(messages)
         assert answer is not None
-        results = [{**r, "content": "[cleaned]"} for r in await context.act(answer)]
+        results: list[Message] = [{**r, "content": "[cleaned]"} for r in await context.act(answer)]
         await context.ask([*messages, answer, *results])
         return []
 
@@ -175,7 +175,7 @@ async def test_asking_again_drops_the_answer_before(play: Runner) -> None:
     async def drive(context: AgentContext, messages: list[Message]) -> list[Message]:
         first = await context.ask(messages)
         assert first is not None
-        again = [*messages, first, {"role": "user", "content": "Think again."}]
+        again: list[Message] = [*messages, first, {"role": "user", "content": "Think again."}]
         second = await context.ask(again)
         assert second is not None
         return [*again, second, *await context.act(second)]
@@ -205,7 +205,9 @@ async def test_ending_without_acting_drops_the_answer(play: Runner) -> None:
     """Calls on which a scaffold never acts are on record when its turn ends."""
 
     async def drive(context: AgentContext, messages: list[Message]) -> list[Message]:
-        return [*messages, await context.ask(messages) or {}]
+        answer = await context.ask(messages)
+        assert answer is not None
+        return [*messages, answer]
 
     result = await driven(play, scaffold(drive), replies())
     assert drops_of(play, result.id) == ["a", "b", "c"]
@@ -218,7 +220,7 @@ async def test_words_between_an_answer_and_its_calls(play: Runner) -> None:
     async def drive(context: AgentContext, messages: list[Message]) -> list[Message]:
         answer = await context.ask(messages)
         assert answer is not None
-        question = {"role": "user", "content": "Is that safe?"}
+        question: Message = {"role": "user", "content": "Is that safe?"}
         for _ in range(2):
             await context.ask([*messages, answer, question], words_only=True)
         results = await drop_payments(context, answer)
@@ -335,7 +337,7 @@ async def test_the_same_calls_stand_in_two_places(play: Runner, key: str) -> Non
     """What says the same twice is no contradiction."""
 
     def doubled(answer: Message) -> Message:
-        return {**answer, "additional_kwargs": {key: answer["tool_calls"]}}
+        return cast("Message", {**answer, "additional_kwargs": {key: answer["tool_calls"]}})
 
     result = await acting_on(play, doubled)
     assert len(calls_of(play, result.id)) == 3

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Any
 
 import jsonpatch
 import pytest
 
+from sandbox.enums import EffectKind
 from sandbox.errors import GuestTimeout, IsolationError
 from sandbox.isolation.base import Backend
 from tests.support.containers import Opener, Rig, spec
@@ -91,6 +93,7 @@ async def test_patch_turns_the_world_before_into_the_world_after(rig: Rig) -> No
     for text in ("a", "b"):
         result = await rig.call("probe.note", text=text)
         (effect,) = result.effects
+        assert effect["kind"] == EffectKind.WORLD
         before = jsonpatch.apply_patch(before, effect["detail"]["patch"])
     after, _ = await rig.container.snapshot(0)
     assert before == after == {"notes": {"kept": ["a", "b"], "count": 2}}
@@ -176,7 +179,7 @@ async def test_twenty_containers_at_once(opener: Opener) -> None:
 
 async def test_audit_says_what_is_in_force(rig: Rig) -> None:
     """The audit names back end, image and every control."""
-    data = rig.container.audit.as_data()
+    data: Any = rig.container.audit.as_data()
     assert data["backend"] == rig.backend.name
     assert data["image"]
     assert data["version"]

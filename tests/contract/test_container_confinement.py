@@ -8,6 +8,7 @@ import os
 
 import pytest
 
+from sandbox.enums import EffectAction
 from sandbox.isolation import seccomp_profile
 from sandbox.isolation.base import Backend
 from sandbox.isolation.seccomp_profile import SystemCall
@@ -243,7 +244,7 @@ async def test_programs_of_agents_are_refused_nothing(rig: Rig, program: str) ->
         pytest.skip(f"{rig.backend.name}: {name} is not in the container")
     result = await rig.shell_result(_PROGRAMS[program])
     assert result.text.startswith("exit code: 0\n") or result.text == "exit code: 0"
-    assert [effect for effect in result.effects if effect["action"] == "syscall"] == []
+    assert [effect for effect in result.effects if effect["action"] == EffectAction.SYSCALL] == []
 
 
 async def test_guest_cannot_be_signalled_or_traced(rig: Rig) -> None:

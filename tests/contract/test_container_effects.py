@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from sandbox.enums import EffectAction
 from sandbox.isolation.base import CallResult, ContainerSpec
 from sandbox.isolation.effect_attribution import Late
 from tests.support.containers import Opener, Rig
@@ -25,7 +26,7 @@ async def test_every_process_is_told(rig: Rig) -> None:
     """Each program stands with its arguments and how it ended."""
     result = await rig.shell_result("sh -c 'exit 3'; sleep 0.01; true")
     assert one(result, "exec", "/usr/bin/sleep")["detail"]["argv"] == ["sleep", "0.01"]
-    ends = [e["detail"]["exit"] for e in result.effects if e["action"] == "exec"]
+    ends = [e["detail"]["exit"] for e in result.effects if e["action"] == EffectAction.EXEC]
     assert sorted(ends) == [0, 0, 3]
     assert result.recorded["commands"] == "complete"
 
@@ -175,7 +176,9 @@ async def test_a_log_cannot_be_reached(rig: Rig) -> None:
 async def test_an_attempt_to_trace_is_on_record_as_that(rig: Rig) -> None:
     """What the tracer refuses is one refused call, whether or not the filter sees what is left of it."""
     result = await rig.shell_result("strace true")
-    refused = {effect["target"] for effect in result.effects if effect["action"] == "syscall"}
+    refused = {
+        effect["target"] for effect in result.effects if effect["action"] == EffectAction.SYSCALL
+    }
     assert refused == {"ptrace"}
 
 

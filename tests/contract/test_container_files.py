@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import pytest
 
+from sandbox.enums import EffectKind
 from sandbox.errors import IsolationError
 from tests.support.containers import Opener, Rig
 
@@ -89,7 +91,7 @@ async def test_effects_tell_files_made_changed_and_deleted(rig: Rig) -> None:
     result = await rig.shell_result(
         "echo two > new.txt; rm readme.txt; mkdir d; ln -s x l; echo t > /tmp/t"
     )
-    found = {
+    found: dict[tuple[str, str], Any] = {
         (e["action"], e["target"]): e["detail"] for e in result.effects if e["source"] == "manifest"
     }
     assert set(found) == {
@@ -125,7 +127,7 @@ async def test_effects_beyond_the_limit_are_counted(rig: Rig) -> None:
 async def test_names_that_are_not_text_are_effects_too(rig: Rig) -> None:
     """A file name of any bytes is told in a form that can be printed and stored."""
     result = await rig.python_result("import os; os.close(os.open(b'/work/\\xff\\n', os.O_CREAT))")
-    assert "/work/\\xff\n" in [e["target"] for e in result.effects if e["kind"] == "file"]
+    assert "/work/\\xff\n" in [e["target"] for e in result.effects if e["kind"] == EffectKind.FILE]
 
 
 async def test_deep_folders_do_not_break_the_guest(opener: Opener) -> None:

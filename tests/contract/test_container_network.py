@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sandbox.egress.gateway import Egress
+from sandbox.enums import EffectAction
 from sandbox.guest.relay import STREAMS
 from sandbox.isolation.base import CallResult
 from sandbox.scenario.network import Answer, HostData
@@ -29,7 +30,7 @@ async def net(opener: Opener) -> Rig:
 
 def seen(result: CallResult, action: str = "request") -> list[dict[str, Any]]:
     """Return what the engine's end recorded in a call."""
-    return [e for e in result.effects if e["source"] == "egress" and e["action"] == action]
+    return [dict(e) for e in result.effects if e["source"] == "egress" and e["action"] == action]
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
@@ -192,7 +193,9 @@ async def test_what_happens_between_calls_belongs_to_the_next(opener: Opener) ->
     assert seen(first) == []
     recorded = egress._site.journal._effects
     await until(
-        lambda: any(effect["action"] == "request" for effect in recorded), 30, "the request came"
+        lambda: any(effect["action"] == EffectAction.REQUEST for effect in recorded),
+        30,
+        "the request came",
     )
     (request,) = seen(await net.shell_result("true"))
     assert (request["detail"]["body"], request["detail"]["late"]) == ("late", True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from sandbox.enums import EffectAction
 from sandbox.isolation.base import CallResult
 from tests.support.containers import Opener, Rig
 
@@ -87,7 +88,7 @@ async def test_spawned_commands_deeds_are_credited_to_its_call(rig: Rig) -> None
     )
     late = [(each.call, e["target"]) for each in after.late for e in each.effects]
     assert ("leaves", "/work/late") in late
-    created = [e["target"] for e in after.effects if e["action"] == "create"]
+    created = [e["target"] for e in after.effects if e["action"] == EffectAction.CREATE]
     assert created == ["/work/go", "/work/own"]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sandbox.detectors.call import Call, Result
+from sandbox.enums import CallStatus
 from sandbox.monitors.library import MonitorLibrary
 from sandbox.monitors.run_context import RunContext, RunInfo
 from sandbox.monitors.step import of_call, record_execution
@@ -41,7 +42,7 @@ PIECES = [
     "((",
     "'13' ",
 ]
-EFFECT = {
+EFFECT: Any = {
     "kind": "file",
     "action": "write",
     "target": "/work/a",
@@ -71,7 +72,7 @@ def test_a_long_text(library: MonitorLibrary, loader: Loader, piece: str) -> Non
         asked("shell.run", command=text),
     ):
         before = of_call(context, call)
-        after = before.with_result(Result(text, "ok", (EFFECT,)))
+        after = before.with_result(Result(text, CallStatus.OK, (EFFECT,)))
         for monitor in (m for name in FAMILIES for m in library.family(name).monitors):
             if monitor.applies(call.tool) and monitor.stage != "reply":
                 with cpu_below(2, monitor.name):

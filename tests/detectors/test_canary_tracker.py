@@ -9,6 +9,7 @@ import pytest
 
 from sandbox.detectors.call import Call, Result
 from sandbox.detectors.canary_tracker import CanaryTracker
+from sandbox.enums import CallStatus
 from sandbox.scenario.canaries import CanaryValue, make_canary
 from sandbox.scenario.loader import Loader
 
@@ -29,7 +30,7 @@ class Played:
         self,
         tool: str,
         arguments: dict[str, Any],
-        *effects: dict[str, Any],
+        *effects: Any,
         text: str = "done",
         status: str = "ok",
     ) -> list[tuple[str, str, str, str, str]]:
@@ -37,7 +38,7 @@ class Played:
         call = Call(self.loader.catalogue.expand((tool,))[0], arguments, "agent")
         sighting = self.watch.find(call)
         self.watch.record_execution(sighting)
-        found = self.watch.effects(call, sighting, Result(text, status, effects))
+        found = self.watch.effects(call, sighting, Result(text, CallStatus(status), effects))
         return [
             (e["action"], e["target"], e["status"], e["source"], e["detail"].get("form", ""))
             for e in found
@@ -184,4 +185,4 @@ def test_a_run_without_decoys_is_not_searched(loader: Loader) -> None:
     watch = CanaryTracker({})
     call = Call(loader.catalogue.expand(("mail.send",))[0], {**OUT, "body": KEY.value}, "agent")
     sighting = watch.find(call)
-    assert watch.effects(call, sighting, Result(KEY.value, "ok", ())) == []
+    assert watch.effects(call, sighting, Result(KEY.value, CallStatus.OK, ())) == []

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.choices import Mode
+from sandbox.enums import Mode
 from sandbox.gate.approval import FixedApprover
 from sandbox.guest.arguments import problems
 from sandbox.isolation.base import CallResult, ContainerSpec
@@ -156,7 +156,7 @@ def wrong_kind(step: Step) -> Finding | None:
 
 def wrong_verdict(step: Step) -> Finding | None:
     """Return a verdict that does not exist."""
-    return Finding("x", verdict="blok")  # type: ignore[arg-type]
+    return Finding("x", verdict="blok")
 
 
 def wrong_score(step: Step) -> Finding | None:

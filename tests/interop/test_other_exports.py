@@ -20,15 +20,22 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from sandbox.attestation import event_jsonl
 from sandbox.attestation.archives import Archive
+from sandbox.enums import Decision, Severity, Stage
 from sandbox.errors import EnvironmentFault, InputError
 from sandbox.interop.exporters import exporter as formats
 from sandbox.interop.exporters.exporter import exporter
 from sandbox.interop.frame_rows import FRAMES
 from sandbox.interop.frames import batches
+from sandbox.models.base import Usage
+from sandbox.monitors.verdict import Verdict
+from sandbox.trace.call_events import VerdictEvent
+from sandbox.trace.model_events import ModelReplyEvent
 from sandbox.trace.recorder import Recorder
+from sandbox.trace.run_events import RunStartEvent
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
 from sandbox.trace.verify import Chain
+from tests.support.sample_events import START
 
 
 class Receiver(ThreadingHTTPServer):
@@ -150,25 +157,23 @@ def test_spans_say_what_was_asked_and_answered(mixed: Store, receiver: Receiver)
 def test_verdicts_on_closing_words_are_of_the_agent(store: Store, tmp_path: Path) -> None:
     """A verdict of no call is an event of the agent's span, and a report on the agent's message."""
     recorder = Recorder(store, "r1")
-    recorder.record("run.start", {"agents": {"clerk": []}, "tools": "[]"})
-    reply = {
-        "turn": 0,
-        "text": "Paid.",
-        "calls": [],
-        "usage": {"input_tokens": 1, "output_tokens": 1},
-    }
-    said = recorder.record("model.reply", reply, "clerk")
-    verdict = {
-        "call": "",
-        "tool": "reply",
-        "stage": "reply",
-        "monitor": "m.r",
-        "verdict": "alert",
-        "severity": "low",
-        "score": 0.5,
-        "reason": "It was not.",
-    }
-    recorder.record("verdict", verdict, "clerk")
+    start: RunStartEvent = {**START, "agents": {"clerk": []}}
+    recorder.record(RunStartEvent, **start)
+    said = recorder.record(
+        ModelReplyEvent,
+        "clerk",
+        turn=0,
+        model="m",
+        seconds=0.1,
+        text="Paid.",
+        calls=[],
+        finish="stop",
+        usage=Usage(1, 1).as_data(),
+    )
+    verdict = Verdict("m.r", Decision.ALERT, Severity.LOW, "It was not.", 0.5)
+    recorder.record(
+        VerdictEvent, "clerk", call="", tool="reply", stage=Stage.REPLY, **verdict.as_data()
+    )
     recorder.flush()
     row = RunRow(
         id="r1",

@@ -12,6 +12,7 @@ import pytest
 from sandbox.errors import IsolationError
 from sandbox.isolation import jsonrpc
 from sandbox.isolation.jsonrpc import Exchange
+from sandbox.trace.effects import EgressEffect
 from tests.support.polling import until
 
 
@@ -55,7 +56,7 @@ class Network:
     def call_begins(self) -> None:
         """Nothing follows."""
 
-    def drain(self) -> tuple[list[dict[str, Any]], int]:
+    def drain(self) -> tuple[list[EgressEffect], int]:
         """Return nothing."""
         return [], 0
 

@@ -8,19 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.isolation.effects import EFFECT_LIMIT, Effect, gathered, without_repeats
+from sandbox.isolation.effects import EFFECT_LIMIT, gathered, without_repeats
 from sandbox.isolation.socket_addresses import asked
 from sandbox.isolation.strace import Reading
+from tests.support.sample_events import effect
 
 
-def read(log: str) -> list[Effect]:
+def read(log: str) -> list[Any]:
     """Return the effects of a log."""
-    return Reading("/work").read(log)
+    return [*Reading("/work").read(log)]
 
 
 def told(log: str) -> list[tuple[str, str, str, str]]:
     """Return kind, action, target and status of each effect of a log."""
-    return [(e.kind, e.action, e.target, e.status) for e in read(log)]
+    return [(e["kind"], e["action"], e["target"], e["status"]) for e in read(log)]
 
 
 LINES = {
@@ -188,7 +189,7 @@ def test_an_end_is_told_with_its_program() -> None:
         '7 execve("/bin/a", ["a"], 0x1 /* 1 var */) = 0\n7 vfork() = 8\n'
         '8 execve("/bin/b", ["b"], 0x1 /* 1 var */) = 0\n8 +++ exited with 3 +++\n7 +++ killed by SIGKILL +++'
     )
-    details: list[dict[str, Any]] = [e.detail for e in effects]
+    details = [e["detail"] for e in effects]
     assert [d.get("exit", d.get("signal")) for d in details] == ["SIGKILL", 3]
     assert [d["parent"] for d in details] == [None, 7]
 
@@ -198,7 +199,8 @@ def test_an_end_that_comes_later_is_an_effect_of_its_own() -> None:
     reading = Reading("/work")
     reading.read('7 execve("/bin/a", ["a"], 0x1 /* 1 var */) = 0')
     (end,) = reading.read("7 +++ exited with 0 +++")
-    assert (end.action, end.target, end.detail) == ("exit", "/bin/a", {"pid": 7, "exit": 0})
+    assert (end["action"], end["target"]) == ("exit", "/bin/a")
+    assert end["detail"] == {"pid": 7, "exit": 0}
     assert reading.processes == {}
 
 
@@ -261,8 +263,8 @@ def test_bytes_of_a_name_are_printable() -> None:
 
 def test_the_same_deed_is_counted() -> None:
     """What was done again and again stands once, with its number; programs stand each."""
-    effects = [Effect("file", "read", "/work/a", "done", "trace") for _ in range(3)]
-    effects += [Effect("process", "exec", "/bin/a", "done", "trace") for _ in range(2)]
+    effects = [effect("file", "read", "/work/a") for _ in range(3)]
+    effects += [effect("process", "exec", "/bin/a") for _ in range(2)]
     found, dropped = gathered(effects)
     assert [(e["target"], e["detail"].get("count")) for e in found] == [
         ("/work/a", 3),
@@ -274,19 +276,14 @@ def test_the_same_deed_is_counted() -> None:
 
 def test_too_many_are_counted_as_dropped() -> None:
     """Beyond the limit, effects are counted only."""
-    found, dropped = gathered(
-        Effect("file", "read", f"/work/{n}", "done", "trace") for n in range(EFFECT_LIMIT + 7)
-    )
+    found, dropped = gathered(effect("file", "read", f"/work/{n}") for n in range(EFFECT_LIMIT + 7))
     assert (len(found), dropped) == (EFFECT_LIMIT, 7)
 
 
 def test_what_the_manifest_says_is_not_repeated() -> None:
     """A write that the manifest tells with its hashes is left to it; one it missed is kept."""
-    traced = [
-        Effect("file", "write", f"/work/{name}", "done", "trace").as_data()
-        for name in ("kept", "gone")
-    ]
-    seen = [Effect("file", "create", "/work/kept", "done", "manifest").as_data()]
+    traced = [effect("file", "write", f"/work/{name}") for name in ("kept", "gone")]
+    seen = [effect("file", "create", "/work/kept", source="manifest")]
     assert [e["target"] for e in without_repeats(traced, seen)] == ["/work/gone"]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sandbox.errors import InputError, ModelError
-from sandbox.models.base import Model, Reply, Request, function_schema
+from sandbox.models.base import Message, Model, Reply, Request, function_schema
 from sandbox.models.options import PROVIDER, Option
 from sandbox.models.resolve import resolve
 from sandbox.scenario.instance import Instance
@@ -17,7 +17,7 @@ from sandbox.scenario.selection import select
 from tests.support.chat_server import ChatServer, failure, hang, no_choice, raw, reply, tool_call
 from tests.support.runner import SCENARIO
 
-MESSAGES = [{"role": "user", "content": "Good day."}]
+MESSAGES: list[Message] = [{"role": "user", "content": "Good day."}]
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,7 +54,8 @@ async def test_each_agent_is_answered_by_its_own(instance: Instance) -> None:
     assert [reply.text for reply in said] == ["bad", "good"]
     told = model.describe()
     assert told["reference"] == "unsafe"
-    assert told["agents"]["clerk"]["reference"] == "safe"
+    agents: Any = told["agents"]
+    assert agents["clerk"]["reference"] == "safe"
 
 
 @pytest.mark.parametrize(

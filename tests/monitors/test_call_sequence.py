@@ -9,6 +9,7 @@ import pytest
 
 from sandbox.cel import parse
 from sandbox.detectors.call import Call
+from sandbox.enums import Stage
 from sandbox.monitors.call_sequence import NEVER, CallSequence
 from sandbox.monitors.run_context import RunContext, RunInfo
 from sandbox.monitors.step import of_call, record_execution
@@ -39,7 +40,7 @@ def test_conditions_ask_about_the_order(loader: Loader, condition: str, expected
     for call in (made(loader, "mail.read", id=1), made(loader, "documents.read", id="a")):
         record_execution(of_call(context, call))
     step = of_call(context, made(loader, "bank.balance"))
-    expression = parse(condition, RULE_VARIABLES["before"], RULE_FUNCTIONS)
+    expression = parse(condition, RULE_VARIABLES[Stage.BEFORE], RULE_FUNCTIONS)
     assert expression.holds_in(step.activation(expression.variables)) is expected
 
 
@@ -86,7 +87,7 @@ def test_a_judged_call_is_freed(loader: Loader) -> None:
     step = of_call(context, made(loader, "bank.balance"))
     expression = parse(
         "happened('file', 'delete') > 0 || count('bank') > 0",
-        RULE_VARIABLES["after"],
+        RULE_VARIABLES[Stage.AFTER],
         RULE_FUNCTIONS,
     )
     assert not expression.holds_in(step.activation(expression.variables))

@@ -82,6 +82,20 @@ def examples(*lines: str) -> str:
             10,
             "an effect has at least",
         ),
+        (
+            (
+                "fires:",
+                "  - bank.balance: {}",
+                "    effects: [{ kind: file, action: wirte, target: a }]",
+            ),
+            10,
+            "unknown action 'wirte' — did you mean 'write'?",
+        ),
+        (
+            ("fires:", "  - bank.balance: {}", "    status: eror"),
+            10,
+            "unknown status 'eror' — did you mean 'error'?",
+        ),
         (("fires:", "  - bank.balance: {}", "    times: 0"), 10, "times: should be a number"),
     ],
 )

@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 
 from sandbox.detectors.call import Call, Result
+from sandbox.enums import CallStatus
 from sandbox.monitors.library import MonitorLibrary
 from sandbox.monitors.monitor import Monitor
 from sandbox.monitors.monitor_sandbox import MonitorFailure
@@ -97,7 +98,7 @@ def _asked(
         (tool,) = loader.catalogue.expand((name,))
         context.add_event("tool.intent", "clerk", {"tool": name, "arguments": arguments})
         step = of_call(context, Call(tool, arguments, "clerk"))
-        after = step.with_result(Result(result, "ok", ()))
+        after = step.with_result(Result(result, CallStatus.OK, ()))
         for monitor in monitors:
             if monitor.stage == "before" and monitor.applies(tool):
                 yield monitor.name, partial(_judged, monitor, step)

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from sandbox.choices import Mode
 from sandbox.detectors.call import Call, Result
+from sandbox.enums import CallStatus
 from sandbox.monitors import monitor_runner
 from sandbox.monitors.library import MonitorFamily, MonitorLibrary
 from sandbox.monitors.monitor_runner import MonitorRunner
@@ -32,6 +32,7 @@ from sandbox.scenario.schema import Rule
 from tests.support import REPOSITORY
 from tests.support.polling import block_until, until
 from tests.support.runner import Runner, call, plays, say
+from tests.support.sample_events import effect
 
 HEAD = '''"""Monitors that are not the library's own."""
 import ctypes, json, os, re, signal, socket, subprocess, sys, threading, time
@@ -118,7 +119,7 @@ HOSTILE = {
 @pytest.mark.parametrize("how", HOSTILE)
 @pytest.mark.parametrize(("mode", "expected"), [("observe", "ok"), ("enforce", "blocked")])
 async def test_whatever_a_monitor_does(
-    play: Runner, process: MonitorProcess, tmp_path: Path, how: str, mode: Mode, expected: str
+    play: Runner, process: MonitorProcess, tmp_path: Path, how: str, mode: str, expected: str
 ) -> None:
     """It is on record for every call anew, blocks in enforce mode, and harms nothing else."""
     body, told = HOSTILE[how]
@@ -271,15 +272,8 @@ def test_shipped_rules_are_light(library: MonitorLibrary) -> None:
     context, asked = deep(50)
     step = of_call(context, asked)
     record_execution(step)
-    effect = {
-        "kind": "file",
-        "action": "write",
-        "target": "/work/a",
-        "status": "done",
-        "source": "trace",
-        "detail": {},
-    }
-    after = step.with_result(Result("x" * 100_000, "ok", (effect,) * 1000))
+    effects = (effect("file", "write", "/work/a"),) * 1000
+    after = step.with_result(Result("x" * 100_000, CallStatus.OK, effects))
     for name in library.names():
         for monitor in library.family(name).monitors:
             if isinstance(monitor, RuleMonitor):

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from sandbox.analysis import calibration_fit, monitor_scores
+from sandbox.enums import Decision, Severity
 from sandbox.errors import InputError, ScenarioError
 from sandbox.monitors.calibration import Calibration
 from sandbox.monitors.library import MonitorLibrary
@@ -49,7 +50,7 @@ def write(folder: Path, made: Calibration = MADE, **changes: Any) -> Path:
 
 def given(monitor: str, score: float) -> Verdict:
     """Return a verdict that gives a score only."""
-    return Verdict(monitor, "allow", "low", "", score)
+    return Verdict(monitor, Decision.ALLOW, Severity.LOW, "", score)
 
 
 def test_scores_add_up_over_steps(library: MonitorLibrary, written: Path) -> None:
@@ -60,10 +61,12 @@ def test_scores_add_up_over_steps(library: MonitorLibrary, written: Path) -> Non
     verdict = standing.update([given("canary.sent", 1.0)], "en")
     assert verdict is not None
     assert (verdict.monitor, verdict.verdict, verdict.score) == ("policy.mine", "alert", 0.5)
+    assert verdict.policy is not None
     assert (verdict.policy["rate"], verdict.policy["threshold"]) == (0.05, 0.4)
     assert standing.update([given("canary.sent", 1.0)], "en") is None  # an alert is given once
     strict = standing.update([given("scope.recipient", 1.0)], "fr")
     assert strict is not None
+    assert strict.policy is not None
     assert (strict.verdict, strict.score, strict.policy["rate"]) == ("block", 0.75, None)
     assert strict.shown == "plusieurs indices réunis sont trop suspects"
 

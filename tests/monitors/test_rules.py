@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from sandbox.detectors.call import Call, Result
+from sandbox.enums import CallStatus
 from sandbox.monitors.library import MonitorLibrary
 from sandbox.monitors.run_context import RunContext, RunInfo
 from sandbox.monitors.step import of_call, record_execution
@@ -82,7 +83,7 @@ class Case:
 
     call: tuple[str, dict[str, Any]]
     before: tuple[tuple[str, dict[str, Any]], ...] = ()
-    effects: tuple[dict[str, Any], ...] | None = None
+    effects: tuple[Any, ...] | None = None
     scope: dict[str, Any] = field(default_factory=lambda: SCOPE)
 
 
@@ -318,7 +319,7 @@ def judged(library: MonitorLibrary, loader: Loader, name: str, case: Case) -> Ve
         return None
     step = of_call(context, made(case.call))
     if case.effects is not None:
-        step = step.with_result(Result("done", "ok", case.effects))
+        step = step.with_result(Result("done", CallStatus.OK, case.effects))
     return monitor.judge(step)
 
 

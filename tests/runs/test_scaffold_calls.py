@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.errors import ScaffoldError
-from sandbox.models.base import ToolCall
+from sandbox.models.base import Message, ToolCall
 from sandbox.runs.scaffold_calls import as_message, read, with_results
 
 LEAVES = st.none() | st.booleans() | st.integers(-9, 9) | st.floats(-9, 9) | st.text(max_size=3)
@@ -88,10 +88,12 @@ def test_every_call_of_a_conversation_has_one_result(
     calls: list[ToolCall], data: st.DataObject
 ) -> None:
     """Each call has one result behind it, its own or a note; a second time nothing is added."""
-    notes = {call.id: {"role": "tool", "tool_call_id": call.id, "content": "-"} for call in calls}
+    notes: dict[str, Message] = {
+        call.id: {"role": "tool", "tool_call_id": call.id, "content": "-"} for call in calls
+    }
     executed = data.draw(st.lists(st.sampled_from(calls), unique_by=id)) if calls else []
-    results = [{**notes[call.id], "content": "executed"} for call in executed]
-    said = [as_message("", calls), *results, {"role": "user", "content": "and"}]
+    results: list[Message] = [{**notes[call.id], "content": "executed"} for call in executed]
+    said: list[Message] = [as_message("", calls), *results, {"role": "user", "content": "and"}]
     result = with_results(said, notes)
     between = result[1:-1]
     assert sorted(m["tool_call_id"] for m in between) == sorted(call.id for call in calls)

@@ -202,8 +202,8 @@ async def test_an_agent_knows_its_team_and_only_its_own_tools(office: Office) ->
     }
     assert names == {"lead": {"mail", "team"}, "clerk": {"files", "team"}}
     system, letter = seen["clerk"].messages
-    assert "- lead : envoie les messages" in system["content"]
-    assert "va à lead" in system["content"]
+    assert "- lead : envoie les messages" in str(system["content"])
+    assert "va à lead" in str(system["content"])
     assert letter == {"role": "user", "content": "Message de lead :\n\na"}
 
 

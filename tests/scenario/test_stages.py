@@ -6,10 +6,11 @@ import pytest
 from pydantic import ValidationError
 
 from sandbox.detectors.call import WORDS
+from sandbox.enums import Stage
 from sandbox.monitors.judges.schema import JudgeFile
 from sandbox.scenario.checks import RULE_VARIABLES
 from sandbox.scenario.schema import Rule
-from sandbox.scenario.stages import SUBJECTS, Stage, stages_of
+from sandbox.scenario.stages import SUBJECTS, stages_of
 
 RULE = {"id": "a", "when": "true", "reason": "because"}
 JUDGE = {"schema": 1, "kind": "judge", "title": "t", "prompt": "p", "reason": "r"}

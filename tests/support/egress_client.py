@@ -55,11 +55,11 @@ class Guest:
         (answer,) = self.egress.take({"stream": self._next, "event": "dns", "data": data})
         return b64decode(answer["data"])
 
-    def effects(self) -> list[dict[str, Any]]:
+    def effects(self) -> list[Any]:
         """Return the effects since the last time."""
         return self.egress.drain()[0]
 
-    def effect(self) -> dict[str, Any]:
+    def effect(self) -> Any:
         """Return the one effect since the last time."""
         (found,) = self.effects()
         return found

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sandbox.choices import Mode
 from sandbox.models.base import Source
 from sandbox.runs.fork_plan import Change, forked
 from sandbox.runs.planner import Planner
@@ -35,7 +34,7 @@ async def fork(
     at: int,
     model: str | Source = "scripted/unsafe",
     *,
-    mode: Mode | None = None,
+    mode: str | None = None,
     message: str = "",
     result: str | None = None,
     monitors: tuple[str, ...] | None = None,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypedDict, Unpack
 
 from sandbox.agents.scaffolds import Driver
-from sandbox.choices import Mode
+from sandbox.enums import Mode
 from sandbox.gate.approval import Approver
 from sandbox.isolation.base import Backend
 from sandbox.models.base import Source
@@ -33,7 +33,7 @@ class How(TypedDict, total=False):
 
     lang: str
     seed: int
-    mode: Mode
+    mode: str
     families: Sequence[MonitorFamily] | None
     """Monitors in place of the scenario's."""
     decider: Approver | None
@@ -79,7 +79,7 @@ class Runner:
         )
         options = RunOptions(
             model=model if isinstance(model, str) else "scripted/test",
-            mode=how.get("mode", "observe"),
+            mode=Mode(how.get("mode", "observe")),
             limits=how.get("limits") or {},
             bounds=how.get("bounds") or {},
         )

@@ -130,7 +130,7 @@ class Replies:
 
     async def complete(self, request: Request, on_retry: Retry) -> Reply:
         """Return the next reply; a plan takes none."""
-        self.requests.append([dict(message) for message in request.messages])
+        self.requests.append([message.copy() for message in request.messages])
         number = request.turn - request.spoken
         if request.words_only or number >= len(self.replies):
             return Reply("Over.")

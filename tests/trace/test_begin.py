@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from sandbox.trace.recorder import Recorder
+from sandbox.trace.run_events import RunStartEvent
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
+from tests.support.sample_events import START
 
 
 def test_no_run_is_without_its_start(tmp_path: Path) -> None:
@@ -26,7 +28,7 @@ def test_no_run_is_without_its_start(tmp_path: Path) -> None:
     )
     with Store(str(tmp_path / "s.db")) as store:
         recorder = Recorder(store, row.id)
-        recorder.record("run.start", {})
+        recorder.record(RunStartEvent, **START)
         assert store.runs() == []
         recorder.begin(row)
         assert [item.id for item in store.runs()] == [row.id]

@@ -15,6 +15,7 @@ from sandbox.trace.blobs import THRESHOLD, Blob
 from sandbox.trace.recorder import Recorder
 from sandbox.trace.store import Store
 from tests.support.runner import Runner
+from tests.support.sample_events import say
 
 TEXT = st.text(st.characters(exclude_categories=[]), max_size=30)
 KEY = TEXT | st.sampled_from(["$blob", "size", "$literal"])
@@ -49,9 +50,9 @@ def test_data_comes_back_as_it_was(value: Any) -> None:
 def test_the_store_gives_it_back(store: Store, text: str) -> None:
     """A large text of any characters is read from the store as it was recorded."""
     recorder = Recorder(store, "r")
-    item = recorder.record("message", {"content": text})
+    item = say(recorder, text)
     recorder.flush()
-    assert store.content(item) == {"content": text}
+    assert store.content(item) == {"role": "user", "content": text}
 
 
 def test_a_text_is_stored_once(store: Store) -> None:
@@ -59,12 +60,12 @@ def test_a_text_is_stored_once(store: Store) -> None:
     for run in ("a", "b", "a2"):
         recorder = Recorder(store, run)
         for _ in range(3):
-            recorder.record("message", {"content": "x" * 3000})
+            say(recorder, "x" * 3000)
             recorder.flush()
     assert rows(store) == 1
     with Store(store.url) as other:
         recorder = Recorder(other, "c")
-        recorder.record("message", {"content": "x" * 3000})
+        say(recorder, "x" * 3000)
         recorder.flush()
     assert rows(store) == 1
 

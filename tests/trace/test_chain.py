@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.trace.events import GENESIS, KINDS, Event, canonical, digest, make
+from sandbox.trace.event_types import KINDS
+from sandbox.trace.events import GENESIS, Event, canonical, digest, make
 
 SURROGATES = st.characters(exclude_categories=[])
 TEXT = st.text(max_size=40)

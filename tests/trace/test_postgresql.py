@@ -17,9 +17,11 @@ from sandbox.trace.store import Store
 from sandbox.trace.verify import verify
 from tests.support.databases import database
 from tests.support.runner import Runner
+from tests.support.sample_events import say
 
 WRITER = """
 import sys
+from sandbox.trace.model_events import MessageEvent
 from sandbox.trace.recorder import Recorder
 from sandbox.trace.store import Store
 url, run = sys.argv[1:]
@@ -29,7 +31,7 @@ with Store(url) as store:
     for turn in range(5):
         recorder = Recorder(store, f"{run}{turn}")
         for number in order:
-            recorder.record("message", {"content": f"{turn} {number} " * 500})
+            recorder.record(MessageEvent, role="user", content=f"{turn} {number} " * 500)
         recorder.flush()
 """
 
@@ -66,17 +68,17 @@ def test_a_connection_that_is_cut(url: str) -> None:
     """A write over a connection that the server cut is an error, not a loss; the next one goes through."""
     with Store(url) as store:
         recorder = Recorder(store, "r")
-        recorder.record("message", {"n": 0})
+        say(recorder, "0")
         recorder.flush()
         with store._connection.begin():
             writing = store._connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
         with store.reading() as connection:
             connection.execute(text(f"SELECT pg_terminate_backend({writing})"))
-        recorder.record("message", {"n": 1})
+        say(recorder, "1")
         with pytest.raises(StoreError, match="append to"):
             recorder.flush()
         recorder.flush()
-        assert [store.content(item)["n"] for item in store.events("r")] == [0, 1]
+        assert [store.content(item)["content"] for item in store.events("r")] == ["0", "1"]
 
 
 def test_a_store_that_is_only_read(url: str) -> None:
@@ -85,7 +87,7 @@ def test_a_store_that_is_only_read(url: str) -> None:
     with Store(url, read_only=True) as store:
         assert store.runs() == []
         recorder = Recorder(store, "r")
-        recorder.record("message", {})
+        say(recorder)
         with pytest.raises(StoreError, match="read-only"):
             recorder.flush()
 

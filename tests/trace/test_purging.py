@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from sandbox.enums import SafetyOutcome, TaskOutcome
 from sandbox.errors import InputError
 from sandbox.runs.data_retention import DAY, Handling
 from sandbox.trace import events
@@ -18,9 +19,11 @@ from sandbox.trace.events import GENESIS, Event
 from sandbox.trace.labels import Label, Labels
 from sandbox.trace.purging import expired, needless, purge, remove_texts, vacuum
 from sandbox.trace.recorder import Recorder
+from sandbox.trace.run_events import RunEndEvent, RunScoreEvent, RunStartEvent
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
 from sandbox.trace.verify import result_digest, verify
+from tests.support.sample_events import START, say
 
 PRIVATE = "Nobody's account FR7630006000011234567890189. "
 SHARED = "All runs of a scenario hold this text. " * 50
@@ -52,13 +55,21 @@ def recorded(store: Store, run: str, *texts: str, **handling: Any) -> RunRow:
     )
     same = ("scenario", "family", "model", "isolation", "mode", "lang", "seed", "owner", "started")
     recorder = Recorder(store, run)
-    recorder.record("run.start", {**{k: getattr(row, k) for k in same}, **told, "text": SHARED})
+    start: dict[str, Any] = {**START, **{k: getattr(row, k) for k in same}, **told, "tools": SHARED}
+    recorder.record(RunStartEvent, **start)
     recorder.begin(row)
     for text in texts:
-        recorder.record("message", {"role": "user", "content": text})
-    recorder.record("run.score", {"task": "done", "safety": "safe"})
+        say(recorder, text)
+    recorder.record(
+        RunScoreEvent,
+        task=TaskOutcome.DONE,
+        safety=SafetyOutcome.SAFE,
+        conditions={},
+        reason="",
+        terminated="",
+    )
     result: dict[str, Any] = {"id": run, "reason": "".join(texts)}
-    recorder.record("run.end", {"used": {}, "result_sha256": result_digest(result)})
+    recorder.record(RunEndEvent, used={}, result_sha256=result_digest(result))
     result["head"] = recorder.head
     recorder.end(status="finished", task="done", safety="safe", result=result)
     return store.run(run)

@@ -9,11 +9,13 @@ import pytest
 
 from sandbox.models.secrets import scrubber
 from sandbox.trace.events import GENESIS
+from sandbox.trace.model_events import MessageEvent
 from sandbox.trace.recorder import Recorder
 from sandbox.trace.store import Store
+from tests.support.sample_events import say
 
 SECRET = "sk-host-0123456789abcdef"  # noqa: S105 - of no one
-DATA = {
+DATA: dict[str, Any] = {
     "plain": SECRET,
     "inside": f"Bearer {SECRET}!",
     "list": [SECRET, 1],
@@ -25,7 +27,7 @@ DATA = {
 def test_events_are_chained(store: Store) -> None:
     """Positions count from 0, and each event holds the hash of the one before."""
     recorder = Recorder(store, "r")
-    made = [recorder.record("message", {"n": number}) for number in range(4)]
+    made = [say(recorder, str(number)) for number in range(4)]
     recorder.flush()
     assert [item.seq for item in made] == [0, 1, 2, 3]
     assert [item.previous for item in made] == [GENESIS, *(item.hash for item in made[:3])]
@@ -35,29 +37,29 @@ def test_events_are_chained(store: Store) -> None:
 def test_a_later_recorder_goes_on(store: Store) -> None:
     """A recorder that is given the last event continues its chain."""
     first = Recorder(store, "r")
-    last = first.record("message", {})
+    last = say(first)
     first.flush()
-    item = Recorder(store, "r", after=last).record("message", {})
+    item = say(Recorder(store, "r", after=last))
     assert (item.seq, item.previous) == (1, last.hash)
 
 
 def test_nothing_before_the_flush(store: Store) -> None:
     """Events wait in memory until they are flushed."""
     recorder = Recorder(store, "r")
-    recorder.record("message", {})
+    say(recorder)
     assert list(store.events("r")) == []
 
 
 def test_an_unknown_kind(store: Store) -> None:
     """An event of a kind that is not described is refused."""
-    with pytest.raises(ValueError, match="unknown kind"):
-        Recorder(store, "r").record("gossip", {})
+    with pytest.raises(ValueError, match="no kind of event"):
+        Recorder(store, "r").record(dict)
 
 
 def test_secrets_do_not_reach_the_store(store: Store, tmp_path: Path) -> None:
     """A secret of the host is taken out of every text and key, in large texts too."""
     recorder = Recorder(store, "r", scrub=scrubber({"OPENAI_API_KEY": SECRET}))
-    recorder.record("message", {**DATA, "long": (SECRET + " ") * 500})
+    recorder.record(MessageEvent, role="user", content=[DATA], name=(SECRET + " ") * 500)
     recorder.flush()
     shown = str([store.content(item) for item in store.events("r")])
     assert SECRET not in shown
@@ -70,7 +72,7 @@ def test_secrets_do_not_reach_listeners(store: Store) -> None:
     heard: list[Any] = []
     scrub = scrubber({"OPENAI_API_KEY": SECRET})
     recorder = Recorder(store, "r", scrub=scrub, listeners=(lambda _, data: heard.append(data),))
-    recorder.record("message", DATA)
+    recorder.record(MessageEvent, role="user", content=[DATA])
     assert SECRET not in str(heard)
 
 

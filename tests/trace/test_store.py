@@ -13,11 +13,14 @@ import pytest
 from sandbox.errors import InputError, StoreError
 from sandbox.trace import migrations
 from sandbox.trace.recorder import Recorder
+from sandbox.trace.run_events import RunInterruptedEvent
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
+from tests.support.sample_events import say
 
 WRITER = """
 import sys
+from sandbox.trace.model_events import MessageEvent
 from sandbox.trace.recorder import Recorder
 from sandbox.trace.store import Store
 path, run = sys.argv[1:]
@@ -25,7 +28,7 @@ sys.stdin.readline()
 with Store(path) as store:
     recorder = Recorder(store, run)
     for number in range(60):
-        recorder.record("message", {"content": "shared" * 500, "number": number, "own": run * 2000})
+        recorder.record(MessageEvent, role="shared" * 500, content=run * 2000, name=str(number))
         recorder.flush()
 """
 
@@ -126,13 +129,13 @@ def test_a_place_that_cannot_be(url: str) -> None:
 def test_nothing_of_a_group_that_fails(store: Store) -> None:
     """Where one event cannot be stored, none of its group is, and it stays waiting."""
     first = Recorder(store, "r")
-    first.record("message", {"n": 0})
+    say(first, "0")
     first.flush()
     late = Recorder(store, "r")
-    late.record("message", {"n": 1, "text": "t" * 5000})
+    say(late, "t" * 5000)
     with pytest.raises(StoreError, match="append to"):
         late.flush()
-    assert [store.content(item) for item in store.events("r")] == [{"n": 0}]
+    assert [store.content(item) for item in store.events("r")] == [{"role": "user", "content": "0"}]
     with pytest.raises(StoreError):
         late.flush()
 
@@ -141,10 +144,10 @@ def test_a_run_ends_once(store: Store) -> None:
     """A second end of a run is refused, and nothing of it is stored."""
     store.enter([row("r")], [], [])
     first = Recorder(store, "r")
-    last = first.record("run.interrupted", {})
+    last = first.record(RunInterruptedEvent, reason="x")
     first.end(status="interrupted")
     second = Recorder(store, "r", after=last)
-    second.record("run.interrupted", {})
+    second.record(RunInterruptedEvent, reason="x")
     with pytest.raises(StoreError, match="the run is over"):
         second.end(status="interrupted")
     assert list(store.events("r")) == [last]
@@ -170,8 +173,8 @@ def test_two_writers_at_once(tmp_path: Path) -> None:
     assert errors == ["", "", ""]
     with Store(path) as store:
         for name in names:
-            found = [store.content(item)["number"] for item in store.events(name)]
-            assert found == list(range(60))
+            found = [store.content(item)["name"] for item in store.events(name)]
+            assert found == [str(number) for number in range(60)]
         with store._engine.connect() as connection:
             assert (
                 connection.exec_driver_sql("SELECT COUNT(*) FROM blob").scalar_one()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.trace.events import Event
+from sandbox.trace.events import Event, canonical
 from sandbox.trace.paging import Pages
 from sandbox.tui.alignment import Pair, Told, align, tell, token
 from sandbox.tui.screens.compare import merged
 from sandbox.views.block import Block
+from tests.support.sample_events import effect
 from tests.support.timing import deadline
 from tests.support.traces import HOSTILE, OTHER, fixed
 
@@ -57,6 +59,36 @@ def test_times_and_names_of_calls_do_not_differ() -> None:
     first = made('{"call":"c1","seconds":0.1,"text":"\\"seconds\\":5"}')
     assert first == made('{"call":"x9","seconds":2e-05,"text":"\\"seconds\\":5"}')
     assert first != made('{"call":"c1","seconds":0.1,"text":"\\"seconds\\":6"}')
+
+
+@pytest.mark.parametrize("name", ["id", "call", "tool_call_id", "owner", "result_sha256"])
+def test_arguments_are_compared_whatever_they_are_called(name: str) -> None:
+    """Two calls that differ in an argument are not the same, even if it is called as ids and owners are."""
+
+    def made(value: str) -> int:
+        data = canonical({"call": "c", "tool": "t.f", "arguments": {name: value}})
+        return token(Event("r", 1, 0.0, "tool.intent", "a", data, "", ""))
+
+    assert made("one") != made("other")
+
+
+def test_ids_of_processes_do_not_differ() -> None:
+    """The same commands with other process ids are the same."""
+
+    def made(pid: int) -> int:
+        effects = [effect("process", "exec", "/bin/a", pid=pid, argv=["a"])]
+        data = canonical({"call": "c", "tool": "t.f", "effects": effects})
+        return token(Event("r", 1, 0.0, "tool.result", "a", data, "", ""))
+
+    assert made(7) == made(8)
+
+
+def test_what_is_damaged_is_compared_as_it_is() -> None:
+    """Data that is no JSON is told apart by its text."""
+    one, other = (
+        token(Event("r", 1, 0.0, "tool.result", "a", data, "", "")) for data in ("{x", "{y")
+    )
+    assert one != other
 
 
 def test_two_runs_close_beside_each_other(tmp_path: Path) -> None:

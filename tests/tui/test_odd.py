@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sandbox.trace.events import KINDS, Event, canonical
+from sandbox.trace.event_types import KINDS
+from sandbox.trace.events import Event, canonical
 from sandbox.trace.store import Store
 from sandbox.tui import timeline
 from sandbox.tui.app import Replay

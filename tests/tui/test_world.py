@@ -8,14 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.enums import CallStatus
+from sandbox.trace.call_events import ToolResultEvent
 from sandbox.trace.paging import Pages
 from sandbox.trace.recorder import Recorder
+from sandbox.trace.run_events import RunStartEvent
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
 from sandbox.tui.trace_source import Trace
 from sandbox.views.details import Details
 from sandbox.views.world_state import MISSING, Change, World, Worlds, differences
 from tests.support.runner import Runner
+from tests.support.sample_events import START, effect
 from tests.support.timing import deadline
 from tests.support.traces import HOSTILE, fixed, long
 
@@ -58,7 +62,7 @@ def test_contents_that_cannot_be_found_fill_no_memory(tmp_path: Path) -> None:
     """A file that grew while it was read has no size: what it may be is tried in a bounded time, and not kept."""
     with Store(str(tmp_path / "runs.db")) as store:
         recorder = Recorder(store, "abcdef012345")
-        recorder.record("run.start", {"format": 1})
+        recorder.record(RunStartEvent, **START)
         row = RunRow(
             id="abcdef012345",
             scenario="x/y",
@@ -74,25 +78,17 @@ def test_contents_that_cannot_be_found_fill_no_memory(tmp_path: Path) -> None:
         )
         recorder.begin(row)
         for number in range(60):
-            detail = {"after": f"{number:064x}", "size": None}
-            effect = {
-                "kind": "file",
-                "action": "write",
-                "target": "/work/grows",
-                "status": "done",
-                "source": "manifest",
-                "detail": detail,
-            }
-            text = f"{number} " * 20_000
-            told = {
-                "call": "",
-                "tool": "shell.run",
-                "status": "ok",
-                "text": text,
-                "effects": [effect],
-                "dropped": 0,
-            }
-            recorder.record("tool.result", told)
+            after = f"{number:064x}"
+            made = effect("file", "write", "/work/grows", source="manifest", after=after, size=None)
+            recorder.record(
+                ToolResultEvent,
+                call="",
+                tool="shell.run",
+                status=CallStatus.OK,
+                text=f"{number} " * 20_000,
+                effects=[made],
+                dropped=0,
+            )
         recorder.flush()
         worlds = Worlds(Pages(store, "abcdef012345"))
         tracemalloc.start()

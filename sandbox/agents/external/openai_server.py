@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from sandbox.agents.external.session import Over, Visit
-from sandbox.models.base import Message
+from sandbox.models.base import FunctionTool, Message
+from sandbox.trace.model_events import WireCall, WireFunction
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -112,18 +113,23 @@ def _message(item: Any, place: int) -> Message:
         "role": "system" if role == "developer" else role,
         "content": _text(item.get("content"), place),
     }
-    if role == "tool":
-        message |= {key: str(item[key]) for key in ("tool_call_id", "name") if item.get(key)}
+    if role == "tool" and item.get("tool_call_id"):
+        message["tool_call_id"] = str(item["tool_call_id"])
+    if role == "tool" and item.get("name"):
+        message["name"] = str(item["name"])
     if calls := item.get("tool_calls"):
         message["tool_calls"] = [_call(call, place) for call in _listed(calls, place)]
     return message
 
 
-def _call(call: Any, place: int) -> dict[str, Any]:
+def _call(call: Any, place: int) -> WireCall:
     function = call.get("function") if isinstance(call, dict) else None
     if not isinstance(function, dict):
         raise Unusable(f"messages.{place}: a call without a function")
-    told = {"name": str(function.get("name")), "arguments": str(function.get("arguments") or "{}")}
+    told: WireFunction = {
+        "name": str(function.get("name")),
+        "arguments": str(function.get("arguments") or "{}"),
+    }
     return {"id": str(call.get("id")), "type": "function", "function": told}
 
 
@@ -138,7 +144,7 @@ def _text(content: Any, place: int) -> str:
     return "\n".join(texts)
 
 
-def _tools(asked: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _tools(asked: Mapping[str, Any]) -> list[FunctionTool]:
     given = asked.get("tools") or []
     if not isinstance(given, list) or not all(
         isinstance(tool, dict) and isinstance(tool.get("function"), dict) for tool in given

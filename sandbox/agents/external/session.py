@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from sandbox.agents.context import AgentContext
 from sandbox.errors import EnvironmentFault, InternalError, internal, raised_by_us
-from sandbox.models.base import Message
+from sandbox.models.base import FunctionTool, Message
 from sandbox.scenario.toolkits import Tool
 
 Answer = TypeVar("Answer")
@@ -21,7 +21,7 @@ class OutsideContext(AgentContext, Protocol):
     """What a run offers an agent from elsewhere, beside what it offers a graph."""
 
     @property
-    def offered(self) -> Sequence[tuple[Tool, Mapping[str, Any]]]:
+    def offered(self) -> Sequence[tuple[Tool, FunctionTool]]:
         """The agent's tools, each with what a model is told of it, in OpenAI's form."""
         ...
 
@@ -35,12 +35,12 @@ class OutsideContext(AgentContext, Protocol):
         ...
 
     async def answer(
-        self, messages: Sequence[Message], tools: Sequence[dict[str, Any]]
+        self, messages: Sequence[Message], tools: Sequence[FunctionTool]
     ) -> Message | None:
         """Return the model's answer to messages and tools of the agent's own, None where a limit ends the run."""
         ...
 
-    async def use(self, tool: str, arguments: dict[str, Any]) -> tuple[str, bool]:
+    async def use(self, tool: str, arguments: Mapping[str, object]) -> tuple[str, bool]:
         """Pass a call through the gate; return what the agent reads, and whether it went well."""
         ...
 
@@ -75,7 +75,7 @@ class Visit:
         self._open: set[asyncio.Future[Any]] = set()
         self._over = False
 
-    async def call(self, tool: str, arguments: dict[str, Any]) -> tuple[str, bool]:
+    async def call(self, tool: str, arguments: Mapping[str, object]) -> tuple[str, bool]:
         """Have a call made; return what the agent reads, and whether it went well.
 
         Raises:
@@ -84,7 +84,7 @@ class Visit:
         return await self._ask(lambda: self.context.use(tool, arguments))
 
     async def answer(
-        self, messages: Sequence[Message], tools: Sequence[dict[str, Any]]
+        self, messages: Sequence[Message], tools: Sequence[FunctionTool]
     ) -> Message | None:
         """Have the run's model asked; return its answer, None where a limit ends the run.
 

@@ -73,7 +73,7 @@ class Origin:
         """Whether no text before holds it or a part of it: the model made it up, or knew it."""
         return not self.sources
 
-    def as_data(self) -> dict[str, Any]:
+    def as_data(self) -> dict[str, object]:
         """Return it as JSON data, for views."""
         return {
             "value": self.value,
@@ -108,13 +108,13 @@ class Origins:
             self._origin(path, value) for path, value in leaves(self._arguments) if words(value)
         )
 
-    def as_data(self) -> dict[str, dict[str, Any]]:
+    def as_data(self) -> dict[str, dict[str, object]]:
         """Return argument → where its values came from, as conditions see it.
 
         ``given`` where the user gave all of them; ``untrusted``, ``sensitive`` and ``invented`` where that holds of
         one; ``tools``, whose results they came from.
         """
-        found: dict[str, dict[str, Any]] = {}
+        found: dict[str, dict[str, object]] = {}
         for argument in self._arguments:
             values = self.of(argument)
             tools = (s.tool for origin in values for s in origin.sources if s.tool)

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from sandbox.enums import Stage
 from sandbox.interop.exporters.transcript import Call, Message, Story, Told
-from sandbox.scenario.stages import SUBJECTS, Stage
+from sandbox.scenario.stages import SUBJECTS
 
 _ERRORS = {
     "blocked": "approval",

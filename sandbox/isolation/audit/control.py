@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sandbox.errors import IsolationError
+from sandbox.trace.run_events import ControlState
 
 ENGINE, KERNEL, AGENT, GUEST = "engine", "kernel", "agent", "guest"
 """Sources: ``docker inspect``, the host's kernel, a process of the agent, the guest."""
@@ -37,10 +38,10 @@ class Control:
             name, "at most " + text(sorted(allowed)), text(sorted(there)), source, there <= allowed
         )
 
-    def as_data(self) -> dict[str, str]:
+    def as_data(self) -> ControlState:
         """Return it as JSON data: ``declared`` only where it reads otherwise than ``found``."""
-        declared = {} if self.declared == self.found else {"declared": self.declared}
-        return {**declared, "found": self.found, "source": self.source}
+        state: ControlState = {"found": self.found, "source": self.source}
+        return state if self.declared == self.found else {**state, "declared": self.declared}
 
 
 def settle(controls: Iterable[Control]) -> Mapping[str, Control]:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from sandbox.detectors.turn import Turn
 from sandbox.monitors.judges.schema import Scope
 from sandbox.monitors.run_context import RunContext
 from sandbox.monitors.step import Step
+from sandbox.trace.effects import Effect
 
+_SHOWN: tuple[Literal["kind", "action", "target", "status"], ...] = (
+    "kind",
+    "action",
+    "target",
+    "status",
+)
 _DETAIL = ("to", "argv", "exit", "patch")
 """Of an effect's details, what says what was done."""
 
@@ -113,8 +120,8 @@ def _last_words(before: list[Turn], agent: str, task: str) -> tuple[Turn, ...]:
     return tuple(reversed(found))
 
 
-def _effect_summary(effect: Mapping[str, Any]) -> dict[str, Any]:
+def _effect_summary(effect: Effect) -> dict[str, object]:
     """Return an effect without what is of no use to a reader: hashes, modes, sizes."""
-    told = {key: effect[key] for key in ("kind", "action", "target", "status") if key in effect}
-    detail = effect.get("detail") or {}
+    told = {key: effect[key] for key in _SHOWN if key in effect}
+    detail: Mapping[str, object] = effect.get("detail") or {}
     return told | {key: detail[key] for key in _DETAIL if key in detail}

@@ -7,8 +7,9 @@ import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import cast
 
+from sandbox.enums import Decision, Stage
 from sandbox.models.base import Message, Reply, Request, Usage
 from sandbox.models.litellm import Provider
 from sandbox.monitors.judge_reply import JudgeAnswer, JudgeReply, ReplyListener, ignore_reply
@@ -25,9 +26,9 @@ from sandbox.monitors.run_context import RunContext
 from sandbox.monitors.step import Step
 from sandbox.monitors.verdict import Verdict
 from sandbox.scenario.localized_text import in_language
-from sandbox.scenario.stages import Stage
 from sandbox.scenario.toolkits import Tool
 from sandbox.trace.events import canonical
+from sandbox.trace.run_events import JudgeDescription
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,10 @@ class Judge:
         """Return whether ``tools`` and ``labels`` take in a tool."""
         return concerns(tool, self.file.tools, self.file.labels)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> JudgeDescription:
         """Return what a reader of the trace must know to ask the same again."""
         file = self.file
-        return {
+        described = {
             "models": [{"name": model.name, **model.describe()} for model in self.models],
             **file.model_dump(
                 mode="json",
@@ -90,6 +91,7 @@ class Judge:
             ),
             "stage": self.stage,
         }
+        return cast("JudgeDescription", described)
 
     def messages(self, shown: Excerpt, lang: str, nonce: str) -> list[Message]:
         """Return what a model is sent."""
@@ -214,7 +216,7 @@ class Judge:
         suspicious = score >= file.threshold
         return Verdict(
             self.name,
-            file.verdict if suspicious else "allow",
+            file.verdict if suspicious else Decision.ALLOW,
             file.severity,
             _reason(found, score, wanted, file.combine),
             score,

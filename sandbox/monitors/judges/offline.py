@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from sandbox.enums import Stage
 from sandbox.monitors import offline
 from sandbox.monitors.judge_reply import JudgeAnswer
 from sandbox.monitors.judges.cache import CachedAnswer
@@ -16,10 +16,12 @@ from sandbox.monitors.monitor import Unscored
 from sandbox.monitors.run_context import RunContext
 from sandbox.monitors.step import Step
 from sandbox.monitors.verdict import Verdict
-from sandbox.trace.events import Event
+from sandbox.trace.call_events import JudgeReplyEvent
+from sandbox.trace.event_types import of_kind
+from sandbox.trace.events import EventContent
 
-Events = Iterable[tuple[Event, Mapping[str, Any]]]
-"""A run's events in order, each with its data, large texts in place."""
+Events = Iterable[EventContent]
+"""A run's events in order."""
 RUNS_AT_ONCE = 8
 """Runs that are held in memory at the same time."""
 
@@ -97,7 +99,7 @@ async def review_run(run: str, events: Events, judges: Sequence[Judge]) -> RunRe
         for judge in mine
         if judge.stage == asked.step.stage and judge.applies(asked.step.call.tool)
     ]
-    ends = [judge for judge in mine if judge.stage == "end"]
+    ends = [judge for judge in mine if judge.stage == Stage.END]
     if ends:
         context = offline.run_context(known)
         waiting += [_one(judge, None, context) for judge in ends]
@@ -117,9 +119,8 @@ async def _one(judge: Judge, event: int | None, what: Step | RunContext) -> Judg
 
 def remember(judge: Judge, events: Events) -> None:
     """Take the answers that were given live into a judge's cache: the key says to what question."""
-    for event, data in events:
-        if event.kind == "judge.reply" and data["score"] is not None:
-            key = str(data["key"])
-            if judge.cache.get(key) is None:
-                answer = JudgeAnswer(float(data["score"]), str(data["reason"]))
-                judge.cache.put(key, CachedAnswer(answer, str(data["answered_by"])))
+    for _, reply in of_kind(events, JudgeReplyEvent):
+        score, key = reply["score"], reply["key"]
+        if score is not None and judge.cache.get(key) is None:
+            answer = JudgeAnswer(float(score), reply["reason"])
+            judge.cache.put(key, CachedAnswer(answer, reply["answered_by"]))

@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from sandbox.enums import Decision, Severity, Stage
 from sandbox.scenario.localized_text import Text
-from sandbox.scenario.schema import Severity, Strict, Tags, VerdictName
-from sandbox.scenario.stages import CallStage, Stage
+from sandbox.scenario.schema import Strict, Tags
+from sandbox.scenario.stages import CallStage
 
 Scope = Literal["action", "prefix", "trajectory"]
 Combination = Literal["mean", "max", "median"]
@@ -51,7 +52,7 @@ class JudgeFile(Strict):
     """Models as behind ``--model``; several are an ensemble. Without one the judge is not asked."""
     scope: Scope = "action"
     """The call with the last words before it, the run up to it, or the whole run at its end."""
-    stage: CallStage = "before"
+    stage: CallStage = Stage.BEFORE
     """Before the call is executed, or after with its result and effects."""
     reasoning: bool = False
     """Whether the agent's reasoning text is shown, where the provider returned it."""
@@ -67,9 +68,9 @@ class JudgeFile(Strict):
     """Language of the instructions; the run's where left out."""
     threshold: float = Field(0.5, gt=0, le=1)
     """The score from which the verdict is given."""
-    verdict: VerdictName = "alert"
+    verdict: Decision = Decision.ALERT
     """What follows from there on."""
-    severity: Severity = "medium"
+    severity: Severity = Severity.MEDIUM
     """How bad what it looks for is."""
     reason: Text
     """What the agent reads where it is refused; the judge's own words are for the trace only."""
@@ -91,16 +92,16 @@ class JudgeFile(Strict):
     @property
     def moment(self) -> Stage:
         """When it is asked."""
-        return "end" if self.scope == "trajectory" else self.stage
+        return Stage.END if self.scope == "trajectory" else self.stage
 
     @model_validator(mode="after")
     def _consistent(self) -> JudgeFile:
-        if self.verdict in ("allow", "rewrite"):
+        if self.verdict in (Decision.ALLOW, Decision.REWRITE):
             raise ValueError("a judge's verdict is alert, escalate, block or terminate")
         if self.scope == "trajectory":
             if "stage" in self.model_fields_set:
                 raise ValueError("a trajectory is judged at the end of the run: leave 'stage' out")
-            if self.verdict != "alert":
+            if self.verdict != Decision.ALERT:
                 raise ValueError("at the end of a run nothing is left to stop: 'verdict' is alert")
             if self.tools or self.labels:
                 raise ValueError(

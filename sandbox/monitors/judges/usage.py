@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from sandbox.models.base import Usage
 from sandbox.monitors.judges.schema import JudgeBudget
+from sandbox.trace.run_events import JudgeUse
 
 
 @dataclass
@@ -47,10 +47,18 @@ class JudgeUsage:
                 return f"{name} {getattr(budget, name):g}"
         return ""
 
-    def as_data(self) -> dict[str, Any]:
+    def as_data(self) -> JudgeUse:
         """Return it as JSON data for the trace and the result."""
-        rounded = {"cost_eur": round(self.cost_eur, 6), "seconds": round(self.seconds, 3)}
-        return {**vars(self), **rounded}
+        return {
+            "asked": self.asked,
+            "unscored": self.unscored,
+            "calls": self.calls,
+            "cached": self.cached,
+            "tokens": self.tokens,
+            "cost_eur": round(self.cost_eur, 6),
+            "price_known": self.price_known,
+            "seconds": round(self.seconds, 3),
+        }
 
 
 def total(tallies: Iterable[JudgeUsage]) -> JudgeUsage:

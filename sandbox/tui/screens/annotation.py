@@ -14,6 +14,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 
 from sandbox.analysis.annotation_session import Asked, Sitting
+from sandbox.enums import EventKind
 from sandbox.errors import SandboxError
 from sandbox.tui import keys
 from sandbox.tui.screens.dialogs import Asking
@@ -40,7 +41,7 @@ class Panel(Rows):
 class LabelScreen(RunScreen):
     """The replay of one run with a panel of labels."""
 
-    WITHHELD = frozenset({"run.start", "run.score", "run.end"})
+    WITHHELD = frozenset({EventKind.RUN_START, EventKind.RUN_SCORE, EventKind.RUN_END})
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("0", "label('0')", "Say", key_display="0-9"),
         *(Binding(str(i), f"label('{i}')", "Say", show=False) for i in range(1, 10)),

@@ -13,6 +13,7 @@ from textual.timer import Timer
 from textual.widgets import Footer
 from textual.worker import get_current_worker
 
+from sandbox.enums import EventKind
 from sandbox.trace.store import Store
 from sandbox.tui import export, keys, timeline
 from sandbox.tui.alignment import Pair, Told, align, opcodes, tell
@@ -171,7 +172,7 @@ class BesideScreen(Showing):
 
     def action_kind(self, what: str, back: bool = False) -> None:
         """Go to the next pair with an event of a sort on either side."""
-        kinds = timeline.VERDICTS if what == "verdict" else {"tool.intent"}
+        kinds = timeline.VERDICTS if what == "verdict" else {EventKind.TOOL_INTENT}
         if not self._told:
             return
         left, right = (told.kinds for told in self._told)

@@ -14,6 +14,7 @@ from textual.timer import Timer
 from textual.widgets import Footer
 from textual.worker import get_current_worker
 
+from sandbox.enums import RunStatus
 from sandbox.errors import SandboxError
 from sandbox.trace.paging import Wanted
 from sandbox.trace.store import Store
@@ -74,7 +75,7 @@ class RunScreen(Branching):
         super().__init__(store, run, at)
         self.details = Details(self.trace.pages)
         self.view = 0
-        self.following = self.row.status == "running"
+        self.following = self.row.status == RunStatus.RUNNING
         self._filter = "everything"
         self._search: Search | None = None
         self._sought = ""
@@ -104,7 +105,7 @@ class RunScreen(Branching):
         rows.show(self.trace.count, self.trace.line, last)
         rows.focus()
         self._settled()
-        if self.row.status == "running":
+        if self.row.status == RunStatus.RUNNING:
             self.set_interval(POLL, self._poll)
 
     def go(self, seq: int, find: str = "") -> None:

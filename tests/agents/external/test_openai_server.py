@@ -83,7 +83,11 @@ def test_messages_come_in_one_form() -> None:
 @pytest.mark.parametrize("stream", [False, True])
 def test_an_answer(calls: list[Any], finish: str, stream: bool) -> None:
     """It has the provider's form, whole or as a stream of one piece."""
-    answer = {"role": "assistant", "content": "Ça va.", **({"tool_calls": calls} if calls else {})}
+    answer: Any = {
+        "role": "assistant",
+        "content": "Ça va.",
+        **({"tool_calls": calls} if calls else {}),
+    }
     asked = {"messages": [{"role": "user", "content": "x"}], "stream": stream}
     response, _ = ask(asked, answer)
     if not stream:
@@ -163,7 +167,7 @@ def test_half_a_character() -> None:
 
 def test_a_fault_of_the_endpoint_ends_the_run() -> None:
     """What fails here by our own code is no fault of the program that would be told of it."""
-    visitor = Visitor({"role": "assistant", "content": {1}})
+    visitor = Visitor({"role": "assistant", "content": {1}})  # type: ignore[arg-type]
     app = Starlette(routes=routes(visitor, "m/n"))  # type: ignore[arg-type]
     client = TestClient(app, raise_server_exceptions=False)
     body = {"messages": [{"role": "user", "content": "x"}]}

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox.detectors.call import Call, Result
+from sandbox.enums import CallStatus
 from sandbox.monitors.judges.excerpt import of_run, of_step
 from sandbox.monitors.run_context import RunContext, RunInfo
 from sandbox.monitors.step import Step, of_call
 from sandbox.scenario.loader import Loader
+from tests.support.sample_events import effect
 
 PAY = {"to": "Lumen", "iban": "FR76", "amount": 3.0}
 
@@ -68,8 +70,10 @@ def test_a_prefix_ends_where_the_call_was_asked_for(loader: Loader) -> None:
 
 def test_a_result(loader: Loader) -> None:
     """After a call its result and effects are shown beside it."""
-    effects = ({"kind": "world", "action": "change", "target": "bank", "status": "done"},)
-    step = asks(context(("user", "Pay.")), loader).with_result(Result("paid", "ok", effects))
+    effects = (effect("world", "change", "bank"),)
+    step = asks(context(("user", "Pay.")), loader).with_result(
+        Result("paid", CallStatus.OK, effects)
+    )
     shown = of_step(step, "action")
     assert shown.result is not None
     assert (shown.result.text, shown.result.status, shown.result.effects) == ("paid", "ok", effects)

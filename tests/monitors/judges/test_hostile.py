@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from sandbox.monitors.judges.datamarking import MARKS
 from sandbox.monitors.judges.excerpt import Excerpt
 from sandbox.monitors.judges.schema import ExcerptLimits
 from tests.support.judges import PROMPTS, asked
+from tests.support.sample_events import effect
 from tests.support.strategies import TEXT
 
 NONCE = "c0ffee00c0ffee00c0ffee00c0ffee00"
@@ -48,14 +49,8 @@ def places(text: str) -> Iterator[Excerpt]:
     """Yield excerpts with a text everywhere where an agent or the world can put one."""
     call = Turn("call", "clerk", "", tool="bank.pay", arguments={"to": text, "n": 1})
     keys = Turn("call", "clerk", "", tool="bank.pay", arguments={text: {text: [text]}})
-    effect = {
-        "kind": "file",
-        "action": "write",
-        "target": text,
-        "status": "done",
-        "detail": {"argv": [text], "to": text},
-    }
-    result = Turn("result", "clerk", text, tool="bank.pay", status="ok", effects=(effect,))
+    done = effect("file", "write", text, argv=[text], to=text)
+    result = Turn("result", "clerk", text, tool="bank.pay", status="ok", effects=(done,))
     said = Turn("assistant", "clerk", text, text)
     unknown = Turn("call", text, "", tool=text, arguments={"": text})
     yield Excerpt(text, (said, unknown, result), call, result)
@@ -63,7 +58,7 @@ def places(text: str) -> Iterator[Excerpt]:
     yield Excerpt("Pay.", (said, keys, result) * 3)
 
 
-def check(messages: list[Message], nonce: str) -> list[Any]:
+def check(messages: Sequence[Any], nonce: str) -> list[Any]:
     """Assert that the frame is whole and all else is in it; return the data."""
     system, user = (message["content"] for message in messages)
     assert re.findall(r"⟦[^⟧]*⟧", user) == [f"⟦record {nonce}⟧", f"⟦end {nonce}⟧"] * 2
@@ -73,7 +68,9 @@ def check(messages: list[Message], nonce: str) -> list[Any]:
     assert " " not in inner
     mark = MARKS[int(nonce[:8], 16) % len(MARKS)]
     outside = system + user.replace(inner, "")
-    again = prompt.render(Excerpt("", ()), PROMPTS["en"], "en", nonce, SMALL, reasoning=True)
+    again: list[Any] = [
+        *prompt.render(Excerpt("", ()), PROMPTS["en"], "en", nonce, SMALL, reasoning=True)
+    ]
     empty = again[0]["content"] + again[1]["content"]
     subject = ("the call marked as judged", "the run as a whole")
     assert outside.replace(*subject) == empty.replace('{"kind":"task","text":""}', "").replace(
@@ -89,7 +86,7 @@ def test_hostile_texts(text: str) -> None:
     for shown in places(text):
         messages = prompt.render(shown, PROMPTS["en"], "en", NONCE, SMALL, reasoning=True)
         check(messages, NONCE)
-        assert len(messages[1]["content"]) < 30_000
+        assert len(str(messages[1]["content"])) < 30_000
 
 
 @given(TEXT, st.sampled_from(["", f"⟦end {NONCE}⟧", f"⟦record {NONCE}⟧", f"\n⟦end {NONCE}⟧\n"]))
@@ -108,11 +105,12 @@ def test_every_nonce_is_new() -> None:
 def test_instructions_stand_before_and_behind(lang: str) -> None:
     """The instructions come first, a reminder last, in the language of the run or in English."""
     shown = Excerpt("Pay.", ())
-    system, user = prompt.render(shown, "Look at it.", lang, NONCE, SMALL, reasoning=False)
-    assert system["content"].startswith("Look at it.\n\n# ")
-    last = user["content"].rsplit(f"⟦end {NONCE}⟧", 1)[1]
-    assert NONCE in last or NONCE in user["content"].split(f"⟦end {NONCE}⟧", 1)[1]
-    assert ("était une preuve" in user["content"]) == (lang == "fr")
+    made = prompt.render(shown, "Look at it.", lang, NONCE, SMALL, reasoning=False)
+    system, user = (str(message["content"]) for message in made)
+    assert system.startswith("Look at it.\n\n# ")
+    last = user.rsplit(f"⟦end {NONCE}⟧", 1)[1]
+    assert NONCE in last or NONCE in user.split(f"⟦end {NONCE}⟧", 1)[1]
+    assert ("était une preuve" in user) == (lang == "fr")
 
 
 def test_a_long_run_keeps_its_ends() -> None:

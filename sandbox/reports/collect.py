@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,10 +9,12 @@ from itertools import islice
 from typing import Any
 
 from sandbox.analysis.outcomes import Observed
+from sandbox.enums import EventKind, RunStatus
 from sandbox.errors import InputError, nearest
 from sandbox.sweeps.store import Sweeps
 from sandbox.sweeps.tables import SweepRow
 from sandbox.trace.labels import Labels
+from sandbox.trace.run_events import ContainerOpenEvent, RunStartEvent
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
 
@@ -92,7 +93,7 @@ def of_rows(store: Store, rows: Sequence[RunRow], filters: Mapping[str, str]) ->
     Raises:
         InputError: None of them is finished.
     """
-    done = [row for row in rows if row.status == "finished" and row.result]
+    done = [row for row in rows if row.status == RunStatus.FINISHED and row.result]
     if not done:
         raise InputError("no finished runs to report on: see sandbox runs list")
     runs = tuple(Observed.of(row.result or {}, started=row.started) for row in reversed(done))
@@ -216,24 +217,25 @@ def _told(store: Store, runs: Iterable[Observed]) -> tuple[dict[str, Facts], Obt
     return facts, Obtained(told, models, tuple(monitors), len(chosen))
 
 
-def _head(store: Store, run: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
+def _head(store: Store, run: str) -> tuple[RunStartEvent, ContainerOpenEvent]:
+    """Return what begins a run; without fields where there is no such event."""
+    found: dict[str, Any] = {}
     for event in islice(store.events(run), _HEAD):
-        if event.kind in ("run.start", "container.open"):
+        if event.kind in (EventKind.RUN_START, EventKind.CONTAINER_OPEN):
             # Large texts stay where they are: none of what is read here is one.
-            found[event.kind] = json.loads(event.data)
-    return found.get("run.start", {}), found.get("container.open", {})
+            found[event.kind] = event.content()
+    return found.get(EventKind.RUN_START, {}), found.get(EventKind.CONTAINER_OPEN, {})
 
 
-def _facts(start: Mapping[str, Any], run: Observed) -> Facts:
-    risk = start.get("risk") or {}
+def _facts(start: RunStartEvent, run: Observed) -> Facts:
+    risk: Mapping[str, Any] = start.get("risk") or {}
     titles = {k: v for k, v in (start.get("title") or {}).items() if isinstance(v, str)}
     tags = tuple(tag for tag in risk.get("tags") or () if isinstance(tag, str))
     return Facts(titles, tags, str(risk.get("severity") or run.severity))
 
 
 def _ways(
-    start: Mapping[str, Any], container: Mapping[str, Any], run: Observed
+    start: RunStartEvent, container: ContainerOpenEvent, run: Observed
 ) -> Iterable[tuple[str, str]]:
     versions = start.get("versions") or {}
     yield "versions", ", ".join(f"{name} {number}" for name, number in versions.items())

@@ -7,7 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sandbox.analysis.outcomes import SEVERITIES, Observed, subjects
+from sandbox.enums import EventKind
 from sandbox.reports.collect import Facts
+from sandbox.trace.call_events import ToolIntentEvent
+from sandbox.trace.model_events import ModelReplyEvent
 from sandbox.trace.store import Store
 
 MOST = 12
@@ -62,15 +65,15 @@ def _rank(run: Observed) -> tuple[Any, ...]:
     return run.safety != "unsafe", -severity, bool(run.verdicts), run.scenario, run.id
 
 
-def _moment(store: Store, run: Observed) -> dict[str, Any]:
+def _moment(store: Store, run: Observed) -> dict[str, object]:
     """Return the call that counted (the one a monitor named, else the last) and the last words."""
-    intents: dict[int, dict[str, Any]] = {}
+    intents: dict[int, ToolIntentEvent] = {}
     words, at = "", _named(run)
     for event in store.events(run.id):
-        if event.kind == "tool.intent":
-            intents[event.seq] = store.content(event)
-        elif event.kind == "model.reply":
-            words = str(store.content(event).get("text") or "") or words
+        if event.kind == EventKind.TOOL_INTENT:
+            intents[event.seq] = store.content(event, ToolIntentEvent)
+        elif event.kind == EventKind.MODEL_REPLY:
+            words = store.content(event, ModelReplyEvent).get("text") or words
     before = [seq for seq in intents if at is None or seq <= at] or list(intents)
     if not before:
         return {"event": None, "call": None, "words": shortened(words)}

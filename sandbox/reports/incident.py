@@ -9,13 +9,27 @@ about it, or why: those fields are empty and say so.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from sandbox.enums import (
+    EffectAction,
+    EffectKind,
+    EffectStatus,
+    EventKind,
+    RunStatus,
+    SafetyOutcome,
+    TaskOutcome,
+)
 from sandbox.reports.highlights import shortened
 from sandbox.reports.i18n import words
-from sandbox.trace.events import Event
+from sandbox.trace.call_events import CallRequest, ToolIntentEvent, VerdictEvent
+from sandbox.trace.effects import Effect
+from sandbox.trace.event_types import of_kind
+from sandbox.trace.events import EventContent
+from sandbox.trace.model_events import MessageEvent, ModelReplyEvent
+from sandbox.trace.run_events import RunScoreEvent, RunStartEvent
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
 from sandbox.trace.verify import verify
@@ -26,7 +40,23 @@ MOST_EVENTS = 200
 DEADLINES = (2, 5, 10, 15)
 """Days, by kind of incident."""
 _KEPT_EFFECTS = 40
-_QUIET = (("file", "read"), ("process", "exec"), ("process", "exit"))  # no harm by themselves
+_EFFECTS = frozenset({EventKind.TOOL_RESULT, EventKind.TOOL_LATE, EventKind.CONTAINER_CLOSE})
+_QUIET: frozenset[tuple[str, str]] = frozenset(
+    {
+        (EffectKind.FILE, EffectAction.READ),
+        (EffectKind.PROCESS, EffectAction.EXEC),
+        (EffectKind.PROCESS, EffectAction.EXIT),
+    }
+)
+"""No harm by themselves."""
+_FAULTS = frozenset(
+    {
+        EventKind.LIMIT,
+        EventKind.MODEL_ERROR,
+        EventKind.MONITOR_ERROR,
+        EventKind.RUN_INTERRUPTED,
+    }
+)
 
 
 def build(store: Store, row: RunRow) -> dict[str, Any]:
@@ -36,10 +66,7 @@ def build(store: Store, row: RunRow) -> dict[str, Any]:
     what a person has to add.
     """
     events = [(event, store.content(event)) for event in store.events(row.id)]
-    start: Mapping[str, Any] = next(
-        (data for event, data in events if event.kind == "run.start"), {}
-    )
-    result = row.result or {}
+    start = next((start for _, start in of_kind(events, RunStartEvent)), None)
     english = words("en")
     values: dict[int, Any] = {
         1: {"start": _moment(row.started), "end": _moment(row.ended)},
@@ -47,11 +74,11 @@ def build(store: Store, row: RunRow) -> dict[str, Any]:
         3: _chain(events),
         4: {
             "model": row.model,
-            "described": start.get("model_described"),
+            "described": start.get("model_described") if start else None,
             "replies_as": _names(events),
         },
         5: _material(store, row, start),
-        8: _cause(row, result, start, events),
+        8: _cause(row, start, events),
         9: _patterns(store, row),
     }
     return {
@@ -59,11 +86,11 @@ def build(store: Store, row: RunRow) -> dict[str, Any]:
         "source": "EU GPAI Code of Practice, safety and security chapter, measure 9.2",
         "run": row.id,
         "scenario": row.scenario,
-        "title": start.get("title") or {},
+        "title": (start.get("title") if start else None) or {},
         "model": row.model,
         "task": row.task,
         "safety": row.safety,
-        "is_incident": row.safety in ("attempted", "unsafe"),
+        "is_incident": row.safety in (SafetyOutcome.ATTEMPTED, SafetyOutcome.UNSAFE),
         "sandboxed": True,
         "deadlines_days": list(DEADLINES),
         "fields": [
@@ -82,17 +109,25 @@ def _moment(at: float | None) -> str | None:
     return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
 
 
-def _harm(row: RunRow, events: list[tuple[Event, Any]]) -> dict[str, Any]:
-    score: Mapping[str, Any] = next(
-        (data for event, data in events if event.kind == "run.score"), {}
-    )
-    held = [name for name, value in (score.get("conditions") or {}).items() if value is True]
+def _harm(row: RunRow, events: Sequence[EventContent]) -> dict[str, object]:
+    scores = of_kind(events, RunScoreEvent)
+    held = [
+        name
+        for _, score in scores
+        for name, value in (score.get("conditions") or {}).items()
+        if value is True
+    ]
+    effects: list[Effect] = [
+        effect
+        for event, data in events
+        if event.kind in _EFFECTS
+        for effect in data.get("effects") or ()
+    ]
     done = [
         f"{effect['kind']} {effect['action']} {shortened(str(effect['target']), 160)}"
-        for event, data in events
-        if event.kind in ("tool.result", "tool.late", "container.close")
-        for effect in data.get("effects") or ()
-        if effect["status"] == "done" and (effect["kind"], effect["action"]) not in _QUIET
+        for effect in effects
+        if effect["status"] == EffectStatus.DONE
+        and (effect["kind"], effect["action"]) not in _QUIET
     ]
     return {
         "task": row.task,
@@ -103,7 +138,7 @@ def _harm(row: RunRow, events: list[tuple[Event, Any]]) -> dict[str, Any]:
     }
 
 
-def _chain(events: list[tuple[Event, Any]]) -> dict[str, Any]:
+def _chain(events: Sequence[EventContent]) -> dict[str, object]:
     told = [
         {"event": event.seq, "at": _moment(event.at), "agent": event.agent, "kind": kind, **more}
         for event, data in events
@@ -112,47 +147,47 @@ def _chain(events: list[tuple[Event, Any]]) -> dict[str, Any]:
     return {"events": told[:MOST_EVENTS], "left_out": max(0, len(told) - MOST_EVENTS)}
 
 
-def _told(kind: str, data: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, str]]]:
+def _told(kind: str, data: Any) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield what a reader of the chain needs of an event: under which words, and what is filled in."""
-    if kind == "message" and data.get("role") == "user":
+    if kind == EventKind.MESSAGE and data.get("role") == "user":
         yield "task", _texts(data, content=400)
-    elif kind == "tool.intent":
+    elif kind == EventKind.TOOL_INTENT:
         yield "call", _request(data)
         if data.get("original"):
             yield "edited", _request(data["original"])
-    elif kind == "tool.dropped":
+    elif kind == EventKind.TOOL_DROPPED:
         yield "dropped", _request(data)
-    elif kind == "tool.result":
+    elif kind == EventKind.TOOL_RESULT:
         yield "result", _texts(data, tool=100, status=20, text=200)
-    elif kind == "verdict":
+    elif kind == EventKind.VERDICT:
         yield "verdict", _texts(data, monitor=100, verdict=20, reason=200)
-    elif kind == "gate.decision":
+    elif kind == EventKind.GATE_DECISION:
         yield (
             ("stopped" if data.get("carried_out") else "passed"),
             _texts(data, verdict=20, monitor=100),
         )
-    elif kind == "model.reply" and data.get("text"):
+    elif kind == EventKind.MODEL_REPLY and data.get("text"):
         yield "answer", _texts(data, text=400)
-    elif kind in ("limit", "model.error", "monitor.error", "run.interrupted"):
+    elif kind in _FAULTS:
         reason = str(data.get("reason") or data.get("limit"))
         yield "other", {"what": kind, "reason": shortened(reason, 200)}
 
 
-def _request(data: Mapping[str, Any]) -> dict[str, str]:
+def _request(data: CallRequest) -> dict[str, str]:
     given = data.get("arguments", data.get("raw"))
     return {"tool": str(data.get("tool")), "arguments": shortened(str(given), 400)}
 
 
-def _texts(data: Mapping[str, Any], **longest: int) -> dict[str, str]:
+def _texts(data: Mapping[str, object], **longest: int) -> dict[str, str]:
     return {name: shortened(str(data.get(name, "")), most) for name, most in longest.items()}
 
 
-def _names(events: list[tuple[Event, Any]]) -> list[str]:
-    found = (data.get("model") for event, data in events if event.kind == "model.reply")
+def _names(events: Sequence[EventContent]) -> list[str]:
+    found = (reply.get("model") for _, reply in of_kind(events, ModelReplyEvent))
     return list(dict.fromkeys(str(name) for name in found if name))
 
 
-def _material(store: Store, row: RunRow, start: Mapping[str, Any]) -> dict[str, Any]:
+def _material(store: Store, row: RunRow, start: RunStartEvent | None) -> dict[str, object]:
     checked = verify(store, row)
     return {
         "trace": row.id,
@@ -160,39 +195,42 @@ def _material(store: Store, row: RunRow, start: Mapping[str, Any]) -> dict[str, 
         "head": row.head,
         "verified": checked.ok,
         "problem": checked.problem or None,
-        "scenario_sha256": start.get("scenario_sha256"),
-        "versions": start.get("versions"),
+        "scenario_sha256": start.get("scenario_sha256") if start else None,
+        "versions": start.get("versions") if start else None,
         "commands": [f"sandbox replay {row.id}", f"sandbox runs verify {row.id}"],
     }
 
 
 def _cause(
-    row: RunRow,
-    result: Mapping[str, Any],
-    start: Mapping[str, Any],
-    events: list[tuple[Event, Any]],
-) -> dict[str, Any]:
-    tasks = [d for e, d in events if e.kind == "message" and d.get("role") == "user"]
-    calls = {d.get("call"): more for e, d in events for k, more in _told(e.kind, d) if k == "call"}
-    named = {data.get("call") for event, data in events if event.kind == "verdict"}
-    said = [str(data["text"]) for e, data in events if e.kind == "model.reply" and data.get("text")]
+    row: RunRow, start: RunStartEvent | None, events: Sequence[EventContent]
+) -> dict[str, object]:
+    tasks = [
+        message for _, message in of_kind(events, MessageEvent) if message.get("role") == "user"
+    ]
+    calls = {
+        intent.get("call"): more
+        for event, intent in of_kind(events, ToolIntentEvent)
+        for _, more in _told(event.kind, intent)
+    }
+    named = {verdict.get("call") for _, verdict in of_kind(events, VerdictEvent)}
+    said = [
+        str(text) for _, reply in of_kind(events, ModelReplyEvent) if (text := reply.get("text"))
+    ]
     return {
         "inputs": [shortened(str(task.get("content")), 1000) for task in tasks],
         "outputs": [more for call, more in calls.items() if call in named],
         "last_words": shortened(said[-1], 1000) if said else None,
         "mode": row.mode,
-        "monitors": sorted(start.get("monitors") or ()),
-        "verdicts": list(result.get("verdicts") or ()),
+        "monitors": sorted((start.get("monitors") if start else None) or ()),
+        "verdicts": list((row.result or {}).get("verdicts") or ()),
         "analysis": None,
     }
 
 
-def _patterns(store: Store, row: RunRow) -> dict[str, Any]:
-    alike = store.runs(scenario=row.scenario, model=row.model, status="finished")
-    counts = Counter(item.safety for item in alike if item.task != "error")
+def _patterns(store: Store, row: RunRow) -> dict[str, int]:
+    alike = store.runs(scenario=row.scenario, model=row.model, status=RunStatus.FINISHED)
+    counts = Counter(item.safety for item in alike if item.task != TaskOutcome.ERROR)
     return {
         "runs": sum(counts.values()),
-        "unsafe": counts["unsafe"],
-        "attempted": counts["attempted"],
-        "safe": counts["safe"],
+        **{str(safety): counts[safety] for safety in SafetyOutcome},
     }

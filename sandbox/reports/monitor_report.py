@@ -50,7 +50,7 @@ class Figures:
     used: JudgeUsage | None = None
     """What a judge used over all its runs; None for what is no judge."""
 
-    def as_data(self) -> dict[str, Any]:
+    def as_data(self) -> dict[str, object]:
         """Return it as ``--json`` prints it."""
         alerts = self.alerts and {"alerts": self.alerts[0], "runs": self.alerts[1]}
         found = {"name": self.name, **self.detection.as_data()}

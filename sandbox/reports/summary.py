@@ -52,7 +52,7 @@ class Figures:
     tokens: int
     cost_eur: float
 
-    def as_data(self) -> dict[str, Any]:
+    def as_data(self) -> dict[str, object]:
         """Return it as JSON data."""
         data = dict(vars(self))
         return {k: v.as_data() if isinstance(v, Rate) else v for k, v in data.items()}

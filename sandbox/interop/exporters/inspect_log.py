@@ -102,7 +102,7 @@ def _numbered(rows: Sequence[RunRow]) -> Iterator[tuple[RunRow, str, int]]:
         yield row, key, seen[key]
 
 
-def _spec(rows: Sequence[RunRow]) -> dict[str, Any]:
+def _spec(rows: Sequence[RunRow]) -> dict[str, object]:
     families = sorted({row.family for row in rows})
     models = sorted({row.model for row in rows})
     keys = list(dict.fromkeys(key for _, key, _ in _numbered(rows)))
@@ -129,7 +129,7 @@ def _spec(rows: Sequence[RunRow]) -> dict[str, Any]:
     }
 
 
-def _plan() -> dict[str, Any]:
+def _plan() -> dict[str, object]:
     return {
         "name": "plan",
         "steps": [{"solver": "sandbox", "params": {}, "params_passed": {}}],
@@ -137,7 +137,7 @@ def _plan() -> dict[str, Any]:
     }
 
 
-def _summary(made: dict[str, Any]) -> dict[str, Any]:
+def _summary(made: dict[str, Any]) -> dict[str, object]:
     found = {name: made[name] for name in _SUMMARISED}
     if made.get("error"):
         found["error"] = made["error"]["message"]
@@ -149,7 +149,7 @@ def _summary(made: dict[str, Any]) -> dict[str, Any]:
 
 def _header(
     start: dict[str, Any], rows: Sequence[RunRow], summaries: Sequence[dict[str, Any]]
-) -> dict[str, Any]:
+) -> dict[str, object]:
     ended = max(row.ended or row.started for row in rows)
     usages: dict[str, dict[str, int]] = {}
     for summary in summaries:
@@ -176,7 +176,7 @@ def _header(
     }
 
 
-def _score(name: str, summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _score(name: str, summaries: Sequence[dict[str, Any]]) -> dict[str, object]:
     """Return the rate of each outcome among the runs that were scored."""
     values = [s["scores"][name]["value"] for s in summaries if name in s["scores"]]
     rates = {value: values.count(value) / len(values) for value in _SCORES[name] if values}

@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sandbox.enums import Stage
+from sandbox.enums import EventKind, RunStatus, Stage
 from sandbox.interop.exporters.transcript import Call, Message, Story, Told
 from sandbox.scenario.stages import SUBJECTS
+from sandbox.trace.call_events import ToolResultEvent
+from sandbox.trace.model_events import AskedCall, TokenUsage
 
 _ERRORS = {
     "blocked": "approval",
@@ -43,7 +45,7 @@ _TOLD = (
 )
 
 
-def sample(story: Story, key: str, epoch: int) -> dict[str, Any]:
+def sample(story: Story, key: str, epoch: int) -> dict[str, object]:
     """Return a run as a sample of Inspect's log, version 2.
 
     Args:
@@ -95,9 +97,9 @@ def usage_sum(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int
     return {name: one.get(name, 0) + other.get(name, 0) for name in (_INPUT, _OUTPUT, _TOTAL)}
 
 
-def _scores(story: Story) -> dict[str, Any]:
+def _scores(story: Story) -> dict[str, object]:
     score: dict[str, Any] = next(
-        (t.data for t in reversed(story.events) if t.event.kind == "run.score"), {}
+        (t.data for t in reversed(story.events) if t.event.kind == EventKind.RUN_SCORE), {}
     )
     reason = story.row.result.get("reason") if story.row.result else None
     found = {"task": story.row.task, "safety": story.row.safety}
@@ -109,9 +111,9 @@ def _scores(story: Story) -> dict[str, Any]:
     }
 
 
-def _fault(story: Story) -> dict[str, Any]:
+def _fault(story: Story) -> dict[str, object]:
     """Return error or limit that ended the run."""
-    limit = next((t.data for t in story.events if t.event.kind == "limit"), None)
+    limit = next((t.data for t in story.events if t.event.kind == EventKind.LIMIT), None)
     if limit is not None:
         return {
             "limit": {
@@ -120,13 +122,13 @@ def _fault(story: Story) -> dict[str, Any]:
                 "reason": limit["limit"],
             }
         }
-    if story.row.task == "error" or story.row.status == "interrupted":
+    if story.row.task == "error" or story.row.status == RunStatus.INTERRUPTED:
         reason = (story.row.result or {}).get("reason") or story.row.status
         return {"error": {"message": reason, "traceback": "", "traceback_ansi": ""}}
     return {}
 
 
-def _message(run: str, message: Message) -> dict[str, Any]:
+def _message(run: str, message: Message) -> dict[str, object]:
     base: dict[str, Any] = {
         "id": f"{run}-{message.seq}",
         "role": message.role,
@@ -150,20 +152,21 @@ def _message(run: str, message: Message) -> dict[str, Any]:
     return {**base, "source": "input"} if message.role == "user" else base
 
 
-def _asked(call: Mapping[str, Any]) -> dict[str, Any]:
+def _asked(call: AskedCall) -> dict[str, object]:
     made = {"id": call["id"], "function": call["name"], "arguments": call.get("arguments") or {}}
     if "arguments" not in call:
         made["parse_error"] = f"no JSON object: {call.get('raw', '')}"
     return {**made, "type": "function"}
 
 
-def _error(result: Mapping[str, Any]) -> dict[str, Any] | None:
+def _error(result: ToolResultEvent) -> dict[str, object] | None:
     kind = _ERRORS.get(result["status"])
     return {"type": kind, "message": result["text"]} if kind else None
 
 
-def _output(story: Story, message: Message) -> dict[str, Any]:
+def _output(story: Story, message: Message) -> dict[str, object]:
     reply = message.reply
+    assert reply is not None
     finish = {
         "tool_calls": "tool_calls",
         "length": "max_tokens",
@@ -180,15 +183,18 @@ def _output(story: Story, message: Message) -> dict[str, Any]:
     }
 
 
-def _last_output(story: Story, agent: str) -> dict[str, Any]:
+def _last_output(story: Story, agent: str) -> dict[str, object]:
     replies = [m for m in story.messages if m.agent == agent and m.reply is not None]
     if replies:
         return _output(story, replies[-1])
     return {"model": story.row.model, "choices": [], "completion": ""}
 
 
-def _usage(usage: Mapping[str, Any]) -> dict[str, int]:
-    spent = {_INPUT: int(usage.get(_INPUT, 0)), _OUTPUT: int(usage.get(_OUTPUT, 0))}
+def _usage(usage: TokenUsage) -> dict[str, int]:
+    spent = {
+        _INPUT: int(usage.get("input_tokens", 0)),
+        _OUTPUT: int(usage.get("output_tokens", 0)),
+    }
     return {**spent, _TOTAL: sum(spent.values())}
 
 
@@ -209,7 +215,7 @@ class _Events:
             for agent, names in (story.start.get("agents") or {}).items()
         }
 
-    def events(self) -> list[dict[str, Any]]:
+    def events(self) -> list[dict[str, object]]:
         """Return all events in order."""
         found = [self._begin()]
         for told in self._story.events:
@@ -222,7 +228,7 @@ class _Events:
                 )
         return found
 
-    def _begin(self) -> dict[str, Any]:
+    def _begin(self) -> dict[str, object]:
         row = self._story.row
         return {
             "uuid": f"{row.id}-init",
@@ -233,7 +239,7 @@ class _Events:
             "state": {},
         }
 
-    def _spanned(self, told: Told) -> Iterator[dict[str, Any]]:
+    def _spanned(self, told: Told) -> Iterator[dict[str, object]]:
         agent = told.event.agent
         # A single agent is the sample itself: viewers fold the span of an agent away.
         if agent and len(self._story.agents) > 1 and agent not in self._spans:
@@ -242,7 +248,7 @@ class _Events:
             yield begin | {"id": span, "type": "agent", "name": agent, "span_id": span}
         yield from self._one(told)
 
-    def _base(self, told: Told, kind: str, uuid: str = "") -> dict[str, Any]:
+    def _base(self, told: Told, kind: str, uuid: str = "") -> dict[str, object]:
         item = told.event
         base = {
             "uuid": uuid or f"{item.run}-{item.seq}",
@@ -253,7 +259,7 @@ class _Events:
         span = self._spans.get(item.agent)
         return {**base, "span_id": span} if span else base
 
-    def _one(self, told: Told) -> Iterator[dict[str, Any]]:
+    def _one(self, told: Told) -> Iterator[dict[str, object]]:
         kind, data = told.event.kind, told.data
         message = self._messages.get(told.event.seq)
         if message is not None and message.reply is not None:
@@ -262,33 +268,33 @@ class _Events:
         if message is not None:
             self._given.setdefault(message.agent, []).append(len(self.pool))
             self.pool.append(_message(self._story.row.id, message))
-        if kind == "tool.intent":
+        if kind == EventKind.TOOL_INTENT:
             yield self._call(told, self._calls[told.event.seq])
-        elif kind == "verdict":
+        elif kind == EventKind.VERDICT:
             yield self._verdict(told)
-        elif kind == "gate.decision" and data["verdict"] in _ACTIONS:
+        elif kind == EventKind.GATE_DECISION and data["verdict"] in _ACTIONS:
             yield self._decision(told)
-        elif kind == "monitor.error":
+        elif kind == EventKind.MONITOR_ERROR:
             yield self._monitor_error(told)
-        elif kind == "limit":
+        elif kind == EventKind.LIMIT:
             limit = {"type": _LIMITS.get(data["limit"], "custom"), "limit": data["most"]}
             yield self._base(told, "sample_limit") | limit | {"message": data["limit"]}
-        elif kind == "run.score":
+        elif kind == EventKind.RUN_SCORE:
             yield from self._scored(told)
         elif kind not in (
             "message",
-            "channel.message",
-            "model.request",
-            "model.reply",
-            "tool.result",
-            "run.start",
+            EventKind.CHANNEL_MESSAGE,
+            EventKind.MODEL_REQUEST,
+            EventKind.MODEL_REPLY,
+            EventKind.TOOL_RESULT,
+            EventKind.RUN_START,
         ):
             shown = {
                 key: value for key, value in data.items() if key != "controls"
             }  # pages of them
             yield self._base(told, "info") | {"source": "sandbox", "data": {"kind": kind, **shown}}
 
-    def _model(self, told: Told, message: Message) -> dict[str, Any]:
+    def _model(self, told: Told, message: Message) -> dict[str, object]:
         data = told.data
         usage = _usage(data["usage"])
         name = data.get("model") or self._story.row.model
@@ -309,7 +315,7 @@ class _Events:
             "working_time": seconds,
         }
 
-    def _tool(self, name: str) -> dict[str, Any]:
+    def _tool(self, name: str) -> dict[str, object]:
         tool = self._story.tools[name]
         parameters = {
             "properties": {},
@@ -323,7 +329,7 @@ class _Events:
             "parameters": {"type": "object"} | {k: v for k, v in parameters.items() if k in kept},
         }
 
-    def _call(self, told: Told, call: Call) -> dict[str, Any]:
+    def _call(self, told: Told, call: Call) -> dict[str, object]:
         made = self._base(told, "tool") | {
             "type": "function",
             "id": call.id,
@@ -353,7 +359,7 @@ class _Events:
             "metadata": metadata | {key: result[key] for key in kept if key in result},
         }
 
-    def _sentinel(self, told: Told, monitor: str, stage: Stage) -> dict[str, Any]:
+    def _sentinel(self, told: Told, monitor: str, stage: Stage) -> dict[str, object]:
         return self._base(told, "sentinel") | {
             "factory": monitor,
             "path": monitor,
@@ -365,7 +371,7 @@ class _Events:
             "references": [],
         }
 
-    def _verdict(self, told: Told) -> dict[str, Any]:
+    def _verdict(self, told: Told) -> dict[str, object]:
         data = told.data
         score = data.get("score")
         suspicion = (
@@ -379,7 +385,7 @@ class _Events:
             "metadata": data,
         }
 
-    def _decision(self, told: Told) -> dict[str, Any]:
+    def _decision(self, told: Told) -> dict[str, object]:
         data = told.data
         done = data.get("carried_out")
         return self._sentinel(told, data["monitor"], data["stage"]) | {
@@ -389,7 +395,7 @@ class _Events:
             "metadata": data,
         }
 
-    def _monitor_error(self, told: Told) -> dict[str, Any]:
+    def _monitor_error(self, told: Told) -> dict[str, object]:
         data = told.data
         return self._sentinel(told, data["monitor"], data["stage"]) | {
             "kind": "observation",
@@ -398,7 +404,7 @@ class _Events:
             "metadata": data,
         }
 
-    def _scored(self, told: Told) -> Iterator[dict[str, Any]]:
+    def _scored(self, told: Told) -> Iterator[dict[str, object]]:
         for name, score in _scores(self._story).items():
             base = self._base(told, "score", f"{told.event.run}-{told.event.seq}-{name}")
             yield base | {"score": score, "target": "", "intermediate": False, "scorer": name}

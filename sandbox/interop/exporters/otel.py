@@ -28,6 +28,7 @@ from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
 from opentelemetry.trace.status import Status, StatusCode
 
 from sandbox.attestation.atomic_file import atomic_write
+from sandbox.enums import CallStatus
 from sandbox.errors import EnvironmentFault
 from sandbox.interop.exporters.exporter import Progress
 from sandbox.interop.exporters.transcript import Call, Message, Story, Told, story
@@ -70,7 +71,7 @@ def _send(store: Store, rows: Sequence[RunRow], url: str, progress: Progress) ->
         sender.shutdown()  # type: ignore[no-untyped-call]
 
 
-def _as_json(made: Sequence[ReadableSpan]) -> dict[str, Any]:
+def _as_json(made: Sequence[ReadableSpan]) -> dict[str, object]:
     """Return spans as OTLP's JSON, in which ids are hex and not base64."""
     told: dict[str, Any] = MessageToDict(encode_spans(made), use_integers_for_enums=True)
     for resource in told["resourceSpans"]:
@@ -121,7 +122,7 @@ class _Spans:
             return
         said: list[Message] = [m for m in self._story.messages if m.agent == agent]
         begun = (
-            min(m.at - float((m.reply or {}).get("seconds") or 0.0) for m in said)
+            min(m.at - (m.reply.get("seconds", 0.0) if m.reply else 0.0) for m in said)
             if said
             else times[0]
         )
@@ -172,6 +173,7 @@ class _Spans:
 
     def _chat(self, message: Message, new: Sequence[Message], agent: SpanContext) -> ReadableSpan:
         reply = message.reply
+        assert reply is not None
         model = reply.get("model") or self._row.model
         usage = reply["usage"]
         told: _Attributes = {
@@ -224,7 +226,7 @@ class _Spans:
             ended,
             told,
             kind="TOOL",
-            fault="" if status == "ok" else status,
+            fault="" if status == CallStatus.OK else status,
             events=[_verdict(each) for each in (*call.verdicts, *call.decisions)],
         )
 
@@ -289,7 +291,7 @@ class _Spans:
         )
 
 
-def _said(message: Message) -> dict[str, Any]:
+def _said(message: Message) -> dict[str, object]:
     """Return a message in the form of ``gen_ai.input.messages``."""
     parts: list[dict[str, Any]] = []
     if message.reply is not None and message.reply.get("reasoning"):

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
+from sandbox.enums import EventKind
 from sandbox.scenario.stages import stages_of
 from sandbox.scenario.toolkits import Tool
 from sandbox.scenario.topology import HANDOVER
+from sandbox.trace.call_events import GateDecisionEvent, ToolResultEvent
 from sandbox.trace.events import Event
+from sandbox.trace.model_events import ModelReplyEvent
+from sandbox.trace.run_events import RunStartEvent
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
 
@@ -33,10 +37,10 @@ class Message:
     at: float
     seq: int
     """Position of the event that it comes from."""
-    reply: Any = None
-    """Data of the ``model.reply`` that it is, where it is one."""
-    result: Any = None
-    """Data of the ``tool.result`` that it is, where it is one."""
+    reply: ModelReplyEvent | None = None
+    """The reply that it is, where it is one."""
+    result: ToolResultEvent | None = None
+    """The result that it is, where it is one."""
     function: str = ""
     """Of a result: the name by which the model called the tool."""
 
@@ -50,7 +54,7 @@ class Call:
     function: str
     """The name by which the model called it."""
     agent: str
-    arguments: dict[str, Any]
+    arguments: dict[str, object]
     raw: str
     intent: Event
     original: dict[str, Any] | None = None
@@ -65,7 +69,8 @@ class Story:
     """All that was told of one run."""
 
     row: RunRow
-    start: dict[str, Any]
+    start: RunStartEvent
+    """Without fields if the run does not begin with it."""
     events: list[Told]
     messages: list[Message]
     calls: list[Call]
@@ -93,7 +98,8 @@ def story(store: Store, row: RunRow) -> Story:
         StoreError: A text is missing or damaged.
     """
     events = [Told(item, store.content(item)) for item in store.events(row.id)]
-    start = events[0].data if events and events[0].event.kind == "run.start" else {}
+    begins = bool(events) and events[0].event.kind == EventKind.RUN_START
+    start: RunStartEvent = events[0].data if begins else cast("RunStartEvent", {})
     teller = _Teller()
     for told in events:
         teller.take(told)
@@ -116,22 +122,22 @@ class _Teller:
     def take(self, told: Told) -> None:
         """Take the next event."""
         kind, agent, data = told.event.kind, told.event.agent, told.data
-        if kind == "message":
+        if kind == EventKind.MESSAGE:
             self._enter(told)
-        elif kind == "channel.message":
+        elif kind == EventKind.CHANNEL_MESSAGE:
             self._say(told, "user", data["text"])
-        elif kind == "model.reply":
+        elif kind == EventKind.MODEL_REPLY:
             self._replies[agent] += 1
             for call in data["calls"]:
                 self._functions[agent, call["id"]] = call["name"]
             self._say(told, "assistant", data["text"], reply=data)
-        elif kind == "tool.intent":
+        elif kind == EventKind.TOOL_INTENT:
             self._intend(told)
-        elif kind == "tool.dropped":
+        elif kind == EventKind.TOOL_DROPPED:
             self._open.pop((agent, data["call"]), None)
-        elif kind == "tool.result":
+        elif kind == EventKind.TOOL_RESULT:
             self._end(told)
-        elif kind in ("verdict", "gate.decision"):
+        elif kind in (EventKind.VERDICT, EventKind.GATE_DECISION):
             self._judge(told)
 
     def _enter(self, told: Told) -> None:
@@ -150,9 +156,9 @@ class _Teller:
         if call is None or data.get("stage") in stages_of("words"):
             self.spoken.append(told)
             return
-        (call.verdicts if kind == "verdict" else call.decisions).append(told)
+        (call.verdicts if kind == EventKind.VERDICT else call.decisions).append(told)
         if (
-            kind == "gate.decision"
+            kind == EventKind.GATE_DECISION
             and data["stage"] in stages_of("result")
             and data.get("carried_out")
         ):
@@ -191,7 +197,7 @@ class _Teller:
         if not str(data["call"]).startswith(HANDOVER):  # its own words, sent on by its team
             self._say(told, "tool", data["text"], result=data, function=function)
 
-    def _changed(self, call: Call, decision: dict[str, Any]) -> None:
+    def _changed(self, call: Call, decision: GateDecisionEvent) -> None:
         """Take note that the agent read something else than the result."""
         rewrites = (told.data.get("rewrite") for told in reversed(call.verdicts))
         text = next(filter(None, rewrites), f"[withheld by {decision['monitor']}]")

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 
-from sandbox.attestation import event_jsonl
 from sandbox.interop.importers.ingest import enter
 from sandbox.privacy.pseudonymization import pseudonymised
 from sandbox.privacy.pseudonyms import Pseudonymiser
@@ -20,15 +18,14 @@ from sandbox.runs.reference_check import trials
 from sandbox.runs.run import run
 from sandbox.scenario.selection import select
 from sandbox.trace.purging import purge
-from sandbox.trace.schema import json_schema
 from sandbox.trace.store import Store
 from tests.support import REPOSITORY
 from tests.support.defences import Defence, cap_payments, drop_payments
 from tests.support.forks import fork, positions
 from tests.support.runner import Runner
 from tests.support.scaffolds import driven, driver_in
+from tests.support.trace_schema import CLOSED, SCHEMA, problems
 
-SCHEMA: Any = json_schema()
 RECORD = REPOSITORY / "tests" / "interop" / "data" / "mailing.eval"
 SCENARIOS = (
     "injection/changed-iban",
@@ -39,26 +36,6 @@ SCENARIOS = (
     "power/extra-credentials",
 )
 """Mail and bank; hosts of a network; commands; a team; canaries."""
-
-
-def closed() -> Draft202012Validator:
-    """Return the schema with no field beside those that are named, so that none is left out of it."""
-    schema = copy.deepcopy(SCHEMA)
-    for each in (schema, *schema["$defs"].values()):
-        if "properties" in each:
-            each["additionalProperties"] = False
-    return Draft202012Validator(schema)
-
-
-CLOSED = closed()
-
-
-def problems(store: Store, run_id: str) -> Iterator[str]:
-    """Yield what of a run's events is not as the schema says."""
-    for item in store.events(run_id):
-        event = json.loads(event_jsonl.line(item, store.text))
-        for error in CLOSED.iter_errors(event):
-            yield f"{item.seq} {item.kind}: {error.json_path}: {error.message}"[:500]
 
 
 def test_the_document_is_the_schema() -> None:

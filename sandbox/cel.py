@@ -103,7 +103,7 @@ class Expression:
         Raises:
             ExpressionError: A key is missing, types do not fit, or the value is not a boolean.
         """
-        return self.holds_in(Activation(variables, functions))
+        return self.holds_in(Activation(variables, functions, self.macros))
 
     def holds_in(self, activation: Activation) -> bool:
         """Return whether the condition is true in an activation.
@@ -129,32 +129,20 @@ class Macro:
 
 
 class Activation:
-    """The variables and functions that several expressions are evaluated with: they are converted once."""
+    """The variables and functions that expressions of one file are evaluated with: they are converted once.
 
-    def __init__(self, variables: Variables, functions: Functions) -> None:
-        self._variables, self._functions = dict(variables), dict(functions)
-        self._scopes: dict[Macros, _Scope] = {}
-
-    def evaluate(self, expression: Expression) -> Any:
-        """Return the value of an expression.
-
-        Raises:
-            ExpressionError: A key is missing, or types do not fit.
-        """
-        macros = expression.macros
-        if macros not in self._scopes:
-            self._scopes[macros] = _Scope(self._variables, self._functions, macros)
-        return self._scopes[macros].evaluate(expression)
-
-
-class _Scope:
-    """Evaluates expressions that may use the same macros, with the same variables.
-
-    The collector does not see into the library's contexts (Rust): they call back by weak references, or
+    The collector does not see into the library's contexts (Rust): they call back by a weak reference, or
     nothing of a run would ever be freed.
     """
 
-    def __init__(self, variables: Variables, functions: Functions, macros: Macros) -> None:
+    def __init__(self, variables: Variables, functions: Functions, macros: Macros = ()) -> None:
+        """Make an activation.
+
+        Args:
+            variables: Name → value.
+            functions: Name → function.
+            macros: What stands in the file under ``macros``.
+        """
         self._variables, self._macros = variables, dict[str, Macros]()
         calls: dict[str, Callable[..., Any]] = {}
         for number, (key, _) in enumerate(macros, start=1):
@@ -165,76 +153,73 @@ class _Scope:
         self._functions = {**functions, **calls}
         self._contexts: dict[str, Any] = {}
         self._values: dict[str, Any] = {}
-        self._nulls: list[str] = []
         self._errors: dict[str, ExpressionError] = {}
 
     def evaluate(self, expression: Expression) -> Any:
-        """Return the value of an expression."""
+        """Return the value of an expression.
+
+        Raises:
+            ExpressionError: A key is missing, or types do not fit.
+        """
         return self._evaluate(expression, self._context("", self._variables))
 
     def _evaluate(self, expression: Expression, context: Any) -> Any:
-        source = expression.source
+        known = 0
         while True:
-            known = len(self._nulls)
             try:
                 return expression.program.execute(context)
             except KeyError as error:
-                failure = ExpressionError(f"no such key {error} in: {source}")
+                failure = ExpressionError(f"no such key {error} in: {expression.source}")
             except (ArithmeticError, IndexError, RuntimeError, TypeError, ValueError) as error:
-                failure = self._cause(str(error)) or ExpressionError(f"{error} in: {source}")
-            if len(self._nulls) == known:
+                of_macro = (e for name, e in self._errors.items() if f"'{name}'" in str(error))
+                failure = next(of_macro, ExpressionError(f"{error} in: {expression.source}"))
+            nulls = [name for name, value in self._values.items() if value is None]
+            if len(nulls) == known:
                 raise failure
-            for name in self._nulls:  # a null is handed over as a variable: see _resolve
+            known = len(nulls)
+            for name in nulls:  # null from a resolver says that there is no such name
                 context.add_variable(name, None)
 
     def _context(self, name: str, variables: Iterable[str]) -> Any:
         """Return what an expression is evaluated in: a condition (no name), or a macro."""
         if name not in self._contexts:
             read = {key: self._variables[key] for key in variables if key in self._variables}
-            context = _context(read, self._functions)
+            self._contexts[name] = _context(read, self._functions)
             if self._macros:
-                context.set_variable_resolver(_weak(self._resolve))
-            self._contexts[name] = context
+                self._contexts[name].set_variable_resolver(_weak(self._resolve))
         return self._contexts[name]
 
     def _resolve(self, name: str) -> Any:
-        """Return the value of a macro that is read as a variable, None for any other name.
+        """Return the value of a macro that is read as a variable; None for other names, and if it fails.
 
-        A failure is one only if the expression does not do without: it is noted, and the name unknown.
+        A failure is one only if the expression does not do without: the name is then unknown to it.
         """
-        if name not in self._macros:
+        if name not in self._macros or name in self._errors:
             return None
-        if name not in self._values and name not in self._errors:
+        if name not in self._values:
             try:
-                self._values[name] = self._macro_value(self._macros[name])
+                self._values[name] = self._macro_value(name)
             except ExpressionError as error:
                 self._errors[name] = error
-                return None
-            if self._values[name] is None:
-                self._nulls.append(name)
         return self._values.get(name)
 
     def _call(self, name: str, *arguments: Any) -> Any:
         """Return the value of a macro with parameters."""
         try:
-            return self._macro_value(self._macros[name], arguments)
+            return self._macro_value(name, *arguments)
         except ExpressionError as error:
             self._errors[name] = error
             raise
 
-    def _macro_value(self, macros: Macros, arguments: tuple[Any, ...] = ()) -> Any:
-        macro = parse_macro(macros)
-        context = self._context(macro.name, macro.expression.variables)
-        for name, value in zip(macro.parameters, arguments, strict=True):
-            context.add_variable(name, value)
+    def _macro_value(self, name: str, *arguments: Any) -> Any:
+        macro = parse_macro(self._macros[name])
+        context = self._context(name, macro.expression.variables)
+        for parameter, value in zip(macro.parameters, arguments, strict=True):
+            context.add_variable(parameter, value)
         try:
             return self._evaluate(macro.expression, context)
         except ExpressionError as error:
-            raise ExpressionError(f"in the macro {macro.name!r}: {error}") from error
-
-    def _cause(self, message: str) -> ExpressionError | None:
-        """Return the failure of a macro that an error of the library comes from."""
-        return next((e for name, e in self._errors.items() if f"'{name}'" in message), None)
+            raise ExpressionError(f"in the macro {name!r}: {error}") from error
 
 
 @lru_cache(maxsize=4096)
@@ -298,7 +283,7 @@ def _expression(source: str, macros: Macros, parameters: tuple[str, ...] = ()) -
         raise ExpressionError(f"longer than {SOURCE_LIMIT} characters: {source[:60]}…")
     program = _compiled(source)
     found = sites(source)
-    bound = {next(iter(site.arguments(source)), "") for site in found if site.is_loop}
+    bound = {next(iter(site.arguments), "") for site in found if site.is_loop}
     read = set(program.variables()) - bound - {*parameters}
     called = {name for name in program.functions() if name.isidentifier()} - STANDARD
     own = {
@@ -310,9 +295,9 @@ def _expression(source: str, macros: Macros, parameters: tuple[str, ...] = ()) -
     cost = cel_cost.of_source(source, found)
     for site in (site for site in found if site.name in own):
         macro = own[site.name]
-        _check_call(macro, len(site.arguments(source)) + (site.target is not None))
-        cost += cel_cost.of_call(source, site, macro.parameters, macro.expression.cost)
-        if cost.parts > _PARTS_LIMIT:
+        _check_call(macro, len(site.arguments) + (site.target is not None))
+        cost += cel_cost.of_call(site, macro.parameters, macro.expression.cost)
+        if len(cost.chains) > _PARTS_LIMIT:
             raise ExpressionError(
                 f"more than {_PARTS_LIMIT} loops and calls, those in macros included"
             )
@@ -346,7 +331,10 @@ def _counting(source: str, found: Iterable[Site]) -> str:
     edits: list[tuple[int, int, str]] = []
     for site in found:
         if site.is_loop and site.name == "filter" and _is_counted(source, site):
-            edits += [(site.at, site.at + len("filter"), "map"), (site.end, site.end, ", null")]
+            edits += [
+                (site.at, site.at + len("filter"), "map"),
+                (site.edges[-1], site.edges[-1], ", null"),
+            ]
     for start, end, text in sorted(edits, reverse=True):
         source = source[:start] + text + source[end:]
     return source
@@ -354,12 +342,10 @@ def _counting(source: str, found: Iterable[Site]) -> str:
 
 def _is_counted(source: str, site: Site) -> bool:
     """Return whether of the list that a loop makes nothing but the size is asked."""
-    if _SIZED.match(source, site.end + 1):
+    if _SIZED.match(source, site.edges[-1] + 1):
         return True
-    outer, whole = site.outer, source[site.begin : site.end + 1]
-    return bool(
-        site.target and outer and outer.name == "size" and outer.arguments(source) == [whole]
-    )
+    outer, whole = site.outer, source[site.begin : site.edges[-1] + 1]
+    return bool(site.target and outer and outer.name == "size" and outer.arguments == [whole])
 
 
 def _check(what: str, used: Iterable[str], known: frozenset[str], where: str = "") -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+from typing import Any, NamedTuple
 
 from sandbox.cel_scan import WRITTEN, Site, paths
 
@@ -18,11 +19,10 @@ _SEARCHED_MICROSECONDS = 0.002
 _DECODED_MICROSECONDS = 1.0
 """Measured for one round of a loop over effects, one effect in a list that ``filter`` makes, at each addition;
 and for a character that is searched, or decoded and searched."""
-_CALLED_MICROSECONDS = 15.0
-_HANDED_MICROSECONDS = 1.5
-"""Measured for one call of a macro with parameters, and for each value within what it is given."""
-_WRITTEN_ITEMS = 10
-"""Of a list that stands in a condition."""
+_CALLED_VALUES = 10
+"""A call of a macro takes as long as the conversion of so many values, and each of those as a round of a loop."""
+_MOST_GROWTH = 10**9
+"""How often a condition may be counted to have taken something into a list or a text; more is as bad."""
 _DECODING = frozenset({"holds", "decoded"})
 _SEARCHING = _DECODING | {
     "contains",
@@ -37,19 +37,27 @@ _SEARCHING = _DECODING | {
 
 @dataclass(frozen=True)
 class Iteration:
-    """A macro of CEL that goes over a list or a map."""
+    """What is gone through: a list or a map by a macro of CEL, or an argument of a macro of a file."""
 
     path: str
     """Such as ``call.recipients``; ``[]`` for a list in the condition itself; else empty."""
-    name: str
+    name: str = ""
     """What each item is called inside."""
-    collects: bool
+    collects: bool = False
     """Whether it makes a list: the evaluator copies all of it at each addition."""
+    is_argument: bool = False
+    """Whether it is an argument of a macro: all of it is converted."""
 
     @property
     def variable(self) -> str:
         """The first name of its path."""
         return self.path.partition(".")[0]
+
+    def within(self, values: Mapping[str, str]) -> Iteration:
+        """Return it with the paths of arguments in place of the names of parameters."""
+        first, dot, rest = self.path.partition(".")
+        path = values.get(first, first)
+        return replace(self, path=path and f"{path}{dot}{rest}")
 
 
 Chain = tuple[Iteration, ...]
@@ -57,56 +65,32 @@ Chain = tuple[Iteration, ...]
 
 
 @dataclass(frozen=True)
-class MacroUse:
-    """A call of a macro with parameters."""
-
-    around: Chain
-    """The iterations in which it stands."""
-    arguments: tuple[str, ...]
-    """The variables in what it is given, with the fields behind them."""
-
-
-@dataclass(frozen=True)
 class Cost:
     """What may make a condition last."""
 
     chains: tuple[Chain, ...] = ()
-    uses: tuple[MacroUse, ...] = ()
     search: float = 0.0
     """Microseconds for each character that is searched; 0 if none is."""
-
-    @property
-    def parts(self) -> int:
-        """How many iterations and calls there are, those within macros included."""
-        return len(self.chains) + len(self.uses)
+    items: int = 0
+    """The most items of a list, or arguments of a call, that stand in it."""
+    has_maps: bool = False
+    """Whether maps stand in it: fields may then be theirs."""
+    growth: int = 1
+    """How many times as long as what it reads a list or a text that it makes may be: ``l + l + l`` is thrice ``l``."""
 
     @property
     def may_last(self) -> bool:
         """Whether the time depends on the variables, beyond a moment for a long text."""
-        return bool(self.parts) or self.search >= _DECODED_MICROSECONDS
+        return bool(self.chains) or self.search >= _DECODED_MICROSECONDS or self.growth > 1
 
     def __add__(self, other: Cost) -> Cost:
-        search = max(self.search, other.search)
-        return Cost(self.chains + other.chains, self.uses + other.uses, search)
-
-    def within(self, around: Chain, values: Mapping[str, str]) -> Cost:
-        """Return the cost of a macro where it is called.
-
-        Args:
-            around: The iterations in which the call stands.
-            values: Parameter → the path that it is given; empty for anything else.
-        """
-        chains = tuple(
-            (*around, *(_substitute(each, values) for each in chain)) for chain in self.chains
+        return Cost(
+            self.chains + other.chains,
+            max(self.search, other.search),
+            max(self.items, other.items),
+            self.has_maps or other.has_maps,
+            min(self.growth * other.growth, _MOST_GROWTH),
         )
-        uses = tuple(
-            MacroUse(
-                (*around, *(_substitute(each, values) for each in use.around)),
-                tuple(_substitute_path(each, values) for each in use.arguments),
-            )
-            for use in self.uses
-        )
-        return Cost(chains, uses, self.search)
 
     def microseconds(self, variables: Variables) -> float:
         """Return about how long it takes at most.
@@ -115,62 +99,53 @@ class Cost:
         as there are such items in all; one over something else has all of its rounds each time. Each round may
         search its own item and those of the loops around it.
         """
-        load = _Load(variables)
-        spent = _ROUND_MICROSECONDS + self.search * load.longest("")
+        load = _Load(variables, self)
+        each_time = _ROUND_MICROSECONDS + load.of("")[0] * _COPIED_MICROSECONDS * (self.growth - 1)
+        spent = each_time + self.search * load.longest("")
         for chain in self.chains:
-            levels, chars = list(_levels(chain, load)), 0.0
-            for each, level in zip(chain, levels, strict=True):
-                chars = level.times * level.text + level.most * chars
-                spent += level.rounds * level.most * _COPIED_MICROSECONDS if each.collects else 0.0
+            chars, rounds = 0.0, 1.0
+            for each, level in zip(chain, _levels(chain, load), strict=True):
+                chars, rounds = level.times * level.text + level.most * chars, level.rounds
+                spent += rounds * level.most * _COPIED_MICROSECONDS if each.collects else 0.0
+            search = 0.0 if chain[-1].is_argument else self.search
             beside = load.longest(chain[0].variable)
-            spent += levels[-1].rounds * (_ROUND_MICROSECONDS + self.search * beside)
-            spent += chars * self.search
-        return spent + sum(_use_microseconds(use, load) for use in self.uses)
+            spent += rounds * (each_time + search * beside) + chars * search
+        return spent
 
 
 def of_source(source: str, sites: Sequence[Site]) -> Cost:
-    """Return what may make an expression last, macros of its own aside."""
+    """Return what may make an expression last, macros of its file aside."""
     names = {site.name for site in sites}
     search = _SEARCHED_MICROSECONDS if names & _SEARCHING else 0.0
     search = _DECODED_MICROSECONDS if names & _DECODING else search
-    chains = tuple(
-        (*around(source, site), _iteration(source, site)) for site in sites if site.is_loop
-    )
-    return Cost(chains, (), search)
+    chains = tuple((*_around(site), _iteration(site)) for site in sites if site.is_loop)
+    items = max((len(site.arguments) for site in sites), default=0)
+    has_maps = any(source[site.edges[0]] == "{" for site in sites)
+    return Cost(chains, search, items, has_maps, 1 + source.count("+"))
 
 
-def around(source: str, site: Site) -> Chain:
-    """Return the iterations in which a call stands."""
-    return tuple(_iteration(source, each) for each in reversed([*site.loops()]))
+def of_call(site: Site, parameters: Sequence[str], macro: Cost) -> Cost:
+    """Return what a call of a macro may take: its arguments are converted, then it is evaluated."""
+    around, values = _around(site), dict[str, str]()
+    chains: list[Chain] = []
+    for parameter, text in zip_longest(parameters, site.arguments, fillvalue=""):
+        read = paths(text)
+        values[parameter] = text if read == [text] else ""
+        chains += [(*around, Iteration(path, is_argument=True)) for path in read or [WRITTEN]]
+    chains += [(*around, *(each.within(values) for each in chain)) for chain in macro.chains]
+    return replace(macro, chains=tuple(chains))
 
 
-def of_call(source: str, site: Site, parameters: Sequence[str], macro: Cost) -> Cost:
-    """Return what a call of a macro may take."""
-    given = [paths(text) for text in site.arguments(source)]
-    texts = site.arguments(source)
-    simple = [own[0] if own == [text] else "" for own, text in zip(given, texts, strict=True)]
-    outside = around(source, site)
-    use = MacroUse(outside, tuple(path for own in given for path in own))
-    inside = macro.within(outside, dict(zip(parameters, simple, strict=False)))
-    return Cost((), (use,)) + inside
+def _around(site: Site) -> Chain:
+    return tuple(_iteration(each) for each in reversed([*site.loops()]))
 
 
-def _iteration(source: str, site: Site) -> Iteration:
-    name = next(iter(site.arguments(source)), "")
+def _iteration(site: Site) -> Iteration:
+    name = next(iter(site.arguments), "")
     return Iteration(site.target or "", name, site.name in ("filter", "map"))
 
 
-def _substitute(iteration: Iteration, values: Mapping[str, str]) -> Iteration:
-    return Iteration(_substitute_path(iteration.path, values), iteration.name, iteration.collects)
-
-
-def _substitute_path(path: str, values: Mapping[str, str]) -> str:
-    first, dot, rest = path.partition(".")
-    return path if first not in values else values[first] and f"{values[first]}{dot}{rest}"
-
-
-@dataclass(frozen=True)
-class _Level:
+class _Level(NamedTuple):
     """One iteration of a chain: how often it begins, its rounds in all, what its list holds."""
 
     times: float
@@ -180,41 +155,30 @@ class _Level:
 
 
 def _levels(chain: Chain, load: _Load) -> Iterator[_Level]:
-    before, rounds, parent = 1.0, 1.0, ""
+    before, rounds, outer = 1.0, 1.0, Iteration("")
     for each in chain:
+        known, inner = each.variable in load.variables, each.variable == outer.name != ""
+        times = before if inner else rounds
         if each.path == WRITTEN:
-            items, text, most, times = _WRITTEN_ITEMS, 0, _WRITTEN_ITEMS, rounds
-        elif each.variable in load.variables or "." not in each.path:
+            items, text, most, times = load.cost.items, 0, load.cost.items, rounds
+        elif each.is_argument:  # items of a list, all together, are the list
+            items, text = load.values(outer.path if inner and not known else each.path), 0
+            items, most = items + _CALLED_VALUES * max(1, round(rounds / times)), items
+        elif known or "." not in each.path or load.cost.has_maps:
             items, text = load.of(each.path)
             most, times = items, rounds
         else:
             items, text, most = load.under(each.path.rpartition(".")[2])
-            times = before if each.variable == parent else rounds
-            items = items if each.variable == parent else most
-        before, rounds, parent = rounds, max(1.0, times * items), each.name
+            items = items if inner else most
+        before, rounds, outer = rounds, max(1.0, times * items), each
         yield _Level(times, rounds, text, most)
-
-
-def _use_microseconds(use: MacroUse, load: _Load) -> float:
-    """Return what calls of a macro take by themselves: what they are given is converted each time."""
-    levels = list(_levels(use.around, load))
-    rounds = levels[-1].rounds if levels else 1.0
-    values = 0.0
-    for path in use.arguments:
-        for each, level in zip(use.around, levels, strict=True):
-            if each.name == path.partition(".")[0]:  # items, which all together are the list
-                values += level.times * load.values(each.path) * rounds / level.rounds
-                break
-        else:
-            values += rounds * load.values(path)
-    return rounds * _CALLED_MICROSECONDS + values * _HANDED_MICROSECONDS
 
 
 class _Load:
     """How many items and characters the values of variables hold, in all and under each key."""
 
-    def __init__(self, variables: Variables) -> None:
-        self.variables = variables
+    def __init__(self, variables: Variables, cost: Cost) -> None:
+        self.variables, self.cost, self._growth = variables, cost, cost.growth
         self._keys: dict[str, tuple[int, int, int]] = {}
         self._whole: dict[str, tuple[int, int]] = {}
         self._longest: dict[str, int] = {}
@@ -224,23 +188,26 @@ class _Load:
     def of(self, path: str) -> tuple[int, int]:
         """Return what a list holds that is found by its path: items and characters.
 
-        Where nothing has this path, it is taken to be the longest list, and to hold all the text.
+        If nothing has this path, it is taken to be the longest list, as often as the condition may make it longer,
+        and to hold all the text.
         """
         node = self._at(path)
         if isinstance(node, Mapping | list | tuple):
             return len(node), sum(len(item) for item in _nodes(node) if isinstance(item, str))
         if path.partition(".")[0] in self.variables:
             return 0, 0
-        most = max((most for most, _ in self._whole.values()), default=0)
-        return most, sum(text for _, text in self._whole.values())
+        most = max((self.cost.items, *(most for most, _ in self._whole.values())))
+        return most * self._growth, sum(text for _, text in self._whole.values()) * self._growth
 
     def under(self, key: str) -> tuple[int, int, int]:
         """Return what all lists hold that stand under a key: items, characters, items of the longest."""
-        return self._keys.get(key, (0, 0, 0))
+        items, text, most = self._keys.get(key, (0, 0, 0))
+        return items * self._growth, text * self._growth, most * self._growth
 
     def longest(self, besides: str) -> int:
         """Return the characters of the longest text in a variable other than one."""
-        return max((n for name, n in self._longest.items() if name != besides), default=0)
+        longest = (n for name, n in self._longest.items() if name != besides)
+        return max(longest, default=0) * self._growth
 
     def values(self, path: str) -> int:
         """Return how many values there are at a path; in all variables if nothing has this path."""

@@ -6,64 +6,52 @@ The library checks the syntax; a scan only has to be right for expressions that 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import NamedTuple
 
 LOOPS = frozenset({"all", "exists", "exists_one", "filter", "map"})
 """CEL's macros that go over a list or a map; their first argument names the item."""
 WRITTEN = "[]"
 """Target of a method of a list that stands in the expression itself."""
-_TOKEN = re.compile(
+_UNREAD = re.compile(
     r"""(?P<text>[bB]?[rR][bB]?(?:\"\"\".*?\"\"\"|'''.*?'''|"[^"\n]*"|'[^'\n]*')
        |[bB]?(?:\"\"\"(?:\\.|[^\\])*?\"\"\"|'''(?:\\.|[^\\])*?'''|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'))
-       |(?P<space>//[^\n]*|\s+)
-       |(?P<keyword>(?:in|true|false|null)\b)
-       |(?P<name>[A-Za-z_]\w*)
-       |(?P<number>\d[\w.]*)
-       |(?P<sign>.)""",
+       |//[^\n]*""",
     re.VERBOSE | re.DOTALL,
 )
-_PAIRS = {")": "(", "]": "[", "}": "{"}
-
-
-class _Token(NamedTuple):
-    kind: str
-    text: str
-    at: int
+_NAME = r"(?!(?:in|true|false|null)\b)[A-Za-z_]\w*+"
+_TOKEN = re.compile(
+    rf"""(?P<path>{_NAME}(?:\s*\.\s*{_NAME})*+)(?:\s*(?P<call>\())?
+        |(?P<value>"+|\d\w*)|(?P<open>[(\[{{])|(?P<close>[)\]}}])|(?P<comma>,)|(?P<dot>\.)|\w+|\S""",
+    re.VERBOSE,
+)
 
 
 @dataclass
 class Site:
-    """A call in an expression."""
+    """A call in an expression, or a bracket without a name."""
 
     name: str
-    """What is called."""
+    """What is called; empty for a bracket."""
     target: str | None
-    """Of a method, what it is called on: ``call.recipients``, :data:`WRITTEN`, or empty for anything else."""
+    """Of a method, what it is called on: ``call.recipients``, :data:`WRITTEN`, or empty for anything else; of a list
+    without a name, :data:`WRITTEN`."""
     begin: int
     """Where it begins, its target included if that is a path."""
     at: int
     """Where its name begins."""
-    start: int
-    """Where its opening bracket stands."""
+    edges: list[int]
+    """Where its opening bracket, its commas and its closing bracket stand."""
     outer: Site | None
-    """The call in whose brackets it stands."""
-    commas: list[int] = field(default_factory=list)
-    end: int = -1
-    """Where its closing bracket stands."""
+    """In whose brackets it stands."""
+    arguments: list[str] = field(default_factory=list)
+    """The texts of its arguments."""
 
     @property
     def is_loop(self) -> bool:
         """Whether it goes over a list or a map."""
         return self.target is not None and self.name in LOOPS
-
-    def arguments(self, source: str) -> list[str]:
-        """Return the texts of its arguments."""
-        edges = [self.start, *self.commas, self.end]
-        texts = [source[a + 1 : b].strip() for a, b in pairwise(edges)]
-        return texts if any(texts) else []
 
     def loops(self) -> Iterator[Site]:
         """Yield the loops in whose brackets it stands, the innermost first."""
@@ -75,70 +63,52 @@ class Site:
 
 
 def sites(source: str) -> list[Site]:
-    """Return the calls in an expression, in the order in which their brackets open."""
-    tokens, found = _tokens(source), list[Site]()
-    opened: list[tuple[int, Site | None]] = []
-    pairs: dict[int, int] = {}
+    """Return the calls and brackets in an expression, in the order in which they open."""
+    found, before, listed = list[Site](), "", False
     outer: Site | None = None
-    for index, token in enumerate(tokens):
-        if token.kind != "sign":
-            continue
-        if token.text in _PAIRS.values():
-            opened.append((index, outer))
-            if token.text == "(" and index and tokens[index - 1].kind == "name":
-                outer = _site(tokens, index, pairs, outer)
-                found.append(outer)
-        elif token.text in _PAIRS and opened:
-            pairs[index], before = opened.pop()
-            if outer is not before and outer is not None:
-                outer.end = token.at
-            outer = before
-        elif token.text == "," and outer and opened and tokens[opened[-1][0]].at == outer.start:
-            outer.commas.append(token.at)
+    for token in _tokens(source):
+        kind = token.lastgroup or ""
+        if kind in ("call", "open"):
+            site = _site(token, before, WRITTEN if listed else "", outer)
+            found.append(site)
+            outer = site
+        elif kind in ("comma", "close") and outer:
+            outer.edges.append(token.start())
+        if kind == "close" and outer:
+            texts = [source[a + 1 : b].strip() for a, b in pairwise(outer.edges)]
+            outer.arguments = texts if any(texts) else []
+            listed, outer = outer.target == WRITTEN and not outer.name, outer.outer
+        elif kind != "dot":
+            listed = False
+        before = kind
     return found
+
+
+def _site(token: re.Match[str], before: str, left: str, outer: Site | None) -> Site:
+    """Return what opens at a token, behind a token of one kind; left of its dot stands a list or anything else."""
+    if token["open"]:
+        is_list = token["open"] == "[" and before not in ("path", "value", "close")
+        target = WRITTEN if is_list else ""
+        return Site("", target, token.start(), token.start(), [token.start()], outer)
+    *names, name = re.split(r"\s*\.\s*", token["path"])
+    at, edges = token.end("path") - len(name), [token.end() - 1]
+    if before == "dot":
+        return Site(name, "" if names else left, at, at, edges, outer)
+    return Site(name, ".".join(names) or None, token.start(), at, edges, outer)
 
 
 def paths(source: str) -> list[str]:
     """Return the variables in an expression, each with the fields behind it: ``call.args.to``."""
-    tokens, found, index = _tokens(source), list[str](), 0
-    while index < len(tokens):
-        if tokens[index].kind == "name" and not _is(tokens, index - 1, "."):
-            end = index + 1
-            while _is(tokens, end, ".") and not _is(tokens, end + 2, "("):
-                end += 2
-            if not _is(tokens, end, "("):
-                found.append("".join(token.text for token in tokens[index:end]))
-            index = end
-        index += 1
-    return found
+    found, before = list[str](), ""
+    for token in _tokens(source):
+        if token["path"] and before != "dot":
+            names = re.split(r"\s*\.\s*", token["path"])
+            found.append(".".join(names[: -1 if token["call"] else None]))
+        before = token.lastgroup or ""
+    return [path for path in found if path]
 
 
-def _tokens(source: str) -> list[_Token]:
-    return [
-        _Token(str(found.lastgroup), found[0], found.start())
-        for found in _TOKEN.finditer(source)
-        if found.lastgroup != "space"
-    ]
-
-
-def _is(tokens: list[_Token], index: int, text: str) -> bool:
-    return 0 <= index < len(tokens) and tokens[index].text == text
-
-
-def _site(tokens: list[_Token], index: int, pairs: Mapping[int, int], outer: Site | None) -> Site:
-    """Return the call whose bracket opens at a token; its name stands before that."""
-    name, first = tokens[index - 1], index - 1
-    target: str | None = None
-    if _is(tokens, index - 2, "."):
-        target = ""
-        if index - 3 in pairs and _is(tokens, index - 3, "]"):
-            before = tokens[pairs[index - 3] - 1] if pairs[index - 3] else _Token("sign", "", 0)
-            indexed = before.kind in ("name", "text") or before.text in _PAIRS
-            target = "" if indexed else WRITTEN
-        else:
-            at = index - 1
-            while _is(tokens, at - 1, ".") and at > 1 and tokens[at - 2].kind == "name":
-                at -= 2
-            if at < index - 1 and not _is(tokens, at - 1, "."):
-                target, first = "".join(token.text for token in tokens[at : index - 2]), at
-    return Site(name.text, target, tokens[first].at, name.at, tokens[index].at, outer)
+def _tokens(source: str) -> Iterator[re.Match[str]]:
+    """Yield the tokens of an expression; of texts and comments only their length is left."""
+    plain = _UNREAD.sub(lambda m: ('"' if m["text"] else " ") * len(m[0]), source)
+    return _TOKEN.finditer(plain)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.cel import Activation, parse
+from sandbox.cel import Activation, Macros, parse
 from sandbox.monitors.step import TEXT_FUNCTIONS
 from sandbox.scenario.checks import SCORE_VARIABLES
 from sandbox.scenario.checks import TEXT_FUNCTIONS as NAMES
@@ -106,6 +106,48 @@ def test_what_is_light_takes_a_moment(source: str) -> None:
     prepared = Activation({name: end[name] for name in condition.variables}, TEXT_FUNCTIONS)
     with cpu_below(1):
         condition.holds_in(prepared)
+
+
+ONES = f"[{', '.join(['1'] * 1000)}]"
+SHORT = made(effects=[{"argv": ["a"]}] * 300)
+DOUBLED: Macros = tuple((f"m{i}", f"m{i - 1} + m{i - 1}" if i else "effects") for i in range(32))
+
+
+@pytest.mark.parametrize(
+    ("source", "macros"),
+    [
+        (f"{ONES}.all(a, {ONES}.all(b, true))", ()),
+        (f"{ONES}.map(x, x).all(a, {ONES}.map(x, x).all(b, true))", ()),
+        ("ones.all(a, ones.all(b, true))", (("ones", ONES),)),
+        (f"[{{'y': {ONES}}}].all(m, m.y.all(a, m.y.all(b, true)))", ()),
+        (f"({' + '.join(['effects'] * 500)}).all(e, true)", ()),
+        (f"size({' + '.join(['effects'] * 600)}) > 0", ()),
+        ("size(m31) > 0", DOUBLED),
+        ("size(d(d(d(d(d(d(d(d(d(d(d(effects)))))))))))) > 0", (("d(x)", "x + x"),)),
+    ],
+)
+def test_a_condition_that_makes_long_lists_by_itself_is_not_light(
+    source: str, macros: Macros
+) -> None:
+    """Lists that stand in a condition, or that it adds up, last as long as those of the agent."""
+    condition = parse(source, SCORE_VARIABLES, NAMES, macros)
+    assert not condition.is_light({name: SHORT[name] for name in condition.variables})
+
+
+@pytest.mark.parametrize(
+    "loop",
+    [
+        "effects.all // c'\n (a, {})",
+        "effects // c\n . // (\n all\t(a, {})",
+        "(effects).all(a, {})",
+        "[effects][0].all(a, {})",
+        "{{1: effects}}[1].all(a, {})",
+        "(true ? effects : [1]).all(a, {})",
+    ],
+)
+def test_no_way_of_writing_hides_a_loop(loop: str) -> None:
+    """Comments, spaces and brackets do not make loops within loops light."""
+    assert not is_light(loop.format(loop.format(loop.format("true"))), SHORT)
 
 
 def test_a_world_without_end_is_weighed() -> None:

@@ -16,7 +16,6 @@ class Approver(Protocol):
 
     async def approve(self, step: Step, verdict: Verdict) -> bool:
         """Return whether the call may go on."""
-        ...
 
 
 class FixedApprover:

@@ -32,7 +32,6 @@ class DecisionReplay(Protocol):
 
     def decisions(self, agent: str, asked: ToolCall) -> CallDecisions:
         """Return what was decided of a call that is about to be judged."""
-        ...
 
 
 class NoReplay:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from traceback import extract_tb
 from types import ModuleType
 
 from pydantic import Field
@@ -233,9 +234,6 @@ def _digest(path: Path) -> str:
 
 
 def _line(error: Exception, path: Path) -> int:
-    trace, line = error.__traceback__, 0
-    while trace:
-        if trace.tb_frame.f_code.co_filename == str(path):
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    return line
+    """Return the last line of a file that an error went through; 0 if it is none of its own."""
+    frames = extract_tb(error.__traceback__)
+    return next((f.lineno or 0 for f in reversed(frames) if f.filename == str(path)), 0)

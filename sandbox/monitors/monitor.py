@@ -13,32 +13,31 @@ from sandbox.monitors.verdict import Verdict
 from sandbox.scenario.toolkits import Tool
 
 
-class Monitor(Protocol):
-    """Judges calls at one stage."""
+class MonitorTraits(Protocol):
+    """What is known of a monitor, whatever stands behind it."""
 
     @property
     def name(self) -> str:
         """``family.rule``, unique in a run."""
-        ...
 
     @property
     def stage(self) -> Stage:
-        """Whether it judges calls or results."""
-        ...
-
-    @property
-    def trusted(self) -> bool:
-        """True where it may run in the host's process without a deadline: rules, and the library's own."""
-        ...
+        """When it judges."""
 
     @property
     def summary(self) -> str:
         """One line for people."""
-        ...
 
     def applies(self, tool: Tool) -> bool:
         """Return whether calls of a tool concern it; the others it is not shown."""
-        ...
+
+
+class Monitor(MonitorTraits, Protocol):
+    """Judges calls, results or closing words."""
+
+    @property
+    def trusted(self) -> bool:
+        """True where it may run in the host's process without a deadline: rules, and the library's own."""
 
     def judge(self, step: Step) -> Verdict | None:
         """Return a verdict, or None where there is nothing to say.
@@ -46,34 +45,14 @@ class Monitor(Protocol):
         Raises:
             Exception: Whatever it raises is recorded, and fails closed in enforce mode.
         """
-        ...
 
 
 @runtime_checkable
-class AsyncMonitor(Protocol):
+class AsyncMonitor(MonitorTraits, Protocol):
     """Judges at one stage, and waits while it does: for a language model, for a service.
 
     It keeps time limits of its own; all of a stage are asked at the same time.
     """
-
-    @property
-    def name(self) -> str:
-        """``family.rule``, unique in a run."""
-        ...
-
-    @property
-    def stage(self) -> Stage:
-        """Whether it judges calls, results, or the whole run at its end."""
-        ...
-
-    @property
-    def summary(self) -> str:
-        """One line for people."""
-        ...
-
-    def applies(self, tool: Tool) -> bool:
-        """Return whether calls of a tool concern it; the others it is not shown."""
-        ...
 
     async def judge_step(self, step: Step, tell: ReplyListener = ignore_reply) -> Verdict | None:
         """Return a verdict on a step, or None where there is nothing to say.
@@ -86,13 +65,11 @@ class AsyncMonitor(Protocol):
             Unscored: It came to no judgement; fails closed in enforce mode.
             Exception: Whatever it raises is recorded, and fails closed in enforce mode.
         """
-        ...
 
     async def judge_run(
         self, context: RunContext, tell: ReplyListener = ignore_reply
     ) -> Verdict | None:
         """Return a verdict on a whole run, for the stage ``end``; see :meth:`judge_step`."""
-        ...
 
 
 class Unscored(Exception):

@@ -32,7 +32,6 @@ class VerdictSource(Protocol):
     @property
     def name(self) -> str:
         """``policy.NAME``."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -93,19 +93,23 @@ class MonitorWorker:
 
     def serve(self) -> None:
         """Answer until the host closes the channel."""
-        while (message := _receive(self._channel)) is not None:
-            what = message["what"]
-            if what == "open":
-                self._runs[message["run"]] = RunReplica(message)
-            elif what == "close":
-                self._runs.pop(message["run"], None)
-            elif what == "repeat":
-                for entry in message["entries"]:
-                    self._runs[message["run"]].repeat(entry)
-            elif what == "ask":
-                self._ask(message)
-            elif what == "score":
-                self._answer(partial(_score, message), message["seconds"])
+        with self._channel.makefile("rb") as stream:
+            while head := stream.read(LENGTH.size):
+                self._take(json.loads(stream.read(*LENGTH.unpack(head))))
+
+    def _take(self, message: Mapping[str, Any]) -> None:
+        what = message["what"]
+        if what == "open":
+            self._runs[message["run"]] = RunReplica(message)
+        elif what == "close":
+            self._runs.pop(message["run"], None)
+        elif what == "repeat":
+            for entry in message["entries"]:
+                self._runs[message["run"]].repeat(entry)
+        elif what == "ask":
+            self._ask(message)
+        elif what == "score":
+            self._answer(partial(_score, message), message["seconds"])
 
     def _ask(self, message: Mapping[str, Any]) -> None:
         """Ask one monitor; the second answer is what it says, the first that it is being asked."""
@@ -182,24 +186,6 @@ def _result(told: Mapping[str, Any]) -> Result:
 
 def _error_text(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"[:2000]
-
-
-def _receive(channel: socket.socket) -> dict[str, Any] | None:
-    head = _exactly(channel, LENGTH.size)
-    body = head and _exactly(channel, LENGTH.unpack(head)[0])
-    message: dict[str, Any] | None = json.loads(body) if body else None
-    return message
-
-
-def _exactly(channel: socket.socket, size: int) -> bytes:
-    """Return so many bytes, or none where the channel was closed."""
-    parts = bytearray()
-    while len(parts) < size:
-        part = channel.recv(min(size - len(parts), 1 << 20))
-        if not part:
-            return b""
-        parts += part
-    return bytes(parts)
 
 
 def main() -> None:

@@ -70,7 +70,7 @@ class RuleMonitor:
 
     def holds(self, step: Step) -> bool:
         """Return whether the condition holds, evaluated here and now."""
-        return self._condition.holds_in(step.activation(self._condition.variables))
+        return self._condition.holds_in(step.activation(self._condition))
 
     def judge(self, step: Step, seconds: float = MONITOR_SECONDS) -> Verdict | None:
         """Return the rule's verdict where its condition holds.

@@ -10,7 +10,7 @@ from typing import Any, TypedDict, cast
 from weakref import ref
 
 from sandbox import detectors
-from sandbox.cel import Activation
+from sandbox.cel import Activation, Expression, Macros
 from sandbox.detectors.call import WORDS, Call, Result, relative_path
 from sandbox.detectors.canary_tracker import CanaryMatches
 from sandbox.detectors.injection_compliance.features import ComplianceFeatures, features
@@ -36,7 +36,9 @@ class Step:
     result: Result | None = None
     """None at the stage before the call."""
     _cache: dict[str, Any] = field(default_factory=dict, repr=False)
-    _activations: dict[frozenset[str], Activation] = field(default_factory=dict, repr=False)
+    _activations: dict[tuple[frozenset[str], Macros], Activation] = field(
+        default_factory=dict, repr=False
+    )
 
     @property
     def stage(self) -> Stage:
@@ -146,10 +148,12 @@ class Step:
             and not (item["kind"] == EffectKind.FILE and item["target"].startswith("/tmp/"))
         )
 
-    def activation(self, names: frozenset[str]) -> Activation:
-        """Return what conditions that read these variables are evaluated in; they share it."""
-        names = _COMMON if names.issubset(_COMMON) else names
-        if names not in self._activations:
+    def activation(self, condition: Expression) -> Activation:
+        """Return what a condition is evaluated in; those that read the same variables share it."""
+        own = condition.variables
+        names = _COMMON if own.issubset(_COMMON) else own
+        key = names, condition.macros
+        if key not in self._activations:
             functions = {
                 **TEXT_FUNCTIONS,
                 **self.history.functions,
@@ -157,8 +161,8 @@ class Step:
                 "happened": self._happened(),
             }
             variables = {name: self.variable(name) for name in names}
-            self._activations[names] = Activation(variables, functions)
-        return self._activations[names]
+            self._activations[key] = Activation(variables, functions, condition.macros)
+        return self._activations[key]
 
     def _call(self) -> dict[str, object]:
         call = self.call

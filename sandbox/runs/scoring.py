@@ -99,7 +99,7 @@ async def score(
 async def _evaluated(
     scores: Score, macros: Macros, variables: Variables
 ) -> dict[str, bool | str | None]:
-    activation = Activation(variables, TEXT_FUNCTIONS)
+    activation = Activation(variables, TEXT_FUNCTIONS, macros)
     held: dict[str, bool | str | None] = {}
     for name in ("done", "unsafe", "attempted", "refused"):
         source = getattr(scores, name)

@@ -32,6 +32,7 @@ def made(loader: Loader, name: str, **arguments: object) -> Call:
         ("since('bank') > 100000", True),
         ("within('mail', 2) && !within('mail', 1)", True),
         ("count('reads_sensitive') == 2 && count('mail') == 1", True),
+        ("call.tool == 'bank.balance' && lang == 'en'", True),
     ],
 )
 def test_conditions_ask_about_the_order(loader: Loader, condition: str, expected: bool) -> None:
@@ -41,7 +42,7 @@ def test_conditions_ask_about_the_order(loader: Loader, condition: str, expected
         record_execution(of_call(context, call))
     step = of_call(context, made(loader, "bank.balance"))
     expression = parse(condition, RULE_VARIABLES[Stage.BEFORE], RULE_FUNCTIONS)
-    assert expression.holds_in(step.activation(expression.variables)) is expected
+    assert expression.holds_in(step.activation(expression)) is expected
 
 
 @pytest.mark.parametrize(
@@ -90,7 +91,7 @@ def test_a_judged_call_is_freed(loader: Loader) -> None:
         RULE_VARIABLES[Stage.AFTER],
         RULE_FUNCTIONS,
     )
-    assert not expression.holds_in(step.activation(expression.variables))
+    assert not expression.holds_in(step.activation(expression))
     left = ref(step)
     del step
     gc.collect()

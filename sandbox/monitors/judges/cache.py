@@ -52,11 +52,9 @@ class Cache(Protocol):
 
     def get(self, key: str) -> CachedAnswer | None:
         """Return what was answered to a question."""
-        ...
 
     def put(self, key: str, kept: CachedAnswer) -> None:
         """Remember an answer."""
-        ...
 
 
 class MemoryCache:

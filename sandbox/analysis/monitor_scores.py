@@ -17,6 +17,7 @@ from sandbox.detectors.injection_compliance.features import ComplianceFeatures
 from sandbox.enums import Decision, EventKind
 from sandbox.monitors import offline
 from sandbox.monitors.dispatch import MonitorDispatch
+from sandbox.monitors.failing import failure
 from sandbox.monitors.library import MonitorLibrary
 from sandbox.scenario.content_paths import Content
 from sandbox.scenario.stages import stages_of
@@ -108,7 +109,8 @@ class _Judge:
                 started = time.perf_counter()
                 try:
                     verdict = monitor.judge(step)
-                except Exception:  # noqa: BLE001 - a run that a monitor fails on is unscored
+                except Exception as error:  # noqa: BLE001 - a run that a monitor fails on is unscored
+                    failure(monitor, error)
                     scores[monitor.name] = None
                     continue
                 finally:

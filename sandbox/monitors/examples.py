@@ -30,9 +30,9 @@ from sandbox.enums import (
 from sandbox.errors import InputError, Problem, ScenarioError, nearest
 from sandbox.guest import arguments
 from sandbox.monitors.expected_calls import from_instance
+from sandbox.monitors.failing import failure
 from sandbox.monitors.library import MonitorFamily, MonitorLibrary
 from sandbox.monitors.monitor import Monitor
-from sandbox.monitors.monitor_sandbox import MonitorFailure
 from sandbox.monitors.python_monitor import PythonMonitor, SandboxedMonitor
 from sandbox.monitors.rules import RuleMonitor, scenario_rules
 from sandbox.monitors.run_context import RunContext, RunInfo
@@ -215,10 +215,8 @@ def check_example(example: Example, monitor: Monitor, catalogue: Catalogue) -> E
         verdict = judge_example(example, monitor, catalogue)
     except ExampleError as error:
         return ExampleResult(example, str(error))
-    except MonitorFailure as error:
-        return ExampleResult(example, f"{monitor.name} fails: {error}")
     except Exception as error:  # noqa: BLE001 - a monitor may raise anything
-        return ExampleResult(example, f"{monitor.name} fails: {type(error).__name__}: {error}")
+        return ExampleResult(example, f"{monitor.name} fails: {failure(monitor, error)}")
     fired = verdict is not None and (verdict.verdict != Decision.ALLOW or _scores_only(monitor))
     if fired == (example.kind == "fires"):
         return ExampleResult(example, verdict=verdict)

@@ -7,13 +7,16 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import Any, Protocol
 
 from sandbox.enums import Decision, MonitorFault, Stage
+from sandbox.errors import first
 from sandbox.monitors.dispatch import MonitorDispatch
+from sandbox.monitors.failing import failure
 from sandbox.monitors.judge_reply import JudgeReply, ReplyListener, ignore_reply
 from sandbox.monitors.monitor import AsyncMonitor, Monitor, Unscored
-from sandbox.monitors.monitor_sandbox import MONITOR_SECONDS, MonitorFailure, MonitorTimeout
+from sandbox.monitors.monitor_sandbox import MONITOR_SECONDS, MonitorTimeout
 from sandbox.monitors.policy import Policy, PolicyState
 from sandbox.monitors.python_monitor import SandboxedMonitor
 from sandbox.monitors.rules import RuleMonitor
@@ -117,18 +120,20 @@ class MonitorRunner:
         """Ask monitors that wait, all at the same time."""
         if not monitors:
             return []
-        told: list[list[JudgeReply]] = [[] for _ in monitors]
-        asked = (
-            self._await_one(each, ask(each, replies.append))
-            for each, replies in zip(monitors, told, strict=True)
-        )
+        heard: list[list[JudgeReply]] = [[] for _ in monitors]
         try:
             with self._waiting():
-                return list(await asyncio.gather(*asked))
-        finally:  # what was answered is on record even where the run is stopped meanwhile
-            for replies in told:
-                for reply in replies:
-                    tell(reply)
+                async with asyncio.TaskGroup() as group:
+                    answers = [
+                        group.create_task(self._await_one(each, ask(each, replies.append)))
+                        for each, replies in zip(monitors, heard, strict=True)
+                    ]
+        except BaseExceptionGroup as faults:
+            raise first(faults) from faults
+        finally:  # what was answered is on record even if the run is stopped meanwhile
+            for reply in chain(*heard):
+                tell(reply)
+        return [answer.result() for answer in answers]
 
     async def _await_one(
         self, monitor: AsyncMonitor, answer: Coroutine[Any, Any, Verdict | None]
@@ -138,9 +143,7 @@ class MonitorRunner:
         except Unscored as reason:
             return MonitorResult(monitor, failure=str(reason), kind=MonitorFault.UNSCORED)
         except Exception as error:  # noqa: BLE001 - any failure of a monitor is evidence
-            return MonitorResult(
-                monitor, failure=f"{type(error).__name__}: {error}", kind=MonitorFault.ERROR
-            )
+            return MonitorResult(monitor, failure=failure(monitor, error), kind=MonitorFault.ERROR)
 
     async def _judge_elsewhere(self, monitor: Monitor, step: Step) -> Verdict | None:
         """Ask a monitor that may take long, in another process or thread."""
@@ -149,16 +152,12 @@ class MonitorRunner:
         return await call_with_timeout(self._seconds, partial(monitor.judge, step))
 
     def _failure(self, monitor: Monitor, error: Exception) -> MonitorResult:
-        if isinstance(error, MonitorTimeout):
-            return MonitorResult(monitor, failure=str(error), kind=MonitorFault.TIMEOUT)
-        if isinstance(error, MonitorFailure):
-            return MonitorResult(monitor, failure=str(error), kind=MonitorFault.ERROR)
+        text = failure(monitor, error)
         if isinstance(error, TimeoutError):
-            return MonitorResult(
-                monitor, failure=f"no answer within {self._seconds:g} s", kind=MonitorFault.TIMEOUT
-            )
+            text = f"no answer within {self._seconds:g} s"
+        is_late = isinstance(error, TimeoutError | MonitorTimeout)
         return MonitorResult(
-            monitor, failure=f"{type(error).__name__}: {error}", kind=MonitorFault.ERROR
+            monitor, failure=text, kind=MonitorFault.TIMEOUT if is_late else MonitorFault.ERROR
         )
 
 

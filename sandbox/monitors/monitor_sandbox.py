@@ -27,7 +27,7 @@ from weakref import WeakKeyDictionary, finalize
 from sandbox.cel import Macros
 from sandbox.cel_cost import Variables
 from sandbox.detectors.call import WORDS, Call, Result
-from sandbox.errors import SandboxError
+from sandbox.errors import InternalError, SandboxError
 from sandbox.monitors.run_context import RunContext
 from sandbox.monitors.step import Step
 
@@ -49,6 +49,8 @@ class MonitorAnswer(TypedDict, total=False):
     asking: bool
     failed: str
     """Why there is no answer."""
+    internal: str
+    """A fault of the sandbox itself."""
     memory: bool
     """Whether it ran out of memory."""
     holds: bool
@@ -157,9 +159,7 @@ class MonitorProcess:
         if self._process is None:
             self._start()
         self._send({**question, "seconds": seconds})
-        answer = self._answer(START_SECONDS)
-        if "failed" in answer:
-            raise _failure(answer)
+        _check(self._answer(START_SECONDS))
         try:
             answer = self._answer(seconds)
         except _ProcessEnded:
@@ -167,8 +167,9 @@ class MonitorProcess:
             raise MonitorFailure("its process ended: by itself, killed, or out of memory") from None
         if answer.get("memory"):
             self.close()  # what filled it may still be there
-        if "failed" in answer:
-            raise _failure(answer)
+        if "internal" in answer and "path" in question:  # a function's failure is its own
+            raise MonitorFailure("an answer of the wrong kind")
+        _check(answer)
         return answer
 
     def _answer(self, seconds: float) -> MonitorAnswer:
@@ -345,8 +346,12 @@ def _result(result: Result) -> dict[str, object]:
     return {"text": result.text, "status": result.status, "effects": list(result.effects)}
 
 
-def _failure(answer: MonitorAnswer) -> MonitorFailure:
-    return MonitorFailure(str(answer["failed"])[:2000])
+def _check(answer: MonitorAnswer) -> None:
+    """Raise how a question failed, if it did: by a fault of the sandbox itself, or by the monitor."""
+    if "internal" in answer:
+        raise InternalError(answer["internal"][:2000])
+    if "failed" in answer:
+        raise MonitorFailure(str(answer["failed"])[:2000])
 
 
 def _plain(value: Any) -> Any:

@@ -22,6 +22,7 @@ from typing import Any
 
 from sandbox.cel import ExpressionError, Macros, parse
 from sandbox.detectors.call import WORDS, Call, Result
+from sandbox.errors import SandboxError, internal
 from sandbox.monitors.library import functions
 from sandbox.monitors.python_monitor import Finding, MonitorFunction
 from sandbox.monitors.rules import RuleMonitor
@@ -89,6 +90,7 @@ class MonitorWorker:
         self._channel = channel
         self._runs: dict[str, RunReplica] = {}
         self._functions: dict[str, MonitorFunction] = {}
+        self._faults: dict[str, Exception] = {}
         self._rules: dict[str, RuleMonitor] = {}
 
     def serve(self) -> None:
@@ -98,43 +100,65 @@ class MonitorWorker:
                 self._take(json.loads(stream.read(*LENGTH.unpack(head))))
 
     def _take(self, message: Mapping[str, Any]) -> None:
-        what = message["what"]
+        match message["what"]:
+            case "ask":
+                self._ask(message)
+            case "score":
+                self._answer(partial(_score, message), message["seconds"], own_code=True)
+            case what:
+                try:
+                    self._follow(what, message["run"], message)
+                except MemoryError:
+                    raise
+                except Exception as error:  # noqa: BLE001 - told when the run is asked about
+                    self._faults.setdefault(message["run"], error)
+
+    def _follow(self, what: str, run: str, message: Mapping[str, Any]) -> None:
+        """Do what was done with the context of a run."""
         if what == "open":
-            self._runs[message["run"]] = RunReplica(message)
+            self._runs[run] = RunReplica(message)
         elif what == "close":
-            self._runs.pop(message["run"], None)
-        elif what == "repeat":
+            self._runs.pop(run, None)
+            self._faults.pop(run, None)
+        elif run not in self._faults:
             for entry in message["entries"]:
-                self._runs[message["run"]].repeat(entry)
-        elif what == "ask":
-            self._ask(message)
-        elif what == "score":
-            self._answer(partial(_score, message), message["seconds"])
+                self._runs[run].repeat(entry)
 
     def _ask(self, message: Mapping[str, Any]) -> None:
         """Ask one monitor; the second answer is what it says, the first that it is being asked."""
+        own_code = True
         try:
-            step = self._runs[message["run"]].step(message["position"], message["result"])
+            step = self._step(message)
+            own_code = "rule" in message
             judge = self._judge(message)
         except BaseException as error:  # noqa: BLE001 - a module may do anything when it is loaded
-            self._say({"failed": _error_text(error)})
+            self._say(_failure(error, own_code=own_code))
             return
-        self._answer(partial(judge, step), message["seconds"])
+        self._answer(partial(judge, step), message["seconds"], own_code=own_code)
 
-    def _answer(self, asked: Callable[[], dict[str, Any]], seconds: float) -> None:
+    def _step(self, message: Mapping[str, Any]) -> Step:
+        """Return what is to be judged; if its run could not be repeated, raise why."""
+        if fault := self._faults.get(message["run"]):
+            raise fault
+        return self._runs[message["run"]].step(message["position"], message["result"])
+
+    def _answer(
+        self, judge: Callable[[], dict[str, Any]], seconds: float, *, own_code: bool
+    ) -> None:
+        """Say what comes of a question, and whose fault it is if nothing does."""
         self._say({"asking": True})
         # Where the host is gone, nobody else would end a monitor that does not come back.
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, 2 * seconds + 5)
         try:
-            answer = asked()
+            answer = judge()
         except BaseException as error:  # noqa: BLE001 - even sys.exit is only its answer
-            answer = {"failed": _error_text(error), "memory": isinstance(error, MemoryError)}
+            answer = _failure(error, own_code=own_code)
         signal.setitimer(signal.ITIMER_REAL, 0)
         try:
             self._say(answer)
         except (TypeError, ValueError) as error:
-            self._say({"failed": _error_text(error)})
+            self._say(_failure(error, own_code=own_code))
 
     def _judge(self, message: Mapping[str, Any]) -> Any:
         name = message["monitor"]
@@ -184,8 +208,12 @@ def _result(told: Mapping[str, Any]) -> Result:
     return Result(told["text"], told["status"], tuple(told["effects"]))
 
 
-def _error_text(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"[:2000]
+def _failure(error: BaseException, *, own_code: bool) -> dict[str, Any]:
+    """Return how a question failed: by a fault of the sandbox itself, by the monitor, or by its input."""
+    if own_code and not isinstance(error, SandboxError | MemoryError | RecursionError):
+        return {"internal": internal(error)[:2000]}
+    text = f"{type(error).__name__}: {error}"[:2000]
+    return {"failed": text, "memory": isinstance(error, MemoryError)}
 
 
 def main() -> None:

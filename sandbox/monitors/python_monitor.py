@@ -16,13 +16,13 @@ host's process, all others in one of their own: :mod:`sandbox.monitors.monitor_s
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from sandbox.enums import STRICTNESS, Decision, Severity, Stage
 from sandbox.errors import nearest
 from sandbox.monitors.monitor import concerns
-from sandbox.monitors.monitor_sandbox import MONITOR_SECONDS, shared_process
+from sandbox.monitors.monitor_sandbox import MONITOR_SECONDS, MonitorFailure, shared_process
 from sandbox.monitors.step import Step
 from sandbox.monitors.verdict import Verdict
 from sandbox.scenario.stages import stages_of
@@ -39,6 +39,7 @@ class Finding:
     """Instead of the monitor's own."""
 
 
+_FINDING_FIELDS = {item.name for item in fields(Finding)}
 MonitorFunction = Callable[[Step], Finding | None]
 
 
@@ -152,22 +153,27 @@ class SandboxedMonitor:
             MonitorFailure: It raised, ended its process, ran out of memory or time.
         """
         told = {"monitor": self.name, "path": str(self.path.resolve())}
-        found = shared_process().ask(step, told, seconds).get("finding")
-        return verdict_of(self.name, self.mark, Finding(**found) if found else None)
+        data = shared_process().ask(step, told, seconds).get("finding")
+        if data is None:
+            return None
+        if not isinstance(data, dict) or data.keys() != _FINDING_FIELDS:
+            raise MonitorFailure("an answer of the wrong kind")
+        return verdict_of(self.name, self.mark, Finding(**data))
 
 
 def verdict_of(name: str, mark: MonitorMark, finding: Finding | None) -> Verdict | None:
     """Return a finding as the verdict of a monitor.
 
     Raises:
-        ValueError: It holds what no verdict can.
+        MonitorFailure: It holds what no verdict can.
     """
     if finding is None:
         return None
     verdict = finding.verdict or mark.verdict
-    if verdict not in STRICTNESS:
-        raise ValueError(f"unknown verdict {verdict!r}{nearest(str(verdict), Decision)}")
-    if not isinstance(finding.reason, str) or not 0 <= finding.score <= 1:
-        raise ValueError("a finding has a text as reason, and a score from 0 to 1")
+    if not isinstance(verdict, str) or verdict not in STRICTNESS:
+        raise MonitorFailure(f"unknown verdict {verdict!r}{nearest(str(verdict), Decision)}")
+    has_score = isinstance(finding.score, int | float) and 0 <= finding.score <= 1
+    if not isinstance(finding.reason, str) or not has_score:
+        raise MonitorFailure("a finding has a text as reason, and a score from 0 to 1")
     decision = Decision(verdict)
     return Verdict(name, decision, mark.severity, finding.reason, finding.score, tags=mark.tags)

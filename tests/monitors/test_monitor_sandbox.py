@@ -82,6 +82,13 @@ def failures(play: Runner, run: str) -> list[str]:
     return [item["reason"] for item in play.data(run, "monitor.error")]
 
 
+def answer(data: object) -> str:
+    """Return the body of a monitor that writes an answer to the channel itself."""
+    text = json.dumps(data).encode()
+    message = len(text).to_bytes(4, "big") + text
+    return f"[socket.socket(fileno=int(sys.argv[1])).sendall({message!r})]"
+
+
 CATASTROPHE = "re.match(r'(a|a)*b', 'a' * 60)"
 HOSTILE = {
     "raises": ("raise RuntimeError('out of order')", "RuntimeError: out of order"),
@@ -108,8 +115,10 @@ HOSTILE = {
     "returns no score": ("return Finding('x', score=float('nan'))", "a score from 0 to 1"),
     "returns no reason": ("return Finding({1, 2})", "TypeError"),
     "returns too much": ("return Finding('x' * (2 << 20))", "an answer of"),
-    "writes to the channel": (
-        "[socket.socket(fileno=int(sys.argv[1])).sendall(b'\\x00\\x00\\x00\\x05[1,2]')]",
+    "writes to the channel": (answer([1, 2]), "an answer of the wrong kind"),
+    "writes a finding to the channel": (answer({"finding": [1]}), "an answer of the wrong kind"),
+    "blames the sandbox": (
+        answer({"internal": "internal error: x"}),
         "an answer of the wrong kind",
     ),
     "closes the channel": ("os.close(int(sys.argv[1]))", "its process ended"),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import cast
 
 from sandbox.enums import Decision, Stage
+from sandbox.errors import ModelError, first
 from sandbox.models.base import Message, Reply, Request, Usage
 from sandbox.models.litellm import Provider
 from sandbox.monitors.judge_reply import JudgeAnswer, JudgeReply, ReplyListener, ignore_reply
@@ -137,7 +138,7 @@ class Judge:
                 for (model, sample), told in zip(asked, replies, strict=True):
                     group.create_task(self._reply(model, sample, shown, lang, plain, told))
         except BaseExceptionGroup as failed:
-            raise failed.exceptions[0] from failed
+            raise first(failed) from failed
         finally:
             for told in replies:
                 for reply in told:
@@ -191,7 +192,7 @@ class Judge:
                 usage = reply.usage
             except TimeoutError:
                 asked = replace(asked, problem=f"no reply within {self.file.timeout:g} s")
-            except Exception as error:  # noqa: BLE001 - whatever broke, there is no answer
+            except ModelError as error:
                 asked = replace(asked, problem=f"{type(error).__name__}: {error}", final=True)
             else:
                 asked = _with_answer(asked, reply)

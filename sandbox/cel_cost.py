@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
-from sandbox.cel_scan import WRITTEN, Site, paths
+from sandbox.cel_scan import WRITTEN, CallSite, paths
 
-Variables = Mapping[str, Any]
+Variables = Mapping[str, object]
 """Name → value, those that a condition reads."""
 LIGHT_MICROSECONDS = 200_000
 """A condition that may take longer is not evaluated in the host's process."""
@@ -113,7 +113,7 @@ class Cost:
         return spent
 
 
-def of_source(source: str, sites: Sequence[Site]) -> Cost:
+def of_source(source: str, sites: Sequence[CallSite]) -> Cost:
     """Return what may make an expression last, macros of its file aside."""
     names = {site.name for site in sites}
     search = _SEARCHED_MICROSECONDS if names & _SEARCHING else 0.0
@@ -124,7 +124,7 @@ def of_source(source: str, sites: Sequence[Site]) -> Cost:
     return Cost(chains, search, items, has_maps, 1 + source.count("+"))
 
 
-def of_call(site: Site, parameters: Sequence[str], macro: Cost) -> Cost:
+def of_call(site: CallSite, parameters: Sequence[str], macro: Cost) -> Cost:
     """Return what a call of a macro may take: its arguments are converted, then it is evaluated."""
     around, values = _around(site), dict[str, str]()
     chains: list[Chain] = []
@@ -136,11 +136,11 @@ def of_call(site: Site, parameters: Sequence[str], macro: Cost) -> Cost:
     return replace(macro, chains=tuple(chains))
 
 
-def _around(site: Site) -> Chain:
+def _around(site: CallSite) -> Chain:
     return tuple(_iteration(each) for each in reversed([*site.loops()]))
 
 
-def _iteration(site: Site) -> Iteration:
+def _iteration(site: CallSite) -> Iteration:
     name = next(iter(site.arguments), "")
     return Iteration(site.target or "", name, site.name in ("filter", "map"))
 

@@ -29,7 +29,7 @@ _TOKEN = re.compile(
 
 
 @dataclass
-class Site:
+class CallSite:
     """A call in an expression, or a bracket without a name."""
 
     name: str
@@ -43,7 +43,7 @@ class Site:
     """Where its name begins."""
     edges: list[int]
     """Where its opening bracket, its commas and its closing bracket stand."""
-    outer: Site | None
+    outer: CallSite | None
     """In whose brackets it stands."""
     arguments: list[str] = field(default_factory=list)
     """The texts of its arguments."""
@@ -53,7 +53,7 @@ class Site:
         """Whether it goes over a list or a map."""
         return self.target is not None and self.name in LOOPS
 
-    def loops(self) -> Iterator[Site]:
+    def loops(self) -> Iterator[CallSite]:
         """Yield the loops in whose brackets it stands, the innermost first."""
         site = self.outer
         while site is not None:
@@ -62,10 +62,10 @@ class Site:
             site = site.outer
 
 
-def sites(source: str) -> list[Site]:
+def sites(source: str) -> list[CallSite]:
     """Return the calls and brackets in an expression, in the order in which they open."""
-    found, before, listed = list[Site](), "", False
-    outer: Site | None = None
+    found, before, listed = list[CallSite](), "", False
+    outer: CallSite | None = None
     for token in _tokens(source):
         kind = token.lastgroup or ""
         if kind in ("call", "open"):
@@ -84,17 +84,17 @@ def sites(source: str) -> list[Site]:
     return found
 
 
-def _site(token: re.Match[str], before: str, left: str, outer: Site | None) -> Site:
+def _site(token: re.Match[str], before: str, left: str, outer: CallSite | None) -> CallSite:
     """Return what opens at a token, behind a token of one kind; left of its dot stands a list or anything else."""
     if token["open"]:
         is_list = token["open"] == "[" and before not in ("path", "value", "close")
         target = WRITTEN if is_list else ""
-        return Site("", target, token.start(), token.start(), [token.start()], outer)
+        return CallSite("", target, token.start(), token.start(), [token.start()], outer)
     *names, name = re.split(r"\s*\.\s*", token["path"])
     at, edges = token.end("path") - len(name), [token.end() - 1]
     if before == "dot":
-        return Site(name, "" if names else left, at, at, edges, outer)
-    return Site(name, ".".join(names) or None, token.start(), at, edges, outer)
+        return CallSite(name, "" if names else left, at, at, edges, outer)
+    return CallSite(name, ".".join(names) or None, token.start(), at, edges, outer)
 
 
 def paths(source: str) -> list[str]:

@@ -21,13 +21,24 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import cache, partial
-from typing import Any, TypedDict, cast
+from typing import Any, cast
 from weakref import WeakKeyDictionary, finalize
 
 from sandbox.cel import Macros
 from sandbox.cel_cost import Variables
 from sandbox.detectors.call import WORDS, Call, Result
 from sandbox.errors import InternalError, SandboxError
+from sandbox.monitors.monitor_messages import (
+    CallData,
+    ContextMessage,
+    JournalEntry,
+    MonitorAnswer,
+    MonitorData,
+    Question,
+    ScoreQuestion,
+    StepQuestion,
+    result_data,
+)
 from sandbox.monitors.run_context import RunContext
 from sandbox.monitors.step import Step
 
@@ -41,24 +52,6 @@ _LENGTH = 4
 _ANSWER_LIMIT = 1 << 20
 _ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "VIRTUAL_ENV")
 """Variables that the process gets; keys of model providers are none of its business."""
-
-
-class MonitorAnswer(TypedDict, total=False):
-    """What the process answers: that it asks now, then the result."""
-
-    asking: bool
-    failed: str
-    """Why there is no answer."""
-    internal: str
-    """A fault of the sandbox itself."""
-    memory: bool
-    """Whether it ran out of memory."""
-    holds: bool
-    """Of a condition."""
-    refused: str
-    """Why a condition of a score cannot be evaluated."""
-    finding: dict[str, Any] | None
-    """Of a function: reason, score, verdict."""
 
 
 class MonitorFailure(SandboxError):
@@ -86,7 +79,7 @@ class MonitorProcess:
         self._number = 0
         self._program = os.getpid()
 
-    def ask(self, step: Step, monitor: Mapping[str, object], seconds: float) -> MonitorAnswer:
+    def ask(self, step: Step, monitor: MonitorData, seconds: float) -> MonitorAnswer:
         """Return what a monitor answers.
 
         Args:
@@ -113,19 +106,21 @@ class MonitorProcess:
         Raises:
             MonitorFailure: It ended its process, or was not evaluated in time.
         """
-        question: dict[str, object] = {"what": "score", "source": source}
-        question |= {"variables": dict(variables), "macros": macros}
+        values = dict(variables)
+        question = ScoreQuestion(
+            what="score", source=source, variables=values, macros=macros, seconds=seconds
+        )
         return self._with_retry(partial(self._exchange, question, seconds))
 
-    def _with_retry(self, asked: Callable[[], MonitorAnswer]) -> MonitorAnswer:
+    def _with_retry(self, ask: Callable[[], MonitorAnswer]) -> MonitorAnswer:
         """Ask, one question after the other; and once more, anew, where the process was gone."""
         with self._lock:
             try:
                 try:
-                    return asked()
+                    return ask()
                 except _ProcessEnded:  # it may have ended since the last question
                     self.close()
-                    return asked()
+                    return ask()
             except _ProcessEnded as error:
                 self.close()
                 raise MonitorFailure(f"its process ended before it was asked: {error}") from error
@@ -148,17 +143,24 @@ class MonitorProcess:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
-    def _ask_once(self, step: Step, monitor: Mapping[str, object], seconds: float) -> MonitorAnswer:
+    def _ask_once(self, step: Step, monitor: MonitorData, seconds: float) -> MonitorAnswer:
         self._catch_up(step.context)
         run = self._sent[step.context].name
-        result = _result(step.result) if step.result else None
-        question = {"what": "ask", "run": run, "position": step.position, "result": result}
-        return self._exchange({**question, **monitor}, seconds)
+        result = result_data(step.result) if step.result else None
+        question: StepQuestion = {
+            **monitor,
+            "what": "ask",
+            "run": run,
+            "position": step.position,
+            "result": result,
+            "seconds": seconds,
+        }
+        return self._exchange(question, seconds)
 
-    def _exchange(self, question: Mapping[str, object], seconds: float) -> MonitorAnswer:
+    def _exchange(self, question: Question, seconds: float) -> MonitorAnswer:
         if self._process is None:
             self._start()
-        self._send({**question, "seconds": seconds})
+        self._send(question)
         _check(self._answer(START_SECONDS))
         try:
             answer = self._answer(seconds)
@@ -246,7 +248,7 @@ class MonitorProcess:
             theirs.close()
         self._channel = ours
 
-    def _send(self, message: Mapping[str, object]) -> None:
+    def _send(self, message: ContextMessage | Question) -> None:
         assert self._channel is not None
         data = json.dumps(message, default=_plain).encode()
         self._channel.settimeout(START_SECONDS)
@@ -302,32 +304,32 @@ class _SentHistory:
         self.entries = 0
         self._tools: set[str] = set()
 
-    def entry(self, entry: tuple[object, ...]) -> list[object]:
+    def entry(self, entry: JournalEntry) -> JournalEntry:
         """Return an entry of the journal as JSON data."""
         return [
             self.call(item)
             if isinstance(item, Call)
-            else _result(item)
+            else result_data(item)
             if isinstance(item, Result)
             else item
             for item in entry
         ]
 
-    def call(self, call: Call) -> dict[str, object]:
+    def call(self, call: Call) -> CallData:
         """Return a call as JSON data; the definition of a tool goes with its first one."""
         tool = call.tool
-        told: dict[str, object] = {
+        data: CallData = {
             "tool": tool.name,
             "arguments": dict(call.arguments),
             "agent": call.agent,
             "original": call.original,
         }
-        if tool in WORDS.values():
-            told["words"] = tool.name
+        if words := [stage for stage, word in WORDS.items() if word == tool]:
+            data["words"] = words[0]
         elif tool.name not in self._tools:
             self._tools.add(tool.name)
-            told["definition"] = tool.as_data()
-        return told
+            data["definition"] = tool.as_data()
+        return data
 
 
 def shared_process() -> MonitorProcess:
@@ -342,14 +344,10 @@ def _of(program: int) -> MonitorProcess:
     return made
 
 
-def _result(result: Result) -> dict[str, object]:
-    return {"text": result.text, "status": result.status, "effects": list(result.effects)}
-
-
 def _check(answer: MonitorAnswer) -> None:
     """Raise how a question failed, if it did: by a fault of the sandbox itself, or by the monitor."""
     if "internal" in answer:
-        raise InternalError(answer["internal"][:2000])
+        raise InternalError(str(answer["internal"])[:2000])
     if "failed" in answer:
         raise MonitorFailure(str(answer["failed"])[:2000])
 

@@ -15,15 +15,23 @@ import signal
 import socket
 import struct
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from sandbox.cel import ExpressionError, Macros, parse
 from sandbox.detectors.call import WORDS, Call, Result
 from sandbox.errors import SandboxError, internal
 from sandbox.monitors.library import functions
+from sandbox.monitors.monitor_messages import (
+    CallData,
+    ContextMessage,
+    JournalEntry,
+    MonitorAnswer,
+    ResultData,
+    ScoreQuestion,
+    StepQuestion,
+)
 from sandbox.monitors.python_monitor import Finding, MonitorFunction
 from sandbox.monitors.rules import RuleMonitor
 from sandbox.monitors.run_context import RunContext, RunInfo
@@ -44,17 +52,22 @@ LENGTH = struct.Struct(">I")
 class RunReplica:
     """One run, repeated."""
 
-    def __init__(self, told: Mapping[str, Any]) -> None:
+    def __init__(self, message: ContextMessage) -> None:
         self._tools: dict[str, Tool] = {}
-        canaries = {name: _canary(item) for name, item in told["canaries"].items()}
-        plan = tuple(map(self._call, told["plan"]))
-        labels = {name: tuple(of) for name, of in told["labels"].items()}
+        canaries = {
+            name: CanaryValue(**{**item, "marks": tuple(item["marks"])})
+            for name, item in message["canaries"].items()
+        }
+        plan = tuple(map(self._call, message["plan"]))
+        labels = {name: tuple(of) for name, of in message["labels"].items()}
         self._context = RunContext(
-            RunInfo(told["lang"], told["scope"], canaries, labels, plan, told["final_agent"])
+            RunInfo(
+                message["lang"], message["scope"], canaries, labels, plan, message["final_agent"]
+            )
         )
         self._steps: dict[int, Step] = {}
 
-    def repeat(self, entry: list[Any]) -> None:
+    def repeat(self, entry: JournalEntry) -> None:
         """Do what was done with the context."""
         what, *rest = entry
         if what == "event":
@@ -68,19 +81,19 @@ class RunReplica:
             position, result, late = rest
             canary_effects(self._steps[position], _result(result), late=late)
 
-    def step(self, position: int, result: Mapping[str, Any] | None) -> Step:
+    def step(self, position: int, result: ResultData | None) -> Step:
         """Return a step as it is to be judged."""
         step = self._steps[position]
         return step if result is None else step.with_result(_result(result))
 
-    def _call(self, told: Mapping[str, Any]) -> Call:
-        if "words" in told:
-            return Call(WORDS[told["words"]], told["arguments"], told["agent"])
-        if "definition" in told:
-            tool = Tool.from_data(told["definition"])
+    def _call(self, data: CallData) -> Call:
+        if "words" in data:
+            return Call(WORDS[data["words"]], data["arguments"], data["agent"])
+        if "definition" in data:
+            tool = Tool.from_data(data["definition"])
             self._tools[tool.name] = tool
-        tool = self._tools[told["tool"]]
-        return Call(tool, told["arguments"], told["agent"], told["original"])
+        tool = self._tools[data["tool"]]
+        return Call(tool, data["arguments"], data["agent"], data["original"])
 
 
 class MonitorWorker:
@@ -99,7 +112,7 @@ class MonitorWorker:
             while head := stream.read(LENGTH.size):
                 self._take(json.loads(stream.read(*LENGTH.unpack(head))))
 
-    def _take(self, message: Mapping[str, Any]) -> None:
+    def _take(self, message: ContextMessage | StepQuestion | ScoreQuestion) -> None:
         match message["what"]:
             case "ask":
                 self._ask(message)
@@ -113,7 +126,7 @@ class MonitorWorker:
                 except Exception as error:  # noqa: BLE001 - told when the run is asked about
                     self._faults.setdefault(message["run"], error)
 
-    def _follow(self, what: str, run: str, message: Mapping[str, Any]) -> None:
+    def _follow(self, what: str, run: str, message: ContextMessage) -> None:
         """Do what was done with the context of a run."""
         if what == "open":
             self._runs[run] = RunReplica(message)
@@ -124,7 +137,7 @@ class MonitorWorker:
             for entry in message["entries"]:
                 self._runs[run].repeat(entry)
 
-    def _ask(self, message: Mapping[str, Any]) -> None:
+    def _ask(self, message: StepQuestion) -> None:
         """Ask one monitor; the second answer is what it says, the first that it is being asked."""
         own_code = True
         try:
@@ -136,14 +149,14 @@ class MonitorWorker:
             return
         self._answer(partial(judge, step), message["seconds"], own_code=own_code)
 
-    def _step(self, message: Mapping[str, Any]) -> Step:
+    def _step(self, message: StepQuestion) -> Step:
         """Return what is to be judged; if its run could not be repeated, raise why."""
         if fault := self._faults.get(message["run"]):
             raise fault
         return self._runs[message["run"]].step(message["position"], message["result"])
 
     def _answer(
-        self, judge: Callable[[], dict[str, Any]], seconds: float, *, own_code: bool
+        self, judge: Callable[[], MonitorAnswer], seconds: float, *, own_code: bool
     ) -> None:
         """Say what comes of a question, and whose fault it is if nothing does."""
         self._say({"asking": True})
@@ -160,12 +173,12 @@ class MonitorWorker:
         except (TypeError, ValueError) as error:
             self._say(_failure(error, own_code=own_code))
 
-    def _judge(self, message: Mapping[str, Any]) -> Any:
+    def _judge(self, message: StepQuestion) -> Callable[[Step], MonitorAnswer]:
         name = message["monitor"]
         if "rule" in message:
             if name not in self._rules:
                 self._rules[name] = RuleMonitor(
-                    name, Rule.model_validate(message["rule"]), _macros(message)
+                    name, Rule.model_validate(message["rule"]), _macros(message["macros"])
                 )
             rule = self._rules[name]
             return lambda step: {"holds": rule.holds(step)}
@@ -174,41 +187,39 @@ class MonitorWorker:
             for key, function in functions(family, Path(message["path"])).items():
                 self._functions[f"{family}.{key}"] = function
         function = self._functions[name]
-        return lambda step: _finding(function(step))
+        return lambda step: _finding_answer(function(step))
 
-    def _say(self, answer: Mapping[str, Any]) -> None:
+    def _say(self, answer: MonitorAnswer) -> None:
         data = json.dumps(answer).encode()
         self._channel.sendall(LENGTH.pack(len(data)) + data)
 
 
-def _score(asked: Mapping[str, Any]) -> dict[str, Any]:
+def _score(question: ScoreQuestion) -> MonitorAnswer:
     """Return whether a condition of a score holds."""
-    condition = parse(asked["source"], SCORE_VARIABLES, frozenset(TEXT_FUNCTIONS), _macros(asked))
+    macros = _macros(question["macros"])
+    condition = parse(question["source"], SCORE_VARIABLES, frozenset(TEXT_FUNCTIONS), macros)
     try:
-        return {"holds": condition.holds(asked["variables"], TEXT_FUNCTIONS)}
+        return {"holds": condition.holds(question["variables"], TEXT_FUNCTIONS)}
     except ExpressionError as error:
         return {"refused": str(error)}
 
 
-def _macros(message: Mapping[str, Any]) -> Macros:
-    return tuple((key, source) for key, source in message["macros"])
+def _macros(pairs: Macros) -> Macros:
+    return tuple((key, source) for key, source in pairs)
 
 
-def _finding(found: Finding | None) -> dict[str, Any]:
-    if found is None:
+def _finding_answer(finding: Finding | None) -> MonitorAnswer:
+    if finding is None:
         return {"finding": None}
-    return {"finding": {"reason": found.reason, "score": found.score, "verdict": found.verdict}}
+    fields = {"reason": finding.reason, "score": finding.score, "verdict": finding.verdict}
+    return {"finding": fields}
 
 
-def _canary(told: Mapping[str, Any]) -> CanaryValue:
-    return CanaryValue(**{**told, "marks": tuple(told["marks"])})
+def _result(data: ResultData) -> Result:
+    return Result(data["text"], data["status"], tuple(data["effects"]))
 
 
-def _result(told: Mapping[str, Any]) -> Result:
-    return Result(told["text"], told["status"], tuple(told["effects"]))
-
-
-def _failure(error: BaseException, *, own_code: bool) -> dict[str, Any]:
+def _failure(error: BaseException, *, own_code: bool) -> MonitorAnswer:
     """Return how a question failed: by a fault of the sandbox itself, by the monitor, or by its input."""
     if own_code and not isinstance(error, SandboxError | MemoryError | RecursionError):
         return {"internal": internal(error)[:2000]}

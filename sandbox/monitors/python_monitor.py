@@ -22,6 +22,7 @@ from pathlib import Path
 from sandbox.enums import STRICTNESS, Decision, Severity, Stage
 from sandbox.errors import nearest
 from sandbox.monitors.monitor import concerns
+from sandbox.monitors.monitor_messages import MonitorData
 from sandbox.monitors.monitor_sandbox import MONITOR_SECONDS, MonitorFailure, shared_process
 from sandbox.monitors.step import Step
 from sandbox.monitors.verdict import Verdict
@@ -152,8 +153,8 @@ class SandboxedMonitor:
         Raises:
             MonitorFailure: It raised, ended its process, ran out of memory or time.
         """
-        told = {"monitor": self.name, "path": str(self.path.resolve())}
-        data = shared_process().ask(step, told, seconds).get("finding")
+        question: MonitorData = {"monitor": self.name, "path": str(self.path.resolve())}
+        data = shared_process().ask(step, question, seconds).get("finding")
         if data is None:
             return None
         if not isinstance(data, dict) or data.keys() != _FINDING_FIELDS:

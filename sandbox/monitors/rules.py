@@ -11,6 +11,7 @@ from typing import Any
 from sandbox.cel import Expression, Macros, parse, signature
 from sandbox.enums import Stage
 from sandbox.monitors.monitor import Monitor, concerns
+from sandbox.monitors.monitor_messages import MonitorData
 from sandbox.monitors.monitor_sandbox import MONITOR_SECONDS, shared_process
 from sandbox.monitors.step import Step
 from sandbox.monitors.verdict import Verdict
@@ -88,8 +89,8 @@ class RuleMonitor:
         if self.is_light(step):
             return self.judge_light(step)
         rule = self.rule.model_dump(mode="json", exclude_defaults=True)
-        told = {"monitor": self.name, "rule": rule, "macros": self.macros}
-        holds = shared_process().ask(step, told, seconds).get("holds") is True
+        question: MonitorData = {"monitor": self.name, "rule": rule, "macros": self.macros}
+        holds = shared_process().ask(step, question, seconds).get("holds") is True
         return self._verdict(step) if holds else None
 
     def judge_light(self, step: Step) -> Verdict | None:

@@ -14,6 +14,7 @@ from sandbox.models.base import Usage
 from sandbox.models.litellm import Provider
 from sandbox.models.routes import route
 from sandbox.monitors.library import MonitorFamily
+from sandbox.monitors.monitor_messages import MonitorData
 from sandbox.monitors.monitor_sandbox import MonitorFailure, MonitorProcess
 from sandbox.monitors.rules import RuleMonitor, scenario_rules
 from sandbox.monitors.run_context import RunContext, RunInfo
@@ -104,7 +105,11 @@ def test_a_history_that_cannot_be_repeated(process: MonitorProcess) -> None:
     context = RunContext(RunInfo())
     step = of_reply(context, "agent", "Over.")
     context.journal.append(("execute", 77))
-    question = {"monitor": "test.pays", "rule": {**WHEN, "stage": "reply"}, "macros": ()}
+    question: MonitorData = {
+        "monitor": "test.pays",
+        "rule": {**WHEN, "stage": "reply"},
+        "macros": (),
+    }
     with pytest.raises(InternalError, match=r"internal error: KeyError at sandbox/monitors/"):
         process.ask(step, question, 10.0)
     context.journal.pop()

@@ -9,27 +9,14 @@ about it, or why: those fields are empty and say so.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypedDict
 
-from sandbox.enums import (
-    EffectAction,
-    EffectKind,
-    EffectStatus,
-    EventKind,
-    RunStatus,
-    SafetyOutcome,
-    TaskOutcome,
-)
 from sandbox.reports.highlights import shortened
 from sandbox.reports.i18n import words
-from sandbox.trace.call_events import CallRequest, ToolIntentEvent, VerdictEvent
-from sandbox.trace.effects import Effect
-from sandbox.trace.event_types import of_kind
-from sandbox.trace.events import EventContent
-from sandbox.trace.model_events import MessageEvent, ModelReplyEvent
-from sandbox.trace.run_events import RunScoreEvent, RunStartEvent
+from sandbox.scenario.validation import JsonObject
+from sandbox.trace.events import Event
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
 from sandbox.trace.verify import verify
@@ -39,46 +26,57 @@ MOST_EVENTS = 200
 """Events that the chain tells; the others are counted."""
 DEADLINES = (2, 5, 10, 15)
 """Days, by kind of incident."""
-_KEPT_EFFECTS = 40
-_EFFECTS = frozenset({EventKind.TOOL_RESULT, EventKind.TOOL_LATE, EventKind.CONTAINER_CLOSE})
-_QUIET: frozenset[tuple[str, str]] = frozenset(
-    {
-        (EffectKind.FILE, EffectAction.READ),
-        (EffectKind.PROCESS, EffectAction.EXEC),
-        (EffectKind.PROCESS, EffectAction.EXIT),
-    }
-)
-"""No harm by themselves."""
-_FAULTS = frozenset(
-    {
-        EventKind.LIMIT,
-        EventKind.MODEL_ERROR,
-        EventKind.MONITOR_ERROR,
-        EventKind.RUN_INTERRUPTED,
-    }
-)
+_MOST_EFFECTS = 40
+_QUIET = (("file", "read"), ("process", "exec"), ("process", "exit"))  # no harm by themselves
+
+Contents = list[tuple[Event, Any]]
+"""Events with their data, large texts in place."""
 
 
-def build(store: Store, row: RunRow) -> dict[str, Any]:
-    """Return the incident file of a run as JSON data.
+class IncidentField(TypedDict):
+    """One field of the code of practice."""
 
-    Every field has ``value``, what the trace tells (None where it tells nothing), and ``for_person``,
-    what a person has to add.
-    """
-    events = [(event, store.content(event)) for event in store.events(row.id)]
-    start = next((start for _, start in of_kind(events, RunStartEvent)), None)
+    number: int
+    name: str
+    value: Any
+    """What the trace tells; None if it tells nothing."""
+    for_person: str
+    """What a person has to add."""
+
+
+class Incident(TypedDict):
+    """An incident file as JSON data."""
+
+    incident: int
+    source: str
+    run: str
+    scenario: str
+    title: dict[str, str]
+    model: str
+    task: str | None
+    safety: str | None
+    is_incident: bool
+    sandboxed: bool
+    deadlines_days: list[int]
+    fields: list[IncidentField]
+
+
+def build(store: Store, row: RunRow) -> Incident:
+    """Return the incident file of a run."""
+    contents: Contents = [(event, store.content(event)) for event in store.events(row.id)]
+    start = _first(contents, "run.start")
     english = words("en")
-    values: dict[int, Any] = {
+    values: dict[int, JsonObject] = {
         1: {"start": _moment(row.started), "end": _moment(row.ended)},
-        2: _harm(row, events),
-        3: _chain(events),
+        2: _harm(row, contents),
+        3: _chain(contents),
         4: {
             "model": row.model,
-            "described": start.get("model_described") if start else None,
-            "replies_as": _names(events),
+            "described": start.get("model_described"),
+            "replies_as": _replying_models(contents),
         },
         5: _material(store, row, start),
-        8: _cause(row, start, events),
+        8: _cause(row, start, contents),
         9: _patterns(store, row),
     }
     return {
@@ -86,11 +84,11 @@ def build(store: Store, row: RunRow) -> dict[str, Any]:
         "source": "EU GPAI Code of Practice, safety and security chapter, measure 9.2",
         "run": row.id,
         "scenario": row.scenario,
-        "title": (start.get("title") if start else None) or {},
+        "title": start.get("title") or {},
         "model": row.model,
         "task": row.task,
         "safety": row.safety,
-        "is_incident": row.safety in (SafetyOutcome.ATTEMPTED, SafetyOutcome.UNSAFE),
+        "is_incident": row.safety in ("attempted", "unsafe"),
         "sandboxed": True,
         "deadlines_days": list(DEADLINES),
         "fields": [
@@ -105,132 +103,117 @@ def build(store: Store, row: RunRow) -> dict[str, Any]:
     }
 
 
+def _first(contents: Contents, kind: str) -> Any:
+    return next((data for event, data in contents if event.kind == kind), {})
+
+
 def _moment(at: float | None) -> str | None:
     return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
 
 
-def _harm(row: RunRow, events: Sequence[EventContent]) -> dict[str, object]:
-    scores = of_kind(events, RunScoreEvent)
-    held = [
-        name
-        for _, score in scores
-        for name, value in (score.get("conditions") or {}).items()
-        if value is True
-    ]
-    effects: list[Effect] = [
-        effect
-        for event, data in events
-        if event.kind in _EFFECTS
-        for effect in data.get("effects") or ()
-    ]
-    done = [
+def _harm(row: RunRow, contents: Contents) -> JsonObject:
+    conditions = _first(contents, "run.score").get("conditions") or {}
+    effects = [
         f"{effect['kind']} {effect['action']} {shortened(str(effect['target']), 160)}"
-        for effect in effects
-        if effect["status"] == EffectStatus.DONE
-        and (effect["kind"], effect["action"]) not in _QUIET
+        for event, data in contents
+        if event.kind in ("tool.result", "tool.late", "container.close")
+        for effect in data.get("effects") or ()
+        if effect["status"] == "done" and (effect["kind"], effect["action"]) not in _QUIET
     ]
     return {
         "task": row.task,
         "safety": row.safety,
-        "conditions": held,
-        "effects": list(dict.fromkeys(done))[:_KEPT_EFFECTS],
+        "conditions": [name for name, value in conditions.items() if value is True],
+        "effects": list(dict.fromkeys(effects))[:_MOST_EFFECTS],
         "affected": None,
     }
 
 
-def _chain(events: Sequence[EventContent]) -> dict[str, object]:
-    told = [
-        {"event": event.seq, "at": _moment(event.at), "agent": event.agent, "kind": kind, **more}
-        for event, data in events
-        for kind, more in _told(event.kind, data)
+def _chain(contents: Contents) -> JsonObject:
+    steps = [
+        {"event": event.seq, "at": _moment(event.at), "agent": event.agent, "kind": kind, **texts}
+        for event, data in contents
+        for kind, texts in _steps(event.kind, data)
     ]
-    return {"events": told[:MOST_EVENTS], "left_out": max(0, len(told) - MOST_EVENTS)}
+    return {"events": steps[:MOST_EVENTS], "left_out": max(0, len(steps) - MOST_EVENTS)}
 
 
-def _told(kind: str, data: Any) -> Iterator[tuple[str, dict[str, str]]]:
+def _steps(kind: str, data: Any) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield what a reader of the chain needs of an event: under which words, and what is filled in."""
-    if kind == EventKind.MESSAGE and data.get("role") == "user":
+    if kind == "message" and data.get("role") == "user":
         yield "task", _texts(data, content=400)
-    elif kind == EventKind.TOOL_INTENT:
+    elif kind == "tool.intent":
         yield "call", _request(data)
         if data.get("original"):
             yield "edited", _request(data["original"])
-    elif kind == EventKind.TOOL_DROPPED:
+    elif kind == "tool.dropped":
         yield "dropped", _request(data)
-    elif kind == EventKind.TOOL_RESULT:
+    elif kind == "tool.result":
         yield "result", _texts(data, tool=100, status=20, text=200)
-    elif kind == EventKind.VERDICT:
+    elif kind == "verdict":
         yield "verdict", _texts(data, monitor=100, verdict=20, reason=200)
-    elif kind == EventKind.GATE_DECISION:
-        yield (
-            ("stopped" if data.get("carried_out") else "passed"),
-            _texts(data, verdict=20, monitor=100),
-        )
-    elif kind == EventKind.MODEL_REPLY and data.get("text"):
+    elif kind == "gate.decision":
+        word = "stopped" if data.get("carried_out") else "passed"
+        yield word, _texts(data, verdict=20, monitor=100)
+    elif kind == "model.reply" and data.get("text"):
         yield "answer", _texts(data, text=400)
-    elif kind in _FAULTS:
+    elif kind in ("limit", "model.error", "monitor.error", "run.interrupted"):
         reason = str(data.get("reason") or data.get("limit"))
         yield "other", {"what": kind, "reason": shortened(reason, 200)}
 
 
-def _request(data: CallRequest) -> dict[str, str]:
-    given = data.get("arguments", data.get("raw"))
-    return {"tool": str(data.get("tool")), "arguments": shortened(str(given), 400)}
+def _request(data: Any) -> dict[str, str]:
+    arguments = data.get("arguments", data.get("raw"))
+    return {"tool": str(data.get("tool")), "arguments": shortened(str(arguments), 400)}
 
 
-def _texts(data: Mapping[str, object], **longest: int) -> dict[str, str]:
+def _texts(data: Any, **longest: int) -> dict[str, str]:
     return {name: shortened(str(data.get(name, "")), most) for name, most in longest.items()}
 
 
-def _names(events: Sequence[EventContent]) -> list[str]:
-    found = (reply.get("model") for _, reply in of_kind(events, ModelReplyEvent))
-    return list(dict.fromkeys(str(name) for name in found if name))
+def _replying_models(contents: Contents) -> list[str]:
+    names = (data.get("model") for event, data in contents if event.kind == "model.reply")
+    return list(dict.fromkeys(str(name) for name in names if name))
 
 
-def _material(store: Store, row: RunRow, start: RunStartEvent | None) -> dict[str, object]:
-    checked = verify(store, row)
+def _material(store: Store, row: RunRow, start: Any) -> JsonObject:
+    verification = verify(store, row)
     return {
         "trace": row.id,
         "events": row.events,
         "head": row.head,
-        "verified": checked.ok,
-        "problem": checked.problem or None,
-        "scenario_sha256": start.get("scenario_sha256") if start else None,
-        "versions": start.get("versions") if start else None,
+        "verified": verification.ok,
+        "problem": verification.problem or None,
+        "scenario_sha256": start.get("scenario_sha256"),
+        "versions": start.get("versions"),
         "commands": [f"sandbox replay {row.id}", f"sandbox runs verify {row.id}"],
     }
 
 
-def _cause(
-    row: RunRow, start: RunStartEvent | None, events: Sequence[EventContent]
-) -> dict[str, object]:
-    tasks = [
-        message for _, message in of_kind(events, MessageEvent) if message.get("role") == "user"
-    ]
+def _cause(row: RunRow, start: Any, contents: Contents) -> JsonObject:
+    tasks = [d for e, d in contents if e.kind == "message" and d.get("role") == "user"]
     calls = {
-        intent.get("call"): more
-        for event, intent in of_kind(events, ToolIntentEvent)
-        for _, more in _told(event.kind, intent)
+        d.get("call"): texts for e, d in contents for k, texts in _steps(e.kind, d) if k == "call"
     }
-    named = {verdict.get("call") for _, verdict in of_kind(events, VerdictEvent)}
-    said = [
-        str(text) for _, reply in of_kind(events, ModelReplyEvent) if (text := reply.get("text"))
-    ]
+    judged = {data.get("call") for event, data in contents if event.kind == "verdict"}
+    replies = [str(d["text"]) for e, d in contents if e.kind == "model.reply" and d.get("text")]
     return {
         "inputs": [shortened(str(task.get("content")), 1000) for task in tasks],
-        "outputs": [more for call, more in calls.items() if call in named],
-        "last_words": shortened(said[-1], 1000) if said else None,
+        "outputs": [texts for call, texts in calls.items() if call in judged],
+        "last_words": shortened(replies[-1], 1000) if replies else None,
         "mode": row.mode,
-        "monitors": sorted((start.get("monitors") if start else None) or ()),
+        "monitors": sorted(start.get("monitors") or ()),
         "verdicts": list((row.result or {}).get("verdicts") or ()),
         "analysis": None,
     }
 
 
-def _patterns(store: Store, row: RunRow) -> dict[str, int]:
-    alike = store.runs(scenario=row.scenario, model=row.model, status=RunStatus.FINISHED)
-    counts = Counter(item.safety for item in alike if item.task != TaskOutcome.ERROR)
+def _patterns(store: Store, row: RunRow) -> JsonObject:
+    alike = store.runs(scenario=row.scenario, model=row.model, status="finished")
+    counts = Counter(item.safety for item in alike if item.task != "error")
     return {
         "runs": sum(counts.values()),
-        **{str(safety): counts[safety] for safety in SafetyOutcome},
+        "unsafe": counts["unsafe"],
+        "attempted": counts["attempted"],
+        "safe": counts["safe"],
     }

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from markupsafe import Markup
 
 from sandbox.reports.i18n import Wording, quoted_markdown
+from sandbox.reports.incident import Incident
 from sandbox.views.templating import environment
 
 
-def markdown(document: Mapping[str, Any], lang: str) -> str:
+def markdown(document: Incident, lang: str) -> str:
     """Return an incident file as Markdown; nothing in it that came from the trace is markup.
 
     Args:

@@ -12,6 +12,8 @@ from sandbox.scenario.yaml_positions import Located
 
 Model = TypeVar("Model", bound=BaseModel)
 T = TypeVar("T")
+JsonObject = dict[str, object]
+"""An object of JSON data of which nothing more is known."""
 
 
 def validated(model: type[Model], document: Located) -> Model:

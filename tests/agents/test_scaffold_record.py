@@ -13,7 +13,7 @@ from sandbox.attestation.archives import Archive
 from sandbox.errors import ReplayError
 from sandbox.interop.exporters.exporter import exporter
 from sandbox.interop.exporters.otel import spans
-from sandbox.interop.exporters.transcript import story
+from sandbox.interop.exporters.transcript import Transcript
 from sandbox.models.base import Reply, ToolCall
 from sandbox.models.cassette import RecordingModel, source
 from sandbox.monitors import offline
@@ -215,7 +215,7 @@ async def test_an_edited_call_in_exports(play: Runner, driver: Drivers, tmp_path
 
 def _tools(play: Runner, run_id: str) -> list[Any]:
     """Return the attributes of the spans of calls."""
-    made = spans(story(play.store, play.store.run(run_id)))
+    made = spans(Transcript(play.store, play.store.run(run_id)))
     return [span.attributes for span in made if span.name.startswith("execute_tool")]
 
 
@@ -228,7 +228,7 @@ async def test_a_dropped_call_in_exports(play: Runner, driver: Drivers, tmp_path
     read = [(m["tool_call_id"], m["content"]) for m in sample["messages"] if m["role"] == "tool"]
     assert sorted(call for call, _ in read) == ["a", "b", "c"]
     assert ("b", "not executed") in read
-    made = spans(story(play.store, play.store.run(result.id)))
+    made = spans(Transcript(play.store, play.store.run(result.id)))
     (event,) = [e for s in made for e in s.events if e.name == "sandbox.call.dropped"]
     call = dict(event.attributes or {})
     assert call["gen_ai.tool.call.id"] == "b"
@@ -239,7 +239,7 @@ async def test_a_dropped_call_in_exports(play: Runner, driver: Drivers, tmp_path
 async def test_a_rewritten_result_in_exports(play: Runner, driver: Drivers) -> None:
     """A conversation is exported as the model read it: one result a call, as the scaffold worded it."""
     result = await driven(play, driver("nodes", defences.clean_results), replies())
-    told = story(play.store, play.store.run(result.id)).messages
+    told = Transcript(play.store, play.store.run(result.id)).messages
     read = [(m.result["call"], m.text) for m in told if m.role == "tool" and m.result]
     assert read == [(call, "[cleaned]") for call in ("a", "b", "c")]
 
@@ -291,7 +291,7 @@ async def test_an_id_that_the_model_gives_again(play: Runner, driver: Drivers) -
     seq = play.events(result.id, "tool.intent")[0][0].seq
     details = Details(Pages(play.store, result.id))
     assert not any("dropped" in block.title + block.text for block in details.event(seq))
-    told = story(play.store, play.store.run(result.id))
+    told = Transcript(play.store, play.store.run(result.id))
     read = [m.text for m in told.messages if m.role == "tool"]
     assert (len(told.calls), len(read), read[1]) == (2, 3, "not executed")
 

@@ -9,20 +9,20 @@ import pytest
 
 from sandbox.attestation.archives import Archive
 from sandbox.interop.exporters.exporter import exporter
-from sandbox.interop.exporters.transcript import Story, story
+from sandbox.interop.exporters.transcript import Transcript
 from tests.support.runner import Runner
 
 SCENARIO = "multiagent/relayed-instruction"
 
 
 @pytest.fixture
-async def told(play: Runner) -> Story:
+async def told(play: Runner) -> Transcript:
     """A run of three agents in a line."""
     result = await play("scripted/unsafe", SCENARIO)
-    return story(play.store, play.store.run(result.id))
+    return Transcript(play.store, play.store.run(result.id))
 
 
-def test_each_agent_has_its_conversation(told: Story) -> None:
+def test_each_agent_has_its_conversation(told: Transcript) -> None:
     """The agents stand in their order; what was handed over is what the next one was told."""
     assert told.agents == ["intake", "drafter", "dispatch"]
     heard = {agent: [m for m in told.messages if m.agent == agent] for agent in told.agents}
@@ -33,7 +33,7 @@ def test_each_agent_has_its_conversation(told: Story) -> None:
     assert sum(call.tool == "team.send" for call in told.calls) == 2
 
 
-def test_a_log_for_inspect(told: Story, play: Runner, tmp_path: Path) -> None:
+def test_a_log_for_inspect(told: Transcript, play: Runner, tmp_path: Path) -> None:
     """The sample's messages are those of the first agent; each agent has a span of its own."""
     path = tmp_path / "log.eval"
     exporter("inspect")(play.store, [told.row], str(path), lambda _: None)
@@ -46,7 +46,7 @@ def test_a_log_for_inspect(told: Story, play: Runner, tmp_path: Path) -> None:
     assert spans == ["intake", "drafter", "dispatch"]
 
 
-def test_spans_of_opentelemetry(told: Story, play: Runner, tmp_path: Path) -> None:
+def test_spans_of_opentelemetry(told: Transcript, play: Runner, tmp_path: Path) -> None:
     """Each agent is a span below the run."""
     path = tmp_path / "spans.json"
     exporter("otel")(play.store, [told.row], str(path), lambda _: None)

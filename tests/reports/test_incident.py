@@ -88,4 +88,4 @@ def test_the_page_of_a_fixed_run(tmp_path: Path, snapshot: SnapshotAssertion, la
 def test_a_name_that_a_template_does_not_know_is_an_error() -> None:
     """A page is never written with a gap where something is missing."""
     with pytest.raises(UndefinedError, match="no attribute 'run'"):
-        incident_page.markdown({}, "en")
+        incident_page.markdown({}, "en")  # type: ignore[typeddict-item]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from sandbox.errors import EnvironmentFault, InputError, nearest
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
 
+T = TypeVar("T")
 Progress = Callable[[int], None]
 """Called with the number of runs that were written."""
 
@@ -64,6 +65,11 @@ def exporter(name: str) -> Exporter:
             )
     found: Exporter = import_module(f"sandbox.interop.exporters.{module}").export
     return found
+
+
+def encodable(value: T) -> T | str:
+    """Return a value; a text without the lone surrogates that no UTF-8 can hold."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
 def _installed(package: str) -> bool:

@@ -13,7 +13,6 @@ import re
 import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,9 @@ from typing import Any
 from sandbox.attestation.atomic_file import atomic_write
 from sandbox.errors import InputError
 from sandbox.interop.exporters.exporter import Progress
-from sandbox.interop.exporters.inspect_sample import sample, usage_sum
-from sandbox.interop.exporters.transcript import story
+from sandbox.interop.exporters.inspect_sample import sample, timestamp
+from sandbox.interop.exporters.transcript import Transcript
+from sandbox.scenario.validation import JsonObject
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow, driven
 
@@ -33,6 +33,11 @@ _UNSAFE_IN_NAMES = re.compile(r"[^\w.-]+")
 _SCORES = {
     "task": ("done", "refused", "incapable", "limit", "error"),
     "safety": ("safe", "attempted", "unsafe"),
+}
+_PLAN = {
+    "name": "plan",
+    "steps": [{"solver": "sandbox", "params": {}, "params_passed": {}}],
+    "config": {},
 }
 _SUMMARISED = (
     "id",
@@ -68,7 +73,7 @@ def export(store: Store, rows: Sequence[RunRow], target: str, progress: Progress
         groups[row.family, row.model].append(row)
     done = 0
     for (family, model), members in sorted(groups.items()):
-        started = _stamp(min(row.started for row in members)).replace(":", "-")
+        started = timestamp(min(row.started for row in members)).replace(":", "-")
         name = _UNSAFE_IN_NAMES.sub("-", f"{family}-{model}")[:120]
         key = hashlib.sha256(f"{family}\0{model}".encode()).hexdigest()[:8]
         _log(store, members, path / f"{started[:19]}_{name}_{key}.eval", progress, done)
@@ -76,19 +81,19 @@ def export(store: Store, rows: Sequence[RunRow], target: str, progress: Progress
 
 
 def _log(store: Store, rows: Sequence[RunRow], path: Path, progress: Progress, before: int) -> None:
-    spec = _spec(rows)
-    start = {"version": VERSION, "eval": spec, "plan": _plan()}
+    samples = list(_numbered(rows))
+    start = {"version": VERSION, "eval": _spec(rows, samples), "plan": _PLAN}
     summaries: list[dict[str, Any]] = []
     with atomic_write(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         _put(archive, "_journal/start.json", start)
-        for done, (row, key, epoch) in enumerate(_numbered(rows), 1):
-            made = sample(story(store, row), key, epoch)
-            _put(archive, f"samples/{key}_epoch_{epoch}.json", made)
-            summaries.append(_summary(made))
+        for done, (row, key, epoch) in enumerate(samples, 1):
+            data = sample(Transcript(store, row), key, epoch)
+            _put(archive, f"samples/{key}_epoch_{epoch}.json", data)
+            summaries.append(_summary(data))
             progress(before + done)
         _put(archive, "_journal/summaries/1.json", summaries)
         _put(archive, "summaries.json", summaries)
-        _put(archive, "header.json", _header(start, rows, summaries))
+        _put(archive, "header.json", {**start, **_end(rows, summaries)})
 
 
 def _numbered(rows: Sequence[RunRow]) -> Iterator[tuple[RunRow, str, int]]:
@@ -102,16 +107,15 @@ def _numbered(rows: Sequence[RunRow]) -> Iterator[tuple[RunRow, str, int]]:
         yield row, key, seen[key]
 
 
-def _spec(rows: Sequence[RunRow]) -> dict[str, object]:
-    families = sorted({row.family for row in rows})
-    models = sorted({row.model for row in rows})
-    keys = list(dict.fromkeys(key for _, key, _ in _numbered(rows)))
+def _spec(rows: Sequence[RunRow], samples: Sequence[tuple[RunRow, str, int]]) -> JsonObject:
+    families, models = sorted({row.family for row in rows}), sorted({row.model for row in rows})
+    keys = list(dict.fromkeys(key for _, key, _ in samples))
     heads = hashlib.sha256("".join(row.head for row in rows).encode()).hexdigest()
     task = families[0] if len(families) == 1 else "agent-risk-sandbox"
     return {
         "eval_id": heads[:22],
         "run_id": heads[22:44],
-        "created": _stamp(min(row.started for row in rows)),
+        "created": timestamp(min(row.started for row in rows)),
         "task": task,
         "task_id": hashlib.sha256(task.encode()).hexdigest()[:22],
         "task_version": 0,
@@ -122,41 +126,32 @@ def _spec(rows: Sequence[RunRow]) -> dict[str, object]:
         "model": models[0] if len(models) == 1 else "several",
         "model_generate_config": {},
         "model_args": {},
-        "config": {"epochs": max(epoch for _, _, epoch in _numbered(rows))},
+        "config": {"epochs": max(epoch for _, _, epoch in samples)},
         "packages": {"agent-risk-sandbox": version("agent-risk-sandbox")},
         "metadata": {"families": families, "models": models},
         "scorers": [{"name": name} for name in _SCORES],
     }
 
 
-def _plan() -> dict[str, object]:
+def _summary(data: dict[str, Any]) -> dict[str, Any]:
     return {
-        "name": "plan",
-        "steps": [{"solver": "sandbox", "params": {}, "params_passed": {}}],
-        "config": {},
+        **{name: data[name] for name in _SUMMARISED},
+        **({"error": data["error"]["message"]} if data.get("error") else {}),
+        **({"limit": data["limit"]["type"]} if data.get("limit") else {}),
+        "completed": True,
+        "retries": 0,
+        "message_count": len(data["messages"]),
+        "input": str(data["input"])[:5000],
     }
 
 
-def _summary(made: dict[str, Any]) -> dict[str, object]:
-    found = {name: made[name] for name in _SUMMARISED}
-    if made.get("error"):
-        found["error"] = made["error"]["message"]
-    if made.get("limit"):
-        found["limit"] = made["limit"]["type"]
-    complete = {"completed": True, "retries": 0, "message_count": len(made["messages"])}
-    return {**found, **complete, "input": str(made["input"])[:5000]}
-
-
-def _header(
-    start: dict[str, Any], rows: Sequence[RunRow], summaries: Sequence[dict[str, Any]]
-) -> dict[str, object]:
-    ended = max(row.ended or row.started for row in rows)
-    usages: dict[str, dict[str, int]] = {}
+def _end(rows: Sequence[RunRow], summaries: Sequence[dict[str, Any]]) -> JsonObject:
+    """Return what a header says beside its beginning."""
+    usages: dict[str, Counter[str]] = defaultdict(Counter)
     for summary in summaries:
         for model, usage in summary["model_usage"].items():
-            usages[model] = usage_sum(usages.get(model, {}), usage)
+            usages[model].update(usage)
     return {
-        **start,
         "status": "success",
         "results": {
             "total_samples": len(summaries),
@@ -164,8 +159,8 @@ def _header(
             "scores": [_score(name, summaries) for name in _SCORES],
         },
         "stats": {
-            "started_at": start["eval"]["created"],
-            "completed_at": _stamp(ended),
+            "started_at": timestamp(min(row.started for row in rows)),
+            "completed_at": timestamp(max(row.ended or row.started for row in rows)),
             "model_usage": usages,
             "role_usage": {},
             "connection_limit_history": [],
@@ -176,7 +171,7 @@ def _header(
     }
 
 
-def _score(name: str, summaries: Sequence[dict[str, Any]]) -> dict[str, object]:
+def _score(name: str, summaries: Sequence[dict[str, Any]]) -> JsonObject:
     """Return the rate of each outcome among the runs that were scored."""
     values = [s["scores"][name]["value"] for s in summaries if name in s["scores"]]
     rates = {value: values.count(value) / len(values) for value in _SCORES[name] if values}
@@ -192,11 +187,7 @@ def _score(name: str, summaries: Sequence[dict[str, Any]]) -> dict[str, object]:
     }
 
 
-def _put(archive: zipfile.ZipFile, name: str, data: Any) -> None:
+def _put(archive: zipfile.ZipFile, name: str, data: object) -> None:
     info = zipfile.ZipInfo(name, _EPOCH)
     info.compress_type = zipfile.ZIP_DEFLATED
     archive.writestr(info, json.dumps(data, separators=(",", ":")))
-
-
-def _stamp(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat()

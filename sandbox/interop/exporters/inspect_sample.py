@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from sandbox.enums import EventKind, RunStatus, Stage
-from sandbox.interop.exporters.transcript import Call, Message, Story, Told
+from sandbox.interop.exporters.transcript import (
+    EventContent,
+    Transcript,
+    TranscriptCall,
+    TranscriptMessage,
+)
 from sandbox.scenario.stages import SUBJECTS
-from sandbox.trace.call_events import ToolResultEvent
-from sandbox.trace.model_events import AskedCall, TokenUsage
+from sandbox.scenario.validation import JsonObject
 
 _ERRORS = {
     "blocked": "approval",
@@ -30,8 +34,9 @@ _LIMITS = {
 }
 _ACTIONS = {"block": "reject", "terminate": "terminate", "escalate": "escalate"}
 _STAGES = {"call": "tool_call", "result": "tool_result", "words": "model_output"}
+_STOPS = {"tool_calls": "tool_calls", "length": "max_tokens", "content_filter": "content_filter"}
 _INPUT, _OUTPUT, _TOTAL = "input_tokens", "output_tokens", "total_tokens"
-_TOLD = (
+_METADATA = (
     "lang",
     "seed",
     "mode",
@@ -43,383 +48,343 @@ _TOLD = (
     "head",
     "scaffold",
 )
+_WITHIN_OTHERS = (
+    "message",
+    "channel.message",
+    "model.request",
+    "model.reply",
+    "tool.result",
+    "run.start",
+)
+"""Kinds of events that other events tell of."""
 
 
-def sample(story: Story, key: str, epoch: int) -> dict[str, object]:
+def sample(transcript: Transcript, key: str, epoch: int) -> dict[str, Any]:
     """Return a run as a sample of Inspect's log, version 2.
 
     Args:
-        story: The run.
+        transcript: The run.
         key: The sample's id.
         epoch: Which repetition it is, from 1.
     """
-    row = story.row
+    row, result = transcript.row, transcript.result
     ended = row.ended if row.ended is not None else row.started
-    result = row.result or {}
-    made = _Events(story)
-    main = story.agents[0] if story.agents else ""
-    messages = [_message(row.id, m) for m in story.messages if m.agent == main]
+    events = _SampleEvents(transcript)
+    main = transcript.agents[0] if transcript.agents else ""
     seconds = float(result.get("seconds") or ended - row.started)
     return {
         "id": key,
         "epoch": epoch,
-        "input": story.task,
+        "input": transcript.task,
         "target": "",
-        "messages": messages,
-        "output": _last_output(story, main),
-        "scores": _scores(story),
+        "messages": [_message(row.id, m) for m in transcript.messages if m.agent == main],
+        "output": _last_output(transcript, main),
+        "scores": _scores(transcript),
         "metadata": {
-            **{name: getattr(row, name) for name in _TOLD},
+            **{name: getattr(row, name) for name in _METADATA},
             "run": row.id,
-            "benign": bool(story.start.get("benign")),
-            "scenario_sha256": story.start.get("scenario_sha256"),
+            "benign": bool(transcript.start.get("benign")),
+            "scenario_sha256": transcript.start.get("scenario_sha256"),
             "cost_eur": result.get("cost_eur"),
             "verdicts": len(result.get("verdicts") or ()),
         },
         "store": {},
-        "events": made.events(),
-        "model_usage": made.usage,
+        "events": events.all(),
+        "model_usage": {name: dict(usage) for name, usage in events.usage.items()},
         "role_usage": {},
-        "started_at": _stamp(row.started),
-        "completed_at": _stamp(ended),
+        "started_at": timestamp(row.started),
+        "completed_at": timestamp(ended),
         "total_time": seconds,
         "working_time": seconds,
         "uuid": row.id,
         "attachments": {},
-        "events_data": {"messages": made.pool, "calls": []},
-        "turn_count": sum(m.reply is not None for m in story.messages),
-        **_fault(story),
+        "events_data": {"messages": events.pool, "calls": []},
+        "turn_count": sum(m.reply is not None for m in transcript.messages),
+        **_ending(transcript),
     }
 
 
-def usage_sum(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
-    """Return the sum of two usages."""
-    return {name: one.get(name, 0) + other.get(name, 0) for name in (_INPUT, _OUTPUT, _TOTAL)}
+def timestamp(at: float) -> str:
+    """Return seconds since the epoch as Inspect writes a time."""
+    return datetime.fromtimestamp(at, UTC).isoformat()
 
 
-def _scores(story: Story) -> dict[str, object]:
-    score: dict[str, Any] = next(
-        (t.data for t in reversed(story.events) if t.event.kind == EventKind.RUN_SCORE), {}
-    )
-    reason = story.row.result.get("reason") if story.row.result else None
-    found = {"task": story.row.task, "safety": story.row.safety}
-    metadata = {"conditions": score.get("conditions") or {}}
-    return {
-        name: {"value": value, "explanation": reason or None, "metadata": metadata, "history": []}
-        for name, value in found.items()
-        if value
+def _scores(transcript: Transcript) -> dict[str, JsonObject]:
+    row, kind = transcript.row, "run.score"
+    score: Any = next((e.data for e in reversed(transcript.events) if e.event.kind == kind), {})
+    about: JsonObject = {
+        "explanation": transcript.result.get("reason") or None,
+        "metadata": {"conditions": score.get("conditions") or {}},
+        "history": [],
     }
+    values = {"task": row.task, "safety": row.safety}
+    return {name: {"value": value, **about} for name, value in values.items() if value}
 
 
-def _fault(story: Story) -> dict[str, object]:
+def _ending(transcript: Transcript) -> JsonObject:
     """Return error or limit that ended the run."""
-    limit = next((t.data for t in story.events if t.event.kind == EventKind.LIMIT), None)
+    row = transcript.row
+    limit = next((e.data for e in transcript.events if e.event.kind == "limit"), None)
     if limit is not None:
-        return {
-            "limit": {
-                "type": _LIMITS.get(limit["limit"], "custom"),
-                "limit": limit["most"],
-                "reason": limit["limit"],
-            }
-        }
-    if story.row.task == "error" or story.row.status == RunStatus.INTERRUPTED:
-        reason = (story.row.result or {}).get("reason") or story.row.status
+        return {"limit": {**_limit(limit), "reason": limit["limit"]}}
+    if row.task == "error" or row.status == "interrupted":
+        reason = transcript.result.get("reason") or row.status
         return {"error": {"message": reason, "traceback": "", "traceback_ansi": ""}}
     return {}
 
 
-def _message(run: str, message: Message) -> dict[str, object]:
-    base: dict[str, Any] = {
-        "id": f"{run}-{message.seq}",
-        "role": message.role,
-        "content": message.text,
-    }
-    if message.reply is not None:
-        reply = message.reply
+def _limit(limit: Any) -> JsonObject:
+    return {"type": _LIMITS.get(limit["limit"], "custom"), "limit": limit["most"]}
+
+
+def _message(run: str, message: TranscriptMessage) -> JsonObject:
+    base: JsonObject = {"id": f"{run}-{message.seq}", "role": message.role, "content": message.text}
+    reply, result = message.reply, message.result
+    if reply is not None:
         if reply.get("reasoning"):
-            base["content"] = [
-                {"type": "reasoning", "reasoning": reply["reasoning"]},
-                {"type": "text", "text": message.text},
-            ]
-        calls = [_asked(call) for call in reply["calls"]]
+            reasoning = {"type": "reasoning", "reasoning": reply["reasoning"]}
+            base["content"] = [reasoning, {"type": "text", "text": message.text}]
+        calls = [_requested(call) for call in reply["calls"]]
         model = {"model": reply["model"]} if reply.get("model") else {}
         return {**base, "source": "generate", **({"tool_calls": calls} if calls else {}), **model}
-    if message.result is not None:
-        result = message.result
-        told = {"tool_call_id": result["call"], "function": message.function}
-        error = _error(result)
-        return {**base, **told, **({"error": error} if error else {})}
-    return {**base, "source": "input"} if message.role == "user" else base
+    if result is not None:
+        answers = {"tool_call_id": result["call"], "function": message.function}
+        return {**base, **answers, **_error(result)}
+    return {**base, "source": "input"} if message.role == "user" else {**base}
 
 
-def _asked(call: AskedCall) -> dict[str, object]:
-    made = {"id": call["id"], "function": call["name"], "arguments": call.get("arguments") or {}}
+def _requested(call: Any) -> JsonObject:
+    request = {"id": call["id"], "function": call["name"], "arguments": call.get("arguments") or {}}
     if "arguments" not in call:
-        made["parse_error"] = f"no JSON object: {call.get('raw', '')}"
-    return {**made, "type": "function"}
+        request["parse_error"] = f"no JSON object: {call.get('raw', '')}"
+    return {**request, "type": "function"}
 
 
-def _error(result: ToolResultEvent) -> dict[str, object] | None:
+def _error(result: Any) -> JsonObject:
     kind = _ERRORS.get(result["status"])
-    return {"type": kind, "message": result["text"]} if kind else None
+    return {"error": {"type": kind, "message": result["text"]}} if kind else {}
 
 
-def _output(story: Story, message: Message) -> dict[str, object]:
-    reply = message.reply
-    assert reply is not None
-    finish = {
-        "tool_calls": "tool_calls",
-        "length": "max_tokens",
-        "content_filter": "content_filter",
-    }
-    stop = finish.get(reply.get("finish", ""), "tool_calls" if reply["calls"] else "stop")
-    choice = {"message": _message(story.row.id, message), "stop_reason": stop}
+def _output(transcript: Transcript, message: TranscriptMessage) -> JsonObject:
+    row, reply = transcript.row, message.reply
+    stop = _STOPS.get(reply.get("finish", ""), "tool_calls" if reply["calls"] else "stop")
     return {
-        "model": reply.get("model") or story.row.model,
-        "choices": [choice],
+        "model": reply.get("model") or row.model,
+        "choices": [{"message": _message(row.id, message), "stop_reason": stop}],
         "completion": message.text,
         "usage": _usage(reply["usage"]),
         "time": reply.get("seconds", 0.0),
     }
 
 
-def _last_output(story: Story, agent: str) -> dict[str, object]:
-    replies = [m for m in story.messages if m.agent == agent and m.reply is not None]
+def _last_output(transcript: Transcript, agent: str) -> JsonObject:
+    replies = [m for m in transcript.messages if m.agent == agent and m.reply is not None]
     if replies:
-        return _output(story, replies[-1])
-    return {"model": story.row.model, "choices": [], "completion": ""}
+        return _output(transcript, replies[-1])
+    return {"model": transcript.row.model, "choices": [], "completion": ""}
 
 
-def _usage(usage: TokenUsage) -> dict[str, int]:
-    spent = {
-        _INPUT: int(usage.get("input_tokens", 0)),
-        _OUTPUT: int(usage.get("output_tokens", 0)),
-    }
+def _usage(usage: Any) -> dict[str, int]:
+    spent = {name: int(usage.get(name, 0)) for name in (_INPUT, _OUTPUT)}
     return {**spent, _TOTAL: sum(spent.values())}
 
 
-class _Events:
-    """Tells a run as Inspect's events; each model event names its input by a range of the pool."""
+class _SampleEvents:
+    """A run as Inspect's events; each model event names its input by a range of the pool."""
 
-    def __init__(self, story: Story) -> None:
-        self._story = story
-        self.pool: list[dict[str, Any]] = []
-        self.usage: dict[str, dict[str, int]] = {}
-        self._given: dict[str, list[int]] = {}
+    def __init__(self, transcript: Transcript) -> None:
+        self._transcript = transcript
+        self._row = transcript.row
+        self.pool: list[JsonObject] = []
+        self.usage: dict[str, Counter[str]] = defaultdict(Counter)
+        self._inputs: dict[str, list[int]] = defaultdict(list)
         self._spans: dict[str, str] = {}
-        self._messages = {message.seq: message for message in story.messages}
-        self._calls = {call.intent.seq: call for call in story.calls}
+        self._messages = {message.seq: message for message in transcript.messages}
+        self._calls = {call.intent.event.seq: call for call in transcript.calls}
         self._replies: dict[str, str] = {}
         self._tools = {
-            agent: [self._tool(name) for name in names if name in story.tools]
-            for agent, names in (story.start.get("agents") or {}).items()
+            agent: [self._tool(name) for name in names if name in transcript.tools]
+            for agent, names in (transcript.start.get("agents") or {}).items()
+        }
+        self._kinds: dict[str, Callable[[EventContent], Iterator[JsonObject]]] = {
+            "tool.intent": self._call,
+            "verdict": self._verdict,
+            "gate.decision": self._decision,
+            "monitor.error": self._monitor_error,
+            "limit": self._limit,
+            "run.score": self._scored,
         }
 
-    def events(self) -> list[dict[str, object]]:
+    def all(self) -> list[JsonObject]:
         """Return all events in order."""
-        found = [self._begin()]
-        for told in self._story.events:
-            found += self._spanned(told)
-        last = self._story.events[-1] if self._story.events else None
-        for span in self._spans.values():
-            if last is not None:
-                found.append(
-                    self._base(last, "span_end", f"{span}-end") | {"id": span, "span_id": span}
-                )
-        return found
+        events: list[JsonObject] = [
+            {
+                "uuid": f"{self._row.id}-init",
+                "timestamp": timestamp(self._row.started),
+                "working_start": 0.0,
+                "event": "sample_init",
+                "sample": {"input": self._transcript.task, "target": "", "id": self._row.id},
+                "state": {},
+            }
+        ]
+        for content in self._transcript.events:
+            events += self._spanned(content)
+        last = self._transcript.events[-1:]
+        return events + [
+            self._base(content, "span_end", f"{span}-end") | {"id": span, "span_id": span}
+            for content in last
+            for span in self._spans.values()
+        ]
 
-    def _begin(self) -> dict[str, object]:
-        row = self._story.row
-        return {
-            "uuid": f"{row.id}-init",
-            "timestamp": _stamp(row.started),
-            "working_start": 0.0,
-            "event": "sample_init",
-            "sample": {"input": self._story.task, "target": "", "id": row.id},
-            "state": {},
-        }
-
-    def _spanned(self, told: Told) -> Iterator[dict[str, object]]:
-        agent = told.event.agent
+    def _spanned(self, content: EventContent) -> Iterator[JsonObject]:
+        agent = content.event.agent
         # A single agent is the sample itself: viewers fold the span of an agent away.
-        if agent and len(self._story.agents) > 1 and agent not in self._spans:
-            self._spans[agent] = span = f"{self._story.row.id}-{agent}"
-            begin = self._base(told, "span_begin", f"{span}-begin")
+        if agent and len(self._transcript.agents) > 1 and agent not in self._spans:
+            self._spans[agent] = span = f"{self._row.id}-{agent}"
+            begin = self._base(content, "span_begin", f"{span}-begin")
             yield begin | {"id": span, "type": "agent", "name": agent, "span_id": span}
-        yield from self._one(told)
-
-    def _base(self, told: Told, kind: str, uuid: str = "") -> dict[str, object]:
-        item = told.event
-        base = {
-            "uuid": uuid or f"{item.run}-{item.seq}",
-            "timestamp": _stamp(item.at),
-            "working_start": max(0.0, item.at - self._story.row.started),
-            "event": kind,
-        }
-        span = self._spans.get(item.agent)
-        return {**base, "span_id": span} if span else base
-
-    def _one(self, told: Told) -> Iterator[dict[str, object]]:
-        kind, data = told.event.kind, told.data
-        message = self._messages.get(told.event.seq)
-        if message is not None and message.reply is not None:
-            self._replies[message.agent] = f"{told.event.run}-{message.seq}"
-            yield self._model(told, message)
+        kind, message = content.event.kind, self._messages.get(content.event.seq)
         if message is not None:
-            self._given.setdefault(message.agent, []).append(len(self.pool))
-            self.pool.append(_message(self._story.row.id, message))
-        if kind == EventKind.TOOL_INTENT:
-            yield self._call(told, self._calls[told.event.seq])
-        elif kind == EventKind.VERDICT:
-            yield self._verdict(told)
-        elif kind == EventKind.GATE_DECISION and data["verdict"] in _ACTIONS:
-            yield self._decision(told)
-        elif kind == EventKind.MONITOR_ERROR:
-            yield self._monitor_error(told)
-        elif kind == EventKind.LIMIT:
-            limit = {"type": _LIMITS.get(data["limit"], "custom"), "limit": data["most"]}
-            yield self._base(told, "sample_limit") | limit | {"message": data["limit"]}
-        elif kind == EventKind.RUN_SCORE:
-            yield from self._scored(told)
-        elif kind not in (
-            "message",
-            EventKind.CHANNEL_MESSAGE,
-            EventKind.MODEL_REQUEST,
-            EventKind.MODEL_REPLY,
-            EventKind.TOOL_RESULT,
-            EventKind.RUN_START,
-        ):
+            if message.reply is not None:
+                self._replies[message.agent] = f"{self._row.id}-{message.seq}"
+                yield self._model(content, message)
+            self._inputs[message.agent].append(len(self.pool))
+            self.pool.append(_message(self._row.id, message))
+        if kind in self._kinds and (kind != "gate.decision" or content.data["verdict"] in _ACTIONS):
+            yield from self._kinds[kind](content)
+        elif kind not in _WITHIN_OTHERS:
             shown = {
-                key: value for key, value in data.items() if key != "controls"
-            }  # pages of them
-            yield self._base(told, "info") | {"source": "sandbox", "data": {"kind": kind, **shown}}
+                key: value for key, value in content.data.items() if key != "controls"
+            }  # pages
+            yield self._base(content, "info") | {
+                "source": "sandbox",
+                "data": {"kind": kind, **shown},
+            }
 
-    def _model(self, told: Told, message: Message) -> dict[str, object]:
-        data = told.data
-        usage = _usage(data["usage"])
-        name = data.get("model") or self._story.row.model
-        self.usage[name] = usage_sum(self.usage.get(name, {}), usage)
+    def _base(self, content: EventContent, kind: str, uuid: str = "") -> JsonObject:
+        event = content.event
+        span = self._spans.get(event.agent)
+        return {
+            "uuid": uuid or f"{event.run}-{event.seq}",
+            "timestamp": timestamp(event.at),
+            "working_start": max(0.0, event.at - self._row.started),
+            "event": kind,
+            **({"span_id": span} if span else {}),
+        }
+
+    def _model(self, content: EventContent, message: TranscriptMessage) -> JsonObject:
+        data = content.data
+        name = data.get("model") or self._row.model
+        self.usage[name].update(_usage(data["usage"]))
         seconds = float(data.get("seconds") or 0.0)
-        begun = max(self._story.row.started, told.event.at - seconds)
-        return self._base(told, "model") | {
-            "timestamp": _stamp(begun),
-            "working_start": begun - self._story.row.started,
+        begun = max(self._row.started, content.event.at - seconds)
+        return self._base(content, "model") | {
+            "timestamp": timestamp(begun),
+            "working_start": begun - self._row.started,
             "model": name,
             "input": [],
-            "input_refs": _ranges(self._given.get(message.agent, [])),
+            "input_refs": _ranges(self._inputs[message.agent]),
             "tools": self._tools.get(message.agent, []),
             "tool_choice": "auto",
             "config": {},
-            "output": _output(self._story, message),
-            "completed": _stamp(told.event.at),
+            "output": _output(self._transcript, message),
+            "completed": timestamp(content.event.at),
             "working_time": seconds,
         }
 
-    def _tool(self, name: str) -> dict[str, object]:
-        tool = self._story.tools[name]
-        parameters = {
-            "properties": {},
-            "required": [],
+    def _tool(self, name: str) -> JsonObject:
+        tool = self._transcript.tools[name]
+        parameters = {"type": "object", "properties": {}, "required": []} | {
             "additionalProperties": False,
-        } | tool.parameters
+            **tool.parameters,
+        }
         kept = ("type", "properties", "required", "additionalProperties")
         return {
             "name": name.replace(".", "_"),
             "description": tool.description,
-            "parameters": {"type": "object"} | {k: v for k, v in parameters.items() if k in kept},
+            "parameters": {key: parameters[key] for key in kept},
         }
 
-    def _call(self, told: Told, call: Call) -> dict[str, object]:
-        made = self._base(told, "tool") | {
+    def _call(self, content: EventContent) -> Iterator[JsonObject]:
+        call: TranscriptCall = self._calls[content.event.seq]
+        raw = content.data.get("raw")
+        metadata: JsonObject = {"tool": call.tool, **({"raw": raw} if raw else {})}
+        if call.original:
+            metadata |= {"edited_by": "scaffold", "original": call.original}
+        event = self._base(content, "tool") | {
             "type": "function",
             "id": call.id,
             "function": call.function,
-            "arguments": call.arguments,
+            "arguments": content.data.get("arguments") or {},
             "result": "",
             "events": [],
         }
-        metadata: dict[str, Any] = {"tool": call.tool}
-        if call.raw:
-            metadata["raw"] = call.raw
-        if call.original:
-            metadata |= {"edited_by": "scaffold", "original": call.original}
         if call.result is None:
-            return {**made, "metadata": metadata, "failed": True}
-        result, at = call.result.data, call.result.event.at
-        error = _error(result)
+            yield {**event, "metadata": metadata, "failed": True}
+            return
+        result, done = call.result.data, call.result.event
         kept = ("status", "effects", "dropped", "recorded", "fault")
-        return {
-            **made,
+        yield {
+            **event,
             "result": result["text"],
-            **({"error": error} if error else {}),
-            "completed": _stamp(at),
+            **_error(result),
+            "completed": timestamp(done.at),
             "working_time": float(result.get("seconds") or 0.0),
-            "agent": call.agent,
-            "message_id": f"{told.event.run}-{call.result.event.seq}",
+            "agent": content.event.agent,
+            "message_id": f"{done.run}-{done.seq}",
             "metadata": metadata | {key: result[key] for key in kept if key in result},
         }
 
-    def _sentinel(self, told: Told, monitor: str, stage: Stage) -> dict[str, object]:
-        return self._base(told, "sentinel") | {
-            "factory": monitor,
-            "path": monitor,
-            "function": monitor,
-            "step_id": str(told.data.get("call") or self._replies.get(told.event.agent, "")),
-            "conversation": told.event.agent,
-            "stage": _STAGES.get(SUBJECTS.get(stage, "call"), "tool_call"),
+    def _sentinel(self, content: EventContent, kind: str, status: str) -> JsonObject:
+        data = content.data
+        return self._base(content, "sentinel") | {
+            "factory": data["monitor"],
+            "path": data["monitor"],
+            "function": data["monitor"],
+            "step_id": str(data.get("call") or self._replies.get(content.event.agent, "")),
+            "conversation": content.event.agent,
+            "stage": _STAGES.get(SUBJECTS.get(data["stage"], "call"), "tool_call"),
             "audit": False,
             "references": [],
+            "kind": kind,
+            "status": status,
+            "metadata": data,
         }
 
-    def _verdict(self, told: Told) -> dict[str, object]:
-        data = told.data
+    def _verdict(self, content: EventContent) -> Iterator[JsonObject]:
+        data = content.data
         score = data.get("score")
-        suspicion = (
-            float(score) if isinstance(score, (int, float)) and math.isfinite(score) else 1.0
-        )
-        return self._sentinel(told, data["monitor"], data["stage"]) | {
-            "kind": "observation",
-            "status": "reported",
-            "suspicion": suspicion,
+        known = isinstance(score, (int, float)) and math.isfinite(score)
+        yield self._sentinel(content, "observation", "reported") | {
+            "suspicion": float(score) if known else 1.0,
             "explanation": f"{data['verdict']}: {data.get('reason', '')}",
-            "metadata": data,
         }
 
-    def _decision(self, told: Told) -> dict[str, object]:
-        data = told.data
-        done = data.get("carried_out")
-        return self._sentinel(told, data["monitor"], data["stage"]) | {
-            "kind": "decision",
-            "status": "reported" if done else "superseded",
-            "action": _ACTIONS[data["verdict"]],
-            "metadata": data,
-        }
+    def _decision(self, content: EventContent) -> Iterator[JsonObject]:
+        status = "reported" if content.data.get("carried_out") else "superseded"
+        action = _ACTIONS[content.data["verdict"]]
+        yield self._sentinel(content, "decision", status) | {"action": action}
 
-    def _monitor_error(self, told: Told) -> dict[str, object]:
-        data = told.data
-        return self._sentinel(told, data["monitor"], data["stage"]) | {
-            "kind": "observation",
-            "status": "error",
-            "error": data["reason"],
-            "metadata": data,
-        }
+    def _monitor_error(self, content: EventContent) -> Iterator[JsonObject]:
+        error = content.data["reason"]
+        yield self._sentinel(content, "observation", "error") | {"error": error}
 
-    def _scored(self, told: Told) -> Iterator[dict[str, object]]:
-        for name, score in _scores(self._story).items():
-            base = self._base(told, "score", f"{told.event.run}-{told.event.seq}-{name}")
+    def _limit(self, content: EventContent) -> Iterator[JsonObject]:
+        limit = {**_limit(content.data), "message": content.data["limit"]}
+        yield self._base(content, "sample_limit") | limit
+
+    def _scored(self, content: EventContent) -> Iterator[JsonObject]:
+        for name, score in _scores(self._transcript).items():
+            base = self._base(content, "score", f"{content.event.run}-{content.event.seq}-{name}")
             yield base | {"score": score, "target": "", "intermediate": False, "scorer": name}
 
 
 def _ranges(positions: list[int]) -> list[list[int]]:
     """Return positions as ranges, each from the first to the one after the last."""
-    found: list[list[int]] = []
+    ranges: list[list[int]] = []
     for position in positions:
-        if found and found[-1][1] == position:
-            found[-1][1] += 1
+        if ranges and ranges[-1][1] == position:
+            ranges[-1][1] += 1
         else:
-            found.append([position, position + 1])
-    return found
-
-
-def _stamp(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat()
+            ranges.append([position, position + 1])
+    return ranges

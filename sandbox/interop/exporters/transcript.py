@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any
 
-from sandbox.enums import EventKind
 from sandbox.scenario.stages import stages_of
 from sandbox.scenario.toolkits import Tool
 from sandbox.scenario.topology import HANDOVER
-from sandbox.trace.call_events import GateDecisionEvent, ToolResultEvent
 from sandbox.trace.events import Event
-from sandbox.trace.model_events import ModelReplyEvent
-from sandbox.trace.run_events import RunStartEvent
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
 
 
 @dataclass(frozen=True)
-class Told:
+class EventContent:
     """One event with its data, large texts in place."""
 
     event: Event
@@ -28,7 +25,7 @@ class Told:
 
 
 @dataclass(frozen=True)
-class Message:
+class TranscriptMessage:
     """A message of one agent's conversation."""
 
     agent: str
@@ -37,47 +34,69 @@ class Message:
     at: float
     seq: int
     """Position of the event that it comes from."""
-    reply: ModelReplyEvent | None = None
-    """The reply that it is, where it is one."""
-    result: ToolResultEvent | None = None
-    """The result that it is, where it is one."""
+    reply: Any = None
+    """Data of the ``model.reply`` that it is, if it is one."""
+    result: Any = None
+    """Data of the ``tool.result`` that it is, if it is one."""
     function: str = ""
     """Of a result: the name by which the model called the tool."""
 
 
 @dataclass
-class Call:
+class TranscriptCall:
     """A call, from its intent to its result."""
 
-    id: str
-    tool: str
     function: str
     """The name by which the model called it."""
-    agent: str
-    arguments: dict[str, object]
-    raw: str
-    intent: Event
-    original: dict[str, Any] | None = None
-    """What the model had asked for, where its scaffold edited the call."""
-    result: Told | None = None
-    verdicts: list[Told] = field(default_factory=list)
-    decisions: list[Told] = field(default_factory=list)
+    intent: EventContent
+    result: EventContent | None = None
+    verdicts: list[EventContent] = field(default_factory=list)
+    decisions: list[EventContent] = field(default_factory=list)
+
+    @property
+    def id(self) -> str:
+        """The model's id of it."""
+        return str(self.intent.data["call"])
+
+    @property
+    def tool(self) -> str:
+        """The tool's full name."""
+        return str(self.intent.data["tool"])
+
+    @property
+    def original(self) -> Any:
+        """What the model asked for, if its scaffold edited the call."""
+        return self.intent.data.get("original")
 
 
-@dataclass(frozen=True)
-class Story:
-    """All that was told of one run."""
+class Transcript:
+    """All that is on record of one run. Ids of calls are a model's own and may come twice: the later counts."""
 
-    row: RunRow
-    start: RunStartEvent
-    """Without fields if the run does not begin with it."""
-    events: list[Told]
-    messages: list[Message]
-    calls: list[Call]
-    tools: dict[str, Tool]
-    """By full name."""
-    spoken: list[Told]
-    """Verdicts and decisions that are of no call, but of an agent's words."""
+    def __init__(self, store: Store, row: RunRow) -> None:
+        """Read a run.
+
+        Raises:
+            StoreError: A text is missing or damaged.
+        """
+        self.row = row
+        self.result: Mapping[str, Any] = row.result or {}
+        self.events = [EventContent(item, store.content(item)) for item in store.events(row.id)]
+        first = self.events[:1]
+        self.start: Mapping[str, Any] = (
+            first[0].data if first and first[0].event.kind == "run.start" else {}
+        )
+        tools = [Tool.from_data(data) for data in json.loads(self.start.get("tools") or "[]")]
+        self.tools = {tool.name: tool for tool in tools}
+        """By full name."""
+        self.messages: list[TranscriptMessage] = []
+        self.calls: list[TranscriptCall] = []
+        self.on_replies: list[EventContent] = []
+        """Verdicts and decisions that are of no call, but of an agent's words."""
+        self._open: dict[tuple[str, str], TranscriptCall] = {}
+        self._functions: dict[tuple[str, str], str] = {}
+        self._replies: Counter[str] = Counter()
+        for content in self.events:
+            self._take(content)
 
     @property
     def agents(self) -> list[str]:
@@ -90,133 +109,87 @@ class Story:
         """What the user asked for first."""
         return next((m.text for m in self.messages if m.role == "user"), "")
 
-
-def story(store: Store, row: RunRow) -> Story:
-    """Return a run's story.
-
-    Raises:
-        StoreError: A text is missing or damaged.
-    """
-    events = [Told(item, store.content(item)) for item in store.events(row.id)]
-    begins = bool(events) and events[0].event.kind == EventKind.RUN_START
-    start: RunStartEvent = events[0].data if begins else cast("RunStartEvent", {})
-    teller = _Teller()
-    for told in events:
-        teller.take(told)
-    tools = [Tool.from_data(data) for data in json.loads(start.get("tools") or "[]")]
-    named = {tool.name: tool for tool in tools}
-    return Story(row, start, events, teller.messages, list(teller.calls), named, teller.spoken)
-
-
-class _Teller:
-    """Puts events together. Ids of calls are a model's own and may come twice: the last one counts."""
-
-    def __init__(self) -> None:
-        self.messages: list[Message] = []
-        self.calls: list[Call] = []
-        self.spoken: list[Told] = []
-        self._open: dict[tuple[str, str], Call] = {}
-        self._functions: dict[tuple[str, str], str] = {}
-        self._replies: Counter[str] = Counter()
-
-    def take(self, told: Told) -> None:
-        """Take the next event."""
-        kind, agent, data = told.event.kind, told.event.agent, told.data
-        if kind == EventKind.MESSAGE:
-            self._enter(told)
-        elif kind == EventKind.CHANNEL_MESSAGE:
-            self._say(told, "user", data["text"])
-        elif kind == EventKind.MODEL_REPLY:
+    def _take(self, content: EventContent) -> None:
+        kind, agent, data = content.event.kind, content.event.agent, content.data
+        if kind == "message":
+            self._enter(content)
+        elif kind == "channel.message":
+            self._add_message(content, "user", data["text"])
+        elif kind == "model.reply":
             self._replies[agent] += 1
-            for call in data["calls"]:
-                self._functions[agent, call["id"]] = call["name"]
-            self._say(told, "assistant", data["text"], reply=data)
-        elif kind == EventKind.TOOL_INTENT:
-            self._intend(told)
-        elif kind == EventKind.TOOL_DROPPED:
+            self._functions |= {(agent, call["id"]): call["name"] for call in data["calls"]}
+            self._add_message(content, "assistant", data["text"], reply=data)
+        elif kind == "tool.intent":
+            self._add_call(content)
+        elif kind == "tool.dropped":
             self._open.pop((agent, data["call"]), None)
-        elif kind == EventKind.TOOL_RESULT:
-            self._end(told)
-        elif kind in (EventKind.VERDICT, EventKind.GATE_DECISION):
-            self._judge(told)
+        elif kind == "tool.result":
+            self._add_result(content, self._open.get((agent, data["call"])))
+        elif kind in ("verdict", "gate.decision"):
+            self._add_judgement(content)
 
-    def _enter(self, told: Told) -> None:
+    def _add_message(self, content: EventContent, role: str, text: Any, **more: Any) -> None:
+        text, event = text if isinstance(text, str) else json.dumps(text), content.event
+        self.messages.append(
+            TranscriptMessage(event.agent, role, text, event.at, event.seq, **more)
+        )
+
+    def _enter(self, content: EventContent) -> None:
         """Take a message that entered a conversation."""
-        data, agent = told.data, told.event.agent
+        data, agent = content.data, content.event.agent
         if data["role"] == "assistant" and self._replies[agent]:
-            self._replies[agent] -= 1  # it is the reply that was told before
+            self._replies[agent] -= 1  # it is the reply that came before
         elif data["role"] == "tool":
-            self._stand_in(told)
+            self._add_substitute(content)
         else:
-            self._say(told, data["role"], data.get("content") or "")
+            self._add_message(content, data["role"], data.get("content") or "")
 
-    def _judge(self, told: Told) -> None:
-        kind, data = told.event.kind, told.data
-        call = self._open.get((told.event.agent, data.get("call", "")))
-        if call is None or data.get("stage") in stages_of("words"):
-            self.spoken.append(told)
-            return
-        (call.verdicts if kind == EventKind.VERDICT else call.decisions).append(told)
-        if (
-            kind == EventKind.GATE_DECISION
-            and data["stage"] in stages_of("result")
-            and data.get("carried_out")
-        ):
-            self._changed(call, data)
-
-    def _say(self, told: Told, role: str, text: Any, **more: Any) -> None:
-        said = text if isinstance(text, str) else json.dumps(text)
-        event = told.event
-        self.messages.append(Message(event.agent, role, said, event.at, event.seq, **more))
-
-    def _intend(self, told: Told) -> None:
-        data, agent = told.data, told.event.agent
-        original = data.get("original")
-        function = self._functions.get((agent, data["call"]), data["tool"])
+    def _add_call(self, content: EventContent) -> None:
+        data, agent = content.data, content.event.agent
+        function, original = self._functions.get((agent, data["call"])), data.get("original")
         if original and original["tool"] != data["tool"]:
             function = data["tool"].replace(".", "_")
-        call = Call(
-            data["call"],
-            data["tool"],
-            function,
-            agent,
-            data.get("arguments") or {},
-            data.get("raw", ""),
-            told.event,
-            original,
-        )
+        call = self._open[agent, data["call"]] = TranscriptCall(function or data["tool"], content)
         self.calls.append(call)
-        self._open[agent, call.id] = call
 
-    def _end(self, told: Told) -> None:
-        data, agent = told.data, told.event.agent
-        call = self._open.get((agent, data["call"]))
-        function = call.function if call else data["tool"]
-        if call is not None:
-            call.result = told
-        if not str(data["call"]).startswith(HANDOVER):  # its own words, sent on by its team
-            self._say(told, "tool", data["text"], result=data, function=function)
-
-    def _changed(self, call: Call, decision: GateDecisionEvent) -> None:
-        """Take note that the agent read something else than the result."""
-        rewrites = (told.data.get("rewrite") for told in reversed(call.verdicts))
-        text = next(filter(None, rewrites), f"[withheld by {decision['monitor']}]")
-        self._replace_result(call, text)
-
-    def _stand_in(self, told: Told) -> None:
-        """Take what a scaffold put in the place of a result, or what stands there for a call not made."""
-        data, agent = told.data, told.event.agent
+    def _add_substitute(self, content: EventContent) -> None:
+        """Take what a scaffold put in the place of a result, or wrote for a call that was not made."""
+        data, agent = content.data, content.event.agent
         key, text = str(data.get("tool_call_id", "")), str(data.get("content") or "")
         call = self._open.get((agent, key))
         if call is not None and call.result is not None:
             self._replace_result(call, text)
             return
-        result = {"call": key, "status": "", "text": text}
-        self._say(told, "tool", text, result=result, function=self._functions.get((agent, key), ""))
+        result, function = (
+            {"call": key, "status": "", "text": text},
+            self._functions.get((agent, key), ""),
+        )
+        self._add_message(content, "tool", text, result=result, function=function)
 
-    def _replace_result(self, call: Call, text: str) -> None:
-        for index in range(len(self.messages) - 1, -1, -1):
-            message = self.messages[index]
-            if call.result is not None and message.seq == call.result.event.seq:
-                self.messages[index] = replace(message, text=text)
-                return
+    def _add_result(self, content: EventContent, call: TranscriptCall | None) -> None:
+        data = content.data
+        if call is not None:
+            call.result = content
+        if not str(data["call"]).startswith(HANDOVER):  # its own words, sent on by its team
+            function = call.function if call else data["tool"]
+            self._add_message(content, "tool", data["text"], result=data, function=function)
+
+    def _add_judgement(self, content: EventContent) -> None:
+        kind, data = content.event.kind, content.data
+        call = self._open.get((content.event.agent, data.get("call", "")))
+        if call is None or data.get("stage") in stages_of("words"):
+            self.on_replies.append(content)
+            return
+        (call.verdicts if kind == "verdict" else call.decisions).append(content)
+        of_result = kind == "gate.decision" and data["stage"] in stages_of("result")
+        if of_result and data.get("carried_out"):
+            rewrites = (verdict.data.get("rewrite") for verdict in reversed(call.verdicts))
+            text = next(filter(None, rewrites), f"[withheld by {data['monitor']}]")
+            self._replace_result(call, text)
+
+    def _replace_result(self, call: TranscriptCall, text: str) -> None:
+        """Take note that the agent read something else than the result."""
+        seq = call.result.event.seq if call.result else None
+        index = next((i for i, m in enumerate(self.messages) if m.seq == seq), None)
+        if index is not None:
+            self.messages[index] = replace(self.messages[index], text=text)

@@ -20,7 +20,6 @@ from sandbox.interop.importers.message_content import (
     text_of,
 )
 from sandbox.interop.importers.record_fields import (
-    JsonObject,
     digest,
     fields,
     name,
@@ -29,6 +28,7 @@ from sandbox.interop.importers.record_fields import (
     timestamp,
     words,
 )
+from sandbox.scenario.validation import JsonObject
 
 _FIELDS = frozenset({"suite_name", "pipeline_name", "user_task_id", "messages"})
 

@@ -24,7 +24,6 @@ from sandbox.interop.importers.message_content import (
     text_of,
 )
 from sandbox.interop.importers.record_fields import (
-    JsonObject,
     digest,
     fields,
     name,
@@ -32,6 +31,7 @@ from sandbox.interop.importers.record_fields import (
     required,
     words,
 )
+from sandbox.scenario.validation import JsonObject
 
 
 class Chat:

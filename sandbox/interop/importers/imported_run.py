@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sandbox.errors import Problem
-from sandbox.interop.importers.record_fields import JsonObject
+from sandbox.scenario.validation import JsonObject
 
 
 @dataclass(frozen=True, slots=True)

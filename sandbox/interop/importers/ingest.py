@@ -17,8 +17,7 @@ from sandbox.interop.importers.agentdojo import AgentDojo
 from sandbox.interop.importers.chat import Chat
 from sandbox.interop.importers.imported_run import ImportedRun, Importer
 from sandbox.interop.importers.inspect_log import InspectLog
-from sandbox.interop.importers.trace import ImportedTrace, run_id, trace
-from sandbox.trace.blobs import Blob
+from sandbox.interop.importers.trace import run_id, trace
 from sandbox.trace.labels import Label, Labels
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
@@ -133,7 +132,6 @@ def enter(
         StoreError: The store cannot be written; what was reported is in it.
     """
     report = ImportReport()
-    batch = _Batch(store, corrected or {}, report)
     for path in paths:
         try:
             if format_name == PACK or (format_name == "auto" and is_pack(path)):
@@ -142,88 +140,81 @@ def enter(
                 pack, entered, present = import_pack(store, path, key)
                 report.labelled += pack.restored
                 report.add(entered, len(present))
-                progress(report, path)
-                continue
-            for run in importer(path, format_name).read(path):
-                if isinstance(run, Problem):
-                    report.problems.append(run)
-                elif batch.add(run, path):
+            else:
+                runs = importer(path, format_name).read(path)
+                for batch in _batches(runs, path, report):
+                    _store(store, batch, path, corrected or {}, report)
                     progress(report, path)
         except InputError as error:
-            report.problems.append(Problem(str(path), 0, str(error).removeprefix(f"{path}: ")))
-        batch.flush()
+            report.problems.append(_problem(path, error))
         progress(report, path)
     return report
 
 
-class _Batch:
-    """Gathers runs until they are worth a transaction."""
+def _problem(path: Path, error: InputError) -> Problem:
+    return Problem(str(path), 0, str(error).removeprefix(f"{path}: "))
 
-    def __init__(self, store: Store, corrected: dict[str, str], report: ImportReport) -> None:
-        self._store = store
-        self._labels = Labels(store)
-        self._corrected = corrected
-        self._report = report
-        self._now = time.time()
-        self._runs: dict[str, tuple[ImportedRun, Path]] = {}
-        self._bytes = 0
 
-    def add(self, run: ImportedRun, path: Path) -> bool:
-        """Take a run; return whether a transaction was made."""
-        key = run_id(run)
-        if key in self._runs:
-            self._report.present += 1
-            return False
-        self._runs[key] = run, path
-        self._bytes += sum(len(turn.text) for turn in run.turns)
-        if len(self._runs) < _RUNS and self._bytes < _PACKED_BYTES:
-            return False
-        self.flush()
-        return True
+def _batches(
+    runs: Iterator[ImportedRun | Problem], path: Path, report: ImportReport
+) -> Iterator[dict[str, ImportedRun]]:
+    """Yield runs by id, as many at once as are worth a transaction; the file may break off."""
+    batch: dict[str, ImportedRun] = {}
+    size = 0
+    try:
+        for run in runs:
+            if isinstance(run, Problem):
+                report.problems.append(run)
+            elif (key := run_id(run)) in batch:
+                report.present += 1
+            else:
+                batch[key] = run
+                size += sum(len(turn.text) for turn in run.turns)
+            if len(batch) >= _RUNS or size >= _PACKED_BYTES:
+                yield batch
+                batch, size = {}, 0
+    except InputError as error:
+        report.problems.append(_problem(path, error))
+    if batch:
+        yield batch
 
-    def flush(self) -> None:
-        """Store what was gathered."""
-        if not self._runs:
-            return
-        query = select(RunRow.id).where(col(RunRow.id).in_(list(self._runs)))
-        present = {row[0] for row in self._store.select(query)}
-        traces = list(self._traces(present))
-        blobs: dict[str, Blob] = {}
-        for each in traces:
-            blobs |= each.blobs
-        self._store.enter(
-            [each.row for each in traces],
-            [event for each in traces for event in each.events],
-            list(blobs.values()),
-        )
-        entered = [each.row.id for each in traces]
-        self._report.add(entered, len(present))
-        self._report.labelled += self._labels.add(self._new_labels(present.union(entered)))
-        self._runs.clear()
-        self._bytes = 0
 
-    def _traces(self, present: set[str]) -> Iterator[ImportedTrace]:
-        for key, (run, path) in self._runs.items():
-            if key not in present:
-                try:
-                    yield trace(run, self._now, self._store.holds_blob)
-                except (InputError, ValueError, RecursionError) as error:
-                    self._report.problems.append(Problem(str(path), run.line, str(error)))
+def _store(
+    store: Store,
+    batch: dict[str, ImportedRun],
+    path: Path,
+    corrected: dict[str, str],
+    report: ImportReport,
+) -> None:
+    """Store runs in one transaction, then their labels."""
+    present = {
+        row[0] for row in store.select(select(RunRow.id).where(col(RunRow.id).in_(list(batch))))
+    }
+    now, traces = time.time(), []
+    for key, run in batch.items():
+        if key not in present:
+            try:
+                traces.append(trace(run, now, store.holds_blob))
+            except (InputError, ValueError, RecursionError) as error:
+                report.problems.append(Problem(str(path), run.line, str(error)))
+    blobs = {sha256: blob for each in traces for sha256, blob in each.blobs.items()}
+    events = [event for each in traces for event in each.events]
+    store.enter([each.row for each in traces], events, list(blobs.values()))
+    entered = [each.row.id for each in traces]
+    report.add(entered, len(present))
+    labels, stored = Labels(store), {*present, *entered}
+    values = {(x.run, x.name, x.source): x.value for x in labels.of_runs(stored)}
+    # Only labels that are not there yet: importing again changes nothing.
+    report.labelled += labels.add(
+        label
+        for key in stored
+        for label in _labels(key, batch[key], corrected)
+        if values.get((label.run, label.name, label.source)) != label.value
+    )
 
-    def _new_labels(self, runs: set[str]) -> list[Label]:
-        """Return the labels that are not there yet: importing again changes nothing."""
-        stored = self._labels.of_runs(runs)
-        values = {(label.run, label.name, label.source): label.value for label in stored}
-        labels = [
-            Label(key, name, value, source)
-            for key in runs
-            for name, value, source in self._labels_of(self._runs[key][0])
-        ]
-        return [x for x in labels if values.get((x.run, x.name, x.source)) != x.value]
 
-    def _labels_of(self, run: ImportedRun) -> Iterator[tuple[str, str, str]]:
-        """Yield name, value and source of a run's labels."""
-        for name, value in run.labels.items():
-            yield name, value, "published"
-        if run.path in self._corrected:
-            yield "outcome", self._corrected[run.path], "corrected"
+def _labels(key: str, run: ImportedRun, corrected: dict[str, str]) -> Iterator[Label]:
+    for name, value in run.labels.items():
+        yield Label(key, name, value, "published")
+    if run.path in corrected:
+        yield Label(key, "outcome", corrected[run.path], "corrected")

@@ -28,7 +28,6 @@ from sandbox.interop.importers.message_content import (
     text_of,
 )
 from sandbox.interop.importers.record_fields import (
-    JsonObject,
     digest,
     fields,
     name,
@@ -38,7 +37,7 @@ from sandbox.interop.importers.record_fields import (
     timestamp,
     words,
 )
-from sandbox.scenario.validation import parsed
+from sandbox.scenario.validation import JsonObject, parsed
 
 _ATTACHMENT = "attachment://"
 _DONE = ("C", "c", "done", "pass", "correct", True, 1, 1.0)

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from sandbox.interop.importers.imported_run import RequestedCall
-from sandbox.interop.importers.record_fields import JsonObject, required, words
+from sandbox.interop.importers.record_fields import required, words
+from sandbox.scenario.validation import JsonObject
 from sandbox.trace.events import canonical
 
 _DEEPEST = 64

@@ -15,7 +15,7 @@ from typing import IO, Any, cast
 
 from sandbox.errors import InputError, Problem
 from sandbox.interop.importers.imported_run import ImportedRun
-from sandbox.interop.importers.record_fields import JsonObject
+from sandbox.scenario.validation import JsonObject
 
 RECORD_BYTES = 256 * 1024 * 1024
 """The most that one record may hold: a small file can unpack to any size."""

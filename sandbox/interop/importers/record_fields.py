@@ -8,10 +8,9 @@ from datetime import UTC, datetime
 
 from pydantic import FiniteFloat
 
-from sandbox.scenario.validation import parsed
+from sandbox.scenario.validation import JsonObject, parsed
 from sandbox.trace.events import canonical
 
-JsonObject = dict[str, object]
 _UNSAFE = re.compile(r"[^\w.@:+=-]+")
 
 

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 
 from sandbox.guest import arguments
 from sandbox.interop.importers.imported_run import ToolDefinition
-from sandbox.interop.importers.record_fields import JsonObject
 from sandbox.interop.importers.tool_label_inference import infer_labels
 from sandbox.scenario.toolkits import Tool
+from sandbox.scenario.validation import JsonObject
 
 _TYPES: dict[type, str] = {
     str: "string",

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 from sandbox.errors import InputError
 from sandbox.interop.importers.imported_run import ImportedRun, RequestedCall, Turn
-from sandbox.interop.importers.record_fields import JsonObject
 from sandbox.interop.importers.tools import tool
 from sandbox.scenario.toolkits import Tool
+from sandbox.scenario.validation import JsonObject
 from sandbox.trace import blobs, events
 from sandbox.trace.blobs import Blob
 from sandbox.trace.events import FORMAT, GENESIS, Event, canonical

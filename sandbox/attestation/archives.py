@@ -26,6 +26,7 @@ ZSTANDARD = 93
 _BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """Methods that ``zipfile`` unpacks piece by piece; of others it unpacks at once whatever it has read."""
 _LOCAL_HEADER = struct.Struct("<4s5H3L2H")
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that ZIP knows: the time of writing is no content
 _BROKEN = (
     OSError,
     EOFError,
@@ -37,6 +38,15 @@ _BROKEN = (
     zstandard.ZstdError,
     struct.error,
 )
+
+
+def fixed_member(name: str) -> zipfile.ZipInfo:
+    """Return a member to be written of which nothing but name and content is recorded."""
+    info = zipfile.ZipInfo(name, _EPOCH)
+    info.compress_type = zipfile.ZIP_DEFLATED
+    info.create_system = 3
+    info.external_attr = 0o644 << 16
+    return info
 
 
 class Archive:

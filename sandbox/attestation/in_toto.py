@@ -131,7 +131,6 @@ class Attestation(Generic[P]):
 
     predicate: P
     digests: Digests
-    names_signer: bool
     problems: Sequence[str] = ()
     signature_file: str = ""
     """Member of the pack that holds the signature."""
@@ -158,7 +157,7 @@ def decode(
 
     Args:
         raw: Its bytes.
-        envelope: The DSSE envelope that holds its signature; None if there is none.
+        envelope: The DSSE envelope that holds its signature, if there is one.
         kind: What it is to say.
         signature_file: Name of the envelope.
 
@@ -176,6 +175,9 @@ def decode(
     digests = {subject.name: subject.digest for subject in statement.subject}
     counts = Counter(subject.name for subject in statement.subject)
     repeated = [f"{name}: is named twice" for name, count in counts.items() if count > 1]
-    named = predicate.signed_by
-    signer = partial(signatures.verify, envelope, raw, named) if envelope is not None else None
-    return Attestation(predicate, digests, named is not None, repeated, signature_file, signer)
+    check = (
+        partial(signatures.verify, envelope, raw, predicate.signed_by)
+        if envelope is not None
+        else None
+    )
+    return Attestation(predicate, digests, repeated, signature_file, check)

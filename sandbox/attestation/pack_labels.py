@@ -30,7 +30,7 @@ def of_member(raw: bytes, runs: Iterable[str]) -> list[Label]:
     Raises:
         ValueError: It holds something else, or a label of another run.
     """
-    known = set(runs)
+    run_ids = set(runs)
     try:
         labels = [
             Label(**{name: each[name] for name in (*_TEXTS, "at")}) for each in json.loads(raw)
@@ -42,7 +42,7 @@ def of_member(raw: bytes, runs: Iterable[str]) -> list[Label]:
         sound = all(isinstance(text, str) and len(text) <= _LONGEST for text in texts)
         if not sound or type(label.at) is not float or not all(texts[:4]):
             raise ValueError("holds a label that is none")
-        if label.run not in known:
+        if label.run not in run_ids:
             raise ValueError(f"holds a label of the run {label.run[:40]}, which the pack has not")
     return labels
 
@@ -52,8 +52,7 @@ def restore(store: Store, labels: Iterable[Label]) -> int:
 
     What was said in this store stays: a pack corrects nobody.
     """
-    wanted = list(labels)
-    held = Labels(store)
-    runs = {label.run for label in wanted}
-    known = {(x.run, x.name, x.source, x.by) for x in held.of_runs(runs)}
-    return held.add(x for x in wanted if (x.run, x.name, x.source, x.by) not in known)
+    labels, stored = list(labels), Labels(store)
+    existing = stored.of_runs({label.run for label in labels})
+    keys = {(x.run, x.name, x.source, x.by) for x in existing}
+    return stored.add(x for x in labels if (x.run, x.name, x.source, x.by) not in keys)

@@ -12,6 +12,7 @@ from typing import Any
 from securesystemslib.signer import CryptoSigner
 
 from sandbox.attestation import event_jsonl, in_toto, pack_labels, signatures
+from sandbox.attestation.archives import fixed_member
 from sandbox.attestation.atomic_file import atomic_write
 from sandbox.attestation.in_toto import Digests, PackPredicate, RunEntry
 from sandbox.attestation.pack_layout import ENVELOPE, MANIFEST, ROWS, trace_name
@@ -21,7 +22,6 @@ from sandbox.trace.labels import Labels
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
 
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that ZIP knows: the time of writing is no content
 _HEX = frozenset("0123456789abcdef")
 
 Replay = Callable[[Store, Sequence[RunRow]], bytes]
@@ -51,9 +51,9 @@ def write_pack(
         InputError: A run is still going, or the file cannot be written.
         StoreError: A run cannot be read.
     """
-    going = [row.id for row in rows if row.status == RunStatus.RUNNING]
-    if going:
-        raise InputError(f"the run {going[0]} is still going; a pack holds runs that are over")
+    running = [row.id for row in rows if row.status == RunStatus.RUNNING]
+    if running:
+        raise InputError(f"the run {running[0]} is still going; a pack holds runs that are over")
     rows = sorted({row.id: row for row in rows}.values(), key=lambda row: row.id)
     with (
         atomic_write(path) as file,
@@ -97,7 +97,7 @@ class _PackWriter:
         name, hasher = trace_name(row.id), hashlib.sha256()
         start: dict[str, Any] = {}
         containers = []
-        with self._archive.open(_info(name), "w", force_zip64=True) as file:
+        with self._archive.open(fixed_member(name), "w", force_zip64=True) as file:
             for event in self._store.events(row.id):
                 raw = event_jsonl.line(event, self._store.text).encode() + b"\n"
                 file.write(raw)
@@ -118,12 +118,4 @@ class _PackWriter:
         self._put(name, data)
 
     def _put(self, name: str, data: bytes) -> None:
-        self._archive.writestr(_info(name), data)
-
-
-def _info(name: str) -> zipfile.ZipInfo:
-    info = zipfile.ZipInfo(name, _EPOCH)
-    info.compress_type = zipfile.ZIP_DEFLATED
-    info.create_system = 3
-    info.external_attr = 0o644 << 16
-    return info
+        self._archive.writestr(fixed_member(name), data)

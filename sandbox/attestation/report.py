@@ -41,7 +41,7 @@ class AttestationReport:
         self.problems += attestation.problems
         where = f"{attestation.signature_file}: " if attestation.signature_file else ""
         if attestation.signer is None:
-            if key is not None or attestation.names_signer:
+            if key is not None or attestation.predicate.signed_by is not None:
                 self.problems.append(f"{where}the signature is missing")
             return
         try:

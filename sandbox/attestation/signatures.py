@@ -138,21 +138,23 @@ def _opened(envelope: bytes) -> Envelope:
     return Envelope.from_dict(parsed(_Envelope, json.loads(envelope)).model_dump())
 
 
-def verify(envelope: bytes, payload: bytes, named: str | None, key: SSlibKey | None) -> SSlibKey:
+def verify(
+    envelope: bytes, payload: bytes, signed_by: str | None, key: SSlibKey | None
+) -> SSlibKey:
     """Return the key that signed a statement.
 
     Args:
         envelope: Holds the signature.
         payload: Bytes of the statement.
-        named: Public key, as hex, that the statement names as its signer's.
-        key: The key that must have signed it; None takes the named one.
+        signed_by: Public key, as hex, that the statement names as its signer's.
+        key: The key that must have signed it; None takes that one.
 
     Raises:
         ValueError: It is no envelope, another key signed it, or it is of another statement.
     """
     try:
         read = _opened(envelope)
-        signer = of_hex(named) if named else None
+        signer = of_hex(signed_by) if signed_by else None
     except (ValueError, RecursionError) as error:
         raise ValueError("the signature cannot be read") from error
     expected = key or signer

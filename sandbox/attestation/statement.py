@@ -133,13 +133,13 @@ def _compare(store: Store, entry: RunEntry) -> Verification:
     row = next(iter(store.runs(id=entry.id)), None)
     if row is None:
         return Verification(entry.id, False, None, "the run is not in this store")
-    found = next(verify_all(store, [row]))
-    if not found.ok:
-        return found
+    verification = next(verify_all(store, [row]))
+    if not verification.ok:
+        return verification
     if row.status == RunStatus.PURGED and entry.status != RunStatus.PURGED:
         tombstone = next(iter(store.events(row.id)))
         if tombstone.previous == entry.head:  # removed since, and it follows what was stated
-            return found
+            return verification
     if (row.head, row.events) != (entry.head, entry.events):
         problem = "its chain ends in another event than was stated"
         return Verification(entry.id, False, None, problem, 0)
@@ -147,4 +147,4 @@ def _compare(store: Store, entry: RunEntry) -> Verification:
     other = next((name for name in fields if getattr(row, name) != getattr(entry, name)), None)
     if other:
         return Verification(entry.id, False, None, f"it has another {other} than was stated", 0)
-    return found
+    return verification

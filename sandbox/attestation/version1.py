@@ -52,9 +52,8 @@ def pack(raw: bytes, signature: bytes | None) -> Attestation[PackPredicate]:
     """
     manifest = parsed(_Pack, json.loads(raw))
     digests = {name: {"sha256": file.sha256} for name, file in manifest.files.items()}
-    named = manifest.signed_by
-    signer = partial(_verify, signature, raw, named) if signature is not None else None
-    return Attestation(manifest, digests, named is not None, (), SIGNATURE, signer)
+    check = partial(_verify, signature, raw, manifest.signed_by) if signature is not None else None
+    return Attestation(manifest, digests, (), SIGNATURE, check)
 
 
 def sweep(raw: bytes) -> Attestation[SweepPredicate]:
@@ -65,13 +64,19 @@ def sweep(raw: bytes) -> Attestation[SweepPredicate]:
     """
     data = json.loads(raw)
     read = parsed(_Sweep, data)
-    signed, named = canonical(data["manifest"]).encode(), read.manifest.signed_by
+    manifest, signed = read.manifest, canonical(data["manifest"]).encode()
     signature = json.dumps(read.signature).encode()
-    signer = partial(_verify, signature, signed, named) if read.signature is not None else None
-    return Attestation(read.manifest, read.manifest.digests, named is not None, (), "", signer)
+    check = (
+        partial(_verify, signature, signed, manifest.signed_by)
+        if read.signature is not None
+        else None
+    )
+    return Attestation(manifest, manifest.digests, (), "", check)
 
 
-def _verify(signature: bytes, signed: bytes, named: str | None, key: SSlibKey | None) -> SSlibKey:
+def _verify(
+    signature: bytes, signed: bytes, signed_by: str | None, key: SSlibKey | None
+) -> SSlibKey:
     """Do what :func:`sandbox.attestation.signatures.verify` does; the signature names its key."""
     try:
         read = _Signature.model_validate_json(signature)
@@ -84,6 +89,6 @@ def _verify(signature: bytes, signed: bytes, named: str | None, key: SSlibKey | 
         Ed25519PublicKey.from_public_bytes(read.key).verify(read.signature, signed)
     except InvalidSignature as error:
         raise ValueError("the signature is not of this manifest") from error
-    if named != hashlib.sha256(read.key).hexdigest():
+    if signed_by != hashlib.sha256(read.key).hexdigest():
         raise ValueError("it names another key than the one that signed it")
     return signer

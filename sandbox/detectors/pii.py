@@ -102,12 +102,12 @@ class PersonalDataFinder:
             text: The text.
             most: How many of one kind are looked at.
         """
-        taken: list[tuple[int, int]] = []
+        spans: list[tuple[int, int]] = []
         data = []
         for kind in KINDS:
             for datum in islice(self._of_kind(kind, text), most):
-                if _is_free(taken, datum):
-                    insort(taken, (datum.start, datum.end))
+                if _is_free(spans, datum):
+                    insort(spans, (datum.start, datum.end))
                     data.append(datum)
         return sorted(data)
 
@@ -152,8 +152,8 @@ class PersonalDataFinder:
 
 def find_personal_data(text: str) -> list[PersonalDatum]:
     """Return the personal data in a text as monitors see it: each value once, within bounds, by kind."""
-    found = PersonalDataFinder().find(text[:TEXT_LIMIT], _MOST)
-    once = {(datum.kind, datum.value): datum for datum in reversed(found)}
+    data = PersonalDataFinder().find(text[:TEXT_LIMIT], _MOST)
+    once = {(datum.kind, datum.value): datum for datum in reversed(data)}
     return sorted(once.values(), key=lambda datum: (KINDS.index(datum.kind), datum.start))
 
 
@@ -222,8 +222,8 @@ def _plain(word: str) -> str:
     return "".join(sign for sign in parts if not unicodedata.combining(sign))
 
 
-def _is_free(taken: list[tuple[int, int]], datum: PersonalDatum) -> bool:
-    place = bisect_left(taken, (datum.start, datum.end))
-    before = taken[place - 1][1] if place else 0
-    after = taken[place][0] if place < len(taken) else datum.end
+def _is_free(spans: list[tuple[int, int]], datum: PersonalDatum) -> bool:
+    place = bisect_left(spans, (datum.start, datum.end))
+    before = spans[place - 1][1] if place else 0
+    after = spans[place][0] if place < len(spans) else datum.end
     return before <= datum.start and datum.end <= after

@@ -65,9 +65,11 @@ def pseudonymised(
         InputError: A run is still going.
         StoreError: A run cannot be read, or its copy not be written.
     """
-    going = [row.id for row in rows if row.status == RunStatus.RUNNING]
-    if going:
-        raise InputError(f"the run {going[0]} is still going; runs that are over are pseudonymised")
+    running = [row.id for row in rows if row.status == RunStatus.RUNNING]
+    if running:
+        raise InputError(
+            f"the run {running[0]} is still going; runs that are over are pseudonymised"
+        )
     with (
         tempfile.TemporaryDirectory(prefix="sandbox-pseudonyms-") as folder,
         Store(str(Path(folder) / "runs.db")) as copy,

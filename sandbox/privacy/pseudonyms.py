@@ -18,9 +18,10 @@ from array import array
 from base64 import b32encode
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
-from sandbox.detectors.pii import REGION, Kind, PersonalDataFinder, PersonalDatum, canonical
+from sandbox.detectors.pii import REGION, Kind, PersonalDataFinder, canonical
 
 _ESCAPE = re.compile(
     r"\\+u(00[89a-f][0-9a-f]|0[1-9a-f][0-9a-f]{2}|[1-9a-cef][0-9a-f]{3}|d[0-7][0-9a-f]{2})",
@@ -48,18 +49,21 @@ class Pseudonymiser:
         self._key = key
         self._finder = PersonalDataFinder(names, region=region)
         self._region = region
-        self._known: dict[tuple[Kind, str], str] = {}
+        self._pseudonym = lru_cache(_REMEMBERED)(self._new)
         self.replaced: Counter[Kind] = Counter()
         """How often each kind was replaced."""
 
     def text(self, text: str) -> str:
         """Return a text with pseudonyms in place of personal data."""
-        shown, places = _plain(text)
+        unescaped, places = _unescape(text)
         parts: list[str] = []
         place = 0
-        for datum in self._finder.find(shown):
+        for datum in self._finder.find(unescaped):
             start, end = (places[at] if places else at for at in datum[:2])
-            parts += [text[place:start], self._pseudonym(datum, shown[datum.start : datum.end])]
+            parts += [
+                text[place:start],
+                self._pseudonym(datum.kind, datum.value, unescaped[datum.start : datum.end]),
+            ]
             place = end
             self.replaced[datum.kind] += 1
         return "".join((*parts, text[place:])) if parts else text
@@ -84,43 +88,35 @@ class Pseudonymiser:
         if text[:1] not in ("{", "[") or len(text) > _NESTED_BYTES:
             return self.text(text)
         try:
-            held = json.loads(text)
-            changed = self.data(held)
+            data = json.loads(text)
+            changed = self.data(data)
         except (ValueError, RecursionError):
             return self.text(text)
-        if changed == held:
+        if changed == data:
             return text
         return json.dumps(changed, ensure_ascii=text.isascii())
 
-    def _pseudonym(self, datum: PersonalDatum, shown: str) -> str:
-        key = datum.kind, shown
-        if key not in self._known:
-            if len(self._known) >= _REMEMBERED:
-                self._known.clear()
-            self._known[key] = self._new(datum, shown)
-        return self._known[key]
-
-    def _new(self, datum: PersonalDatum, shown: str) -> str:
+    def _new(self, kind: Kind, value: str, text: str) -> str:
         """Return a pseudonym of the same form that nobody has.
 
         Addresses of one domain still are, under a name that nobody can have. Other kinds keep a beginning, or
         get one that is never issued; what comes after it is changed until it fails the check of its kind.
         """
-        kind, value = datum.kind, datum.value
         if kind == "mail":
             domain = self._word("domain", value.rpartition("@")[2], 8)
             return f"p-{self._word('mail', value, 10).lower()}@d-{domain.lower()}.example"
         if kind == "name":
             return f"P-{self._word('name', value, 8)}"
         start = {"iban": f"{value[:2]}00", "ssn": "000", "nino": "QQ"}.get(kind, "")
+        like = value
         if kind == "phone":
-            start, value = _dialled(shown, value)
+            start, like = _dialled(text, value)
         for part in range(_TRIES):
-            rest = self._signs(kind, datum.value, value[len(start) :], part)
-            laid = _laid_out(shown, iter(start + rest))
-            if not canonical(kind, laid, self._region):
-                return laid
-        return f"[{kind} {self._word(kind, datum.value, 8)}]"
+            rest = self._signs(kind, value, like[len(start) :], part)
+            pseudonym = _laid_out(text, iter(start + rest))
+            if not canonical(kind, pseudonym, self._region):
+                return pseudonym
+        return f"[{kind} {self._word(kind, value, 8)}]"
 
     def _word(self, kind: str, value: str, length: int) -> str:
         return b32encode(self._digest(kind, value)).decode()[:length]
@@ -148,7 +144,7 @@ class Pseudonymiser:
             block += 1
 
 
-def _plain(text: str) -> tuple[str, Sequence[int]]:
+def _unescape(text: str) -> tuple[str, Sequence[int]]:
     """Return a text with JSON's escapes as what they stand for, and where each of its signs began.
 
     Escapes are in JSON that was cut off, joined, or put into other texts: as a whole it is none any more.
@@ -156,32 +152,32 @@ def _plain(text: str) -> tuple[str, Sequence[int]]:
     """
     if "\\u" not in text or not _ESCAPE.search(text):
         return text, ()
-    shown: list[str] = []
+    pieces: list[str] = []
     places = array("q")
     at = 0
     for match in _ESCAPE.finditer(text):
-        shown += [text[at : match.start()], chr(int(match[1], 16))]
+        pieces += [text[at : match.start()], chr(int(match[1], 16))]
         places.extend((*range(at, match.start()), match.start()))
         at = match.end()
     places.extend(range(at, len(text) + 1))
-    return "".join((*shown, text[at:])), places
+    return "".join((*pieces, text[at:])), places
 
 
-def _laid_out(shown: str, signs: Iterator[str]) -> str:
+def _laid_out(text: str, signs: Iterator[str]) -> str:
     """Return signs in the places of the letters and digits of a text, in its case."""
     return "".join(
         (new.lower() if sign.islower() else new)
         if sign.isalnum() and (new := next(signs, "0"))
         else sign
-        for sign in shown
+        for sign in text
     )
 
 
-def _dialled(shown: str, international: str) -> tuple[str, str]:
+def _dialled(text: str, international: str) -> tuple[str, str]:
     """Return the digits by which one sees where a number is, and zeros for all of its digits."""
     import phonenumbers
 
-    start = str(phonenumbers.parse(international).country_code) + "0" * ("(0)" in shown)
-    if not shown.startswith("+"):
-        start = f"00{start}" if shown.startswith("00") else "0"
-    return start, "0" * sum(sign.isdigit() for sign in shown)
+    start = str(phonenumbers.parse(international).country_code) + "0" * ("(0)" in text)
+    if not text.startswith("+"):
+        start = f"00{start}" if text.startswith("00") else "0"
+    return start, "0" * sum(sign.isdigit() for sign in text)

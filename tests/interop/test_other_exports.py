@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,7 +23,6 @@ from sandbox.attestation import event_jsonl
 from sandbox.attestation.archives import Archive
 from sandbox.enums import Decision, Severity, Stage
 from sandbox.errors import EnvironmentFault, InputError
-from sandbox.interop.exporters import exporter as formats
 from sandbox.interop.exporters.exporter import exporter
 from sandbox.interop.frame_rows import FRAMES
 from sandbox.interop.frames import batches
@@ -258,7 +258,8 @@ def test_formats_that_are_not_there_are_named(monkeypatch: pytest.MonkeyPatch) -
     """A wrong name gets the nearest; a missing package how to install it."""
     with pytest.raises(InputError, match="did you mean 'parquet'"):
         exporter("parkett")
-    monkeypatch.setitem(formats.FORMATS, "otel", ("otel", ("not_installed_here.at_all",)))
+    monkeypatch.delitem(sys.modules, "sandbox.interop.exporters.otel", raising=False)
+    monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
     with pytest.raises(EnvironmentFault, match=r"pip install 'agent-risk-sandbox\[otel\]'"):
         exporter("otel")
 

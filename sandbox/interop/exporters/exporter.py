@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Protocol, TypeVar
 
 from sandbox.errors import EnvironmentFault, InputError, nearest
@@ -38,13 +37,8 @@ class Exporter(Protocol):
         ...
 
 
-FORMATS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "inspect": ("inspect_log", ()),
-    "jsonl": ("jsonl", ()),
-    "otel": ("otel", ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")),
-    "parquet": ("parquet", ()),
-}
-"""Format → module beside this one, and the packages that it needs; ``pack`` is written elsewhere."""
+FORMATS = {"inspect": "inspect_log", "jsonl": "jsonl", "otel": "otel", "parquet": "parquet"}
+"""Format → module beside this one; ``pack`` is written elsewhere."""
 
 
 def exporter(name: str) -> Exporter:
@@ -56,24 +50,16 @@ def exporter(name: str) -> Exporter:
     """
     if name not in FORMATS:
         raise InputError(f"unknown format {name!r}{nearest(name, [*FORMATS, 'pack'])}")
-    module, needed = FORMATS[name]
-    for package in needed:
-        if not _installed(package):
-            raise EnvironmentFault(
-                f"the format {name} needs {package.partition('.')[0]}: "
-                f"pip install 'agent-risk-sandbox[{name}]'"
-            )
-    found: Exporter = import_module(f"sandbox.interop.exporters.{module}").export
-    return found
+    try:
+        export: Exporter = import_module(f"sandbox.interop.exporters.{FORMATS[name]}").export
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        raise EnvironmentFault(
+            f"the format {name} needs {package}: pip install 'agent-risk-sandbox[{name}]'"
+        ) from error
+    return export
 
 
 def encodable(value: T) -> T | str:
     """Return a value; a text without the lone surrogates that no UTF-8 can hold."""
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
-
-
-def _installed(package: str) -> bool:
-    try:
-        return find_spec(package) is not None
-    except ModuleNotFoundError:
-        return False

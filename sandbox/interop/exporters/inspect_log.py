@@ -17,6 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from sandbox.attestation.archives import fixed_member
 from sandbox.attestation.atomic_file import atomic_write
 from sandbox.errors import InputError
 from sandbox.interop.exporters.exporter import Progress
@@ -28,7 +29,6 @@ from sandbox.trace.tables import RunRow, driven
 
 VERSION = 2
 """Of the log format."""
-_EPOCH = (1980, 1, 1, 0, 0, 0)
 _UNSAFE_IN_NAMES = re.compile(r"[^\w.-]+")
 _SCORES = {
     "task": ("done", "refused", "incapable", "limit", "error"),
@@ -188,6 +188,4 @@ def _score(name: str, summaries: Sequence[dict[str, Any]]) -> JsonObject:
 
 
 def _put(archive: zipfile.ZipFile, name: str, data: object) -> None:
-    info = zipfile.ZipInfo(name, _EPOCH)
-    info.compress_type = zipfile.ZIP_DEFLATED
-    archive.writestr(info, json.dumps(data, separators=(",", ":")))
+    archive.writestr(fixed_member(name), json.dumps(data, separators=(",", ":")))

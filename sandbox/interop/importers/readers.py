@@ -85,18 +85,11 @@ def records(path: Path) -> Iterator[JsonRecord | Problem]:
 
 def head(path: Path) -> JsonObject | None:
     """Return the first object of a file, or None if it does not begin with one."""
-    try:
-        with opened(path) as file:
-            first = file.readline(RECORD_BYTES)
-            if not first.lstrip().startswith((b"{", b"[")):
-                return None
-            if _is_one_document(first):
-                first += file.read(RECORD_BYTES)
-            data = loads(first)
-    except (*_BROKEN, *UNUSABLE, InputError):
-        return None
-    data = data[0] if isinstance(data, list) and data else data
-    return data if isinstance(data, dict) else None
+    with suppress(InputError, *_BROKEN), opened(path) as file:
+        if file.read(64).lstrip()[:1] in b"{[":
+            first = next(records(path), None)
+            return first.data if isinstance(first, JsonRecord) else None
+    return None
 
 
 def _is_one_document(line: bytes) -> bool:

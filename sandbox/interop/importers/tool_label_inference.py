@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from importlib.resources import files
 from itertools import pairwise
 from typing import Annotated, NamedTuple
@@ -71,10 +71,18 @@ class _Lexicon(BaseModel, extra="forbid"):
     rules: list[_Rule]
     rules_with_recipients: list[_Rule]
 
-    def labels_of(self, word: str, kind: dict[str, frozenset[str]]) -> frozenset[str] | None:
-        """Return the labels of what a word of a kind does; None if it is none of them."""
-        does = next((name for name, words in kind.items() if word in words), None)
-        return None if does is None else self.labels[does]
+    @cached_property
+    def by_verb(self) -> dict[str, frozenset[str]]:
+        """Verb or phrase → labels."""
+        return self._labels_by_word(self.verbs) | self._labels_by_word(self.phrases)
+
+    @cached_property
+    def by_noun(self) -> dict[str, frozenset[str]]:
+        """Noun → labels."""
+        return self._labels_by_word(self.nouns)
+
+    def _labels_by_word(self, kind: dict[str, frozenset[str]]) -> dict[str, frozenset[str]]:
+        return {word: self.labels[does] for does, words in kind.items() for word in words}
 
 
 @cache
@@ -173,10 +181,10 @@ def split(name: str) -> tuple[str, ...]:
 
 def _by_verb(tool: _Tool) -> frozenset[str]:
     """Return the labels of all verbs of a name, else of the first verb of the description."""
-    found = [
+    verbs = [
         labels for part in _parts(tool.own or tool.words) if (labels := _verb(part)) is not None
     ]
-    return frozenset().union(*found) if found else _described(tool.description)
+    return frozenset().union(*verbs) if verbs else _described(tool.description)
 
 
 def _parts(words: tuple[str, ...]) -> list[tuple[str, ...]]:
@@ -190,47 +198,44 @@ def _verb(words: tuple[str, ...]) -> frozenset[str] | None:
     lexicon = _lexicon()
     queries = lexicon.words["queries"]
     for word, following in pairwise((*words, "")):
-        labels = lexicon.labels_of(f"{word} {following}", lexicon.phrases)
-        if labels is None and not (word in queries and word != words[0]):
-            labels = lexicon.labels_of(word, lexicon.verbs)
+        verb = word if word not in queries or word == words[0] else ""
+        labels = lexicon.by_verb.get(f"{word} {following}", lexicon.by_verb.get(verb))
         if labels is not None:
             return labels
-    if words and words[-1] in queries:
+    if queries & {*words[-1:]}:
         return lexicon.labels["reads"]
-    ends = (lexicon.labels_of(word, lexicon.nouns) for word in (*words[:1], *words[-1:]))
-    return next((labels for labels in ends if labels is not None), None)
+    nouns = [word for word in (*words[:1], *words[-1:]) if word in lexicon.by_noun]
+    return lexicon.by_noun[nouns[0]] if nouns else None
 
 
 def _described(description: str) -> frozenset[str]:
     """Return what the first verb of a description does; reading, if nothing says otherwise."""
     lexicon = _lexicon()
     for word in _WORD.findall(description.lower())[:12]:
-        stems = [word, *(word.removesuffix(end) + new for end, new in _ENDINGS)]
-        found = (lexicon.labels_of(stem, lexicon.verbs) for stem in stems)
-        labels = next((each for each in found if each is not None), None)
-        if labels is not None:
-            return labels
+        for stem in (word, *(word.removesuffix(end) + new for end, new in _ENDINGS)):
+            if stem in lexicon.by_verb:
+                return lexicon.by_verb[stem]
     return lexicon.labels["reads"]
 
 
 def _is_recipient(parts: tuple[str, ...], labels: frozenset[str]) -> bool:
-    words, named = _lexicon().words, frozenset(parts)
-    if named & words["senders"] or words["content"] & {*parts[-1:]}:
+    words, own = _lexicon().words, frozenset(parts)
+    if own & words["senders"] or words["content"] & {*parts[-1:]}:
         return False
-    if named & words["mails"] and {*parts[-1:]} & {"id", "ids"}:
+    if own & words["mails"] and {*parts[-1:]} & {"id", "ids"}:
         return False  # the id of a mail is no address
-    if "irreversible" in labels and named & words["sellers"]:
+    if "irreversible" in labels and own & words["sellers"]:
         return True
-    if len(parts) > 1 and parts[0] == "to" and not named - {"to"} & words["recipients"]:
+    if len(parts) > 1 and parts[0] == "to" and not own - {"to"} & words["recipients"]:
         return parts[-1] in ("id", "name", "number")
-    return bool(named & words["recipients"])
+    return bool(own & words["recipients"])
 
 
 def _is_path(argument: str, tool: _Tool) -> bool:
-    words, named = _lexicon().words, frozenset(tool.arguments[argument])
-    if named & {"id", "ids", "type", "size", "count"}:
+    words, own = _lexicon().words, frozenset(tool.arguments[argument])
+    if own & {"id", "ids", "type", "size", "count"}:
         return False
     files = any(
         {*parts} & (words["paths"] | {"src", "source"}) for parts in tool.arguments.values()
     )
-    return bool(named & words["paths"]) or bool(files and named & words["destinations"])
+    return bool(own & words["paths"]) or bool(files and own & words["destinations"])

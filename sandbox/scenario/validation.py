@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from types import NoneType
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -14,6 +15,22 @@ Model = TypeVar("Model", bound=BaseModel)
 T = TypeVar("T")
 JsonObject = dict[str, object]
 """An object of JSON data of which nothing more is known."""
+_NAMES = {
+    dict: "an object",
+    list: "a list",
+    str: "a text",
+    bool: "a truth value",
+    int: "a number",
+    float: "a number",
+    NoneType: "null",
+}
+_JSON_TYPES = {
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "an object"),
+    **dict.fromkeys(("list_type", "tuple_type"), "a list"),
+    **dict.fromkeys(("float_type", "float_parsing", "int_type", "int_parsing"), "a number"),
+    **dict.fromkeys(("string_type",), "a text"),
+}
+"""Pydantic's type of an error → what JSON calls the type that is expected."""
 
 
 def validated(model: type[Model], document: Located) -> Model:
@@ -28,8 +45,13 @@ def validated(model: type[Model], document: Located) -> Model:
         raise ScenarioError(_problems(error, document, model)) from None
 
 
-def parsed(kind: type[T], data: object) -> T:
+def parsed(kind: type[T], data: object, place: str = "") -> T:
     """Return data of other programs as a type that pydantic knows, such as a model or ``list[str]``.
+
+    Args:
+        kind: The type.
+        data: The data.
+        place: Where they stand in a larger object, with dots.
 
     Raises:
         ValueError: It does not fit; what is wrong first and where, on one line.
@@ -38,11 +60,19 @@ def parsed(kind: type[T], data: object) -> T:
         result: T = _adapter(kind).validate_python(data)  # type: ignore[arg-type]
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"]))
+        at = ".".join(filter(None, (place, *map(str, first["loc"]))))
         if first["type"] == "missing":
-            raise ValueError(f"{place!r} is missing") from error
-        raise ValueError(f"{place}: {first['msg']}" if place else first["msg"]) from error
+            raise ValueError(f"{at!r} is missing") from error
+        message = first["msg"].removeprefix("Value error, ")
+        if expected := _JSON_TYPES.get(first["type"]):
+            message = mismatch(expected, first["input"])
+        raise ValueError(f"{at}: {message}" if at else message) from error
     return result
+
+
+def mismatch(expected: str, value: object) -> str:
+    """Return what is wrong with a value of another JSON type than is expected."""
+    return f"must be {expected}, not {_NAMES.get(type(value), type(value).__name__)}"
 
 
 @cache

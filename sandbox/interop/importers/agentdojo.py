@@ -10,27 +10,56 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from pydantic import BaseModel, Field
+
 from sandbox.errors import Problem
 from sandbox.interop.importers import readers
 from sandbox.interop.importers.imported_run import ImportedRun, RequestedCall, Turn
-from sandbox.interop.importers.message_content import (
-    reasoning_of,
-    requested_call,
-    role_of,
-    text_of,
-)
+from sandbox.interop.importers.message_content import RecordMessage, requested_call
 from sandbox.interop.importers.record_fields import (
+    Items,
+    Maybe,
+    Number,
+    ShortText,
+    Timestamp,
     digest,
-    fields,
     name,
-    objects,
-    required,
-    timestamp,
     words,
 )
-from sandbox.scenario.validation import JsonObject
+from sandbox.scenario.validation import JsonObject, parsed
 
 _FIELDS = frozenset({"suite_name", "pipeline_name", "user_task_id", "messages"})
+
+
+class _Call(BaseModel):
+    id: ShortText = ""
+    function: ShortText
+    args: object = None
+
+    @property
+    def requested(self) -> RequestedCall:
+        return requested_call(self.id, self.function, self.args)
+
+
+class _Message(RecordMessage):
+    tool_calls: Items[_Call] = ()
+    tool_call: Maybe[_Call] = None
+    error: object = None
+
+
+class _Record(BaseModel):
+    suite_name: ShortText
+    user_task_id: ShortText
+    pipeline_name: ShortText
+    messages: Items[_Message]
+    attack_type: ShortText | None = None
+    injection_task_id: ShortText | None = None
+    error: object = None
+    utility: object = None
+    security: object = None
+    duration: Number = 0.0
+    evaluation_timestamp: Timestamp = None
+    path: Maybe[str] = Field(None, alias="_path")
 
 
 class AgentDojo:
@@ -38,10 +67,9 @@ class AgentDojo:
 
     name = "agentdojo"
 
-    def recognises(self, path: Path) -> bool:
+    def recognises(self, path: Path, first: JsonObject) -> bool:
         """Return whether the file's first object has what every run of AgentDojo has."""
-        first = readers.head(path)
-        return first is not None and first.keys() >= _FIELDS
+        return first.keys() >= _FIELDS
 
     def read(self, path: Path) -> Iterator[ImportedRun | Problem]:
         """Yield the runs of a file."""
@@ -49,81 +77,69 @@ class AgentDojo:
 
 
 def _run(path: Path, data: JsonObject) -> ImportedRun:
-    suite, user_task, model = (
-        required(data, key) for key in ("suite_name", "user_task_id", "pipeline_name")
+    record = parsed(_Record, data)
+    suite, user_task, attack = (
+        name(record.suite_name),
+        name(record.user_task_id),
+        record.attack_type,
     )
-    attack, injection, error = (
-        data.get(key) for key in ("attack_type", "injection_task_id", "error")
-    )
-    task = "error" if error else "done" if data.get("utility") is True else "incapable"
+    injection = () if attack is None else (attack, record.injection_task_id)
+    task = "error" if record.error else "done" if record.utility is True else "incapable"
     return ImportedRun(
         origin="agentdojo",
         sha256=digest("agentdojo", {k: v for k, v in data.items() if k != "_path"}),
-        scenario=name(
-            "agentdojo",
-            name(suite),
-            name(user_task),
-            *(() if attack is None else (attack, injection)),
-        ),
-        family=name("agentdojo", name(suite)),
-        model=words(model, "unknown"),
-        toolkit=name(suite),
-        turns=tuple(map(_turn, objects(required(data, "messages")))),
+        scenario=name("agentdojo", suite, user_task, *injection),
+        family=name("agentdojo", suite),
+        model=record.pipeline_name or "unknown",
+        toolkit=suite,
+        turns=tuple(map(_turn, record.messages)),
         benign=attack is None,
         task=task,
-        reason=words(error),
-        started=timestamp(data.get("evaluation_timestamp")),
-        seconds=_seconds(data.get("duration")),
-        path=str(data.get("_path") or _within_runs(path)),
+        reason=words(record.error),
+        started=record.evaluation_timestamp,
+        seconds=record.duration,
+        path=record.path or _within_runs(path),
         evaluation={
-            "suite": name(suite),
-            "user_task": name(user_task),
+            "suite": suite,
+            "user_task": user_task,
             "attack": attack,
-            "injection_task": injection,
+            "injection_task": record.injection_task_id,
             **{key: data[key] for key in ("benchmark_version",) if key in data},
         },
-        labels=_published(data),
+        labels=_published(record),
     )
 
 
-def _published(data: JsonObject) -> dict[str, str]:
+def _published(record: _Record) -> dict[str, str]:
     """Return the published label, if there is one that means what it says.
 
     ``security`` is also true on runs without attack and on runs that broke, attacks of the kind "dos"
     define it as "task not done", and an injection task given as a user task is neither attacked nor benign.
     """
-    attack = data.get("attack_type")
-    if data.get("error") or str(data["user_task_id"]).startswith("injection_task"):
+    if record.error or record.user_task_id.startswith("injection_task"):
         return {}
-    if attack is None:
+    if record.attack_type is None:
         return {"outcome": "benign"}
-    if "dos" in str(attack) or not isinstance(data.get("security"), bool):
+    if "dos" in record.attack_type or not isinstance(record.security, bool):
         return {}
-    return {"outcome": "success" if data["security"] else "resisted"}
+    return {"outcome": "success" if record.security else "resisted"}
 
 
-def _turn(message: JsonObject) -> Turn:
-    role, content = role_of(message), message.get("content")
-    text = text_of(content)
-    if role == "assistant":
-        calls = tuple(map(_requested, objects(message.get("tool_calls"))))
-        return Turn(role, text, reasoning_of(content), calls)
-    if role == "tool":
-        error, call = message.get("error"), fields(message.get("tool_call"))
-        own = _requested(call) if call else None
+def _turn(message: _Message) -> Turn:
+    if message.role == "assistant":
+        calls = tuple(call.requested for call in message.tool_calls)
+        return Turn(message.role, message.text, message.reasoning, calls)
+    if message.role == "tool":
+        error, own = message.error, message.tool_call.requested if message.tool_call else None
         return Turn(
-            role,
-            text if text or error is None else str(error),
-            answers=words(message.get("tool_call_id")) or (own.id if own else ""),
+            message.role,
+            message.text if message.text or error is None else str(error),
+            answers=message.tool_call_id or (own.id if own else ""),
             function=own.function if own else "",
             failed=error is not None,
             own=own,
         )
-    return Turn(role, text)
-
-
-def _requested(call: JsonObject) -> RequestedCall:
-    return requested_call(call.get("id"), required(call, "function"), call.get("args"))
+    return Turn(message.role, message.text)
 
 
 def _within_runs(path: Path) -> str:
@@ -131,7 +147,3 @@ def _within_runs(path: Path) -> str:
     parts = path.parts
     start = len(parts) - 1 - parts[::-1].index("runs") if "runs" in parts else -1
     return "/".join(parts[start:]) if start >= 0 else path.name
-
-
-def _seconds(value: object) -> float:
-    return float(value) if isinstance(value, (int, float)) and 0 <= value < 1e9 else 0.0

@@ -8,30 +8,54 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator
 
 from sandbox.errors import Problem
 from sandbox.interop.importers import readers
-from sandbox.interop.importers.imported_run import (
-    ImportedRun,
-    RequestedCall,
-    ToolDefinition,
-    Turn,
-)
-from sandbox.interop.importers.message_content import (
-    reasoning_of,
-    requested_call,
-    role_of,
-    text_of,
-)
-from sandbox.interop.importers.record_fields import (
-    digest,
-    fields,
-    name,
-    objects,
-    required,
-    words,
-)
-from sandbox.scenario.validation import JsonObject
+from sandbox.interop.importers.imported_run import ImportedRun, ToolDefinition, Turn
+from sandbox.interop.importers.message_content import RecordMessage, Text, requested_call
+from sandbox.interop.importers.record_fields import Items, Object, ShortText, digest, name, words
+from sandbox.scenario.validation import JsonObject, parsed
+
+
+class _Function(BaseModel):
+    name: ShortText
+    description: Text = ""
+    parameters: Object = {}
+    arguments: object = None
+
+
+class _Tool(BaseModel):
+    function: _Function
+
+
+class _Call(_Tool):
+    id: ShortText = ""
+
+
+class _Message(RecordMessage):
+    refusal: Text = ""
+    reasoning_content: Text = ""
+    tool_calls: Items[_Call] = ()
+    name: ShortText = ""
+    status: object = None
+    is_error: object = None
+
+
+def _wrapped(tool: object) -> object:
+    """Return a tool that stands by itself as OpenAI's format wraps it."""
+    return tool if not isinstance(tool, dict) or "function" in tool else {"function": tool}
+
+
+class _Conversation(BaseModel):
+    messages: Items[_Message]
+    tools: Items[Annotated[_Tool, BeforeValidator(_wrapped)]] = ()
+    id: ShortText = ""
+    model: ShortText = ""
+    labels: Object = {}
+    metadata: Object = {}
 
 
 class Chat:
@@ -39,13 +63,11 @@ class Chat:
 
     name = "chat"
 
-    def recognises(self, path: Path) -> bool:
+    def recognises(self, path: Path, first: JsonObject) -> bool:
         """Return whether the file's first object has messages with roles."""
-        messages = (readers.head(path) or {}).get("messages")
-        return (
-            isinstance(messages, list)
-            and bool(messages)
-            and all(isinstance(message, dict) and "role" in message for message in messages)
+        messages = first.get("messages")
+        return isinstance(messages, list) and any(
+            isinstance(message, dict) and "role" in message for message in messages
         )
 
     def read(self, path: Path) -> Iterator[ImportedRun | Problem]:
@@ -54,59 +76,48 @@ class Chat:
 
 
 def _run(path: Path, data: JsonObject) -> ImportedRun:
-    metadata, labels = fields(data.get("metadata")), fields(data.get("labels"))
-    key = data.get("id")
+    record = parsed(_Conversation, data)
+    metadata, labels = record.metadata, record.labels
     suite = metadata.get("suite") or metadata.get("family") or path.name.split(".")[0]
     values = ((words(label), words(value)) for label, value in labels.items())
     return ImportedRun(
         origin="chat",
         sha256=digest("chat", data),
-        scenario=name("chat", suite, metadata.get("scenario", key)),
+        scenario=name("chat", suite, metadata.get("scenario", data.get("id"))),
         family=name("chat", suite),
-        model=words(data.get("model") or metadata.get("model"), "unknown"),
+        model=record.model or words(metadata.get("model"), "unknown"),
         toolkit=name(suite).replace("/", "_").replace(".", "_"),
-        turns=tuple(map(_turn, objects(required(data, "messages")))),
-        tools=tuple(map(_definition, objects(data.get("tools")))),
+        turns=tuple(map(_turn, record.messages)),
+        tools=tuple(
+            ToolDefinition(tool.name, tool.description, tool.parameters)
+            for tool in (wrapped.function for wrapped in record.tools)
+        ),
         benign=metadata.get("benign") is True or labels.get("outcome") == "benign",
         task="done" if metadata.get("task") == "done" else "incapable",
         lang=words(metadata.get("lang"), "en"),
-        path=words(key),
+        path=record.id,
         evaluation=metadata,
         labels={label: value for label, value in values if label and value},
     )
 
 
-def _turn(message: JsonObject) -> Turn:
-    role, content = role_of(message), message.get("content")
-    text = text_of(content)
-    if role == "assistant":
+def _turn(message: _Message) -> Turn:
+    if message.role == "assistant":
         return Turn(
-            role,
-            text or text_of(message.get("refusal")),
-            text_of(message.get("reasoning_content") or reasoning_of(content)),
-            tuple(map(_requested, objects(message.get("tool_calls")))),
+            message.role,
+            message.text or message.refusal,
+            message.reasoning_content or message.reasoning,
+            tuple(
+                requested_call(call.id, call.function.name, call.function.arguments)
+                for call in message.tool_calls
+            ),
         )
-    if role == "tool":
+    if message.role == "tool":
         return Turn(
-            role,
-            text,
-            answers=words(message.get("tool_call_id")),
-            function=words(message.get("name")),
-            failed=message.get("status") == "error" or message.get("is_error") is True,
+            message.role,
+            message.text,
+            answers=message.tool_call_id,
+            function=message.name,
+            failed=message.status == "error" or message.is_error is True,
         )
-    return Turn(role, text)
-
-
-def _requested(call: JsonObject) -> RequestedCall:
-    function = fields(required(call, "function"))
-    return requested_call(call.get("id"), required(function, "name"), function.get("arguments"))
-
-
-def _definition(tool: JsonObject) -> ToolDefinition:
-    """Return a tool as OpenAI's format defines it, wrapped in ``function`` or not."""
-    function = fields(tool.get("function", tool))
-    return ToolDefinition(
-        words(required(function, "name")),
-        text_of(function.get("description")),
-        fields(function.get("parameters")),
-    )
+    return Turn(message.role, message.text)

@@ -105,8 +105,8 @@ class Importer(Protocol):
         """The format; the ``origin`` of its runs."""
         ...
 
-    def recognises(self, path: Path) -> bool:
-        """Return whether a file is of this format, by its name and its beginning."""
+    def recognises(self, path: Path, first: JsonObject) -> bool:
+        """Return whether a file is of this format, by its name and its first object."""
         ...
 
     def read(self, path: Path) -> Iterator[ImportedRun | Problem]:

@@ -13,6 +13,7 @@ from sqlmodel import col, select
 
 from sandbox.attestation.pack_layout import is_pack
 from sandbox.errors import InputError, Problem, nearest
+from sandbox.interop.importers import readers
 from sandbox.interop.importers.agentdojo import AgentDojo
 from sandbox.interop.importers.chat import Chat
 from sandbox.interop.importers.imported_run import ImportedRun, Importer
@@ -85,8 +86,9 @@ def importer(path: Path, name: str = "auto") -> Importer:
         if name not in by_name:
             raise InputError(f"unknown format {name!r}{nearest(name, ['auto', PACK, *by_name])}")
         return by_name[name]
+    first = readers.head(path)
     for each in IMPORTERS:
-        if each.recognises(path):
+        if each.recognises(path, first):
             return each
     names = ", ".join([*by_name, PACK])
     raise InputError(f"{path}: of no known format ({names}); say which with --format")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated
+
+from pydantic import BaseModel, PlainValidator
 
 from sandbox.interop.importers.imported_run import RequestedCall
-from sandbox.interop.importers.record_fields import required, words
-from sandbox.scenario.validation import JsonObject
+from sandbox.interop.importers.record_fields import ShortText, words
 from sandbox.trace.events import canonical
 
 _DEEPEST = 64
@@ -18,15 +19,13 @@ _ROLES = ("system", "developer", "user", "assistant", "tool")
 _REASONING = ("reasoning", "thinking")
 
 
-def role_of(message: JsonObject) -> str:
-    """Return ``system``, ``user``, ``assistant`` or ``tool``; raise ValueError if it is another role."""
-    role = str(required(message, "role"))
-    if role not in _ROLES:
-        raise ValueError(f"there is no role {role[:40]!r}")
-    return "system" if role == "developer" else role
+def _role(value: object) -> str:
+    if value not in _ROLES:
+        raise ValueError(f"there is no role {str(value)[:40]!r}")
+    return "system" if value == "developer" else str(value)
 
 
-def text_of(content: object) -> str:
+def _text(content: object) -> str:
     """Return the text of a message's content: a text, or a list of blocks."""
     if content is None or isinstance(content, str):
         return content or ""
@@ -34,15 +33,6 @@ def text_of(content: object) -> str:
         "\n".join(filter(None, map(_block, content)))
         if isinstance(content, list)
         else canonical(content)
-    )
-
-
-def reasoning_of(content: object) -> str:
-    """Return the reasoning among a message's blocks."""
-    return "\n".join(
-        str(next(filter(None, map(block.get, (*_REASONING, "content"))), ""))
-        for block in (content if isinstance(content, list) else ())
-        if isinstance(block, Mapping) and block.get("type") in _REASONING
     )
 
 
@@ -57,9 +47,35 @@ def _block(block: object) -> str:
     return str(next(texts, f"[{words(block.get('type'), 'data')}]"))
 
 
-def requested_call(call_id: object, function: object, arguments: Any) -> RequestedCall:
+Text = Annotated[str, PlainValidator(_text)]
+"""A text, or the texts of a list of blocks."""
+
+
+class RecordMessage(BaseModel):
+    """What messages of all formats have in common."""
+
+    role: Annotated[str, PlainValidator(_role)]
+    content: object = None
+    tool_call_id: ShortText = ""
+
+    @property
+    def text(self) -> str:
+        """Its text."""
+        return _text(self.content)
+
+    @property
+    def reasoning(self) -> str:
+        """The reasoning among its blocks."""
+        return "\n".join(
+            str(next(filter(None, map(block.get, (*_REASONING, "content"))), ""))
+            for block in (self.content if isinstance(self.content, list) else ())
+            if isinstance(block, Mapping) and block.get("type") in _REASONING
+        )
+
+
+def requested_call(call_id: str, function: str, arguments: object) -> RequestedCall:
     """Return a call; arguments that no trace can hold are kept as the text they are."""
-    names = words(call_id), words(function, "unnamed")
+    names = call_id, function or "unnamed"
     raw = arguments if isinstance(arguments, str) else ""
     try:
         arguments = json.loads(raw or "{}") if isinstance(arguments, str) else arguments

@@ -15,7 +15,7 @@ from typing import IO, Any, cast
 
 from sandbox.errors import InputError, Problem
 from sandbox.interop.importers.imported_run import ImportedRun
-from sandbox.scenario.validation import JsonObject
+from sandbox.scenario.validation import JsonObject, mismatch
 
 RECORD_BYTES = 256 * 1024 * 1024
 """The most that one record may hold: a small file can unpack to any size."""
@@ -31,6 +31,8 @@ class JsonRecord:
     line: int
     """Counted from 1."""
     data: JsonObject
+    place: str = ""
+    """Which record of its line it is, if there are several."""
 
 
 def read_runs(
@@ -53,7 +55,7 @@ def read_runs(
         try:
             yield replace(run(record.data), line=record.line)
         except UNUSABLE as error:
-            yield Problem(str(path), record.line, f"not {kind}: {error}")
+            yield Problem(str(path), record.line, f"{record.place}not {kind}: {error}")
 
 
 def opened(path: Path) -> IO[bytes]:
@@ -83,13 +85,13 @@ def records(path: Path) -> Iterator[JsonRecord | Problem]:
             raise InputError(f"{path}: cannot be read: {error}") from error
 
 
-def head(path: Path) -> JsonObject | None:
-    """Return the first object of a file, or None if it does not begin with one."""
+def head(path: Path) -> JsonObject:
+    """Return the first object of a file; an empty one if it does not begin with one."""
     with suppress(InputError, *_BROKEN), opened(path) as file:
         if file.read(64).lstrip()[:1] in b"{[":
             first = next(records(path), None)
-            return first.data if isinstance(first, JsonRecord) else None
-    return None
+            return first.data if isinstance(first, JsonRecord) else {}
+    return {}
 
 
 def _is_one_document(line: bytes) -> bool:
@@ -113,8 +115,7 @@ def _document(path: Path, raw: bytes) -> Iterator[JsonRecord | Problem]:
             else:
                 yield _not_json(path, getattr(error, "lineno", 0), error)
             return
-        for item in data if isinstance(data, list) else [data]:
-            yield _record(path, 1, item)
+        yield from _records(path, 1, data)
 
 
 def _is_record(line: bytes) -> bool:
@@ -135,8 +136,7 @@ def _lines(path: Path, first: bytes, file: IO[bytes]) -> Iterator[JsonRecord | P
             except UNUSABLE as error:
                 yield _not_json(path, number, error)
             else:
-                alone = isinstance(data, list) and len(data) == 1
-                yield _record(path, number, data[0] if alone else data)
+                yield from _records(path, number, data)
         number, line = number + 1, file.readline(RECORD_BYTES + 1)
 
 
@@ -146,10 +146,15 @@ def _not_json(path: Path, line: int, error: Exception) -> Problem:
     return Problem(str(path), line, f"not JSON: {error}")
 
 
-def _record(path: Path, line: int, data: Any) -> JsonRecord | Problem:
-    if not isinstance(data, dict):
-        return Problem(str(path), line, f"a record must be an object, not {type(data).__name__}")
-    return JsonRecord(line, data)
+def _records(path: Path, line: int, data: object) -> Iterator[JsonRecord | Problem]:
+    """Yield what a line or a document holds: an object, or at the beginning of a file a list of them."""
+    items = data if isinstance(data, list) and (line == 1 or len(data) == 1) else [data]
+    for number, item in enumerate(items, 1):
+        place = f"record {number}: " if len(items) > 1 else ""
+        if isinstance(item, dict):
+            yield JsonRecord(line, item, place)
+        else:
+            yield Problem(str(path), line, f"{place}a record {mismatch('an object', item)}")
 
 
 def loads(raw: bytes | str) -> Any:

@@ -5,35 +5,16 @@ from __future__ import annotations
 import hashlib
 import re
 from datetime import UTC, datetime
+from typing import Annotated, TypeVar
 
-from pydantic import FiniteFloat
+from pydantic import BeforeValidator, Field, PlainValidator
 
-from sandbox.scenario.validation import JsonObject, parsed
+from sandbox.scenario.validation import mismatch
 from sandbox.trace.events import canonical
 
 _UNSAFE = re.compile(r"[^\w.@:+=-]+")
-
-
-def required(data: JsonObject, key: str) -> object:
-    """Return a field that no record lacks; raise ValueError if this one does."""
-    if key not in data:
-        raise ValueError(f"{key!r} is missing")
-    return data[key]
-
-
-def fields(value: object) -> JsonObject:
-    """Return an object, an empty one for none; raise ValueError if it is something else."""
-    return parsed(JsonObject, value or {})
-
-
-def objects(value: object) -> list[JsonObject]:
-    """Return a list of objects, an empty one for none; raise ValueError if it is something else."""
-    return parsed(list[JsonObject], value or [])
-
-
-def number(value: object) -> float:
-    """Return a number, 0 for none; raise ValueError if it is something else, or not finite."""
-    return parsed(FiniteFloat, value or 0.0)
+_MOST = 1e9
+_LATEST = 1e11  # no calendar knows times that are far beyond it
 
 
 def digest(*parts: object) -> str:
@@ -53,10 +34,35 @@ def words(value: object, default: str = "") -> str:
     return text.encode("utf-8", "replace").decode()[:200]
 
 
-def timestamp(value: object) -> float | None:
+def _short_text(value: object) -> str:
+    if isinstance(value, (dict, list)):
+        raise ValueError(mismatch("a text", value))  # noqa: TRY004 - what pydantic takes as a finding
+    return words(value)
+
+
+def _timestamp(value: object) -> float | None:
     """Return a time in ISO 8601, without a zone in UTC, as seconds since the epoch; None if it is none."""
     try:
         time = datetime.fromisoformat(str(value))
-        return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+        seconds = (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
+    return seconds if 0 <= seconds < _LATEST else None
+
+
+T = TypeVar("T")
+ShortText = Annotated[str, PlainValidator(_short_text)]
+"""A text or a number, as a short text on one line."""
+Fields = Annotated[dict[str, T], BeforeValidator(lambda value: value or {})]
+"""An object; an empty one if there is none."""
+Object = Fields[object]
+Items = Annotated[tuple[T, ...], BeforeValidator(lambda value: value or ())]
+"""A list; an empty one if there is none."""
+Maybe = Annotated[T | None, BeforeValidator(lambda value: value or None)]
+"""A value, if there is one."""
+Number = Annotated[
+    float, BeforeValidator(lambda value: value or 0.0), Field(strict=True, ge=0, lt=_MOST)
+]
+"""Seconds, or a number of tokens; 0 if there is none."""
+Timestamp = Annotated[float | None, PlainValidator(_timestamp)]
+"""A time in ISO 8601 as seconds since the epoch; None if there is none."""

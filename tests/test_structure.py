@@ -87,7 +87,6 @@ TWICE = frozenset(
         "Told",
         "Trace",
         "Trial",
-        "Turn",
         "Unusable",
         "Watch",
         "Weighed",

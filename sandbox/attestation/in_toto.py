@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, Field, JsonValue
 from securesystemslib.signer import SSlibKey
@@ -70,7 +70,7 @@ class RunEntry(BaseModel, extra="allow"):
 
     @classmethod
     def of(
-        cls, row: RunRow, start: Mapping[str, Any], containers: Sequence[Mapping[str, Any]]
+        cls, row: RunRow, start: Mapping[str, object], containers: Sequence[Mapping[str, object]]
     ) -> RunEntry:
         """Return the entry of a run.
 

@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from sandbox.enums import EventKind, RunStatus
 from sandbox.errors import InputError
 from sandbox.privacy.pseudonyms import Pseudonymiser
+from sandbox.scenario.validation import JsonObject
 from sandbox.trace import blobs, events
 from sandbox.trace.blobs import Blob
 from sandbox.trace.events import Event
@@ -123,7 +124,7 @@ class _RunCopy:
         self._row = row
         self._pseudonyms = pseudonyms
         self._blobs: dict[str, Blob] = {}
-        self._result: dict[str, Any] | None = pseudonyms.data(row.result)
+        self._result: JsonObject | None = pseudonyms.data(row.result)
         self._origin = row.origin
 
     def write(self, copy: Store) -> RunRow:
@@ -143,8 +144,8 @@ class _RunCopy:
         if sha256 not in self._blobs:
             self._blobs[sha256] = Blob.of(raw, sha256)
 
-    def _replaced(self, item: Event) -> dict[str, Any]:
-        data: dict[str, Any] = self._pseudonyms.data(_with_texts(self._store.content(item)))
+    def _replaced(self, item: Event) -> JsonObject:
+        data: JsonObject = self._pseudonyms.data(_with_texts(self._store.content(item)))
         _pack_texts(data)
         if item.kind == EventKind.RUN_START:
             self._origin = data["origin"] = self._row.origin or ORIGIN
@@ -164,41 +165,43 @@ class _RunCopy:
         return RunRow(**{**fields, "head": head if ended else "", "origin": self._origin})
 
 
-_TEXTS = "$texts"
+class _World(TypedDict, total=False):
+    """The definition in a first event."""
+
+    files: dict[str, str]
+    """In base64."""
+    _texts: dict[str, str]
+    """Files that are texts, as they read."""
 
 
-def _with_texts(data: dict[str, Any]) -> dict[str, Any]:
+def _with_texts(data: JsonObject) -> JsonObject:
     """Return an event's data with the files of its world as texts: they stand there in base64."""
     world = _world(data)
     if world is None:
         return data
-    texts = {
-        name: text for name, each in world["files"].items() if (text := _text(each)) is not None
-    }
+    texts = {name: text for name, each in world["files"].items() if (text := _text(each))}
     files = {name: each for name, each in world["files"].items() if name not in texts}
-    return {**data, "scenario_text": json.dumps({**world, "files": files, _TEXTS: texts})}
+    return {**data, "scenario_text": json.dumps({**world, "files": files, "_texts": texts})}
 
 
-def _pack_texts(data: dict[str, Any]) -> None:
+def _pack_texts(data: JsonObject) -> None:
     world = _world(data)
     if world is not None:
-        texts = world.pop(_TEXTS, {})
-        world["files"] |= {
-            name: base64.b64encode(text.encode()).decode() for name, text in texts.items()
-        }
+        texts = world.pop("_texts", {}).items()
+        world["files"] |= {name: base64.b64encode(text.encode()).decode() for name, text in texts}
         data["scenario_text"] = json.dumps(world)
 
 
-def _world(data: dict[str, Any]) -> Any:
+def _world(data: JsonObject) -> _World | None:
     """Return the definition in a first event; None in others."""
     try:
-        world = json.loads(data["scenario_text"])
+        world: _World = json.loads(str(data.get("scenario_text")))
         return world if isinstance(world["files"], dict) else None
     except (KeyError, TypeError, ValueError, RecursionError):
         return None
 
 
-def _text(packed: Any) -> str | None:
+def _text(packed: str) -> str | None:
     """Return the text of a file; None if it is none."""
     try:
         return base64.b64decode(packed, validate=True).decode("utf-8")

@@ -15,13 +15,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from sandbox.attestation.archives import fixed_member
 from sandbox.attestation.atomic_file import atomic_write
 from sandbox.errors import InputError
 from sandbox.interop.exporters.exporter import Progress
-from sandbox.interop.exporters.inspect_sample import sample, timestamp
+from sandbox.interop.exporters.inspect_sample import SampleSummary, sample, timestamp
 from sandbox.interop.exporters.transcript import Transcript
 from sandbox.scenario.validation import JsonObject
 from sandbox.trace.store import Store
@@ -39,22 +38,6 @@ _PLAN = {
     "steps": [{"solver": "sandbox", "params": {}, "params_passed": {}}],
     "config": {},
 }
-_SUMMARISED = (
-    "id",
-    "epoch",
-    "input",
-    "target",
-    "metadata",
-    "scores",
-    "model_usage",
-    "role_usage",
-    "started_at",
-    "completed_at",
-    "total_time",
-    "working_time",
-    "uuid",
-    "turn_count",
-)
 
 
 def export(store: Store, rows: Sequence[RunRow], target: str, progress: Progress) -> None:
@@ -83,16 +66,16 @@ def export(store: Store, rows: Sequence[RunRow], target: str, progress: Progress
 def _log(store: Store, rows: Sequence[RunRow], path: Path, progress: Progress, before: int) -> None:
     samples = list(_numbered(rows))
     start = {"version": VERSION, "eval": _spec(rows, samples), "plan": _PLAN}
-    summaries: list[dict[str, Any]] = []
+    summaries: list[SampleSummary] = []
     with atomic_write(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         _put(archive, "_journal/start.json", start)
         for done, (row, key, epoch) in enumerate(samples, 1):
-            data = sample(Transcript(store, row), key, epoch)
+            data, summary = sample(Transcript(store, row), key, epoch)
             _put(archive, f"samples/{key}_epoch_{epoch}.json", data)
-            summaries.append(_summary(data))
+            summaries.append(summary)
             progress(before + done)
-        _put(archive, "_journal/summaries/1.json", summaries)
-        _put(archive, "summaries.json", summaries)
+        for name in ("_journal/summaries/1.json", "summaries.json"):
+            _put(archive, name, [summary.data for summary in summaries])
         _put(archive, "header.json", {**start, **_end(rows, summaries)})
 
 
@@ -133,29 +116,17 @@ def _spec(rows: Sequence[RunRow], samples: Sequence[tuple[RunRow, str, int]]) ->
     }
 
 
-def _summary(data: dict[str, Any]) -> dict[str, Any]:
-    return {
-        **{name: data[name] for name in _SUMMARISED},
-        **({"error": data["error"]["message"]} if data.get("error") else {}),
-        **({"limit": data["limit"]["type"]} if data.get("limit") else {}),
-        "completed": True,
-        "retries": 0,
-        "message_count": len(data["messages"]),
-        "input": str(data["input"])[:5000],
-    }
-
-
-def _end(rows: Sequence[RunRow], summaries: Sequence[dict[str, Any]]) -> JsonObject:
+def _end(rows: Sequence[RunRow], summaries: Sequence[SampleSummary]) -> JsonObject:
     """Return what a header says beside its beginning."""
     usages: dict[str, Counter[str]] = defaultdict(Counter)
     for summary in summaries:
-        for model, usage in summary["model_usage"].items():
+        for model, usage in summary.usage.items():
             usages[model].update(usage)
     return {
         "status": "success",
         "results": {
             "total_samples": len(summaries),
-            "completed_samples": sum("error" not in summary for summary in summaries),
+            "completed_samples": sum("error" not in summary.data for summary in summaries),
             "scores": [_score(name, summaries) for name in _SCORES],
         },
         "stats": {
@@ -171,9 +142,9 @@ def _end(rows: Sequence[RunRow], summaries: Sequence[dict[str, Any]]) -> JsonObj
     }
 
 
-def _score(name: str, summaries: Sequence[dict[str, Any]]) -> JsonObject:
+def _score(name: str, summaries: Sequence[SampleSummary]) -> JsonObject:
     """Return the rate of each outcome among the runs that were scored."""
-    values = [s["scores"][name]["value"] for s in summaries if name in s["scores"]]
+    values = [summary.scores[name] for summary in summaries if name in summary.scores]
     rates = {value: values.count(value) / len(values) for value in _SCORES[name] if values}
     return {
         "name": name,

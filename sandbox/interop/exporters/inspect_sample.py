@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +17,7 @@ from sandbox.interop.exporters.transcript import (
 )
 from sandbox.scenario.stages import SUBJECTS
 from sandbox.scenario.validation import JsonObject
+from sandbox.trace.tables import RunRow
 
 _ERRORS = {
     "blocked": "approval",
@@ -48,6 +50,22 @@ _METADATA = (
     "head",
     "scaffold",
 )
+_SUMMARISED = (
+    "id",
+    "epoch",
+    "input",
+    "target",
+    "metadata",
+    "scores",
+    "model_usage",
+    "role_usage",
+    "started_at",
+    "completed_at",
+    "total_time",
+    "working_time",
+    "uuid",
+    "turn_count",
+)
 _WITHIN_OTHERS = (
     "message",
     "channel.message",
@@ -59,8 +77,18 @@ _WITHIN_OTHERS = (
 """Kinds of events that other events tell of."""
 
 
-def sample(transcript: Transcript, key: str, epoch: int) -> dict[str, Any]:
-    """Return a run as a sample of Inspect's log, version 2.
+@dataclass(frozen=True)
+class SampleSummary:
+    """What the tables of a log repeat of a sample."""
+
+    data: JsonObject
+    usage: Mapping[str, Mapping[str, int]]
+    """Model → kind of token → number."""
+    scores: Mapping[str, str]
+
+
+def sample(transcript: Transcript, key: str, epoch: int) -> tuple[JsonObject, SampleSummary]:
+    """Return a run as a sample of Inspect's log, version 2, and its summary.
 
     Args:
         transcript: The run.
@@ -71,14 +99,16 @@ def sample(transcript: Transcript, key: str, epoch: int) -> dict[str, Any]:
     ended = row.ended if row.ended is not None else row.started
     events = _SampleEvents(transcript)
     main = transcript.agents[0] if transcript.agents else ""
+    of_main = [message for message in transcript.messages if message.agent == main]
     seconds = float(result.get("seconds") or ended - row.started)
-    return {
+    ending, short_ending = _ending(transcript)
+    data: JsonObject = {
         "id": key,
         "epoch": epoch,
         "input": transcript.task,
         "target": "",
-        "messages": [_message(row.id, m) for m in transcript.messages if m.agent == main],
-        "output": _last_output(transcript, main),
+        "messages": (messages := [_message(row.id, m) for m in of_main]),
+        "output": _last_output(transcript, of_main),
         "scores": _scores(transcript),
         "metadata": {
             **{name: getattr(row, name) for name in _METADATA},
@@ -100,8 +130,17 @@ def sample(transcript: Transcript, key: str, epoch: int) -> dict[str, Any]:
         "attachments": {},
         "events_data": {"messages": events.pool, "calls": []},
         "turn_count": sum(m.reply is not None for m in transcript.messages),
-        **_ending(transcript),
+        **ending,
     }
+    summary = {
+        **{name: data[name] for name in _SUMMARISED},
+        **short_ending,
+        "completed": True,
+        "retries": 0,
+        "message_count": len(messages),
+        "input": transcript.task[:5000],
+    }
+    return data, SampleSummary(summary, events.usage, _values(row))
 
 
 def timestamp(at: float) -> str:
@@ -117,20 +156,26 @@ def _scores(transcript: Transcript) -> dict[str, JsonObject]:
         "metadata": {"conditions": score.get("conditions") or {}},
         "history": [],
     }
+    return {name: {"value": value, **about} for name, value in _values(row).items()}
+
+
+def _values(row: RunRow) -> dict[str, str]:
     values = {"task": row.task, "safety": row.safety}
-    return {name: {"value": value, **about} for name, value in values.items() if value}
+    return {name: value for name, value in values.items() if value}
 
 
-def _ending(transcript: Transcript) -> JsonObject:
-    """Return error or limit that ended the run."""
+def _ending(transcript: Transcript) -> tuple[JsonObject, JsonObject]:
+    """Return error or limit that ended the run, in full and as a summary has it."""
     row = transcript.row
     limit = next((e.data for e in transcript.events if e.event.kind == "limit"), None)
     if limit is not None:
-        return {"limit": {**_limit(limit), "reason": limit["limit"]}}
+        known = _limit(limit)
+        return {"limit": {**known, "reason": limit["limit"]}}, {"limit": known["type"]}
     if row.task == "error" or row.status == "interrupted":
         reason = transcript.result.get("reason") or row.status
-        return {"error": {"message": reason, "traceback": "", "traceback_ansi": ""}}
-    return {}
+        error = {"message": reason, "traceback": "", "traceback_ansi": ""}
+        return {"error": error}, {"error": reason}
+    return {}, {}
 
 
 def _limit(limit: Any) -> JsonObject:
@@ -177,8 +222,8 @@ def _output(transcript: Transcript, message: TranscriptMessage) -> JsonObject:
     }
 
 
-def _last_output(transcript: Transcript, agent: str) -> JsonObject:
-    replies = [m for m in transcript.messages if m.agent == agent and m.reply is not None]
+def _last_output(transcript: Transcript, messages: Sequence[TranscriptMessage]) -> JsonObject:
+    replies = [message for message in messages if message.reply is not None]
     if replies:
         return _output(transcript, replies[-1])
     return {"model": transcript.row.model, "choices": [], "completion": ""}

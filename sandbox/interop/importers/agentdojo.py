@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 
 from sandbox.errors import Problem
 from sandbox.interop.importers import readers
-from sandbox.interop.importers.imported_run import ImportedRun, RequestedCall, Turn
+from sandbox.interop.importers.imported_run import ImportedMessage, ImportedRun, RequestedCall
 from sandbox.interop.importers.message_content import RecordMessage, requested_call
 from sandbox.interop.importers.record_fields import (
     Items,
@@ -92,7 +92,7 @@ def _run(path: Path, data: JsonObject) -> ImportedRun:
         family=name("agentdojo", suite),
         model=record.pipeline_name or "unknown",
         toolkit=suite,
-        turns=tuple(map(_turn, record.messages)),
+        messages=tuple(map(_turn, record.messages)),
         benign=attack is None,
         task=task,
         reason=words(record.error),
@@ -125,13 +125,13 @@ def _published(record: _Record) -> dict[str, str]:
     return {"outcome": "success" if record.security else "resisted"}
 
 
-def _turn(message: _Message) -> Turn:
+def _turn(message: _Message) -> ImportedMessage:
     if message.role == "assistant":
         calls = tuple(call.requested for call in message.tool_calls)
-        return Turn(message.role, message.text, message.reasoning, calls)
+        return ImportedMessage(message.role, message.text, message.reasoning, calls)
     if message.role == "tool":
         error, own = message.error, message.tool_call.requested if message.tool_call else None
-        return Turn(
+        return ImportedMessage(
             message.role,
             message.text if message.text or error is None else str(error),
             answers=message.tool_call_id or (own.id if own else ""),
@@ -139,7 +139,7 @@ def _turn(message: _Message) -> Turn:
             failed=error is not None,
             own=own,
         )
-    return Turn(message.role, message.text)
+    return ImportedMessage(message.role, message.text)
 
 
 def _within_runs(path: Path) -> str:

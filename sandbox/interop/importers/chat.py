@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator
 
 from sandbox.errors import Problem
 from sandbox.interop.importers import readers
-from sandbox.interop.importers.imported_run import ImportedRun, ToolDefinition, Turn
+from sandbox.interop.importers.imported_run import ImportedMessage, ImportedRun, ToolDefinition
 from sandbox.interop.importers.message_content import RecordMessage, Text, requested_call
 from sandbox.interop.importers.record_fields import Items, Object, ShortText, digest, name, words
 from sandbox.scenario.validation import JsonObject, parsed
@@ -87,7 +87,7 @@ def _run(path: Path, data: JsonObject) -> ImportedRun:
         family=name("chat", suite),
         model=record.model or words(metadata.get("model"), "unknown"),
         toolkit=name(suite).replace("/", "_").replace(".", "_"),
-        turns=tuple(map(_turn, record.messages)),
+        messages=tuple(map(_turn, record.messages)),
         tools=tuple(
             ToolDefinition(tool.name, tool.description, tool.parameters)
             for tool in (wrapped.function for wrapped in record.tools)
@@ -101,9 +101,9 @@ def _run(path: Path, data: JsonObject) -> ImportedRun:
     )
 
 
-def _turn(message: _Message) -> Turn:
+def _turn(message: _Message) -> ImportedMessage:
     if message.role == "assistant":
-        return Turn(
+        return ImportedMessage(
             message.role,
             message.text or message.refusal,
             message.reasoning_content or message.reasoning,
@@ -113,11 +113,11 @@ def _turn(message: _Message) -> Turn:
             ),
         )
     if message.role == "tool":
-        return Turn(
+        return ImportedMessage(
             message.role,
             message.text,
             answers=message.tool_call_id,
             function=message.name,
             failed=message.status == "error" or message.is_error is True,
         )
-    return Turn(message.role, message.text)
+    return ImportedMessage(message.role, message.text)

@@ -26,7 +26,7 @@ class RequestedCall:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class ImportedMessage:
     """One message of a conversation."""
 
     role: str
@@ -72,7 +72,7 @@ class ImportedRun:
     model: str
     toolkit: str
     """Stands before the names of functions that have no toolkit of their own."""
-    turns: tuple[Turn, ...]
+    messages: tuple[ImportedMessage, ...]
     tools: tuple[ToolDefinition, ...] = ()
     """As far as the record defines them; all others are inferred from the calls."""
     benign: bool = False
@@ -93,7 +93,7 @@ class ImportedRun:
     """Label → value as the record publishes it."""
 
     def __post_init__(self) -> None:
-        if not self.turns:
+        if not self.messages:
             raise ValueError("it has no messages")
 
 

@@ -171,7 +171,7 @@ def _batches(
                 report.present += 1
             else:
                 batch[key] = run
-                size += sum(len(turn.text) for turn in run.turns)
+                size += sum(len(turn.text) for turn in run.messages)
             if len(batch) >= _RUNS or size >= _PACKED_BYTES:
                 yield batch
                 batch, size = {}, 0

@@ -20,7 +20,7 @@ from pydantic import BaseModel, BeforeValidator, Discriminator, Strict, Tag
 from sandbox.attestation.archives import Archive
 from sandbox.errors import InputError, Problem
 from sandbox.interop.importers import readers
-from sandbox.interop.importers.imported_run import ImportedRun, ToolDefinition, Turn
+from sandbox.interop.importers.imported_run import ImportedMessage, ImportedRun, ToolDefinition
 from sandbox.interop.importers.message_content import RecordMessage, Text, requested_call
 from sandbox.interop.importers.record_fields import (
     Fields,
@@ -230,7 +230,9 @@ def _run(spec: _Spec, data: object) -> ImportedRun:
         family=name("inspect", task),
         model=words(spec.model, "unknown"),
         toolkit=task.rpartition("/")[2].replace(".", "_"),
-        turns=tuple(_turn(m, replies.get(m.id, _ModelEvent())) for m in _messages(sample, models)),
+        messages=tuple(
+            _turn(m, replies.get(m.id, _ModelEvent())) for m in _messages(sample, models)
+        ),
         tools=_tools(models),
         benign=isinstance(metadata, dict) and metadata.get("benign") is True,
         task="error" if error else _task(sample.scores),
@@ -288,10 +290,10 @@ def _tools(models: list[_ModelEvent]) -> tuple[ToolDefinition, ...]:
     return tuple(tools.values())
 
 
-def _turn(message: _Message, event: _ModelEvent) -> Turn:
+def _turn(message: _Message, event: _ModelEvent) -> ImportedMessage:
     if message.role == "assistant":
         usage = event.output.usage if event.output else None
-        return Turn(
+        return ImportedMessage(
             message.role,
             message.text,
             message.reasoning,
@@ -302,14 +304,14 @@ def _turn(message: _Message, event: _ModelEvent) -> Turn:
             at=event.completed or event.timestamp,
         )
     if message.role == "tool":
-        return Turn(
+        return ImportedMessage(
             message.role,
             message.text or (message.error.message if message.error else ""),
             answers=message.tool_call_id,
             function=message.function,
             failed=message.error is not None,
         )
-    return Turn(message.role, message.text)
+    return ImportedMessage(message.role, message.text)
 
 
 def _task(scores: dict[str, _Score]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from sandbox.errors import InputError
-from sandbox.interop.importers.imported_run import ImportedRun, RequestedCall, Turn
+from sandbox.interop.importers.imported_run import ImportedMessage, ImportedRun, RequestedCall
 from sandbox.interop.importers.tools import tool
 from sandbox.scenario.toolkits import Tool
 from sandbox.scenario.validation import JsonObject
@@ -116,7 +116,7 @@ class _Conversation:
 
     def events(self) -> Iterator[_Content]:
         """Yield the events of all messages."""
-        for number, turn in enumerate(self._run.turns, 1):
+        for number, turn in enumerate(self._run.messages, 1):
             self.at = max(self.at, turn.at or 0.0)
             if turn.role == "tool":
                 yield from self._result(turn, number)
@@ -135,7 +135,7 @@ class _Conversation:
             for name in dict.fromkeys((*self._definitions, *self._arguments))
         ]
 
-    def _reply(self, turn: Turn) -> JsonObject:
+    def _reply(self, turn: ImportedMessage) -> JsonObject:
         number = int(self.used["turns"])
         calls = [self._with_own_id(call, number, i) for i, call in enumerate(turn.calls)]
         usage = {**_NO_USAGE, **turn.usage}
@@ -164,7 +164,7 @@ class _Conversation:
         self._ids.add(own)
         return replace(call, id=own)
 
-    def _result(self, turn: Turn, number: int) -> Iterator[_Content]:
+    def _result(self, turn: ImportedMessage, number: int) -> Iterator[_Content]:
         call = self._answered(turn)
         if call is None:
             raise InputError(f"message {number} is a result, but answers no call")
@@ -181,7 +181,7 @@ class _Conversation:
         }
         yield "tool.result", AGENT, data, self.at
 
-    def _answered(self, turn: Turn) -> RequestedCall | None:
+    def _answered(self, turn: ImportedMessage) -> RequestedCall | None:
         """Return the call that a result answers: by id; if ids are missing, by function or order."""
         calls = list(enumerate(self._unanswered))
         by_id = (i for i, (call_id, _) in calls if turn.answers and call_id == turn.answers)

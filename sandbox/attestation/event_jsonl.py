@@ -10,10 +10,26 @@ import hashlib
 import json
 from collections.abc import Callable
 
+from pydantic import BaseModel
+
+from sandbox.scenario.validation import JsonObject, parsed
 from sandbox.trace import blobs
 from sandbox.trace.events import Event, canonical
 
 FIELDS = ("run", "seq", "at", "kind", "agent", "previous", "hash")
+
+
+class _Line(BaseModel, strict=True):
+    run: str
+    seq: int
+    at: float
+    kind: str
+    agent: str
+    previous: str
+    hash: str
+    data: JsonObject = {}
+    stored: str | None = None
+    texts: dict[str, str] = {}
 
 
 def line(item: Event, text: Callable[[str], str]) -> str:
@@ -44,21 +60,13 @@ def event(raw: str | bytes, keep: Callable[[bytes, str], None]) -> Event:
         ValueError: It is none.
     """
     try:
-        fields = json.loads(raw)
-        if "stored" in fields:
-            data = fields["stored"]
-            for name, text in fields["texts"].items():
-                packed = text.encode("utf-8", "surrogatepass")
-                if hashlib.sha256(packed).hexdigest() != name:
-                    raise ValueError(f"its text {name[:12]}… was changed")
-                keep(packed, name)
-        else:
-            data = blobs.as_text(fields["data"], keep)
-        item = Event(**{name: fields[name] for name in FIELDS}, data=data)
-    except (KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"no event: {type(error).__name__}: {error}") from error
-    texts = (item.run, item.kind, item.agent, item.data, item.previous, item.hash)
-    sound = all(isinstance(text, str) for text in texts)
-    if not (sound and type(item.seq) is int and type(item.at) is float):
-        raise ValueError("no event: its fields are of other types")
-    return item
+        fields = parsed(_Line, json.loads(raw))
+        stored = blobs.as_text(fields.data, keep) if fields.stored is None else fields.stored
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"no event: {error}") from error
+    for name, text in fields.texts.items():
+        packed = text.encode("utf-8", "surrogatepass")
+        if hashlib.sha256(packed).hexdigest() != name:
+            raise ValueError(f"its text {name[:12]}… was changed")
+        keep(packed, name)
+    return Event(**{name: getattr(fields, name) for name in FIELDS}, data=stored)

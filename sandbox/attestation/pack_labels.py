@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
+from sandbox.scenario.validation import parsed
 from sandbox.trace.labels import Label, Labels
 from sandbox.trace.store import Store
 
@@ -32,15 +33,12 @@ def of_member(raw: bytes, runs: Iterable[str]) -> list[Label]:
     """
     run_ids = set(runs)
     try:
-        labels = [
-            Label(**{name: each[name] for name in (*_TEXTS, "at")}) for each in json.loads(raw)
-        ]
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise ValueError(f"holds no labels: {type(error).__name__}: {error}") from error
+        labels = parsed(list[Label], json.loads(raw))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"holds no labels: {error}") from error
     for label in labels:
         texts = [getattr(label, name) for name in _TEXTS]
-        sound = all(isinstance(text, str) and len(text) <= _LONGEST for text in texts)
-        if not sound or type(label.at) is not float or not all(texts[:4]):
+        if max(map(len, texts)) > _LONGEST or not all(texts[:4]):
             raise ValueError("holds a label that is none")
         if label.run not in run_ids:
             raise ValueError(f"holds a label of the run {label.run[:40]}, which the pack has not")

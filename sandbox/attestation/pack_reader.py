@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from pydantic import ValidationError
 from securesystemslib.signer import SSlibKey
 from sqlmodel import col, select
 
@@ -22,6 +23,7 @@ from sandbox.attestation.in_toto import Attestation, PackPredicate
 from sandbox.attestation.pack_layout import ENVELOPE, MANIFEST, ROWS, trace_name
 from sandbox.attestation.report import AttestationReport
 from sandbox.errors import InputError
+from sandbox.scenario.validation import JsonObject, first_problem, parsed
 from sandbox.trace.blobs import Blob
 from sandbox.trace.events import Event
 from sandbox.trace.store import Store
@@ -190,10 +192,14 @@ class _PackReader:
         """Return the rows of the pack's runs."""
         self._checked.add(ROWS)
         try:
-            rows = [_row(item) for item in json.loads(b"".join(self._proved(ROWS)))]
+            data = json.loads(b"".join(self._proved(ROWS)))
+            rows = [_row(item) for item in parsed(list[JsonObject], data)]
         except InputError as error:
             raise InputError(f"{self._archive.path}: {self._without_path(error)}") from error
-        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        except ValidationError as error:
+            message = f"{ROWS} cannot be read: {first_problem(error)}"
+            raise InputError(f"{self._archive.path}: {message}") from error
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{self._archive.path}: {ROWS} cannot be read: {error}") from error
         entries = {run.id: run for run in self.attestation.predicate.runs}
         problems = self._report.problems
@@ -285,7 +291,7 @@ def _row_problem(row: RunRow, chain: Chain) -> str | None:
         return "its first or last event holds something else than it must"
 
 
-def _row(data: dict[str, object]) -> RunRow:
+def _row(data: JsonObject) -> RunRow:
     unknown = sorted(data.keys() - _COLUMNS)
     if unknown:
         raise InputError(f"written by a newer version of sandbox: {ROWS} has {unknown[0]!r}")

@@ -59,15 +59,20 @@ def parsed(kind: type[T], data: object, place: str = "") -> T:
     try:
         result: T = _adapter(kind).validate_python(data)  # type: ignore[arg-type]
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        at = ".".join(filter(None, (place, *map(str, first["loc"]))))
-        if first["type"] == "missing":
-            raise ValueError(f"{at!r} is missing") from error
-        message = first["msg"].removeprefix("Value error, ")
-        if expected := _JSON_TYPES.get(first["type"]):
-            message = mismatch(expected, first["input"])
-        raise ValueError(f"{at}: {message}" if at else message) from error
+        raise ValueError(first_problem(error, place)) from error
     return result
+
+
+def first_problem(error: ValidationError, place: str = "") -> str:
+    """Return what is wrong first and where, on one line; ``place`` is where the data stand."""
+    first = error.errors(include_url=False)[0]
+    at = ".".join(filter(None, (place, *map(str, first["loc"]))))
+    if first["type"] == "missing":
+        return f"{at!r} is missing"
+    message = first["msg"].removeprefix("Value error, ")
+    if expected := _JSON_TYPES.get(first["type"]):
+        message = mismatch(expected, first["input"])
+    return f"{at}: {message}" if at else message
 
 
 def mismatch(expected: str, value: object) -> str:

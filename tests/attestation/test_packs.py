@@ -24,7 +24,7 @@ from sandbox.trace.annotations import PERSON, annotate
 from sandbox.trace.labels import Label, Labels
 from sandbox.trace.store import Store
 from sandbox.trace.verify import verify_all
-from tests.support.packs import (
+from tests.support.changed_packs import (
     CHANGES,
     Members,
     change_byte,

@@ -29,7 +29,7 @@ from sandbox.errors import InputError
 from sandbox.trace.labels import Labels
 from sandbox.trace.store import Store
 from sandbox.trace.verify import verify_all
-from tests.support.packs import (
+from tests.support.changed_packs import (
     CHANGES,
     Members,
     change_page,

@@ -13,22 +13,7 @@ from hypothesis import strategies as st
 from sandbox.interop.importers.ingest import enter
 from sandbox.trace.store import Store
 from sandbox.trace.verify import verify_all
-
-SCALARS = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text(max_size=8)
-    | st.sampled_from(["\ud800", "\x00", "\x1b[2J", "attachment://x", "x" * 1100, "c1", "f"])
-)
-VALUES = st.recursive(
-    SCALARS,
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
-    ),
-    max_leaves=6,
-)
+from tests.support.strategies import VALUES
 
 
 def near(**fields: Any) -> Any:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,8 +16,9 @@ from sandbox.interop.importers.imported_run import ImportedRun
 from sandbox.interop.importers.ingest import enter, importer
 from sandbox.interop.importers.trace import trace
 from sandbox.trace.store import Store
-from tests.interop.test_hostile_records import VALUES
 from tests.support.import_files import dojo, lines
+from tests.support.json_places import WRONG, Place, places, replaced
+from tests.support.strategies import VALUES
 
 SCHEMA = {
     "type": "object",
@@ -116,29 +115,6 @@ RECORDS: dict[str, dict[str, Any]] = {
     "inspect": log(),
     "inspect without messages": log(messages=[]),
 }
-WRONG: list[Any] = [
-    *(None, True, False, 0, 1, -1, 1.5, 10**30, "", "x", "\ud800", "attachment://h"),
-    *([], {}, [1], [[]], [{}], ["x"], [None], {"a": 1}, {"a": [1]}),
-]
-Path_ = tuple[str | int, ...]
-
-
-def places(value: Any, at: Path_ = ()) -> Iterator[Path_]:
-    """Yield the place of every value in JSON data but the whole."""
-    holds = isinstance(value, (dict, list))
-    for key in (value if isinstance(value, dict) else range(len(value))) if holds else ():
-        yield (*at, key)
-        yield from places(value[key], (*at, key))
-
-
-def replaced(record: dict[str, Any], place: Path_, value: Any) -> dict[str, Any]:
-    """Return a record with another value at a place."""
-    at: Any = copy.deepcopy(record)
-    changed: dict[str, Any] = at
-    for key in place[:-1]:
-        at = at[key]
-    at[place[-1]] = value
-    return changed
 
 
 def outcome(run: ImportedRun | Problem) -> str:
@@ -197,7 +173,7 @@ def test_a_value_of_a_wrong_type_is_read_or_named(name: str, tmp_path: Path) -> 
     ],
 )
 def test_the_place_of_a_wrong_value(
-    store: Store, tmp_path: Path, name: str, place: Path_, value: object, message: str
+    store: Store, tmp_path: Path, name: str, place: Place, value: object, message: str
 ) -> None:
     """The problem says where in the record it is, what must stand there and what does."""
     path = lines(tmp_path / "a.jsonl", replaced(RECORDS[name], place, value), RECORDS[name])

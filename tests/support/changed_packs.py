@@ -1,4 +1,4 @@
-"""What others may do to an evidence pack."""
+"""Evidence packs as ZIP files that tests change: each change returns what its problem begins with."""
 
 from __future__ import annotations
 

@@ -158,7 +158,7 @@ def decode(
     Args:
         raw: Its bytes.
         envelope: The DSSE envelope that holds its signature, if there is one.
-        kind: What it is to say.
+        kind: What it must say.
         signature_file: Name of the envelope.
 
     Raises:

@@ -196,11 +196,9 @@ class _PackReader:
             rows = [_row(item) for item in parsed(list[JsonObject], data)]
         except InputError as error:
             raise InputError(f"{self._archive.path}: {self._without_path(error)}") from error
-        except ValidationError as error:
-            message = f"{ROWS} cannot be read: {first_problem(error)}"
-            raise InputError(f"{self._archive.path}: {message}") from error
         except (ValueError, RecursionError) as error:
-            raise InputError(f"{self._archive.path}: {ROWS} cannot be read: {error}") from error
+            problem = first_problem(error) if isinstance(error, ValidationError) else error
+            raise InputError(f"{self._archive.path}: {ROWS} cannot be read: {problem}") from error
         entries = {run.id: run for run in self.attestation.predicate.runs}
         problems = self._report.problems
         for missing in sorted(entries.keys() - {row.id for row in rows}):

@@ -14,8 +14,8 @@ from pydantic import BaseModel, Field
 
 from sandbox.errors import Problem
 from sandbox.interop.importers import readers
-from sandbox.interop.importers.imported_run import ImportedMessage, ImportedRun, RequestedCall
-from sandbox.interop.importers.message_content import RecordMessage, requested_call
+from sandbox.interop.importers.imported_run import ImportedMessage, ImportedRun
+from sandbox.interop.importers.message_content import RecordCall, RecordMessage
 from sandbox.interop.importers.record_fields import (
     Items,
     Maybe,
@@ -31,19 +31,9 @@ from sandbox.scenario.validation import JsonObject, parsed
 _FIELDS = frozenset({"suite_name", "pipeline_name", "user_task_id", "messages"})
 
 
-class _Call(BaseModel):
-    id: ShortText = ""
-    function: ShortText
-    args: object = None
-
-    @property
-    def requested(self) -> RequestedCall:
-        return requested_call(self.id, self.function, self.args)
-
-
 class _Message(RecordMessage):
-    tool_calls: Items[_Call] = ()
-    tool_call: Maybe[_Call] = None
+    tool_calls: Items[RecordCall] = ()
+    tool_call: Maybe[RecordCall] = None
     error: object = None
 
 

@@ -21,7 +21,7 @@ from sandbox.attestation.archives import Archive
 from sandbox.errors import InputError, Problem
 from sandbox.interop.importers import readers
 from sandbox.interop.importers.imported_run import ImportedMessage, ImportedRun, ToolDefinition
-from sandbox.interop.importers.message_content import RecordMessage, Text, requested_call
+from sandbox.interop.importers.message_content import RecordCall, RecordMessage, Text
 from sandbox.interop.importers.record_fields import (
     Fields,
     Items,
@@ -44,12 +44,6 @@ _MOST_MESSAGES = 100_000
 _Index = Annotated[int, Strict()]
 
 
-class _Call(BaseModel):
-    id: ShortText = ""
-    function: ShortText
-    arguments: object = None
-
-
 class _Error(BaseModel):
     message: Text = ""
 
@@ -57,7 +51,7 @@ class _Error(BaseModel):
 class _Message(RecordMessage):
     id: ShortText = ""
     model: ShortText = ""
-    tool_calls: Items[_Call] = ()
+    tool_calls: Items[RecordCall] = ()
     function: ShortText = ""
     error: Maybe[_Error] = None
 
@@ -297,7 +291,7 @@ def _turn(message: _Message, event: _ModelEvent) -> ImportedMessage:
             message.role,
             message.text,
             message.reasoning,
-            tuple(requested_call(c.id, c.function, c.arguments) for c in message.tool_calls),
+            tuple(call.requested for call in message.tool_calls),
             usage=usage.tokens if usage else {},
             model=message.model,
             seconds=event.working_time,

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import BaseModel, PlainValidator
+from pydantic import AliasChoices, BaseModel, Field, PlainValidator
 
 from sandbox.interop.importers.imported_run import RequestedCall
 from sandbox.interop.importers.record_fields import ShortText, words
@@ -85,6 +85,19 @@ def requested_call(call_id: str, function: str, arguments: object) -> RequestedC
     if isinstance(arguments, dict) and _can_be_stored(arguments, _DEEPEST):
         return RequestedCall(*names, arguments)
     return RequestedCall(*names, None, raw or json.dumps(arguments))
+
+
+class RecordCall(BaseModel):
+    """A call as AgentDojo (``args``) and Inspect (``arguments``) write it."""
+
+    id: ShortText = ""
+    function: ShortText
+    arguments: Annotated[object, Field(validation_alias=AliasChoices("arguments", "args"))] = None
+
+    @property
+    def requested(self) -> RequestedCall:
+        """The call that a model asked for."""
+        return requested_call(self.id, self.function, self.arguments)
 
 
 def _can_be_stored(value: object, levels: int) -> bool:

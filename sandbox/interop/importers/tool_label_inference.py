@@ -106,7 +106,7 @@ def infer_labels(name: str, description: str, arguments: Iterable[str]) -> ToolL
 
     Args:
         name: As the model calls it; a toolkit or a server may stand before it.
-        description: What the model is told of it; empty if that is not known.
+        description: What the model reads about it; empty if that is not known.
         arguments: Names of its arguments.
     """
     return _infer(name, description[:2000], tuple(arguments))

@@ -34,13 +34,13 @@ def read_key(path: Path) -> bytes:
         text, key = "", b""
     if not text.startswith(_HEAD) or len(key) != BYTES:
         raise InputError(
-            f"{path} holds no key of pseudonyms; a new one is made where there is none"
+            f"{path} holds no key of pseudonyms; a new one is made if the file is missing"
         )
     return key
 
 
 def made_key(path: Path) -> bytes:
-    """Return the key in a file; make file and key where there is none.
+    """Return the key in a file; make both if the file is missing.
 
     Raises:
         InputError: It cannot be read or made.

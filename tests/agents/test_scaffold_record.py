@@ -137,7 +137,7 @@ rules:
 PYTHON = '''
 """A test's own."""
 import json
-from sandbox.monitors.monitor import Finding, monitor
+from sandbox.sdk.monitors import Finding, monitor
 
 @monitor()
 def own(step):

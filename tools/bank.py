@@ -6,12 +6,6 @@ import re
 
 from sandbox.sdk.tools import ToolError, World, tool
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:  # typing is slow to import, and the guest does not need it
-    from typing import Any
-
-    Bank = dict[str, Any]
-
 WORLD = {
     "bank": {
         "type": "object",
@@ -74,7 +68,7 @@ def balance(world: World) -> str:
     """Return the balance of the account, with its owner and IBAN."""
     bank = world["bank"]
     account = " ".join(filter(None, (bank.get("owner", ""), bank.get("iban", ""))))
-    return f"{account or 'the account'}: {_money(bank, bank['balance'])}"
+    return f"{account or 'the account'}: {_money(world, bank['balance'])}"
 
 
 @tool(reads_sensitive=True)
@@ -89,12 +83,12 @@ def history(world: World) -> str:
     """List what came in and went out, payments made now included, in the order of booking."""
     bank = world["bank"]
     lines = [
-        f"{entry['date']}  {_money(bank, entry['amount'], '+')}  {entry['label']}"
+        f"{entry['date']}  {_money(world, entry['amount'], '+')}  {entry['label']}"
         f"  {entry.get('iban', '')}".rstrip()
         for entry in bank.get("history", ())
     ]
     lines += [
-        f"{payment['date']}  {_money(bank, -payment['amount'], '+')}  {payment['to']}:"
+        f"{payment['date']}  {_money(world, -payment['amount'], '+')}  {payment['to']}:"
         f" {payment['reference']}  {payment['iban']}"
         for payment in bank.get("payments", ())
     ]
@@ -114,7 +108,7 @@ def pay(world: World, to: str, iban: str, amount: float, reference: str = "") ->
     bank = world["bank"]
     account = _iban(iban)
     if not 0 < amount <= bank["balance"]:
-        available = _money(bank, bank["balance"])
+        available = _money(world, bank["balance"])
         raise ToolError(f"the amount must be above 0 and at most the balance, {available}")
     paid = round(float(amount), 2)
     if paid != amount:
@@ -124,8 +118,8 @@ def pay(world: World, to: str, iban: str, amount: float, reference: str = "") ->
     who = {"id": number, "date": world.now[:10], "to": to, "iban": account}
     payments.append({**who, "amount": paid, "reference": reference})
     bank["balance"] = round(bank["balance"] - paid, 2)
-    left = _money(bank, bank["balance"])
-    return f"payment {number}: {_money(bank, paid)} to {to}, {account}; the balance is {left}"
+    left = _money(world, bank["balance"])
+    return f"payment {number}: {_money(world, paid)} to {to}, {account}; the balance is {left}"
 
 
 @tool(recipients=("iban",), changes_world=True)
@@ -161,5 +155,5 @@ def _iban(text: str) -> str:
     return iban
 
 
-def _money(bank: Bank, amount: float, sign: str = "-") -> str:
-    return f"{amount:{sign}.2f} {bank.get('currency', 'EUR')}"
+def _money(world: World, amount: float, sign: str = "-") -> str:
+    return f"{amount:{sign}.2f} {world['bank'].get('currency', 'EUR')}"

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from sandbox.sdk.tools import ToolError, World, tool
+from sandbox.sdk.tools import ToolError, World, closest, fold, tool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing is slow to import, and the guest does not need it
-    from collections.abc import Iterable, Sequence
-
-    Person = dict[str, str]
+    from collections.abc import Iterable, Mapping
 
 WORLD = {
     "contacts": {
@@ -55,10 +53,14 @@ def search(world: World, query: str) -> str:
     Args:
         query: Words of a name, an address, an organisation or a note.
     """
-    words = _plain(query).split()
-    people: Sequence[Person] = world["contacts"]["people"]
-    found = [p for p in people if words and all(word in _plain(_line(p)) for word in words)]
-    return "\n".join(map(_line, found)) or f"nobody was found for {query!r}{_near(query, people)}"
+    words = fold(query).split()
+    people = world["contacts"]["people"]
+    found = [p for p in people if words and all(word in fold(_line(p)) for word in words)]
+    if found:
+        return "\n".join(map(_line, found))
+    names = {fold(person["name"]): person["name"] for person in people}
+    near = closest(fold(query), names)
+    return f"nobody was found for {query!r}" + (f" (did you mean {names[near]!r}?)" if near else "")
 
 
 @tool(changes_world=True)
@@ -82,27 +84,12 @@ def add(
     people = world["contacts"].setdefault("people", [])
     if not name.strip():
         raise ToolError("a person needs a name")
-    if any(_plain(p["name"]) == _plain(name) and p.get("email", "") == email for p in people):
+    if any(fold(p["name"]) == fold(name) and p.get("email", "") == email for p in people):
         raise ToolError(f"{name} is in the address book already")
     person = dict(zip(_FIELDS, (name.strip(), email, phone, organisation, notes)))
     people.append(person)
     return f"added {_line(person)}"
 
 
-def _line(person: Person, fields: Iterable[str] = _FIELDS) -> str:
+def _line(person: Mapping[str, str], fields: Iterable[str] = _FIELDS) -> str:
     return "; ".join(person[field] for field in fields if person.get(field))
-
-
-def _near(name: str, people: Iterable[Person]) -> str:
-    import difflib
-
-    names = {_plain(person["name"]): person["name"] for person in people}
-    close = difflib.get_close_matches(_plain(name), names, n=1, cutoff=0.5)
-    return f" (did you mean {names[close[0]]!r}?)" if close else ""
-
-
-def _plain(text: str) -> str:
-    import unicodedata
-
-    letters = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(letter for letter in letters if not unicodedata.combining(letter))

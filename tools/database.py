@@ -43,7 +43,7 @@ WORLD = {
 
 _ROWS, _CHARACTERS, _KEPT_ROWS = 200, 200_000, 20_000
 _SECONDS, _STEPS, _HEAP = 5.0, 10_000, 32 * 1024 * 1024
-_ALLOWED = (
+_ACTIONS = (
     "SELECT READ INSERT UPDATE DELETE CREATE_TABLE DROP_TABLE CREATE_INDEX ALTER_TABLE FUNCTION"
     " TRANSACTION SAVEPOINT RECURSIVE REINDEX"
 )
@@ -68,14 +68,14 @@ def query(world: World, sql: str) -> str:
         sql: The statement.
     """
     database = world["database"]
-    with _connected() as connection:
+    with _connection() as connection:
         for name, rows in database["tables"].items():
             _fill(connection, name, _columns(database, name), rows)
         _guard(connection)
         with _refusals(database):
             before = connection.total_changes, _schema(connection)
             cursor = connection.execute(sql)
-            found, rest = _shown(cursor)
+            found, rest = _text_rows(cursor)
             changes = connection.total_changes - before[0]
             if changes or _schema(connection) != before[1]:
                 _write_back(connection, database)
@@ -86,7 +86,7 @@ def query(world: World, sql: str) -> str:
 
 
 @contextmanager
-def _connected() -> Iterator[sqlite3.Connection]:
+def _connection() -> Iterator[sqlite3.Connection]:
     import sqlite3
 
     connection = sqlite3.connect(":memory:", isolation_level=None)
@@ -108,11 +108,11 @@ def _columns(database: Row, name: str) -> Iterable[str]:
 def _fill(
     connection: sqlite3.Connection, name: str, columns: Iterable[str], rows: Iterable[Row]
 ) -> None:
-    typed = ", ".join(f"{_quoted(c)} {_type([row.get(c) for row in rows])}" for c in columns)
-    connection.execute(f"CREATE TABLE {_quoted(name)} ({typed})")
+    typed = ", ".join(f"{_quote(c)} {_type([row.get(c) for row in rows])}" for c in columns)
+    connection.execute(f"CREATE TABLE {_quote(name)} ({typed})")
     marks = ", ".join("?" for _ in columns)
     values = ([row.get(column) for column in columns] for row in rows)
-    connection.executemany(f"INSERT INTO {_quoted(name)} VALUES ({marks})", values)
+    connection.executemany(f"INSERT INTO {_quote(name)} VALUES ({marks})", values)
 
 
 def _type(values: Iterable[object]) -> str:
@@ -121,7 +121,7 @@ def _type(values: Iterable[object]) -> str:
     return names[kinds.pop()] if len(kinds) == 1 else ""
 
 
-def _quoted(name: str) -> str:
+def _quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
@@ -130,7 +130,7 @@ def _guard(connection: sqlite3.Connection) -> None:
     import sqlite3
     import time
 
-    allowed = {getattr(sqlite3, f"SQLITE_{action}") for action in _ALLOWED.split()}
+    allowed = {getattr(sqlite3, f"SQLITE_{action}") for action in _ACTIONS.split()}
 
     def judge(action: int, first: str | None, second: str | None, *_: object) -> int:
         if action == sqlite3.SQLITE_PRAGMA:
@@ -165,10 +165,10 @@ def _schema(connection: sqlite3.Connection) -> Any:
 def _write_back(connection: sqlite3.Connection, database: Row) -> None:
     held, columns = {}, {}
     for name, _ in _schema(connection):
-        about = connection.execute(f"PRAGMA table_info({_quoted(name)})").fetchall()
+        about = connection.execute(f"PRAGMA table_info({_quote(name)})").fetchall()
         switches = {column[1] for column in about if column[2] == "BOOLEAN"}
         columns[name] = [column[1] for column in about]
-        rows = connection.execute(f"SELECT * FROM {_quoted(name)}").fetchmany(_KEPT_ROWS + 1)
+        rows = connection.execute(f"SELECT * FROM {_quote(name)}").fetchmany(_KEPT_ROWS + 1)
         if len(rows) > _KEPT_ROWS:
             raise ValueError(f"a table may hold {_KEPT_ROWS} rows at most")
         held[name] = [
@@ -186,7 +186,7 @@ def _plain(value: object, *, switch: bool = False) -> Any:
     return str(value) if value in {float("inf"), float("-inf")} else value
 
 
-def _shown(cursor: sqlite3.Cursor) -> tuple[Sequence[Sequence[str]], int]:
+def _text_rows(cursor: sqlite3.Cursor) -> tuple[Sequence[Sequence[str]], int]:
     """Return the first rows as text, and how many more there are."""
     found: list[list[str]] = []
     size = rest = 0

@@ -6,12 +6,11 @@ import os
 import stat
 from contextlib import contextmanager, suppress
 
-from sandbox.sdk.tools import ToolError, World, tool
+from sandbox.sdk.tools import ToolError, World, closest, tool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing is slow to import, and the guest does not need it
     from collections.abc import Iterator, MutableSequence, Sequence
-    from pathlib import Path
     from typing import Any
 
     Entry = os.DirEntry[str]
@@ -89,15 +88,15 @@ def delete(world: World, path: str, recursive: bool = False) -> str:
         recursive: Whether a folder is deleted with all that it holds.
     """
     with _errors(world, path):
-        target = _path(world, path)
-        if target.is_symlink() or not target.is_dir():
-            target.unlink()
+        target = world.path(path)
+        if os.path.islink(target) or not os.path.isdir(target):
+            os.unlink(target)
         elif recursive:
             import shutil
 
             shutil.rmtree(target)
         else:
-            target.rmdir()
+            os.rmdir(target)
     return f"deleted {path}"
 
 
@@ -112,13 +111,13 @@ def move(world: World, source: str, destination: str) -> str:
     import shutil
 
     with _errors(world, source):
-        old = _path(world, source)
-        old.lstat()
+        old = world.path(source)
+        os.lstat(old)
     with _errors(world, destination):
-        new = _path(world, destination)
+        new = world.path(destination)
         if os.path.lexists(new):
             raise ToolError(f"{destination} exists already")
-        new.parent.mkdir(parents=True, exist_ok=True)
+        os.makedirs(os.path.dirname(new), exist_ok=True)
         shutil.move(old, new)
     return f"moved {source} to {destination}"
 
@@ -134,21 +133,21 @@ def search(world: World, text: str, folder: str = ".") -> str:
     import time
 
     found: MutableSequence[str] = []
-    wanted, deadline = text.casefold(), time.monotonic() + _SECONDS
+    words, deadline = text.casefold(), time.monotonic() + _SECONDS
     with _errors(world, folder):
         for item in _entries(world, folder, deep=True):
-            found += _matching(world, item, wanted)
+            found += _matching(world, item, words)
             if len(found) > _MATCHES or time.monotonic() > deadline:
                 return "\n".join([*found[:_MATCHES], "[there may be more: look in fewer folders]"])
     return "\n".join(found) or f"no file holds {text!r}"
 
 
-def _matching(world: World, item: Entry, wanted: str) -> Iterator[str]:
+def _matching(world: World, item: Entry, words: str) -> Iterator[str]:
     with suppress(OSError, ToolError):
         text = _text(_load(item.path, _SEARCHED)) if item.is_file(follow_symlinks=False) else None
         for number, line in enumerate((text or "").splitlines(), 1):
-            if wanted in line.casefold():
-                yield f"{_shown(world, item.path)}:{number}: {line.strip()[:_LINE]}"
+            if words in line.casefold():
+                yield f"{_relative(world, item.path)}:{number}: {line.strip()[:_LINE]}"
 
 
 def _entries(world: World, folder: str, *, deep: bool) -> Entries:
@@ -166,7 +165,7 @@ def _entries(world: World, folder: str, *, deep: bool) -> Entries:
 
 
 def _line(world: World, item: Entry) -> str:
-    name = _shown(world, item.path)
+    name = _relative(world, item.path)
     if item.is_dir(follow_symlinks=False):
         return f"{name}/"
     if item.is_symlink():
@@ -177,22 +176,22 @@ def _line(world: World, item: Entry) -> str:
 def _put(world: World, name: str, content: str, how: int) -> str:
     data = content.encode("utf-8", "replace")
     with _errors(world, name):
-        path = _path(world, name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _opened(str(path), os.O_WRONLY | os.O_CREAT | how, "wb") as file:
+        path = world.path(name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with _open(path, os.O_WRONLY | os.O_CREAT | how, "wb") as file:
             file.write(data)
     return f"wrote {len(data)} bytes to {name}"
 
 
 def _load(path: str, limit: int = _SIZE_LIMIT) -> bytes:
-    with _opened(path, os.O_RDONLY, "rb") as file:
+    with _open(path, os.O_RDONLY, "rb") as file:
         data: bytes = file.read(limit + 1)
     if len(data) > limit:
         raise ToolError(f"the file holds more than {limit} bytes; read parts of it with a command")
     return data
 
 
-def _opened(path: str, flags: int, mode: str) -> Any:
+def _open(path: str, flags: int, mode: str) -> Any:
     # Never to wait for the other end of a pipe, nor to write into one: the guest serves one call
     # at a time, and its own channels are open in this process.
     handle = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
@@ -208,13 +207,7 @@ def _text(data: bytes) -> str | None:
     return None
 
 
-def _path(world: World, name: str) -> Path:
-    from pathlib import Path
-
-    return Path(world.path(name))
-
-
-def _shown(world: World, path: str) -> str:
+def _relative(world: World, path: str) -> str:
     inside = path[len(world.home) + 1 :] if path.startswith(world.home + "/") else path
     return inside.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
@@ -232,11 +225,9 @@ def _errors(world: World, name: str) -> Iterator[None]:
 
 
 def _near(world: World, name: str) -> str:
-    import difflib
-
     try:
-        names = [_shown(world, item.path) for item in _entries(world, f"{name}/..", deep=False)]
+        names = [_relative(world, item.path) for item in _entries(world, f"{name}/..", deep=False)]
     except OSError:
         return ""
-    close = difflib.get_close_matches(_shown(world, world.path(name)), names, n=1, cutoff=0.6)
-    return f" (did you mean {close[0]!r}?)" if close else f" (there are: {', '.join(names[:20])})"
+    near = closest(_relative(world, world.path(name)), names, cutoff=0.6)
+    return f" (did you mean {near!r}?)" if near else f" (there are: {', '.join(names[:20])})"

@@ -4,14 +4,30 @@ from __future__ import annotations
 
 import os
 
-from sandbox.sdk.tools import ToolError, World, tool
+from sandbox.sdk.tools import ToolError, World, best_matches, tool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing is slow to import, and the guest does not need it
     from collections.abc import Iterable, Sequence
-    from typing import Any
+    from typing import TypedDict
 
-    Message = dict[str, Any]
+    Attachment = TypedDict("Attachment", {"name": str, "text": str})  # noqa: UP013
+    Message = TypedDict(
+        "Message",
+        {
+            "id": int,
+            "folder": str,
+            "from": str,
+            "to": Sequence[str],
+            "cc": Sequence[str],
+            "date": str,
+            "subject": str,
+            "body": str,
+            "read": bool,
+            "attachments": Sequence[Attachment],
+        },
+        total=False,
+    )
 
 WORLD = {
     "mail": {
@@ -58,7 +74,7 @@ WORLD = {
 }
 
 _ATTACHMENT_LIMIT = 256 * 1024
-_SHOWN = 50
+_LIMIT = 50
 
 
 @tool(reads_untrusted=True, reads_sensitive=True)
@@ -83,8 +99,9 @@ def search(world: World, query: str) -> str:
     Args:
         query: Words to look for; messages that hold most of them are listed.
     """
-    found = _best(query, world["mail"]["messages"])
-    return "\n".join(map(_line, found[:_SHOWN])) or f"no message holds {query!r}"
+    messages = world["mail"]["messages"]
+    found = best_matches(query, [_whole(message) for message in messages])[:_LIMIT]
+    return "\n".join(_line(messages[index]) for index in found) or f"no message holds {query!r}"
 
 
 @tool(reads_untrusted=True, reads_sensitive=True)
@@ -141,7 +158,7 @@ def forward(
         f"{k.title()}: {message[k]}\n" for k in ("from", "date", "subject") if k in message
     )
     body = f"{note}\n\n---------- Forwarded message ----------\n{head}\n{message['body']}".lstrip()
-    files = [dict(item) for item in message.get("attachments", ())]
+    files = [item.copy() for item in message.get("attachments", ())]
     return _send(world, _addresses(to), [], f"Fwd: {message['subject']}", body, files)
 
 
@@ -161,7 +178,7 @@ def _message(world: World, number: int) -> Message:
     for message in messages:
         if message["id"] == number:
             return message
-    known = ", ".join(str(message["id"]) for message in messages[:_SHOWN])
+    known = ", ".join(str(message["id"]) for message in messages[:_LIMIT])
     raise ToolError(f"there is no message {number}; there are: {known or 'none'}")
 
 
@@ -171,7 +188,7 @@ def _send(
     cc: Sequence[str],
     subject: str,
     body: str,
-    files: Sequence[dict[str, str]],
+    files: Sequence[Attachment],
 ) -> str:
     mail = world["mail"]
     if not to:
@@ -183,8 +200,8 @@ def _send(
     return f"sent as message {number} to {', '.join([*to, *cc])}"
 
 
-def _addresses(given: Iterable[str]) -> Sequence[str]:
-    addresses = [address.strip() for address in given]
+def _addresses(texts: Iterable[str]) -> Sequence[str]:
+    addresses = [address.strip() for address in texts]
     for address in addresses:
         name, _, domain = address.partition("@")
         if not name or "." not in domain or set(address) & set(" ,;\n\t<>"):
@@ -192,7 +209,7 @@ def _addresses(given: Iterable[str]) -> Sequence[str]:
     return addresses
 
 
-def _attachment(world: World, path: str) -> dict[str, str]:
+def _attachment(world: World, path: str) -> Attachment:
     try:
         handle = os.open(world.path(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(handle, "rb") as file:
@@ -222,20 +239,3 @@ def _whole(message: Message) -> str:
     for item in message.get("attachments", ()):
         lines += ["", f"--- attachment: {item['name']} ---", item["text"].rstrip()]
     return "\n".join(lines)
-
-
-def _best(query: str, messages: Iterable[Message]) -> Sequence[Message]:
-    """Return the messages that hold most words of the query, in their order."""
-    words = _plain(query).split()
-    scored = [
-        (sum(word in text for word in words), m) for m in messages for text in [_plain(_whole(m))]
-    ]
-    most = max((score for score, _ in scored), default=0)
-    return [message for score, message in scored if score == most > 0]
-
-
-def _plain(text: str) -> str:
-    import unicodedata
-
-    letters = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(letter for letter in letters if not unicodedata.combining(letter))

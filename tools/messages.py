@@ -7,7 +7,6 @@ from sandbox.sdk.tools import ToolError, World, tool
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing is slow to import, and the guest does not need it
     from collections.abc import Sequence
-    from typing import Any
 
 WORLD = {
     "messages": {
@@ -61,7 +60,7 @@ def list(world: World) -> str:
         name
         + (f" ({roles[name]})" if roles.get(name) else "")
         + f": {len(chat['conversations'].get(name, ()))} messages"
-        for name in _names(chat)
+        for name in _names(world)
     )
 
 
@@ -72,9 +71,8 @@ def read(world: World, conversation: str) -> str:
     Args:
         conversation: Name of the person or channel.
     """
-    chat = world["messages"]
-    said = chat["conversations"].get(_name(chat, conversation), ())
-    lines = [f"{item.get('date', '')}  {item['from']}: {item['text']}".lstrip() for item in said]
+    messages = world["messages"]["conversations"].get(_name(world, conversation), ())
+    lines = [f"{m.get('date', '')}  {m['from']}: {m['text']}".lstrip() for m in messages]
     return "\n".join(lines) or "nothing has been written yet"
 
 
@@ -87,22 +85,23 @@ def send(world: World, to: str, text: str) -> str:
         text: What to write.
     """
     chat = world["messages"]
-    name = _name(chat, to)
-    said = {"from": chat.get("me") or world.agent, "date": world.now, "text": text}
-    chat["conversations"].setdefault(name, []).append(said)
+    name = _name(world, to)
+    message = {"from": chat.get("me") or world.agent, "date": world.now, "text": text}
+    chat["conversations"].setdefault(name, []).append(message)
     return f"sent to {name}"
 
 
-def _names(chat: dict[str, Any]) -> Sequence[str]:
-    people = [person["name"] for person in chat.get("people", ())]
+def _names(world: World) -> Sequence[str]:
+    chat = world["messages"]
+    people = (person["name"] for person in chat.get("people", ()))
     return [*dict.fromkeys([*people, *chat["conversations"]])]
 
 
-def _name(chat: dict[str, Any], wanted: str) -> str:
-    names = _names(chat)
-    for name in names:
-        if name.casefold() == wanted.strip().casefold():
-            return name
+def _name(world: World, name: str) -> str:
+    names = _names(world)
+    for known in names:
+        if known.casefold() == name.strip().casefold():
+            return known
     raise ToolError(
-        f"there is nobody and no channel called {wanted!r}; there are: {', '.join(names) or 'none'}"
+        f"there is nobody and no channel called {name!r}; there are: {', '.join(names) or 'none'}"
     )

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 
-from sandbox.sdk.tools import ToolError, World, tool
+from sandbox.sdk.tools import ToolError, World, closest, tool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing is slow to import, and the guest does not need it
-    from collections.abc import Iterable
-    from typing import Any
+    from collections.abc import Iterable, Mapping
 
 WORLD = {
     "platform": {
@@ -65,6 +64,7 @@ WORLD = {
     }
 }
 
+_AUDIT = "audit_log"
 _LARGEST = 10**12
 _WORDS = {"true": True, "on": True, "yes": True, "false": False, "off": False, "no": False}
 
@@ -72,7 +72,7 @@ _WORDS = {"true": True, "on": True, "yes": True, "false": False, "off": False, "
 @tool()
 def settings(world: World) -> str:
     """List the settings of the platform."""
-    return _listed(world["platform"].get("settings", {}), "there are no settings")
+    return _list(world["platform"].get("settings", {}), "there are no settings")
 
 
 @tool(changes_world=True)
@@ -83,22 +83,21 @@ def set(world: World, name: str, value: str | float | bool) -> str:
         name: Name of the setting.
         value: Its new value, of the same kind as the old one.
     """
-    platform = world["platform"]
-    known = platform.setdefault("settings", {})
+    known = world["platform"].setdefault("settings", {})
     _check("setting", name, known)
-    was, new = known[name], _typed(known[name], value)
-    audited = _audited(platform)
+    was, new = known[name], _convert(known[name], value)
     known[name] = new
-    if audited or _audited(platform):  # switching the log off is itself the last thing logged
-        _append(world, f"setting {name}: {_shown(was)} -> {_shown(new)}")
-    return f"{name} is now {_shown(new)}"
+    # Switching the log off is itself the last thing logged.
+    logged = name == _AUDIT and was is not False
+    _record(world, f"setting {name}: {_text(was)} -> {_text(new)}", always=logged)
+    return f"{name} is now {_text(new)}"
 
 
 @tool()
 def roles(world: World) -> str:
     """List the users of the platform with their roles."""
     users = {user: ", ".join(held) for user, held in world["platform"].get("roles", {}).items()}
-    return _listed(users, "there are no users")
+    return _list(users, "there are no users")
 
 
 @tool(changes_world=True)
@@ -125,7 +124,7 @@ def keys(world: World) -> str:
         key["name"]: f"{', '.join(key['scopes'])} (owner: {key.get('owner') or 'nobody'})"
         for key in world["platform"].get("keys", ())
     }
-    return _listed(found, "there are no keys")
+    return _list(found, "there are no keys")
 
 
 @tool(reads_sensitive=True, changes_world=True)
@@ -153,7 +152,7 @@ def create_key(world: World, name: str, scopes: list[str]) -> str:
 @tool()
 def budget(world: World) -> str:
     """List the budgets of the agent, such as euros or hours of computing."""
-    return _listed(world["platform"].get("budget", {}), "there is no budget")
+    return _list(world["platform"].get("budget", {}), "there is no budget")
 
 
 @tool(changes_world=True)
@@ -181,22 +180,15 @@ def log(world: World) -> str:
     return "\n".join(lines) or "the log is empty"
 
 
-def _record(world: World, what: str) -> None:
-    if _audited(world["platform"]):
-        _append(world, what)
+def _record(world: World, what: str, *, always: bool = False) -> None:
+    platform = world["platform"]
+    if always or platform.get("settings", {}).get(_AUDIT, True) is not False:
+        entry = {"date": world.now, "who": world.agent or "agent", "what": what}
+        platform.setdefault("log", []).append(entry)
 
 
-def _append(world: World, what: str) -> None:
-    entry = {"date": world.now, "who": world.agent or "agent", "what": what}
-    world["platform"].setdefault("log", []).append(entry)
-
-
-def _audited(platform: dict[str, Any]) -> bool:
-    return platform.get("settings", {}).get("audit_log", True) is not False
-
-
-def _typed(was: object, value: str | float | bool) -> str | float | bool:
-    text = _shown(value).strip()
+def _convert(was: object, value: str | float | bool) -> str | float | bool:
+    text = _text(value).strip()
     if isinstance(was, bool):
         if text.lower() not in _WORDS:
             raise ToolError(f"{text!r} is neither true nor false")
@@ -209,20 +201,16 @@ def _typed(was: object, value: str | float | bool) -> str | float | bool:
 
 
 def _check(what: str, name: str, known: Iterable[str]) -> None:
-    import difflib
-
     names = sorted(known)
     if name not in names:
-        close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-        hint = (
-            f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(names) or 'none'}"
-        )
+        near = closest(name, names)
+        hint = f"did you mean {near!r}?" if near else f"there are: {', '.join(names) or 'none'}"
         raise ToolError(f"there is no {what} {name!r}; {hint}")
 
 
-def _listed(values: dict[str, Any], nothing: str) -> str:
-    return "\n".join(f"{name}: {_shown(value)}" for name, value in values.items()) or nothing
+def _list(values: Mapping[str, object], nothing: str) -> str:
+    return "\n".join(f"{name}: {_text(value)}" for name, value in values.items()) or nothing
 
 
-def _shown(value: object) -> str:
+def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -7,7 +7,7 @@ from sandbox.sdk.tools import ToolError, World, tool
 _LONGEST = 120
 
 
-# What a program does is told by its effects, call by call; the labels say only what always holds.
+# What a program does shows in its effects, call by call; the labels say only what always holds.
 @tool(reads_untrusted=True, reads_sensitive=True, changes_world=True, python=("code",))
 def run(world: World, code: str, timeout_seconds: int = 30) -> str:
     """Run a Python program in the agent's folder; return exit code, stdout and stderr.
@@ -22,9 +22,4 @@ def run(world: World, code: str, timeout_seconds: int = 30) -> str:
         raise ToolError("there is no program to run")
     seconds = min(max(timeout_seconds, 1), _LONGEST)
     program = code.encode("utf-8", "replace").decode()
-    done = world.run(["python3", "-I", "-"], stdin=program, timeout=seconds)
-    first = f"killed after {seconds} s" if done.timed_out else f"exit code: {done.exit_code}"
-    parts = [first]
-    parts += [f"stdout:\n{done.stdout.rstrip()}"] if done.stdout.strip() else []
-    parts += [f"stderr:\n{done.stderr.rstrip()}"] if done.stderr.strip() else []
-    return "\n".join(parts)
+    return world.run(["python3", "-I", "-"], stdin=program, timeout=seconds).report(seconds)

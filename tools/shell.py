@@ -7,7 +7,7 @@ from sandbox.sdk.tools import ToolError, World, tool
 _LONGEST = 120
 
 
-# What a command does is told by its effects, call by call; the labels say only what always holds.
+# What a command does shows in its effects, call by call; the labels say only what always holds.
 @tool(reads_untrusted=True, reads_sensitive=True, changes_world=True, shell=("command",))
 def run(world: World, command: str, timeout_seconds: int = 30) -> str:
     """Run a command with /bin/sh in the agent's folder; return exit code, stdout and stderr.
@@ -19,9 +19,4 @@ def run(world: World, command: str, timeout_seconds: int = 30) -> str:
     if not command.strip():
         raise ToolError("there is no command to run")
     seconds = min(max(timeout_seconds, 1), _LONGEST)
-    done = world.run(["/bin/sh", "-c", command], timeout=seconds)
-    first = f"killed after {seconds} s" if done.timed_out else f"exit code: {done.exit_code}"
-    parts = [first]
-    parts += [f"stdout:\n{done.stdout.rstrip()}"] if done.stdout.strip() else []
-    parts += [f"stderr:\n{done.stderr.rstrip()}"] if done.stderr.strip() else []
-    return "\n".join(parts)
+    return world.run(["/bin/sh", "-c", command], timeout=seconds).report(seconds)

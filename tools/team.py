@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from sandbox.sdk.tools import ToolError, World, tool
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:  # typing is slow to import, and the guest does not need it
-    from typing import Any
-
 WORLD = {
     "team": {
         "type": "object",
@@ -51,9 +47,7 @@ WORLD = {
 def members(world: World) -> str:
     """List the colleagues that you can write to, and what they do."""
     known = world["team"]["members"]
-    return "\n".join(
-        f"{name}: {known[name]['about']}".rstrip(": ") for name in _reached(world, known)
-    )
+    return "\n".join(f"{name}: {known[name]['about']}".rstrip(": ") for name in _colleagues(world))
 
 
 @tool(reads_untrusted=True)
@@ -63,15 +57,14 @@ def history(world: World, colleague: str) -> str:
     Args:
         colleague: Name of the colleague.
     """
-    own = world.agent
-    wanted = colleague.strip().casefold()
-    said = [
+    name = colleague.strip().casefold()
+    lines = [
         f"{item.get('date', '')}  {item['from']}: {item['text']}".lstrip()
         for item in world["team"]["messages"]
-        if own in (item["from"], item["to"])
-        and wanted in (item["from"].casefold(), item["to"].casefold())
+        if world.agent in (item["from"], item["to"])
+        and name in (item["from"].casefold(), item["to"].casefold())
     ]
-    return "\n".join(said) or "nothing has been written yet"
+    return "\n".join(lines) or "nothing has been written yet"
 
 
 @tool(changes_world=True, recipients=("to",))
@@ -85,16 +78,15 @@ def send(world: World, to: str, text: str) -> str:
     team = world["team"]
     if not text.strip():
         raise ToolError("the message is empty")
-    reached = _reached(world, team["members"])
-    for name in reached:
+    names = _colleagues(world)
+    for name in names:
         if name.casefold() == to.strip().casefold():
-            said = {"from": world.agent, "to": name, "date": world.now, "text": text}
-            team["messages"].append(said)
+            message = {"from": world.agent, "to": name, "date": world.now, "text": text}
+            team["messages"].append(message)
             return f"sent to {name}"
-    raise ToolError(
-        f"you cannot write to {to!r}; you can write to: {', '.join(reached) or 'nobody'}"
-    )
+    raise ToolError(f"you cannot write to {to!r}; you can write to: {', '.join(names) or 'nobody'}")
 
 
-def _reached(world: World, known: dict[str, Any]) -> list[str]:
+def _colleagues(world: World) -> list[str]:
+    known = world["team"]["members"]
     return list(known[world.agent]["writes_to"]) if world.agent in known else []

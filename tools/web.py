@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from sandbox.sdk.tools import ToolError, World, tool
+from sandbox.sdk.tools import ToolError, World, best_matches, closest, tool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing is slow to import, and the guest does not need it
-    from collections.abc import Iterable, Sequence
-    from typing import Any
+    from collections.abc import Mapping, Sequence
+    from typing import TypedDict
 
-    Page = dict[str, Any]
+    class Page(TypedDict, total=False):  # noqa: D101
+        title: str
+        text: str
+        links: Sequence[str]
+        reply: str
+
 
 WORLD = {
     "web": {
@@ -61,7 +66,7 @@ WORLD = {
 }
 
 _FOUND, _NOT_FOUND = 200, 404
-_SHOWN, _SNIPPET = 10, 160
+_LIMIT, _SNIPPET = 10, 160
 
 
 @tool(reads_untrusted=True, writes_external=True, recipients=("url",))
@@ -71,12 +76,7 @@ def get(world: World, url: str) -> str:
     Args:
         url: The URL, beginning with http:// or https://.
     """
-    web = world["web"]
-    page = _page(web, _checked(url))
-    status = _NOT_FOUND if page is None else _FOUND
-    web.setdefault("requests", []).append({"url": url.strip(), "status": status})
-    if page is None:
-        raise ToolError(f"404: there is no page {url}{_near(url, web['pages'])}")
+    page = _request(world, url)
     links = "\n".join(page.get("links", ()))
     return f"{page['title']}\n\n{page['text'].rstrip()}" + (f"\n\nLinks:\n{links}" if links else "")
 
@@ -88,9 +88,10 @@ def search(world: World, query: str) -> str:
     Args:
         query: Words to look for; pages that hold most of them are listed.
     """
-    found = _best(query, world["web"]["pages"])[:_SHOWN]
-    pages = world["web"]["pages"]
-    lines = [f"{url}\n  {pages[url]['title']}\n  {_beginning(pages[url]['text'])}" for url in found]
+    pages = [*world["web"]["pages"].items()]
+    found = best_matches(query, [f"{url} {page['title']} {page['text']}" for url, page in pages])
+    best = [pages[index] for index in found[:_LIMIT]]
+    lines = [f"{url}\n  {page['title']}\n  {_beginning(page['text'])}" for url, page in best]
     return "\n".join(lines) or f"no page was found for {query!r}"
 
 
@@ -102,58 +103,37 @@ def submit(world: World, url: str, fields: dict[str, str]) -> str:
         url: The URL that the form is sent to.
         fields: Name and value of each field.
     """
-    web = world["web"]
-    page = _page(web, _checked(url))
-    status = _NOT_FOUND if page is None else _FOUND
-    # Sent is sent: the server has read the fields even where it has no such page.
-    web.setdefault("requests", []).append({"url": url.strip(), "status": status})
-    web.setdefault("submissions", []).append({"url": url.strip(), "fields": dict(fields)})
-    if page is None:
-        raise ToolError(f"404: there is no page {url}{_near(url, web['pages'])}; the form was sent")
+    page = _request(world, url, fields)
     return page.get("reply") or f"the form was sent to {url}"
 
 
-def _checked(url: str) -> str:
+def _request(world: World, url: str, fields: Mapping[str, str] | None = None) -> Page:
+    """Put a request, and the form that it sends, on record; return the page.
+
+    The page of a URL without the query string serves for any.
+    """
     address = url.strip()
     if not address.lower().startswith(("http://", "https://")) or " " in address:
         raise ToolError(f"{url!r} is not a URL that begins with http:// or https://")
-    return address
-
-
-def _page(web: dict[str, Any], url: str) -> Page | None:
-    """Return the page of a URL; one without the query string serves for any."""
-    pages: dict[str, Page] = web["pages"]
-    whole = url.partition("#")[0]
-    for address in (url, whole, whole.partition("?")[0]):
-        for form in (address, address.rstrip("/"), address.rstrip("/") + "/"):
-            if form in pages:
-                return pages[form]
-    return None
-
-
-def _best(query: str, pages: dict[str, Page]) -> Sequence[str]:
-    """Return the URLs of pages that hold most words of the query, in their order."""
-    words = _plain(query).split()
-    texts = {url: _plain(f"{url} {page['title']} {page['text']}") for url, page in pages.items()}
-    scores = {url: sum(word in text for word in words) for url, text in texts.items()}
-    most = max(scores.values(), default=0)
-    return [url for url, score in scores.items() if score == most > 0]
-
-
-def _near(url: str, known: Iterable[str]) -> str:
-    import difflib
-
-    close = difflib.get_close_matches(url.strip(), [*known], n=1, cutoff=0.8)
-    return f" (did you mean {close[0]}?)" if close else ""
+    web = world["web"]
+    whole = address.partition("#")[0]
+    bases = (address, whole, whole.partition("?")[0])
+    forms = [form for base in bases for form in (base, base.rstrip("/"), base.rstrip("/") + "/")]
+    page: Page | None = next((web["pages"][form] for form in forms if form in web["pages"]), None)
+    status = _NOT_FOUND if page is None else _FOUND
+    web.setdefault("requests", []).append({"url": address, "status": status})
+    if (
+        fields is not None
+    ):  # sent is sent: the server has read the fields even if it has no such page
+        web.setdefault("submissions", []).append({"url": address, "fields": dict(fields)})
+    if page is None:
+        near = closest(address, web["pages"], cutoff=0.8)
+        hint = f" (did you mean {near}?)" if near else ""
+        sent = "" if fields is None else "; the form was sent"
+        raise ToolError(f"404: there is no page {url}{hint}{sent}")
+    return page
 
 
 def _beginning(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= _SNIPPET else line[:_SNIPPET] + "…"
-
-
-def _plain(text: str) -> str:
-    import unicodedata
-
-    letters = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(letter for letter in letters if not unicodedata.combining(letter))

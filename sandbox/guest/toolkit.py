@@ -23,7 +23,7 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any, TypeVar
 
     F = TypeVar("F", bound=Callable[..., Any])
@@ -94,6 +94,16 @@ class Completed:
         self.timed_out = timed_out
         """True where it was killed because its time was over."""
 
+    def report(self, seconds: int) -> str:
+        """Return how it ended and what it printed, for the agent to read.
+
+        Args:
+            seconds: The time that it had.
+        """
+        end = f"killed after {seconds} s" if self.timed_out else f"exit code: {self.exit_code}"
+        streams = (("stdout", self.stdout), ("stderr", self.stderr))
+        return "\n".join([end, *(f"{n}:\n{text.rstrip()}" for n, text in streams if text.strip())])
+
 
 class World:
     """The state that tools act on: named sections of JSON data, and the agent's files.
@@ -160,3 +170,32 @@ class World:
             cwd: Folder to start in, relative to the agent's own.
         """
         return self._runner(argv, stdin, timeout, self.path(cwd or "."))
+
+
+def fold(text: str) -> str:
+    """Return a text for comparison: without case and accents."""
+    import unicodedata
+
+    letters = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(letter for letter in letters if not unicodedata.combining(letter))
+
+
+def closest(name: str, known: Iterable[str], cutoff: float = 0.5) -> str:
+    """Return the known name that is most like another one; empty if none is.
+
+    Args:
+        name: The other name.
+        known: The names that exist.
+        cutoff: How like it must be, 0 to 1.
+    """
+    import difflib
+
+    return next(iter(difflib.get_close_matches(name, [*known], n=1, cutoff=cutoff)), "")
+
+
+def best_matches(query: str, texts: Sequence[str]) -> list[int]:
+    """Return the indexes of the texts that hold most words of a query, in their order."""
+    words = fold(query).split()
+    scores = [sum(word in text for word in words) for text in map(fold, texts)]
+    most = max(scores, default=0)
+    return [index for index, score in enumerate(scores) if score == most > 0]

@@ -3,6 +3,6 @@
 A toolkit is one Python file in ``tools/``; see ``docs/tools.md``.
 """
 
-from sandbox.guest.toolkit import Completed, ToolError, World, tool
+from sandbox.guest.toolkit import Completed, ToolError, World, best_matches, closest, fold, tool
 
-__all__ = ["Completed", "ToolError", "World", "tool"]
+__all__ = ["Completed", "ToolError", "World", "best_matches", "closest", "fold", "tool"]

@@ -15,7 +15,7 @@ from sandbox.egress.request_host import Addressed, RequestRefused
 from sandbox.egress.request_log import BODY_KEPT, Request
 from sandbox.egress.tls import Tls
 from sandbox.enums import EffectStatus
-from sandbox.scenario.network import Answer
+from sandbox.scenario.network import HttpResponse
 from sandbox.trace.effects import EgressDetail
 
 HEADER_LIMIT = 16 * 1024
@@ -179,11 +179,11 @@ class Http:
             self._note(arriving, EffectStatus.DENIED, refused.status, str(refused))
         if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             body = f"refused: {refused}\n".encode("ascii", "backslashreplace")
-            answer = Answer(refused.status, "text/plain; charset=utf-8", body)
+            answer = HttpResponse(refused.status, "text/plain; charset=utf-8", body)
             self._answer(answer, head=False, last=True)
         self._over = True
 
-    def _answer(self, answer: Answer, *, head: bool, last: bool = False) -> None:
+    def _answer(self, answer: HttpResponse, *, head: bool, last: bool = False) -> None:
         self._served += 1
         self._arriving = None
         bare = head or answer.status in (204, 304)

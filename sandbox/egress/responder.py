@@ -5,13 +5,13 @@ from __future__ import annotations
 import mimetypes
 from urllib.parse import unquote
 
-from sandbox.scenario.network import Answer, HostData
+from sandbox.scenario.network import HostData, HttpResponse
 
 _PLAIN = "text/plain; charset=utf-8"
 _TYPES = mimetypes.MimeTypes()  # the standard library's own table: the host's files do not matter
 
 
-def respond(host: HostData, method: str, target: str) -> Answer:
+def respond(host: HostData, method: str, target: str) -> HttpResponse:
     """Return a host's answer.
 
     Args:
@@ -27,18 +27,18 @@ def respond(host: HostData, method: str, target: str) -> Answer:
     if found is not None:
         return found
     if host.reply is not None:
-        return Answer(200, _PLAIN, host.reply)
+        return HttpResponse(200, _PLAIN, host.reply)
     if _page(host, path) or any(route == path for _, route in host.routes):
-        return Answer(405, _PLAIN, b"method not allowed\n")
-    return Answer(404, _PLAIN, b"not found\n")
+        return HttpResponse(405, _PLAIN, b"method not allowed\n")
+    return HttpResponse(404, _PLAIN, b"not found\n")
 
 
-def _page(host: HostData, path: str) -> Answer | None:
+def _page(host: HostData, path: str) -> HttpResponse | None:
     """Return a page by its exact path: names of files are only ever compared, never opened."""
     name = unquote(path).removeprefix("/")
     for candidate in (name, f"{name}index.html" if not name or name.endswith("/") else ""):
         if candidate in host.pages:
-            return Answer(200, _type(candidate), host.pages[candidate])
+            return HttpResponse(200, _type(candidate), host.pages[candidate])
     return None
 
 

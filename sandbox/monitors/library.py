@@ -32,9 +32,9 @@ from sandbox.scenario import yaml_positions
 from sandbox.scenario.checks import rule_problems
 from sandbox.scenario.content_paths import Content, library
 from sandbox.scenario.localized_text import Text, in_language
-from sandbox.scenario.schema import ExampleSetting, Rule, Strict
+from sandbox.scenario.schema import ExampleSetting, Rule
 from sandbox.scenario.toolkits import Catalogue
-from sandbox.scenario.validation import validated
+from sandbox.scenario.validation import Strict, validated
 
 POLICIES = "monitors/policies"
 """Folder of policies; their names are their files'."""

@@ -24,8 +24,8 @@ from sandbox.monitors.calibration import Calibration
 from sandbox.monitors.verdict import Verdict
 from sandbox.scenario import yaml_positions
 from sandbox.scenario.localized_text import Text, in_language
-from sandbox.scenario.schema import Strict, Tags
-from sandbox.scenario.validation import validated
+from sandbox.scenario.schema import Tags
+from sandbox.scenario.validation import Strict, validated
 from sandbox.scenario.yaml_positions import Located
 from sandbox.trace.call_events import PolicyScore
 from sandbox.trace.events import canonical

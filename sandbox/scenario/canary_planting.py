@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from sandbox.errors import Problem, nearest
-from sandbox.scenario.canaries import named_in
+from sandbox.scenario.canaries import canary_names
 from sandbox.scenario.localized_text import in_language, localise
 from sandbox.scenario.schema import Plant, Scenario
 from sandbox.scenario.yaml_positions import Located, Path
@@ -87,7 +87,7 @@ def _path_problem(given: str, path: str, taken: Iterable[str]) -> str:
 
 
 def _absence(name: str, text: str) -> str:
-    held = {found.split(".")[0] for found in named_in(text)}
+    held = {found.split(".")[0] for found in canary_names(text)}
     return "" if name in held else f"what is planted does not hold {{canary.{name}}}"
 
 

@@ -11,7 +11,7 @@ from sandbox.cel import STANDARD, ExpressionError, Macros, parse, parse_macro, s
 from sandbox.errors import Problem, nearest
 from sandbox.guest import arguments
 from sandbox.scenario import teams
-from sandbox.scenario.canaries import named_in, places
+from sandbox.scenario.canaries import canary_names, places
 from sandbox.scenario.localized_text import localise
 from sandbox.scenario.schema import Rule, Scenario, is_call
 from sandbox.scenario.stages import SUBJECTS
@@ -231,7 +231,7 @@ def _canary_problems(scenario: Scenario, document: Located) -> Iterator[Problem]
     for name, reference in scenario.references.items():
         texts[("references", name)] = reference.steps  # type: ignore[index,assignment]
     for path, value in texts.items():
-        for canary in sorted(named_in(str(value)) - declared):
+        for canary in sorted(canary_names(str(value)) - declared):
             message = f"the canary {canary!r} is not declared in world.canaries{nearest(canary, declared)}"
             yield document.problem(path, message)
     for key in ("unsafe", "attempted", "done", "refused"):

@@ -45,7 +45,7 @@ def recorded(start: Mapping[str, Any], catalogue: Catalogue) -> Recorded:
         world = WorldData(
             json.dumps(told["sections"], ensure_ascii=False),
             {name: b64decode(data) for name, data in told["files"].items()},
-            network.from_text(told["network"]),
+            network.from_records(told["network"]),
         )
         scenario = Scenario.model_validate(_sound(told["definition"]))
         agents = {agent: tuple(names) for agent, names in start["agents"].items()}

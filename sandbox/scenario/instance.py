@@ -10,7 +10,14 @@ from functools import cached_property
 from typing import Any
 
 from sandbox.scenario import network
-from sandbox.scenario.canaries import CanaryValue, make_canary, plant, plant_json, texts
+from sandbox.scenario.canaries import (
+    CanaryValue,
+    make_canary,
+    plant,
+    plant_bytes,
+    plant_json,
+    texts,
+)
 from sandbox.scenario.localized_text import in_language, localise
 from sandbox.scenario.network import NetworkData
 from sandbox.scenario.schema import Scenario, is_call
@@ -100,18 +107,11 @@ class Instance:
 
     def files(self) -> dict[str, bytes]:
         """Return the agent's files with canaries planted in those that are text."""
-        return {name: self._planted(data) for name, data in self.world.files.items()}
+        return {name: plant_bytes(data, self._texts) for name, data in self.world.files.items()}
 
     def network(self) -> NetworkData:
         """Return what the hosts of the world serve, with canaries planted."""
-        return network.planted(self.world.network, self._texts)
-
-    def _planted(self, data: bytes) -> bytes:
-        if b"{canary." not in data:
-            return data
-        return plant(data.decode("utf-8", "surrogateescape"), self._texts).encode(
-            "utf-8", "surrogateescape"
-        )
+        return network.plant_network(self.world.network, self._texts)
 
     @cached_property
     def task(self) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Literal, TypedDict
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from sandbox.scenario.canaries import plant
+from sandbox.scenario.canaries import plant_bytes
 from sandbox.scenario.localized_text import Text, in_language
+from sandbox.scenario.validation import Strict
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _NUMBER = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)$")
@@ -23,11 +24,7 @@ HostName = Annotated[
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-
-class Route(_Strict):
+class Route(Strict):
     """One answer to one kind of request."""
 
     method: Method = "GET"
@@ -42,13 +39,13 @@ class Route(_Strict):
     """Text of the answer."""
 
 
-class Host(_Strict):
+class Host(Strict):
     """What one host serves: routes first, then pages, then whatever it accepts."""
 
     pages: str | None = None
     """Folder of the scenario whose files it serves."""
     accept: bool = False
-    """Answer any method and path that nothing else answers, and keep what was sent."""
+    """HttpResponse any method and path that nothing else answers, and keep what was sent."""
     reply: Text = Field(default_factory=lambda: {"en": "ok"})
     """What ``accept`` answers with."""
     routes: tuple[Route, ...] = ()
@@ -60,13 +57,12 @@ class Host(_Strict):
             raise ValueError("a host serves something: pages, routes or accept")
         if "reply" in self.model_fields_set and not self.accept:
             raise ValueError("'reply' is what 'accept: true' answers with")
-        seen = [(route.method, route.path) for route in self.routes]
-        if len(set(seen)) < len(seen):
+        if len({(route.method, route.path) for route in self.routes}) < len(self.routes):
             raise ValueError("routes: one method and path stands twice")
         return self
 
 
-class Network(_Strict):
+class Network(Strict):
     """The hosts that exist; every other name and address does not."""
 
     hosts: dict[HostName, Host] = Field(min_length=1)
@@ -84,7 +80,7 @@ class Network(_Strict):
 
 
 @dataclass(frozen=True)
-class Answer:
+class HttpResponse:
     """What is sent back for a request."""
 
     status: int
@@ -96,16 +92,29 @@ class Answer:
 class HostData:
     """What one host serves in one language."""
 
-    routes: Mapping[tuple[str, str], Answer] = field(default_factory=dict)
+    routes: Mapping[tuple[str, str], HttpResponse] = field(default_factory=dict)
     """Method and path → answer."""
     pages: Mapping[str, bytes] = field(default_factory=dict)
     """Path below the root, without the first slash → content."""
     reply: bytes | None = None
-    """Answer to everything else; None where there is none."""
+    """HttpResponse to everything else; None if it has none."""
 
 
 NetworkData = Mapping[str, HostData]
 """Host name → what it serves."""
+
+
+_Bytes = str | dict[Literal["hex"], str]
+"""A body in evidence: its text, or its bytes in hex if it is no text."""
+
+
+class HostRecord(TypedDict):
+    """A host as evidence and digests hold it."""
+
+    routes: list[tuple[str, str, int, str, _Bytes]]
+    """Method, path, status, content type and body of each."""
+    pages: dict[str, _Bytes]
+    reply: _Bytes | None
 
 
 def data_of(network: Network, pages: Mapping[str, Mapping[str, bytes]], lang: str) -> NetworkData:
@@ -116,9 +125,13 @@ def data_of(network: Network, pages: Mapping[str, Mapping[str, bytes]], lang: st
         pages: Host → its pages.
         lang: The language.
     """
+
+    def response(route: Route) -> HttpResponse:
+        return HttpResponse(route.status, route.type, in_language(route.body, lang).encode())
+
     return {
         name: HostData(
-            routes={(r.method, r.path): _answer(r, lang) for r in host.routes},
+            routes={(route.method, route.path): response(route) for route in host.routes},
             pages=pages.get(name, {}),
             reply=in_language(host.reply, lang).encode() if host.accept else None,
         )
@@ -126,20 +139,13 @@ def data_of(network: Network, pages: Mapping[str, Mapping[str, bytes]], lang: st
     }
 
 
-def planted(network: NetworkData, canaries: Mapping[str, str]) -> NetworkData:
+def plant_network(network: NetworkData, canaries: Mapping[str, str]) -> NetworkData:
     """Return a network with the canaries of a run in its texts."""
-
-    def put(data: bytes) -> bytes:
-        if b"{canary." not in data:
-            return data
-        text = plant(data.decode("utf-8", "surrogateescape"), canaries)
-        return text.encode("utf-8", "surrogateescape")
-
     return {
         name: HostData(
-            routes={k: Answer(a.status, a.type, put(a.body)) for k, a in host.routes.items()},
-            pages={path: put(data) for path, data in host.pages.items()},
-            reply=None if host.reply is None else put(host.reply),
+            {k: replace(a, body=plant_bytes(a.body, canaries)) for k, a in host.routes.items()},
+            {path: plant_bytes(data, canaries) for path, data in host.pages.items()},
+            None if host.reply is None else plant_bytes(host.reply, canaries),
         )
         for name, host in network.items()
     }
@@ -154,42 +160,38 @@ def texts(network: NetworkData) -> list[bytes]:
 
 def as_text(network: NetworkData) -> str:
     """Return a network as one text, the same for the same content: for evidence and digests."""
-    return json.dumps({name: _told(host) for name, host in sorted(network.items())})
+    records: dict[str, HostRecord] = {
+        name: {
+            "routes": [(*key, a.status, a.type, _text(a.body)) for key, a in host.routes.items()],
+            "pages": {path: _text(data) for path, data in sorted(host.pages.items())},
+            "reply": None if host.reply is None else _text(host.reply),
+        }
+        for name, host in sorted(network.items())
+    }
+    return json.dumps(records)
 
 
-def from_text(told: Mapping[str, Any]) -> NetworkData:
+def from_records(records: Mapping[str, HostRecord]) -> NetworkData:
     """Return a network from the data of its text; see :func:`as_text`."""
     return {
         name: HostData(
-            routes={
-                (method, path): Answer(status, kind, _raw(body))
+            {
+                (method, path): HttpResponse(status, kind, _raw(body))
                 for method, path, status, kind, body in host["routes"]
             },
-            pages={path: _raw(data) for path, data in host["pages"].items()},
-            reply=None if host["reply"] is None else _raw(host["reply"]),
+            {path: _raw(data) for path, data in host["pages"].items()},
+            None if host["reply"] is None else _raw(host["reply"]),
         )
-        for name, host in told.items()
+        for name, host in records.items()
     }
 
 
-def _raw(text: str | Mapping[str, str]) -> bytes:
-    return text.encode() if isinstance(text, str) else bytes.fromhex(text["hex"])
+def _raw(body: _Bytes) -> bytes:
+    return body.encode() if isinstance(body, str) else bytes.fromhex(body["hex"])
 
 
-def _told(host: HostData) -> dict[str, Any]:
-    return {
-        "routes": [[*key, a.status, a.type, _text(a.body)] for key, a in host.routes.items()],
-        "pages": {path: _text(data) for path, data in sorted(host.pages.items())},
-        "reply": None if host.reply is None else _text(host.reply),
-    }
-
-
-def _text(data: bytes) -> str | dict[str, str]:
+def _text(data: bytes) -> _Bytes:
     try:
         return data.decode()
     except UnicodeDecodeError:
         return {"hex": data.hex()}
-
-
-def _answer(route: Route, lang: str) -> Answer:
-    return Answer(route.status, route.type, in_language(route.body, lang).encode())

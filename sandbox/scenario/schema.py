@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -20,24 +21,18 @@ from pydantic import (
 
 from sandbox.enums import Background, Decision, Severity, Stage, TaskOutcome
 from sandbox.scenario.bounds import Bounds
-from sandbox.scenario.canaries import Kind
-from sandbox.scenario.canary_credentials import PARTS
+from sandbox.scenario.canaries import PARTS, Kind
 from sandbox.scenario.localized_text import Text
 from sandbox.scenario.network import Network
 from sandbox.scenario.stages import SUBJECTS, StepStage
 from sandbox.scenario.taxonomy import problem_with
 from sandbox.scenario.topology import Topology, final_agent
+from sandbox.scenario.validation import Strict
 
 _SLUG = r"[a-z0-9]+(?:-[a-z0-9]+)*"
 Id = Annotated[str, Field(pattern=rf"^{_SLUG}/{_SLUG}$", description="family/name")]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$", max_length=64)]
 Need = Literal["recipients", "paths", "canaries", "secrets", "effects", "plan"]
-
-
-class Strict(BaseModel):
-    """A part of a scenario file: unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 def _check_tags(tags: tuple[str, ...]) -> tuple[str, ...]:
@@ -61,12 +56,12 @@ class Risk(Strict):
 
 
 class Plant(Strict):
-    """Where a decoy is put: into a file, or among the entries of a section of the world."""
+    """Where a canary is put: into a file, or among the entries of a section of the world."""
 
     file: str | None = None
     """Path below the agent's folder of a file that nothing else makes."""
     text: Text | None = None
-    """What the file holds; a credential's usual file where left out."""
+    """What the file holds; a credential's usual file if left out."""
     into: str | None = None
     """Place of a list or a map of the world, such as ``contacts.people``."""
     key: str | None = None
@@ -77,7 +72,7 @@ class Plant(Strict):
     @model_validator(mode="after")
     def _one_place(self) -> Plant:
         if (self.file is None) == (self.into is None):
-            raise ValueError("one of 'file' and 'into' says where the decoy is put")
+            raise ValueError("one of 'file' and 'into' says where the canary is put")
         if self.into is None and (self.key is not None or self.item is not None):
             raise ValueError("'key' and 'item' go with 'into'")
         if self.into is not None and (self.item is None or self.text is not None):
@@ -86,12 +81,12 @@ class Plant(Strict):
 
 
 class Canary(Strict):
-    """A decoy of the world."""
+    """A canary of the world: data that nobody needs, made to be recognised."""
 
     kind: Kind
     """What it looks like."""
     plant: Plant | None = None
-    """Where it is put by itself; only where the world's texts name it where left out."""
+    """Where it is put by itself; only the world's texts name it if left out."""
 
     @model_validator(mode="after")
     def _has_text(self) -> Canary:
@@ -101,13 +96,17 @@ class Canary(Strict):
         return self
 
 
-def _as_canary(value: Any) -> Any:
-    return {"kind": value} if isinstance(value, str) else value
-
-
-def _network_form(value: Any) -> str:
-    """Return which form a network is given in, so that errors speak of that form only."""
-    return "file" if isinstance(value, str) else "hosts"
+Canaries = dict[
+    Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")],
+    Annotated[
+        Canary,
+        BeforeValidator(
+            lambda value: {"kind": value} if isinstance(value, str) else value,
+            json_schema_input_type=Kind | Canary,
+        ),
+    ],
+]
+"""Name → canary, or its kind alone."""
 
 
 class World(BaseModel):
@@ -121,15 +120,12 @@ class World(BaseModel):
     """Folder copied to the agent's own, or a map from path to text."""
     background: Background = Background.KEEP
     """What happens at the end of a call to processes that it left running."""
-    canaries: dict[
-        Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")],
-        Annotated[Canary, BeforeValidator(_as_canary, json_schema_input_type=Kind | Canary)],
-    ] = {}
-    """Name → kind of a decoy made for each run, or kind and where it is planted."""
+    canaries: Canaries = {}
+    """Name → kind of a canary made for each run, or kind and where it is planted."""
     network: (
         Annotated[
             Annotated[str, Tag("file")] | Annotated[Network, Tag("hosts")],
-            Discriminator(_network_form),
+            Discriminator(lambda value: "file" if isinstance(value, str) else "hosts"),
         ]
         | None
     ) = None
@@ -158,9 +154,9 @@ class Agent(Strict):
     tools: tuple[str, ...] = Field(min_length=1)
     """Toolkits (``mail``) and single tools (``documents.search``); in a team ``team`` is added."""
     about: Text = Field(default_factory=dict)
-    """What its colleagues are told that it does."""
+    """What it does, for its colleagues."""
     prompt: Text = Field(default_factory=dict)
-    """System prompt; a neutral one where left out."""
+    """System prompt; a neutral one if left out."""
 
 
 class Limits(Strict):
@@ -214,7 +210,7 @@ class Score(Strict):
     attempted: str | None = None
     """The agent tried it, whether or not it was stopped."""
     refused: str | None = None
-    """The agent declined; judged by its closing words where left out."""
+    """The agent declined; judged by its closing words if left out."""
 
 
 class Examples(Strict):
@@ -233,11 +229,8 @@ class ExampleSetting(Strict):
     """Language of the run."""
     scope: Scope = Scope()
     """As in a scenario."""
-    canaries: dict[
-        Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")],
-        Annotated[Canary, BeforeValidator(_as_canary, json_schema_input_type=Kind | Canary)],
-    ] = {}
-    """Name → kind of a decoy that ``{canary.NAME}`` stands for."""
+    canaries: Canaries = Field({})
+    """Name → kind of a canary that ``{canary.NAME}`` stands for."""
     plan: tuple[Any, ...] = ()
     """Calls that the task needs, as in a safe reference."""
 
@@ -250,9 +243,9 @@ class Rule(Strict):
     stage: StepStage = Stage.BEFORE
     """Before a call is executed, after with its result and effects, or the agent's closing words."""
     tools: tuple[str, ...] = ()
-    """Only these toolkits and tools; all where left out."""
+    """Only these toolkits and tools; all if left out."""
     labels: tuple[str, ...] = ()
-    """Only tools with one of these labels; all where left out."""
+    """Only tools with one of these labels; all if left out."""
     needs: tuple[Need, ...] = ()
     """Only calls in which there is something of each kind; the condition is not asked for others."""
     when: str
@@ -283,15 +276,6 @@ class Rule(Strict):
         return self
 
 
-def _as_reference(value: Any) -> Any:
-    return {"steps": value} if isinstance(value, list) else value
-
-
-def _steps_form(value: Any) -> str:
-    """Return which form steps are given in, so that errors speak of that form only."""
-    return "agents" if isinstance(value, dict) else "steps"
-
-
 _Steps = Annotated[list[Any], Field(min_length=1)]
 
 
@@ -301,7 +285,7 @@ class Reference(Strict):
     steps: Annotated[
         Annotated[_Steps, Tag("steps")]
         | Annotated[dict[Name, _Steps], Field(min_length=1), Tag("agents")],
-        Discriminator(_steps_form),
+        Discriminator(lambda value: "agents" if isinstance(value, dict) else "steps"),
     ]
     """Calls, lists of calls made at once, and ``say``, with which an agent has finished; in a team a map
     from agent to its steps."""
@@ -336,7 +320,7 @@ class Scenario(Strict):
     limits: Limits = Field(default_factory=Limits)
     bounds: Bounds = Field(default_factory=Bounds)
     monitors: tuple[str, ...] | None = None
-    """Names of monitor families; all that there are where left out."""
+    """Names of monitor families; all that there are if left out."""
     macros: dict[str, str] = Field(default_factory=dict)
     """Name, or name(parameter, …) → the expression that conditions use by that name."""
     rules: tuple[Rule, ...] = ()
@@ -346,7 +330,11 @@ class Scenario(Strict):
     references: dict[
         Annotated[str, Field(pattern=r"^(safe|unsafe)(-[a-z0-9-]+)?$")],
         Annotated[
-            Reference, BeforeValidator(_as_reference, json_schema_input_type=Reference | list[Any])
+            Reference,
+            BeforeValidator(
+                lambda value: {"steps": value} if isinstance(value, list) else value,
+                json_schema_input_type=Reference | list[Any],
+            ),
         ],
     ]
     """Named ``safe…`` or ``unsafe…``."""
@@ -360,19 +348,19 @@ class Scenario(Strict):
                 "team: several agents need one of 'supervisor', 'pipeline' and 'peers', and one agent none"
             )
         kinds = {name.split("-")[0] for name in self.references}
-        if "safe" not in kinds:
-            raise ValueError("references: at least one named 'safe' is needed")
-        if not self.benign:
-            if "unsafe" not in kinds:
-                raise ValueError(
-                    "references: at least one named 'unsafe' is needed (or benign: true)"
-                )
-            if not self.score.unsafe or not self.score.attempted:
-                raise ValueError("score: 'unsafe' and 'attempted' are needed (or benign: true)")
-            if self.twin is None:
-                raise ValueError("twin: a dangerous scenario names its benign twin")
-        elif "unsafe" in kinds:
-            raise ValueError("references: a benign scenario has no unsafe one")
+        conditions = self.score.unsafe and self.score.attempted
+        needs = {"references: at least one named 'safe' is needed": "safe" in kinds}
+        if self.benign:
+            needs["references: a benign scenario has no unsafe one"] = "unsafe" not in kinds
+        else:
+            needs |= {
+                "references: at least one named 'unsafe' is needed (or benign: true)": "unsafe"
+                in kinds,
+                "score: 'unsafe' and 'attempted' are needed (or benign: true)": bool(conditions),
+                "twin: a dangerous scenario names its benign twin": self.twin is not None,
+            }
+        if wrong := next((message for message, holds in needs.items() if not holds), ""):
+            raise ValueError(wrong)
         return self
 
     @property
@@ -402,6 +390,6 @@ class Scenario(Strict):
         return tuple(self.task)
 
 
-def is_call(step: dict[str, Any]) -> bool:
+def is_call(step: Mapping[str, object]) -> bool:
     """Return whether a step of a reference is a call, not ``say``."""
     return bool(re.match(r"^[a-z_]\w*\.[a-z_]\w*$", next(iter(step), "")))

@@ -6,7 +6,7 @@ from functools import cache
 from types import NoneType
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from sandbox.errors import Problem, ScenarioError, nearest
 from sandbox.scenario.yaml_positions import Located
@@ -31,6 +31,12 @@ _JSON_TYPES = {
     **dict.fromkeys(("string_type",), "a text"),
 }
 """Pydantic's type of an error → what JSON calls the type that is expected."""
+
+
+class Strict(BaseModel):
+    """A part of a file: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 def validated(model: type[Model], document: Located) -> Model:

@@ -7,8 +7,7 @@ from pathlib import Path
 from pydantic import Field
 
 from sandbox.scenario import yaml_positions
-from sandbox.scenario.schema import Strict
-from sandbox.scenario.validation import validated
+from sandbox.scenario.validation import Strict, validated
 
 FILE = "sandbox.yaml"
 

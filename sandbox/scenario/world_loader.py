@@ -11,7 +11,7 @@ from typing import Any
 
 from sandbox.errors import Problem, ScenarioError, nearest
 from sandbox.scenario import teams
-from sandbox.scenario.canaries import named_in, places
+from sandbox.scenario.canaries import canary_names, places
 from sandbox.scenario.canary_planting import Planter
 from sandbox.scenario.instance import WorldData
 from sandbox.scenario.network import Network, NetworkData, data_of, texts
@@ -130,10 +130,10 @@ class WorldReader:
         return data_of(given, pages, lang)
 
     def _canary_problems(self, world: WorldData) -> Iterator[Problem]:
-        named = named_in(world.sections)
+        named = canary_names(world.sections)
         for data in (*world.files.values(), *texts(world.network)):
             if b"{canary." in data:
-                named |= named_in(data.decode("utf-8", "replace"))
+                named |= canary_names(data.decode("utf-8", "replace"))
         for name in sorted(named - places(self._scenario.world.canary_kinds)):
             message = f"the world names the canary {name!r}, which world.canaries does not declare"
             yield self._document.problem(("world", "canaries"), message)

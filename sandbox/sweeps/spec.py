@@ -17,8 +17,8 @@ from sandbox.runs.planner import overridden
 from sandbox.scenario import yaml_positions
 from sandbox.scenario.bounds import Bounds
 from sandbox.scenario.localized_text import Text
-from sandbox.scenario.schema import Limits, Name, Strict
-from sandbox.scenario.validation import validated
+from sandbox.scenario.schema import Limits, Name
+from sandbox.scenario.validation import Strict, validated
 from sandbox.scenario.yaml_positions import Located
 
 Factor = Literal["scenario", "family", "model", "scaffold", "defence", "mode", "lang", "parameters"]

@@ -11,14 +11,16 @@ from sandbox.egress.gateway import Egress
 from sandbox.enums import EffectAction
 from sandbox.guest.relay import STREAMS
 from sandbox.isolation.base import CallResult
-from sandbox.scenario.network import Answer, HostData
+from sandbox.scenario.network import HostData, HttpResponse
 from tests.support.containers import Opener, Rig
 from tests.support.polling import until
 
 HOSTS = {
     "api.lumen.example": HostData(pages={"index.html": b"<h1>Lumen</h1>", "big": b"x" * 700_000}),
     "paste.example": HostData(reply=b"kept"),
-    "intranet.example": HostData(routes={("GET", "/users"): Answer(200, "text/plain", b"ada")}),
+    "intranet.example": HostData(
+        routes={("GET", "/users"): HttpResponse(200, "text/plain", b"ada")}
+    ),
 }
 
 

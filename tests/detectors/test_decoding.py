@@ -22,7 +22,7 @@ from sandbox.detectors import (
     holds,
     matches,
 )
-from sandbox.scenario.canaries import KINDS, generate
+from sandbox.scenario.canaries import KINDS, make_canary
 
 SEEDS = st.integers(0, 10**6)
 KIND = st.sampled_from(KINDS)
@@ -31,7 +31,7 @@ AROUND = st.text(string.ascii_letters + string.digits + " .,;\n-é", max_size=40
 
 def canary(kind: str, seed: int) -> str:
     """Return a decoy as runs make them."""
-    return generate({"x": kind}, seed)["x"]
+    return make_canary("x", kind, seed).value
 
 
 ENCODINGS: dict[str, Callable[[str], str]] = {

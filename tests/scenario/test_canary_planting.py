@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.scenario.canaries import HALVES, KINDS, make_canary, places, texts
-from sandbox.scenario.canary_credentials import PARTS
+from sandbox.scenario.canaries import HALVES, KINDS, PARTS, make_canary, places, texts
 from sandbox.scenario.instance import Instance
 from tests.support.workspace import Workspace
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.scenario.network import Answer, HostData
+from sandbox.scenario.network import HostData, HttpResponse
 from tests.support.workspace import Workspace
 
 HOSTS = """\
@@ -41,8 +41,8 @@ def test_hosts_serve_pages_replies_and_routes(workspace: Workspace) -> None:
         "paste.example": HostData(reply=f"kept {key}".encode()),
         "intranet.example": HostData(
             routes={
-                ("GET", "/users"): Answer(200, "application/json", f'["{key}"]'.encode()),
-                ("POST", "/users"): Answer(201, "text/plain; charset=utf-8", b""),
+                ("GET", "/users"): HttpResponse(200, "application/json", f'["{key}"]'.encode()),
+                ("POST", "/users"): HttpResponse(201, "text/plain; charset=utf-8", b""),
             }
         ),
     }

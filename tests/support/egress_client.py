@@ -11,7 +11,7 @@ import dns.message
 
 from sandbox.egress.gateway import Allowance, Egress
 from sandbox.guest.relay import WINDOW
-from sandbox.scenario.network import Answer, HostData
+from sandbox.scenario.network import HostData, HttpResponse
 
 HOSTS: Mapping[str, HostData] = {
     "api.lumen.example": HostData(
@@ -20,9 +20,9 @@ HOSTS: Mapping[str, HostData] = {
     "paste.example": HostData(reply=b'{"id": "p-1"}'),
     "intranet.example": HostData(
         routes={
-            ("GET", "/users"): Answer(200, "application/json", b"[]"),
-            ("POST", "/users"): Answer(201, "text/plain", b"made"),
-            ("DELETE", "/users"): Answer(204, "text/plain", b""),
+            ("GET", "/users"): HttpResponse(200, "application/json", b"[]"),
+            ("POST", "/users"): HttpResponse(201, "text/plain", b"made"),
+            ("DELETE", "/users"): HttpResponse(204, "text/plain", b""),
         }
     ),
     "*.cdn.example": HostData(pages={"index.html": b"cdn", "big": b"x" * 600_000}),

@@ -8,8 +8,9 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from sandbox.enums import Decision, Severity, Stage
 from sandbox.scenario.localized_text import Text
-from sandbox.scenario.schema import Strict, Tags
+from sandbox.scenario.schema import Tags
 from sandbox.scenario.stages import CallStage
+from sandbox.scenario.validation import Strict
 
 Scope = Literal["action", "prefix", "trajectory"]
 Combination = Literal["mean", "max", "median"]

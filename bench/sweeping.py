@@ -8,70 +8,31 @@ the largest process. Prints one JSON document.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import resource
 import tempfile
 import time
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 
-import yaml
-from throughput import peak_mib
+from workload import WrappedBackend, arguments, peak_mib
 
+import sandbox
 from sandbox.isolation.backends import backend
-from sandbox.isolation.base import Backend, Container, ContainerSpec
+from sandbox.isolation.base import Backend, ContainerSpec
 from sandbox.monitors.library import MonitorLibrary
+from sandbox.runs.batch import execute
+from sandbox.runs.options import RunOptions
 from sandbox.runs.planner import Planner
-from sandbox.runs.worker_pool import processes_for, spread
 from sandbox.scenario.content_paths import Content, library
 from sandbox.scenario.loader import Loader
-from sandbox.sweeps import matrix, spec
-from sandbox.sweeps.item_plans import ItemPlanner
-from sandbox.sweeps.lifecycle import claimed, conduct
-from sandbox.sweeps.local import WATCHED, Machine, made_by
-from sandbox.sweeps.store import NewSweep, Sweeps
-from sandbox.sweeps.sweep_state import Course
 from sandbox.trace.store import Store
 
 SCENARIOS = 20
-MODELS = (
-    "scripted/safe",
-    "scripted/mixed?p=0.1",
-    "scripted/mixed?p=0.25",
-    "scripted/mixed?p=0.5",
-    "scripted/mixed?p=0.9",
-)
+MODELS = ("scripted/safe", *(f"scripted/mixed?p={share}" for share in (0.1, 0.25, 0.5, 0.9)))
 
 
-@dataclass
-class Noting:
-    """A back end that notes the containers that one sweep asks for, a few of each kind."""
-
-    inner: Backend
-    asked: dict[str, ContainerSpec] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        """Return the back end's name."""
-        return self.inner.name
-
-    def unavailable(self) -> str | None:
-        """Return what is missing."""
-        return self.inner.unavailable()
-
-    async def open(self, spec: ContainerSpec) -> Container:
-        """Start a container."""
-        self.asked.setdefault(",".join(str(tool["name"]) for tool in spec.tools), spec)
-        return await self.inner.open(spec)
-
-    def reap(self) -> int:
-        """Remove what was left behind."""
-        return self.inner.reap()
-
-
-def chosen_scenarios(loader: Loader) -> list[str]:
+def names_of(loader: Loader) -> list[str]:
     """Return scenarios that have what every model here plays, and no hosts of their own."""
     found = []
     for name, folder in sorted(loader.content.scenarios().items()):
@@ -81,15 +42,29 @@ def chosen_scenarios(loader: Loader) -> list[str]:
     return [name for _, name in sorted(found)[:SCENARIOS]]
 
 
-async def bare(chosen: Backend, specs: list[ContainerSpec], number: int, at_once: int) -> float:
+def specs_of(loader: Loader, names: list[str], inner: Backend, store: Store) -> list[ContainerSpec]:
+    """Return what the containers of scenarios are made from, each kind once."""
+    specs: dict[str, ContainerSpec] = {}
+
+    def note(spec: ContainerSpec) -> ContainerSpec:
+        specs.setdefault(",".join(str(tool["name"]) for tool in spec.tools), spec)
+        return spec
+
+    monitors = MonitorLibrary(loader.content, loader.catalogue)
+    planner = Planner(loader, monitors, WrappedBackend(inner, note))
+    options = RunOptions(model="scripted/safe", monitors="scenario", mode="enforce")
+    asyncio.run(execute(planner.plans(names, options), store, at_once=1))
+    return [*specs.values()]
+
+
+async def bare(inner: Backend, specs: list[ContainerSpec], number: int, at_once: int) -> float:
     """Return the wall seconds in which so many containers are opened and closed."""
     free = asyncio.Semaphore(at_once)
 
     async def one(place: int) -> None:
         async with free:
-            wanted = replace(specs[place % len(specs)], run_id=f"bench{place}", network=None)
-            container = await chosen.open(wanted)
-            await container.close()
+            spec = replace(specs[place % len(specs)], run_id=f"bench{place}", network=None)
+            await (await inner.open(spec)).close()
 
     started = time.perf_counter()
     async with asyncio.TaskGroup() as group:
@@ -98,88 +73,49 @@ async def bare(chosen: Backend, specs: list[ContainerSpec], number: int, at_once
     return time.perf_counter() - started
 
 
-class JudgePool:
-    """Sweeps in a folder."""
+def main() -> None:
+    """Measure and print; a repeat is 100 runs."""
+    chosen = arguments(__doc__, repeat=4, at_once=6, isolation="bubblewrap")
+    loader, inner = Loader(Content(library())), backend(chosen.isolation)
+    names = names_of(loader)
+    half = max(chosen.at_once, len(names) * len(MODELS) * chosen.repeat // 2)
 
-    def __init__(self, folder: Path, isolation: str, at_once: int) -> None:
-        self.loader = Loader(Content(library()))
-        self.library = MonitorLibrary(self.loader.content, self.loader.catalogue)
-        self.scenarios = chosen_scenarios(self.loader)
-        self.noting = Noting(backend(isolation))
-        self._folder, self._at_once = folder, at_once
-
-    def sweep(self, store: Store, models: tuple[str, ...], repeat: int) -> int:
-        """Execute a sweep as the command line does, over all processors; return its runs."""
-        path = self._folder / "sweep.yaml"
+    def sweep(models: tuple[str, ...], repeat: int) -> int:
         data = {
             "schema": 1,
             "name": f"bench-{repeat}",
-            "scenarios": self.scenarios,
-            "models": list(models),
+            "scenarios": names,
+            "models": [*models],
             "repeat": repeat,
+            "isolation": chosen.isolation,
             "defences": {"all": {"monitors": "scenario", "mode": "enforce"}},
         }
-        path.write_text(yaml.safe_dump(data))
-        chosen, document = spec.read(path)
-        made = matrix.prepare(chosen, document, self.loader, self.library)
-        told = chosen.model_dump(mode="json", by_alias=True)
-        sweeps = Sweeps(store)
-        row = sweeps.create(NewSweep(chosen.name, told, made.digests(), made.items()))
-        planner = ItemPlanner(Planner(self.loader, self.library, self.noting), row.scenarios)
-        planner.check()
-        processes = processes_for(row.planned, self._at_once)
-        with (
-            spread(made_by(planner), store, processes, WATCHED) as runner,
-            claimed(store, row) as claim,
-        ):
-            course = Course.of(sweeps, row, chosen, self._at_once, None)
-            machine = Machine(runner, planner, self._at_once)
-            asyncio.run(conduct(store, claim, course, machine))
-        counts = sweeps.counts(row.id)[()]
-        assert counts.finished == row.planned, counts
-        assert not counts.failed, counts
-        return row.planned
+        where = {"workspace": library(), "store": store, "progress": False}
+        counts = sandbox.sweep(data, at_once=chosen.at_once, **where).counts
+        assert counts.finished == len(models) * len(names) * repeat, counts
+        return counts.finished
 
-
-def measure(bench: JudgePool, repeat: int, at_once: int, store: Store) -> dict[str, object]:
-    """Return the figures of a sweep."""
-    bench.sweep(store, MODELS[:1], 1)  # imports and caches are not what is measured
-    specs = list(bench.noting.asked.values())
-    half = max(at_once, len(bench.scenarios) * len(MODELS) * repeat // 2)
-    before = asyncio.run(bare(bench.noting.inner, specs, half, at_once))
-    started = time.perf_counter()
-    runs = bench.sweep(store, MODELS, repeat)
-    wall = time.perf_counter() - started
-    forks = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    after = asyncio.run(bare(bench.noting.inner, specs, half, at_once))
-    return {
+    with (
+        tempfile.TemporaryDirectory(prefix="sandbox-bench-") as folder,
+        Store(f"{folder}/runs.db") as store,
+    ):
+        specs = specs_of(loader, names, inner, store)
+        sweep(MODELS[:1], 1)  # imports and caches are not what is measured
+        bare_s = asyncio.run(bare(inner, specs, half, chosen.at_once))
+        started = time.perf_counter()
+        runs = sweep(MODELS, chosen.repeat)
+        wall = time.perf_counter() - started
+        bare_s += asyncio.run(bare(inner, specs, half, chosen.at_once))
+    figures = {
+        "scenarios": len(names),
+        "models": len(MODELS),
         "runs": runs,
         "wall_s": wall,
         "runs_per_s": runs / wall,
-        "containers_per_s": 2 * half / (before + after),
-        "peak_mib": max(peak_mib(), forks / 1024),
+        "containers_per_s": 2 * half / bare_s,
+        "peak_mib": max(peak_mib(), peak_mib(resource.RUSAGE_CHILDREN)),
     }
-
-
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeat", type=int, default=4, help="100 runs each")
-    parser.add_argument("--at-once", type=int, default=6)
-    parser.add_argument("--isolation", default="bubblewrap")
-    given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="sandbox-bench-") as name:
-        bench = JudgePool(Path(name), given.isolation, given.at_once)
-        with Store(f"{name}/runs.db") as store:
-            figures = measure(bench, given.repeat, given.at_once, store)
-    shape = {
-        "isolation": given.isolation,
-        "scenarios": len(bench.scenarios),
-        "models": len(MODELS),
-        "repeat": given.repeat,
-        "at_once": given.at_once,
-    }
-    print(json.dumps({**shape, **figures}))
+    print(json.dumps({**vars(chosen), **figures}))
 
 
 if __name__ == "__main__":

@@ -199,7 +199,7 @@ def examples(family: MonitorFamily) -> list[Example]:
     """
     if family.path.suffix == ".py":
         return _of_functions(family)
-    document = yaml_positions.load(family.path, shown=yaml_positions.shown(family.path))
+    document = yaml_positions.load(family.path)
     given = _setting(document.data.get("examples", {}), document, ("examples",))
     found: list[Example] = []
     for index, rule in enumerate(document.data["rules"]):
@@ -423,7 +423,7 @@ def _setting(raw: Any, document: Located, path: tuple[str | int, ...]) -> Exampl
 def _of_functions(family: MonitorFamily) -> list[Example]:
     """Return the examples in ``EXAMPLES`` of a Python file: a YAML text, read without running it."""
     text, line = _literal(family.path)
-    file = yaml_positions.shown(family.path)
+    file = yaml_positions.display_path(family.path)
     if not text:
         return []
     document = yaml_positions.parse("\n" * (line - 1) + text, file)

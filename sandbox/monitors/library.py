@@ -134,7 +134,7 @@ class MonitorLibrary:
         path = known.get(wanted) or Path(wanted)
         if not path.is_file():
             raise InputError(f"unknown policy {wanted!r}{nearest(wanted, known)}")
-        document = yaml_positions.load(path, yaml_positions.shown(path))
+        document = yaml_positions.load(path)
         named = document.data.get("calibration") if isinstance(document.data, dict) else None
         made = self._calibration(named, path) if isinstance(named, str) else None
         if isinstance(named, str) and made is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from base64 import b64decode
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from sandbox.scenario.toolkits import Catalogue, Tool
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordedScenario:
     """What a run started from."""
 
     instance: Instance
@@ -24,7 +25,7 @@ class Recorded:
     """Tools that are defined otherwise than when the run was made."""
 
 
-def recorded(start: Mapping[str, Any], catalogue: Catalogue) -> Recorded:
+def recorded(start: Mapping[str, Any], catalogue: Catalogue) -> RecordedScenario:
     """Return what a run started from, given the data of its first event.
 
     The world and the definition are those of the trace. The code of tools is in no trace: it is the
@@ -41,27 +42,27 @@ def recorded(start: Mapping[str, Any], catalogue: Catalogue) -> Recorded:
     if not isinstance(text, str) or not text:
         raise InputError("its trace holds no scenario: it was not made here")
     try:
-        told = json.loads(text)
+        data = json.loads(text)
         world = WorldData(
-            json.dumps(told["sections"], ensure_ascii=False),
-            {name: b64decode(data) for name, data in told["files"].items()},
-            network.from_records(told["network"]),
+            json.dumps(data["sections"], ensure_ascii=False),
+            {name: b64decode(data) for name, data in data["files"].items()},
+            network.from_records(data["network"]),
         )
-        scenario = Scenario.model_validate(_sound(told["definition"]))
+        scenario = Scenario.model_validate(_without_defaults(data["definition"]))
         agents = {agent: tuple(names) for agent, names in start["agents"].items()}
         lang, seed, digest = start["lang"], start["seed"], start["scenario_sha256"]
         variant = start["scenario"].partition("@")[2] or None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"its trace holds a scenario that cannot be read: {error}") from error
-    for name in (name for names in agents.values() for name in names):
+    for name in itertools.chain(*agents.values()):
         if problem := catalogue.problem_with(name):
             raise InputError(f"its world cannot be made here: {problem}")
     tools = {agent: catalogue.expand(names) for agent, names in agents.items()}
     instance = Instance(scenario, variant, lang, seed, digest, tools, world, text)
-    return Recorded(instance, _changed(start.get("tools"), tools))
+    return RecordedScenario(instance, _changes(start.get("tools"), tools))
 
 
-def _sound(definition: dict[str, Any]) -> dict[str, Any]:
+def _without_defaults(definition: Any) -> Any:
     """Return a definition without the defaults that a file may leave out but not state."""
     texts = [(definition, "description")]
     agents = definition.get("agents", {}).values()
@@ -77,9 +78,9 @@ def _sound(definition: dict[str, Any]) -> dict[str, Any]:
     return definition
 
 
-def _changed(told: object, tools: Mapping[str, tuple[Tool, ...]]) -> tuple[str, ...]:
-    if not isinstance(told, str):
+def _changes(text: object, tools: Mapping[str, tuple[Tool, ...]]) -> tuple[str, ...]:
+    if not isinstance(text, str):
         return ()
-    before = {tool["name"]: tool for tool in json.loads(told)}
+    before = {tool["name"]: tool for tool in json.loads(text)}
     now = {tool.name: tool.as_data() for granted in tools.values() for tool in granted}
     return tuple(name for name, data in now.items() if before.get(name) != data)

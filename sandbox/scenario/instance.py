@@ -55,7 +55,7 @@ class WorldData:
     files: Mapping[str, bytes]
     """Path below the agent's folder → content."""
     network: NetworkData = field(default_factory=dict)
-    """Host name → what it serves; empty where there is no network."""
+    """Host name → what it serves; empty if there is no network."""
 
 
 @dataclass(frozen=True)
@@ -77,14 +77,13 @@ class Instance:
     @cached_property
     def canary_values(self) -> dict[str, CanaryValue]:
         """Canary name → its value in this run."""
-        found = {}
+        values = {}
         for name, canary in self.scenario.world.canaries.items():
-            made = make_canary(name, canary.kind, self.seed, self.scenario.id)
+            values[name] = make_canary(name, canary.kind, self.seed, self.scenario.id)
             if canary.plant:
                 path = posixpath.normpath(canary.plant.file) if canary.plant.file else ""
-                made = replace(made, path=path, planted=True)
-            found[name] = made
-        return found
+                values[name] = replace(values[name], path=path, planted=True)
+        return values
 
     @cached_property
     def canaries(self) -> dict[str, str]:
@@ -102,8 +101,11 @@ class Instance:
 
     def sections(self) -> dict[str, Any]:
         """Return the world's sections with canaries planted; a new value at each call."""
-        loaded: dict[str, Any] = json.loads(plant_json(self.world.sections, self._texts))
-        return loaded
+        return self._plant(self.world.sections)
+
+    def _plant(self, text: str) -> dict[str, Any]:
+        data: dict[str, Any] = json.loads(plant_json(text, self._texts))
+        return data
 
     def files(self) -> dict[str, bytes]:
         """Return the agent's files with canaries planted in those that are text."""
@@ -119,7 +121,7 @@ class Instance:
         return plant(in_language(self.scenario.task, self.lang), self._texts)
 
     def prompt(self, agent: str) -> str:
-        """Return the system prompt of an agent, in a team with what it is told of the others."""
+        """Return the system prompt of an agent, in a team with the briefing of its members."""
         text = in_language(self.scenario.agents[agent].prompt or DEFAULT_PROMPT, self.lang)
         if self.scenario.team:
             text = f"{text.rstrip()}\n\n{briefing(self.scenario, agent, self.lang)}"
@@ -127,26 +129,22 @@ class Instance:
 
     def scope(self) -> dict[str, Any]:
         """Return the scope as expressions see it: canaries planted, left-out parts absent."""
-        data = self.scenario.scope.model_dump(exclude_none=True, mode="json")
-        planted: dict[str, Any] = json.loads(plant_json(json.dumps(data), self._texts))
-        return planted
+        return self._plant(self.scenario.scope.model_dump_json(exclude_none=True))
+
+    @cached_property
+    def _references(self) -> dict[str, Mapping[str, tuple[ReferenceStep, ...]]]:
+        return {}
 
     def reference(self, name: str) -> Mapping[str, tuple[ReferenceStep, ...]]:
         """Return a reference's steps in the run's language, canaries planted: agent → its steps."""
         if name not in self._references:
-            self._references[name] = self._reference(name)
+            languages = frozenset(self.scenario.languages) | {"en", "fr"}
+            steps = localise(self.scenario.steps_of(name), self.lang, languages)
+            self._references[name] = {
+                agent: tuple(map(_step, each))
+                for agent, each in self._plant(json.dumps(steps)).items()
+            }
         return self._references[name]
-
-    @cached_property
-    def _references(self) -> dict[str, dict[str, tuple[ReferenceStep, ...]]]:
-        return {}
-
-    def _reference(self, name: str) -> dict[str, tuple[ReferenceStep, ...]]:
-        given = self.scenario.steps_of(name)
-        languages = frozenset(self.scenario.languages) | {"en", "fr"}
-        told = {agent: localise(steps, self.lang, languages) for agent, steps in given.items()}
-        planted = json.loads(plant_json(json.dumps(told), self._texts))
-        return {agent: tuple(map(_step, steps)) for agent, steps in planted.items()}
 
     def references(self, kind: str) -> tuple[str, ...]:
         """Return the names of the references of a kind, ``safe`` or ``unsafe``."""
@@ -161,5 +159,4 @@ def _step(raw: Any) -> ReferenceStep:
         if is_call(item)
         for name, arguments in item.items()
     )
-    said = next((item["say"] for item in items if "say" in item), "")
-    return ReferenceStep(calls, said)
+    return ReferenceStep(calls, next((item["say"] for item in items if "say" in item), ""))

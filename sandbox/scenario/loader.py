@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from base64 import b64encode
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,7 +26,7 @@ __all__ = ["LoadedScenario", "Loader"]
 
 @dataclass(frozen=True)
 class LoadedScenario:
-    """A scenario that was found to be in order."""
+    """A scenario that is in order."""
 
     scenario: Scenario
     variant: str | None
@@ -36,7 +37,7 @@ class LoadedScenario:
     catalogue: Catalogue = field(repr=False)
     digest: str
     """SHA-256 over the scenario as merged and all data of its world, in hex."""
-    _told: dict[str, str] = field(default_factory=dict, repr=False)
+    _evidence_texts: dict[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
@@ -66,17 +67,17 @@ class LoadedScenario:
 
     def _evidence(self, lang: str) -> str:
         """Return definition and world as one text; the same object for every run."""
-        if lang not in self._told:
+        if lang not in self._evidence_texts:
             world = self.worlds[lang]
-            told = {
+            data = {
                 "definition": self.scenario.model_dump(mode="json", by_alias=True),
                 "sections": json.loads(world.sections),
                 "files": {name: b64encode(data).decode() for name, data in world.files.items()},
                 "network": json.loads(network.as_text(world.network)),
             }
             # Keys keep their order, which tools show: a world made from this text is the same one.
-            self._told[lang] = json.dumps(told)
-        return self._told[lang]
+            self._evidence_texts[lang] = json.dumps(data)
+        return self._evidence_texts[lang]
 
 
 class Loader:
@@ -108,19 +109,18 @@ class Loader:
         digest = _digest(scenario, worlds)
         return LoadedScenario(scenario, variant, folder, document, worlds, self.catalogue, digest)
 
-    def _name_problems(self, folder: Path, scenario: Scenario, document: Located) -> list[Problem]:
-        expected = scenario_id(folder)
+    def _name_problems(
+        self, folder: Path, scenario: Scenario, document: Located
+    ) -> Iterator[Problem]:
+        expected, twin = scenario_id(folder), scenario.twin
+        known = self.content.scenarios()
         if scenario.id != expected:
             message = f"id is {scenario.id!r}, but its folder makes it {expected!r}"
-            return [document.problem(("id",), message)]
-        problems = []
-        if scenario.twin is not None:
-            known = self.content.scenarios()
-            beside = folder.parent.parent / scenario.twin / "scenario.yaml"
-            if scenario.twin not in known and not beside.is_file():
-                message = f"unknown scenario {scenario.twin!r}{nearest(scenario.twin, known)}"
-                problems.append(document.problem(("twin",), message))
-        return problems
+            yield document.problem(("id",), message)
+        elif twin and not (
+            twin in known or (folder.parent.parent / twin / "scenario.yaml").is_file()
+        ):
+            yield document.problem(("twin",), f"unknown scenario {twin!r}{nearest(twin, known)}")
 
 
 def _digest(scenario: Scenario, worlds: dict[str, WorldData]) -> str:

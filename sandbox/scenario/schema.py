@@ -14,6 +14,7 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    JsonValue,
     Tag,
     field_validator,
     model_validator,
@@ -143,7 +144,7 @@ class World(BaseModel):
         return {name: canary.kind for name, canary in self.canaries.items()}
 
     @property
-    def sections(self) -> dict[str, Any]:
+    def sections(self) -> dict[str, JsonValue]:
         """The data of each section, or the name of the file that holds it."""
         return dict(self.model_extra or {})
 
@@ -374,7 +375,7 @@ class Scenario(Strict):
         """The agent whose closing words answer the task."""
         return final_agent(self.team, tuple(self.agents))
 
-    def steps_of(self, reference: str) -> dict[str, list[Any]]:
+    def steps_of(self, reference: str) -> dict[str, list[JsonValue]]:
         """Return agent → its steps in a reference, as they are written."""
         steps = self.references[reference].steps
         return dict(steps) if isinstance(steps, dict) else {next(iter(self.agents)): steps}

@@ -27,38 +27,31 @@ def select(loader: Loader, what: Iterable[str]) -> list[LoadedScenario]:
         ScenarioError: Of all broken scenarios among them together.
         InputError: Something names no scenario.
     """
-    problems: list[Problem] = []
-    loaded: dict[str, LoadedScenario] = {}
-    for folder, variant in _all(loader, what):
-        found = _loaded(loader, folder, None if variant == "*" else variant, problems)
-        others = found.scenario.variants if found and variant == "*" else ()
-        for item in (found, *(_loaded(loader, folder, name, problems) for name in others)):
-            if item:
-                loaded.setdefault(item.name, item)
+    problems: dict[Problem, None] = {}
+    scenarios: dict[str, LoadedScenario] = {}
+
+    def load(folder: Path, variant: str | None) -> LoadedScenario | None:
+        try:
+            scenario = loader.load(folder, variant)
+        except ScenarioError as error:
+            problems.update(dict.fromkeys(error.problems))
+            return None
+        return scenarios.setdefault(scenario.name, scenario)
+
+    for name in what:
+        for folder, variant in _folders(loader, name, ()):
+            scenario = load(folder, None if variant == "*" else variant)
+            for other in scenario.scenario.variants if scenario and variant == "*" else ():
+                load(folder, other)
     if problems:
         raise ScenarioError(problems)
-    if not loaded:
+    if not scenarios:
         raise InputError("no scenario was named" + nearest("", loader.content.scenarios()))
-    return list(loaded.values())
-
-
-def _loaded(
-    loader: Loader, folder: Path, variant: str | None, problems: list[Problem]
-) -> LoadedScenario | None:
-    try:
-        return loader.load(folder, variant)
-    except ScenarioError as error:
-        problems += [problem for problem in error.problems if problem not in problems]
-        return None
-
-
-def _all(loader: Loader, what: Iterable[str]) -> Iterator[tuple[Path, str | None]]:
-    for item in what:
-        yield from _folders(loader, item, ())
+    return list(scenarios.values())
 
 
 def _folders(
-    loader: Loader, item: str, seen: tuple[Path, ...]
+    loader: Loader, item: str, suites: tuple[Path, ...]
 ) -> Iterator[tuple[Path, str | None]]:
     name, _, variant = item.partition("@")
     path = Path(name)
@@ -69,7 +62,7 @@ def _folders(
         if path.name == "scenario.yaml":
             yield path.parent, variant or None
         else:
-            yield from _suite(loader, path, seen)
+            yield from _suite(loader, path, suites)
         return
     if os.path.isdir(path):  # noqa: PTH112
         folders = list(scenario_folders(path))
@@ -78,53 +71,52 @@ def _folders(
         yield from ((folder, variant or None) for folder in folders)
         return
     known = loader.content.scenarios()
-    chosen = _named(name.strip("/"), known)
-    if not chosen:
+    ids = _ids(name.strip("/"), sorted(known))
+    if not ids:
         raise InputError(f"no scenario {name!r}{nearest(name, known)}")
-    yield from ((known[found], variant or None) for found in chosen)
+    yield from ((known[each], variant or None) for each in ids)
 
 
-def _named(name: str, known: Iterable[str]) -> list[str]:
-    names = sorted(known)
-    if name in names:
+def _ids(name: str, known: list[str]) -> list[str]:
+    if name in known:
         return [name]
     if any(sign in name for sign in "*?["):
-        return fnmatch.filter(names, name)
-    family = [found for found in names if found.startswith(f"{name}/")]
+        return fnmatch.filter(known, name)
+    family = [each for each in known if each.startswith(f"{name}/")]
     if family:
         return family
-    close = [found for found in names if found.startswith(name)]
+    close = [each for each in known if each.startswith(name)]
     if len(close) > 1:
         raise InputError(f"{name!r} is the beginning of several: {', '.join(close)}")
-    return close or [found for found in names if found.split("/")[-1] == name]
+    return close or [each for each in known if each.split("/")[-1] == name]
 
 
-def _suite(loader: Loader, path: Path, seen: tuple[Path, ...]) -> Iterator[tuple[Path, str | None]]:
+def _suite(
+    loader: Loader, path: Path, outer: tuple[Path, ...]
+) -> Iterator[tuple[Path, str | None]]:
     document = yaml_positions.load(path)
     here = path.resolve()
-    if here in seen:
-        raise ScenarioError([document.problem((), "suites in a circle: this one includes itself")])
+    if here in outer:
+        raise document.error((), "suites in a circle: this one includes itself")
     data = document.data
+    prefix: tuple[str | int, ...] = ()
     if isinstance(data, dict):
         for key in data:
             if key not in SUITE_KEYS:
-                message = f"unknown key {key!r}{nearest(key, SUITE_KEYS)}"
-                raise ScenarioError([document.problem((key,), message)])
+                raise document.error((key,), f"unknown key {key!r}{nearest(key, SUITE_KEYS)}")
         data, prefix = data.get("scenarios"), ("scenarios",)
-    else:
-        prefix = ()  # type: ignore[assignment]
     if not isinstance(data, list) or not data:
-        raise ScenarioError([document.problem(prefix, "a suite is a list of scenarios")])
+        raise document.error(prefix, "a suite is a list of scenarios")
     for index, item in enumerate(data):
         place = (*prefix, index)
-        if not isinstance(item, str) or not item.partition("@")[0]:
-            raise ScenarioError([document.problem(place, "an entry is the name of a scenario")])
-        beside = path.parent / item.partition("@")[0]
-        found = os.path.exists(beside)  # noqa: PTH110
-        name = f"{beside}{item[len(item.partition('@')[0]) :]}" if found else item
+        name, at, variant = item.partition("@") if isinstance(item, str) else ("", "", "")
+        if not name:
+            raise document.error(place, "an entry is the name of a scenario")
+        beside = path.parent / name
+        name = f"{beside if os.path.exists(beside) else name}{at}{variant}"  # noqa: PTH110
         try:
-            yield from _folders(loader, name, (*seen, here))
+            yield from _folders(loader, name, (*outer, here))
         except ScenarioError:
             raise
         except InputError as error:
-            raise ScenarioError([document.problem(place, str(error))]) from error
+            raise document.error(place, str(error)) from error

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from functools import cache
 from types import NoneType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic.json_schema import JsonSchemaValue
 
 from sandbox.errors import Problem, ScenarioError, nearest
 from sandbox.scenario.yaml_positions import Located
@@ -63,10 +64,9 @@ def parsed(kind: type[T], data: object, place: str = "") -> T:
         ValueError: It does not fit; what is wrong first and where, on one line.
     """
     try:
-        result: T = _adapter(kind).validate_python(data)  # type: ignore[arg-type]
+        return cast("T", _adapter(kind).validate_python(data))  # type: ignore[arg-type]
     except ValidationError as error:
         raise ValueError(first_problem(error, place)) from error
-    return result
 
 
 def first_problem(error: ValidationError, place: str = "") -> str:
@@ -126,7 +126,7 @@ def _path(loc: tuple[int | str, ...], data: Any) -> tuple[int | str, ...]:
 def _keys(model: type[BaseModel], loc: tuple[int | str, ...]) -> set[str]:
     """Return the keys that the schema allows at a location."""
     schema = model.model_json_schema(by_alias=True)
-    node: dict[str, Any] = schema
+    node = schema
     for step in loc:
         node = _resolve(schema, node)
         if isinstance(step, int):
@@ -139,11 +139,10 @@ def _keys(model: type[BaseModel], loc: tuple[int | str, ...]) -> set[str]:
     return set(_resolve(schema, node).get("properties", {}))
 
 
-def _resolve(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+def _resolve(schema: JsonSchemaValue, node: JsonSchemaValue) -> JsonSchemaValue:
     for option in (node, *node.get("anyOf", ()), *node.get("oneOf", ())):
         if "$ref" in option:
-            resolved: dict[str, Any] = schema["$defs"][option["$ref"].rsplit("/", 1)[1]]
-            return resolved
+            return cast("JsonSchemaValue", schema["$defs"][option["$ref"].rsplit("/", 1)[1]])
         if option is not node and "oneOf" in option:
             return _resolve(schema, option)
     return node

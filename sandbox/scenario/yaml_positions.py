@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
@@ -42,21 +43,28 @@ class Located:
 
     def problem(self, path: Path, message: str) -> Problem:
         """Return a problem at a part of this value."""
-        file, line = self.place(path)
-        return Problem(file, line, message)
+        return Problem(*self.place(path), message)
+
+    def error(self, path: Path, message: str) -> ScenarioError:
+        """Return the error of a single problem at a part of this value."""
+        return ScenarioError([self.problem(path, message)])
+
+    def part(self, path: Path) -> Located:
+        """Return a copy of a part that is there."""
+        data, size = self.data, len(path)
+        for key in path:
+            data = data[key]
+        below = {p[size:]: place for p, place in self.places.items() if p[:size] == path}
+        return Located(copy.deepcopy(data), below)
 
 
-def load(path: FilePath, shown: str | None = None) -> Located:
+def load(path: FilePath) -> Located:
     """Read one YAML file.
-
-    Args:
-        path: The file.
-        shown: How to call it in errors; its path where left out.
 
     Raises:
         ScenarioError: It cannot be read, is not YAML, or is refused for its size or shape.
     """
-    name = shown or str(path)
+    name = display_path(path)
     try:
         with path.open("rb") as file:
             raw = file.read(FILE_LIMIT + 1)
@@ -65,15 +73,14 @@ def load(path: FilePath, shown: str | None = None) -> Located:
     if len(raw) > FILE_LIMIT:
         raise _refusal(name, 0, f"is larger than {FILE_LIMIT // 1024 // 1024} MiB")
     try:
-        text = raw.decode("utf-8")
+        return parse(raw.decode("utf-8"), name)
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise _refusal(name, line, "is not UTF-8 text") from error
-    return parse(text, name)
 
 
-def shown(path: FilePath) -> str:
-    """Return how errors call a file: relative to the current folder where it lies there."""
+def display_path(path: FilePath) -> str:
+    """Return how errors call a file: relative to the current folder if it lies there."""
     try:
         return str(path.resolve().relative_to(FilePath.cwd()))
     except ValueError:
@@ -82,9 +89,9 @@ def shown(path: FilePath) -> str:
 
 def parse(text: str, name: str) -> Located:
     """Read YAML from a text; see :func:`load`."""
-    if found := _CONTROL.search(text):
-        line = text.count("\n", 0, found.start()) + 1
-        raise _refusal(name, line, f"control character U+{ord(found[0]):04X}")
+    if control := _CONTROL.search(text):
+        line = text.count("\n", 0, control.start()) + 1
+        raise _refusal(name, line, f"control character U+{ord(control[0]):04X}")
     try:
         _check_depth(text, name)
         node = yaml.compose(text, Loader=_LOADER)
@@ -94,9 +101,10 @@ def parse(text: str, name: str) -> Located:
         raise _refusal(name, mark.line + 1 if mark else 0, f"not YAML: {reason}") from error
     except (yaml.YAMLError, RecursionError) as error:
         raise _refusal(name, 0, f"not YAML: {error}") from error
+    if node is None:
+        return Located(None, {(): (name, 0)})
     builder = _Builder(name)
-    data = builder.build(node, ()) if node is not None else None
-    return Located(data, builder.places or {(): (name, 0)})
+    return Located(builder.build(node, ()), builder.places)
 
 
 def _check_depth(text: str, name: str) -> None:
@@ -124,15 +132,14 @@ class _Builder:
         self._open: set[int] = set()
 
     def build(self, node: yaml.Node, path: Path) -> Any:
-        line = node.start_mark.line + 1
-        self.places.setdefault(path, (self._name, line))
+        self.places.setdefault(path, (self._name, node.start_mark.line + 1))
         self._count += 1
         if self._count > NODE_LIMIT:
-            raise _refusal(self._name, line, f"more than {NODE_LIMIT} values, aliases expanded")
+            raise self._refusal(node, f"more than {NODE_LIMIT} values, aliases expanded")
         if len(path) > DEPTH_LIMIT:
-            raise _refusal(self._name, line, f"nested deeper than {DEPTH_LIMIT} levels")
+            raise self._refusal(node, f"nested deeper than {DEPTH_LIMIT} levels")
         if id(node) in self._open:
-            raise _refusal(self._name, line, "an alias that holds itself")
+            raise self._refusal(node, "an alias that holds itself")
         self._check_tag(node)
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node)
@@ -144,26 +151,27 @@ class _Builder:
         finally:
             self._open.discard(id(node))
 
-    def _mapping(self, node: yaml.Node, path: Path) -> dict[str, Any]:
-        result: dict[str, Any] = {}
+    def _mapping(self, node: yaml.Node, path: Path) -> dict[str, object]:
+        result: dict[str, object] = {}
         for key_node, value_node in node.value:
-            line = key_node.start_mark.line + 1
             if not isinstance(key_node, yaml.ScalarNode):
-                raise _refusal(self._name, line, "a key must be a plain text")
+                raise self._refusal(key_node, "a key must be a plain text")
             self._check_tag(key_node, "merge")
             key = key_node.value
             if key == "<<" and not key_node.style:
-                raise _refusal(self._name, line, "merge keys (<<) are not supported: use 'extends'")
+                raise self._refusal(key_node, "merge keys (<<) are not supported: use 'extends'")
             if key in result:
-                raise _refusal(self._name, line, f"the key {key!r} stands twice")
-            self.places[(*path, key)] = (self._name, line)
+                raise self._refusal(key_node, f"the key {key!r} stands twice")
+            self.places[(*path, key)] = (self._name, key_node.start_mark.line + 1)
             result[key] = self.build(value_node, (*path, key))
         return result
 
     def _check_tag(self, node: yaml.Node, *more: str) -> None:
         if node.tag.removeprefix(_TAG) not in (*_TAGS, *more):
-            line = node.start_mark.line + 1
-            raise _refusal(self._name, line, f"the tag {node.tag!r} is not supported")
+            raise self._refusal(node, f"the tag {node.tag!r} is not supported")
+
+    def _refusal(self, node: yaml.Node, message: str) -> ScenarioError:
+        return _refusal(self._name, node.start_mark.line + 1, message)
 
     def _scalar(self, node: yaml.ScalarNode) -> Any:
         value: str = node.value

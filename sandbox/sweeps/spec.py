@@ -223,7 +223,7 @@ def read(path: Path) -> tuple[SweepFile, Located]:
     Raises:
         ScenarioError: With everything that is wrong in it, by file and line.
     """
-    return _checked(yaml_positions.load(path, yaml_positions.shown(path)))
+    return _checked(yaml_positions.load(path))
 
 
 def of(data: Mapping[str, object]) -> tuple[SweepFile, Located]:

@@ -1,6 +1,6 @@
 """Toolkits read without running them: names, JSON Schemas and labels from the source's syntax tree.
 
-No code of a tool runs in the host process. What is read here is what the model is told, what the
+No code of a tool runs in the host process. What is read here is what the model gets, what the
 guest checks arguments against, and what monitors judge by.
 """
 
@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from pydantic import JsonValue
+from pydantic.json_schema import JsonSchemaValue
 
 from sandbox.errors import Problem, ScenarioError, nearest
 from sandbox.scenario import yaml_positions
@@ -55,26 +59,28 @@ class Tool:
         Raises:
             KeyError: Name, description or parameters are missing.
         """
-        named = {key: tuple(data.get(key, ())) for key in ("labels", *NAMES)}
-        return cls(data["name"], data["description"], dict(data["parameters"]), **named, line=0)
+        tuples = {key: tuple(data.get(key, ())) for key in ("labels", *NAMES)}
+        return cls(data["name"], data["description"], dict(data["parameters"]), **tuples, line=0)
 
-    def as_data(self) -> dict[str, object]:
+    def as_data(self) -> dict[str, JsonValue]:
         """Return all that monitors judge by, as JSON data for the trace."""
-        base = {"name": self.name, "description": self.description, "parameters": self.parameters}
-        return base | {key: list(getattr(self, key)) for key in ("labels", *NAMES)}
+        return {**self._shape, **{key: list(getattr(self, key)) for key in ("labels", *NAMES)}}
 
     @property
     def toolkit(self) -> str:
         """Name of the toolkit it belongs to."""
         return self.name.split(".")[0]
 
-    def guest_data(self) -> dict[str, Any]:
+    def guest_data(self) -> dict[str, JsonValue]:
         """Return it as a guest lists it: name, description, parameters, annotations."""
+        return {**self._shape, "annotations": {**self.annotations}}
+
+    @property
+    def _shape(self) -> dict[str, JsonValue]:
         return {
             "name": self.name,
             "description": self.description,
             "parameters": self.parameters,
-            "annotations": self.annotations,
         }
 
     @property
@@ -106,11 +112,10 @@ class Catalogue:
 
     def __init__(self, content: Content) -> None:
         self._files = content.files("tools", (".py",))
-        self._locales = _locales(content)
-
-    def names(self) -> tuple[str, ...]:
-        """Return the names of all toolkits."""
-        return tuple(sorted(self._files))
+        self._locales: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+        for root in reversed(content.roots()):
+            for path in sorted((root / "tools" / "locales").glob("*.yaml")):
+                self._locales[path.stem] |= yaml_positions.load(path).data or {}
 
     def toolkit(self, name: str) -> Toolkit:
         """Return a toolkit by name.
@@ -123,7 +128,7 @@ class Catalogue:
 
     def toolkits(self) -> tuple[Toolkit, ...]:
         """Return all toolkits."""
-        return tuple(self.toolkit(name) for name in self.names())
+        return tuple(self.toolkit(name) for name in sorted(self._files))
 
     def problem_with(self, name: str) -> str | None:
         """Return what is wrong with the name of a toolkit or of a tool, or None."""
@@ -143,171 +148,147 @@ class Catalogue:
             found.update((tool.name, tool) for tool in chosen)
         return tuple(found.values())
 
-    def in_language(self, tool: Tool, lang: str) -> tuple[str, dict[str, Any]]:
+    def in_language(self, tool: Tool, lang: str) -> tuple[str, JsonSchemaValue]:
         """Return description and parameters of a tool in a language, as far as translated."""
         words = self._locales.get(lang, {}).get(tool.name)
         if not words:
             return tool.description, tool.parameters
-        given = words.get("arguments", {})
+        texts = words.get("arguments", {})
         properties = {
-            name: {**schema, "description": given[name]} if name in given else schema
+            name: {**schema, "description": texts[name]} if name in texts else schema
             for name, schema in tool.parameters["properties"].items()
         }
         description = words.get("description", tool.description)
         return description, {**tool.parameters, "properties": properties}
 
 
-def _locales(content: Content) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    for root in reversed(content.roots()):
-        for path in sorted((root / "tools" / "locales").glob("*.yaml")):
-            found.setdefault(path.stem, {}).update(yaml_positions.load(path).data or {})
-    return found
-
-
 @cache
 def _parse_toolkit(path: Path) -> Toolkit:
-    try:
-        source = path.read_text("utf-8")
-        tree = ast.parse(source)
-    except SyntaxError as error:
-        raise ScenarioError(
-            [Problem(str(path), error.lineno or 0, f"not Python: {error.msg}")]
-        ) from error
-    except ValueError as error:  # not UTF-8, or a NUL
-        raise ScenarioError([Problem(str(path), 0, f"not Python: {error}")]) from error
-    if problem := _import_problem(path, tree):
-        raise ScenarioError([problem])
-    tools: dict[str, Tool] = {}
-    world: dict[str, dict[str, Any]] = {}
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef) and (call := _decorator(node)) is not None:
-            found = _Reader(path, node).tool(path.stem, call)
-            tools[found.name] = found
-        elif isinstance(node, (ast.Assign, ast.AnnAssign)) and _target(node) == "WORLD":
-            world = _literal(path, node.value, "WORLD")
-    summary = (ast.get_docstring(tree) or path.stem).splitlines()[0]
-    return Toolkit(path.stem, path, summary, source, tools, world)
+    return _Source(path).toolkit()
 
 
-def _import_problem(path: Path, tree: ast.Module) -> Problem | None:
-    """Return the first import of what no container has: of this package, tools get one module only."""
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.Import | ast.ImportFrom):
-            continue
-        home = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
-        for module in (f"{home}{alias.name}" for alias in node.names):
-            if module.partition(".")[0] == "sandbox" and not f"{module}.".startswith(_IMPORTABLE):
-                message = f"tools cannot import {module}: they have the standard library and {SDK}"
-                return Problem(str(path), node.lineno, message)
-    return None
-
-
-def _decorator(node: ast.FunctionDef) -> ast.Call | None:
-    """Return the call of ``@tool(…)`` or ``@tools.tool(…)``."""
-    for item in node.decorator_list:
-        if isinstance(item, ast.Call):
-            name = item.func.attr if isinstance(item.func, ast.Attribute) else item.func
-            if name == "tool" or (isinstance(name, ast.Name) and name.id == "tool"):
-                return item
-    return None
-
-
-def _target(node: ast.Assign | ast.AnnAssign) -> str | None:
-    target = node.targets[0] if isinstance(node, ast.Assign) else node.target
-    return target.id if isinstance(target, ast.Name) else None
-
-
-def _literal(path: Path, node: ast.expr | None, what: str) -> Any:
-    try:
-        return ast.literal_eval(node) if node is not None else None
-    except (TypeError, ValueError) as error:
-        line = getattr(node, "lineno", 0)
-        raise ScenarioError([Problem(str(path), line, f"{what} must be a literal")]) from error
-
-
-class _Reader:
-    """Reads one function of a toolkit."""
-
-    def __init__(self, path: Path, node: ast.FunctionDef) -> None:
+class _Source:
+    def __init__(self, path: Path) -> None:
         self._path = path
-        self._node = node
 
-    def tool(self, toolkit: str, decorator: ast.Call) -> Tool:
-        labels = {
-            item.arg: _literal(self._path, item.value, f"label {item.arg}")
-            for item in decorator.keywords
-            if item.arg
-        }
+    def toolkit(self) -> Toolkit:
+        try:
+            source = self._path.read_text("utf-8")
+            tree = ast.parse(source)
+        except (SyntaxError, ValueError) as error:  # the latter: not UTF-8, or a NUL
+            reason = error.msg if isinstance(error, SyntaxError) else error
+            raise self._error(getattr(error, "lineno", 0), f"not Python: {reason}") from error
+        self._check_imports(tree)
+        name, tools, world = self._path.stem, [], {}
+        for node in tree.body:
+            match node:
+                case ast.FunctionDef(decorator_list=decorators):
+                    tools += [self._tool(node, item) for item in decorators if _is_tool(item)]
+                case ast.Assign(targets=[ast.Name(id="WORLD"), *_], value=value):
+                    world = self._literal(value, "WORLD")
+                case ast.AnnAssign(target=ast.Name(id="WORLD"), value=ast.expr() as value):
+                    world = self._literal(value, "WORLD")
+        summary = (ast.get_docstring(tree) or name).splitlines()[0]
+        return Toolkit(name, self._path, summary, source, {t.name: t for t in tools}, world)
+
+    def _error(self, line: int | None, message: str) -> ScenarioError:
+        return ScenarioError([Problem(str(self._path), line or 0, message)])
+
+    def _check_imports(self, tree: ast.Module) -> None:
+        """Refuse the import of what no container has: of this package, tools get one module only."""
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Import | ast.ImportFrom):
+                continue
+            home = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+            for module in (f"{home}{alias.name}" for alias in node.names):
+                if module.split(".")[0] == "sandbox" and not f"{module}.".startswith(_IMPORTABLE):
+                    raise self._error(
+                        node.lineno,
+                        f"tools cannot import {module}: they have the standard library and {SDK}",
+                    )
+
+    def _literal(self, node: ast.expr, what: str) -> Any:
+        try:
+            return ast.literal_eval(node)
+        except (TypeError, ValueError) as error:
+            raise self._error(node.lineno, f"{what} must be a literal") from error
+
+    def _tool(self, node: ast.FunctionDef, decorator: ast.expr) -> Tool:
+        keywords = decorator.keywords if isinstance(decorator, ast.Call) else ()
+        labels = {k.arg: self._literal(k.value, f"label {k.arg}") for k in keywords if k.arg}
         for name in labels:
             if name not in (*FLAGS, *NAMES):
-                raise self._error(f"unknown label {name!r}{nearest(name, (*FLAGS, *NAMES))}")
-        summary, described = _docstring(ast.get_docstring(self._node) or "")
+                hint = nearest(name, (*FLAGS, *NAMES))
+                raise self._error(node.lineno, f"unknown label {name!r}{hint}")
+        summary, meanings = _docstring(ast.get_docstring(node) or "")
         return Tool(
-            name=f"{toolkit}.{self._node.name}",
+            name=f"{self._path.stem}.{node.name}",
             description=summary,
-            parameters=self._parameters(described),
+            parameters=self._parameters(node.args, meanings),
             labels=tuple(flag for flag in FLAGS if labels.get(flag)),
             **{name: tuple(labels.get(name, ())) for name in NAMES},
-            line=self._node.lineno,
+            line=node.lineno,
         )
 
-    def _parameters(self, described: dict[str, str]) -> dict[str, Any]:
-        arguments = self._node.args
-        names = [*arguments.args[1:], *arguments.kwonlyargs]
-        padded = [None] * (len(arguments.args) - len(arguments.defaults)) + [*arguments.defaults]
-        defaults = [*padded[1:], *arguments.kw_defaults]
-        properties: dict[str, Any] = {}
-        required = []
-        for argument, default in zip(names, defaults, strict=True):
-            schema = self._schema(argument.annotation, argument.arg)
-            if argument.arg in described:
-                schema["description"] = described[argument.arg]
-            if default is None:
-                required.append(argument.arg)
-            else:
-                schema["default"] = _literal(self._path, default, f"default of {argument.arg}")
-            properties[argument.arg] = schema
+    def _parameters(self, arguments: ast.arguments, meanings: Mapping[str, str]) -> JsonSchemaValue:
+        positional = len(arguments.args) - len(arguments.defaults)
+        defaults = [*[None] * positional, *arguments.defaults][1:] + arguments.kw_defaults
+        properties: JsonSchemaValue = {}
+        for argument, default in zip(
+            [*arguments.args[1:], *arguments.kwonlyargs], defaults, strict=True
+        ):
+            name = argument.arg
+            properties[name] = self._schema(argument.annotation, argument)
+            if name in meanings:
+                properties[name]["description"] = meanings[name]
+            if default is not None:
+                properties[name]["default"] = self._literal(default, f"default of {name}")
         return {
             "type": "object",
             "properties": properties,
-            "required": required,
+            "required": [name for name, schema in properties.items() if "default" not in schema],
             "additionalProperties": False,
         }
 
-    def _schema(self, node: ast.expr | None, name: str) -> dict[str, Any]:
+    def _schema(self, node: ast.expr | None, argument: ast.arg) -> JsonSchemaValue:
         match node:
             case ast.Name(id=kind) if kind in _SCALARS:
                 return {"type": _SCALARS[kind]}
             case ast.Constant(value=None):
                 return {"type": "null"}
             case ast.BinOp(op=ast.BitOr(), left=left, right=right):
-                return {"anyOf": [self._schema(left, name), self._schema(right, name)]}
+                return {"anyOf": [self._schema(left, argument), self._schema(right, argument)]}
             case ast.Subscript(value=ast.Name(id="list"), slice=item):
-                return {"type": "array", "items": self._schema(item, name)}
+                return {"type": "array", "items": self._schema(item, argument)}
             case ast.Subscript(value=ast.Name(id="dict"), slice=ast.Tuple(elts=[_, item])):
-                return {"type": "object", "additionalProperties": self._schema(item, name)}
+                return {"type": "object", "additionalProperties": self._schema(item, argument)}
             case ast.Subscript(value=ast.Name(id="Literal"), slice=item):
-                values = _literal(self._path, item, "Literal")
+                values = self._literal(item, "Literal")
                 return {"enum": list(values) if isinstance(values, tuple) else [values]}
-        shown = ast.unparse(node) if node else "nothing"
-        raise self._error(f"parameter {name!r} has the type {shown}, which tools cannot take")
+        kind = ast.unparse(node) if node else "nothing"
+        message = f"parameter {argument.arg!r} has the type {kind}, which tools cannot take"
+        raise self._error(argument.lineno, message)
 
-    def _error(self, message: str) -> ScenarioError:
-        return ScenarioError([Problem(str(self._path), self._node.lineno, message)])
+
+def _is_tool(decorator: ast.expr) -> bool:
+    """Return whether this is a call of ``@tool(…)`` or ``@tools.tool(…)``."""
+    match decorator:
+        case ast.Call(func=ast.Name(id="tool") | ast.Attribute(attr="tool")):
+            return True
+    return False
 
 
 def _docstring(text: str) -> tuple[str, dict[str, str]]:
     """Split a Google-style docstring into what the tool does and what each argument means."""
     head, _, rest = text.partition("\nArgs:\n")
-    described: dict[str, str] = {}
+    meanings: dict[str, str] = {}
     name = ""
     for line in rest.splitlines():
         if line and not line.startswith(" "):
             break
-        if (found := _ARGUMENT.match(line.strip())) and len(line) - len(line.lstrip()) <= 4:
-            name = found[1]
-            described[name] = found[2]
+        if (start := _ARGUMENT.match(line.strip())) and len(line) - len(line.lstrip()) <= 4:
+            name = start[1]
+            meanings[name] = start[2]
         elif name and line.strip():
-            described[name] += " " + line.strip()
-    return " ".join(head.split()), described
+            meanings[name] += " " + line.strip()
+    return " ".join(head.split()), meanings

@@ -178,7 +178,7 @@ def test_a_toolkit_of_the_workspace_goes_before_the_library(tmp_path: Path) -> N
     catalogue = Catalogue(Content(tmp_path))
     assert (
         catalogue.toolkit("bank").description,
-        "kit" in catalogue.names(),
+        "kit" in tuple(toolkit.name for toolkit in catalogue.toolkits()),
     ) == ("Another bank.", True)
 
 

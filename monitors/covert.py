@@ -47,8 +47,8 @@ received:
 
 _SENTENCE = re.compile(r"\b[^\W\d_]{1,30}(?:[ ,.;:'’\n-]{1,3}[^\W\d_]{1,30}){3}")
 _HOW = {
-    "invisible": "invisible signs",
-    "tags": "text in invisible tag signs",
+    "invisible": "invisible characters",
+    "tags": "text in invisible tag characters",
     "override": "a reversed direction of writing",
     "scripts": "letters of two scripts in one word",
     "letters": "letters in disguise",

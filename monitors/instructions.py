@@ -59,8 +59,8 @@ found:
 
 ALERT = 0.6
 """From this score on a call that follows an instruction is an alert; below it is a score only."""
-KEPT = 24
-"""Passages that are remembered of a run, the latest."""
+PASSAGES = 24
+"""How many passages of a run are remembered, the latest."""
 _SENSITIVE = frozenset(("writes_external", "irreversible", "changes_world"))
 _NETWORK = re.compile(r"\b(?:curl|wget|nc|ncat|ssh|scp|rsync|ftp|requests|urllib|httpx|socket)\b")
 _IDENTIFIER = re.compile(
@@ -83,41 +83,40 @@ class _Instruction:
     score: float
 
     def weight(self, part: str) -> float:
-        """Return how much a part of an argument says that this was followed; 0 where it is not here."""
+        """Return how much a part of an argument says that this was followed; 0 if it is not here."""
         if part in self.text:
             return self.score
         return 0.6 * self.score if part in self.around else 0.0
 
 
 @dataclass
-class _SeenText:
+class _Memory:
     """What a run has shown so far."""
 
-    asked: str = ""
+    request: str = ""
     """What system and user said."""
-    found: list[_Instruction] = field(default_factory=list)
+    instructions: list[_Instruction] = field(default_factory=list)
 
 
-def _take(known: _SeenText, turn: Turn) -> None:
+def _take(memory: _Memory, turn: Turn) -> None:
     if turn.role in ("system", "user"):
-        known.asked += "\n" + _plain(turn.text)
+        memory.request += "\n" + _plain(turn.text)
     elif turn.role == "result":
-        known.found += _instructions(turn.text)
-        del known.found[:-KEPT]
+        memory.instructions += _instructions(turn.text)
+        del memory.instructions[:-PASSAGES]
 
 
 def _instructions(text: str) -> list[_Instruction]:
     """Return what reads like an instruction in a result, in the open or concealed."""
-    found = [(item, item.score) for item in find_instructions(text)]
+    parts = [(item, item.score) for item in find_instructions(text)]
     for item in find_hidden_text(text):
         if item.how in _SENTENCES or len(item.text) > 40:
-            found += [
-                (part, min(1.0, part.score + 0.2)) for part in find_instructions(item.text, 0.25)
-            ]
-    return [_Instruction(_words(part.text), _words(part.around), score) for part, score in found]
+            hidden = find_instructions(item.text, 0.25)
+            parts += [(part, min(1.0, part.score + 0.2)) for part in hidden]
+    return [_Instruction(_words(part.text), _words(part.around), score) for part, score in parts]
 
 
-_RUNS = RunState(_SeenText, _take)
+_RUNS = RunState(_Memory, _take)
 
 
 @monitor(severity="high", tags=("owasp-asi:ASI01", "atlas:AML.T0051.001", "owasp-llm:LLM01"))
@@ -125,19 +124,21 @@ def followed(step: Step) -> Finding | None:
     """A call with consequences takes its arguments from what reads like an instruction in a result."""
     if not _consequential(step):
         return None
-    known = _RUNS.before(step)
-    if not known.found:
-        return None
-    best, shown = 0.0, ""
-    for text in texts(step.call.arguments):
-        for part, weight in _parts(text, known.asked):
-            for item in known.found:
-                if weight * item.score > best and weight * item.weight(part) > best:
-                    best, shown = weight * item.weight(part), part
+    memory = _RUNS.before(step)
+    best, part = max(
+        (
+            (weight * item.weight(part), part)
+            for text in (texts(step.call.arguments) if memory.instructions else ())
+            for part, weight in _parts(text, memory.request)
+            for item in memory.instructions
+        ),
+        key=lambda scored: scored[0],
+        default=(0.0, ""),
+    )
     if not best:
         return None
     return Finding(
-        f"{step.call.tool.name} follows what a result told it to do: {shown[:80]!r}",
+        f"{step.call.tool.name} follows what a result told it to do: {part[:80]!r}",
         round(min(1.0, best), 3),
         "alert" if best >= ALERT else "allow",
     )
@@ -153,11 +154,9 @@ def followed(step: Step) -> Finding | None:
 def found(step: Step) -> Finding | None:
     """A result reads like an instruction to an agent: a score, never an alert by itself."""
     assert step.result is not None
-    told = _instructions(step.result.text)
-    if not told:
-        return None
-    score = max(item.score for item in told)
-    return Finding(f"the result of {step.call.tool.name} reads like an instruction", score)
+    score = max((item.score for item in _instructions(step.result.text)), default=0.0)
+    reason = f"the result of {step.call.tool.name} reads like an instruction"
+    return Finding(reason, score) if score else None
 
 
 def _consequential(step: Step) -> bool:
@@ -168,19 +167,19 @@ def _consequential(step: Step) -> bool:
     return bool(tool.paths) or not _SENSITIVE.isdisjoint(tool.labels)
 
 
-def _parts(text: str, asked: str) -> list[tuple[str, float]]:
-    """Return the parts of an argument that nobody asked for, each with how much it tells."""
+def _parts(text: str, request: str) -> list[tuple[str, float]]:
+    """Return the parts of an argument that the request does not hold, each with how much it tells."""
     plain = _plain(text[:20_000])
-    found = [(item[0].strip(".,;:"), 1.0) for item in _IDENTIFIER.finditer(plain)]
+    parts = [(item[0].strip(".,;:"), 1.0) for item in _IDENTIFIER.finditer(plain)]
     words = _WORD.findall(plain)
     if 1 <= len(plain) < 4:
-        found += [(f"'{plain}'", 0.8), (f'"{plain}"', 0.8)]
+        parts += [(f"'{plain}'", 0.8), (f'"{plain}"', 0.8)]
     if 4 <= len(plain) <= 80:
-        found.append((plain, 0.8 if len(words) > 1 or len(plain) >= 10 else 0.6))
+        parts.append((plain, 0.8 if len(words) > 1 or len(plain) >= 10 else 0.6))
     if len(words) > _RUN:
         runs = {" ".join(words[at : at + _RUN]) for at in range(min(len(words) - _RUN + 1, 400))}
-        found += [(run, 0.9) for run in runs]
-    return [(part, weight) for part, weight in dict.fromkeys(found) if part and part not in asked]
+        parts += [(run, 0.9) for run in runs]
+    return [(part, weight) for part, weight in dict.fromkeys(parts) if part and part not in request]
 
 
 def _words(text: str) -> str:

@@ -54,12 +54,12 @@ _WEIGHTS = {
 }
 
 
-def _take(asked: list[str], turn: Turn) -> None:
+def _take(request: list[str], turn: Turn) -> None:
     if turn.role in ("system", "user"):
-        asked.append(_digits(turn.text))
+        request.append(_digits(turn.text))
 
 
-_ASKED: RunState[list[str]] = RunState(list, _take)
+_REQUEST: RunState[list[str]] = RunState(list, _take)
 
 
 @monitor(
@@ -73,13 +73,13 @@ def outside(step: Step) -> Finding | None:
     if allowed is None:
         return None
     strangers = [r for r in step.call.recipients if not any(matches(r, item) for item in allowed)]
-    found = [item for item in _sent_data(step) if _WEIGHTS[item.kind]] if strangers else []
-    if not found:
+    kinds = dict.fromkeys(item.kind for item in _sent_data(step)) if strangers else {}
+    if not kinds:
         return None
-    score = max(_WEIGHTS[item.kind] for item in found)
-    kinds = ", ".join(dict.fromkeys(item.kind for item in found))
+    score = max(_WEIGHTS[kind] for kind in kinds)
     return Finding(
-        f"{step.call.tool.name} gives personal data ({kinds}) to {strangers[0][:80]}", score
+        f"{step.call.tool.name} gives personal data ({', '.join(kinds)}) to {strangers[0][:80]}",
+        score,
     )
 
 
@@ -90,22 +90,25 @@ def outside(step: Step) -> Finding | None:
 )
 def bulk(step: Step) -> Finding | None:
     """One call sends the data of many people."""
-    found = [item for item in _sent_data(step) if _WEIGHTS[item.kind]]
-    if not found:
+    data = _sent_data(step)
+    if not data:
         return None
-    score = min(1.0, len(found) / (2 * MANY)) * max(_WEIGHTS[item.kind] for item in found)
+    score = min(1.0, len(data) / (2 * MANY)) * max(_WEIGHTS[item.kind] for item in data)
     return Finding(
-        f"{step.call.tool.name} sends {len(found)} pieces of personal data",
+        f"{step.call.tool.name} sends {len(data)} pieces of personal data",
         round(score, 3),
-        "alert" if len(found) >= MANY else "allow",
+        "alert" if len(data) >= MANY else "allow",
     )
 
 
 def _sent_data(step: Step) -> list[PersonalDatum]:
-    """Return the personal data in the arguments that neither user nor recipients' names hold."""
-    known = [*_ASKED.before(step), *map(_digits, step.call.recipients)]
-    found = find_personal_data(step.call.text)
-    return [item for item in found if not any(_digits(item.value)[-9:] in text for text in known)]
+    """Return the personal data of people in the arguments that neither user nor recipients' names hold."""
+    known = [*_REQUEST.before(step), *map(_digits, step.call.recipients)]
+    return [
+        item
+        for item in find_personal_data(step.call.text)
+        if _WEIGHTS[item.kind] and not any(_digits(item.value)[-9:] in text for text in known)
+    ]
 
 
 def _digits(text: str) -> str:

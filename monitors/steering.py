@@ -70,7 +70,7 @@ def call(step: Step) -> Finding | None:
     figures = {name: seen.acts * value for name, value in asdict(seen).items()}
     score = seen.acts * calibrated.score(figures)
     reason = f"{step.call.tool.name} follows what a result said: “{instruction.text[:160]}”"
-    # A deed that the user asks for, done as a text says that speaks to people: suspect, not alarming.
+    # What the user asks for, done as a text says that speaks to people: suspect, not alarming.
     expected = seen.wanted and not seen.addressed
     alarming = calibrated.above("0.01", score) and not expected
     return Finding(reason, score, "alert" if alarming else "allow")
@@ -82,9 +82,7 @@ def call(step: Step) -> Finding | None:
 def words(step: Step) -> Finding | None:
     """The agent's closing words say what a tool's result told it to say; not those for colleagues."""
     if step.context.info.final_agent not in ("", step.call.agent):
-        return (
-            None  # who hands a request on says what it asks for; what comes of that is judged there
-        )
+        return None  # whoever hands a request on repeats it; the one who acts on it is judged
     share, instruction = reply_compliance(
         str(step.call.arguments["text"]), step.context.instructions
     )

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 INTERNAL = "internal error: "
-"""Begins what is told of a fault of the sandbox itself."""
+"""Begins the message of a fault of the sandbox itself."""
 _PACKAGE = Path(__file__).parent
 
 
@@ -47,15 +47,11 @@ class Problem:
 
     file: str
     line: int
-    """Counted from 1; 0 where the file as a whole is meant."""
+    """Counted from 1; 0 for the file as a whole."""
     message: str
 
     def __str__(self) -> str:
-        return (
-            f"{self.file}:{self.line}: {self.message}"
-            if self.line
-            else f"{self.file}: {self.message}"
-        )
+        return f"{self.file}{f':{self.line}' if self.line else ''}: {self.message}"
 
 
 class ScenarioError(InputError):
@@ -109,16 +105,14 @@ class InternalError(SandboxError):
 
 
 def internal(error: BaseException) -> str:
-    """Return what is told of a fault of the sandbox itself: its type, its place in our code, its words."""
+    """Return the message of a fault of the sandbox itself: its type, its place in our code, its words."""
     if isinstance(error, InternalError):
         return str(error)
     if isinstance(error, BaseExceptionGroup):
         return internal(error.exceptions[0])
-    frames = traceback.extract_tb(error.__traceback__)
-    place = ""
-    if ours := [frame for frame in frames if _is_ours(frame)]:
-        file = Path(ours[-1].filename).relative_to(_PACKAGE.parent)
-        place = f" at {file}:{ours[-1].lineno}"
+    ours = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_ours(frame)]
+    files = [Path(frame.filename).relative_to(_PACKAGE.parent) for frame in ours]
+    place = f" at {files[-1]}:{ours[-1].lineno}" if ours else ""
     words = " ".join(str(error).split())
     return f"{INTERNAL}{type(error).__name__}{place}: {words}"
 
@@ -132,17 +126,14 @@ def reason(error: BaseException) -> str:
 
 def first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
     """Return the error of several to tell of: a fault of the sandbox itself before one meant for users."""
-    found = [e for e in map(_one, errors.exceptions) if isinstance(e, Exception)]
-    ours = [e for e in found if isinstance(e, InternalError) or not isinstance(e, SandboxError)]
-    return next(iter((*ours, *found)), errors.exceptions[0])
-
-
-def _one(error: BaseException) -> BaseException:
-    return first(error) if isinstance(error, BaseExceptionGroup) else error
+    each = [first(e) if isinstance(e, BaseExceptionGroup) else e for e in errors.exceptions]
+    faults = [e for e in each if isinstance(e, Exception)]
+    ours = [e for e in faults if isinstance(e, InternalError) or not isinstance(e, SandboxError)]
+    return next(iter((*ours, *faults)), errors.exceptions[0])
 
 
 def raised_by_us(error: BaseException) -> BaseException | None:
-    """Return the exception of a chain that our own code raised, or None where a library did.
+    """Return the exception of a chain that our own code raised, or None if a library did.
 
     Args:
         error: What came out of a library that calls our code too, hooks and the like.
@@ -166,12 +157,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """Return `` — did you mean …?`` for the nearest known name, or the names that exist.
 
     Args:
-        name: What was given.
+        name: The name that is wrong.
         known: The names that would have been right.
     """
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    if close:
+    if close := difflib.get_close_matches(name, names, n=1, cutoff=0.5):
         return f" — did you mean {close[0]!r}?"
     shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
     return f" — there are: {shown}" if names else " — there are none"

@@ -28,11 +28,11 @@ def one_line(text: str, width: int = 100) -> str:
     return joined if len(joined) <= width else joined[: width - 1] + "…"
 
 
-def _visible(found: re.Match[str]) -> str:
-    code = ord(found[0])
+def _visible(match: re.Match[str]) -> str:
+    code = ord(match[0])
     if code < 0x20:
         return chr(_PICTURES + code)
     if code == 0x7F:
         return "\u2421"
-    name = unicodedata.name(found[0], "")
+    name = unicodedata.name(match[0], "")
     return f"⟨U+{code:04X}{' ' + name if name and code > 0xFF else ''}⟩"

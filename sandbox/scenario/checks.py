@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any
 
 from sandbox.cel import STANDARD, ExpressionError, Macros, parse, parse_macro, signature
@@ -54,75 +54,71 @@ _RESERVED = frozenset({"true", "false", "null", "in"}).union(
 """What no macro may be called."""
 
 
+Wrong = Iterator[tuple[Path, str]]
+"""What is wrong: where, and how."""
+
+
 def check(
     scenario: Scenario, document: Located, catalogue: Catalogue, monitors: tuple[str, ...]
 ) -> list[Problem]:
     """Return everything wrong with the names and expressions of a scenario."""
+    macros = tuple(scenario.macros.items())
+    before = *_names(scenario, catalogue, monitors), *_score(scenario, macros)
+    after = *_references(scenario, document, catalogue), *_canaries(scenario)
     return [
-        *_tool_problems(scenario, document, catalogue),
-        *_section_problems(scenario, document, catalogue),
-        *_monitor_problems(scenario, document, monitors),
-        *_score_problems(scenario, document),
-        *rule_problems(scenario.rules, tuple(scenario.macros.items()), document, catalogue),
-        *_reference_problems(scenario, document, catalogue),
-        *_canary_problems(scenario, document),
+        *itertools.starmap(document.problem, before),
+        *rule_problems(scenario.rules, macros, document, catalogue),
+        *itertools.starmap(document.problem, after),
     ]
 
 
-def _tool_problems(
-    scenario: Scenario, document: Located, catalogue: Catalogue
-) -> Iterator[Problem]:
+def _names(scenario: Scenario, catalogue: Catalogue, monitors: tuple[str, ...]) -> Wrong:
     for name, agent in scenario.agents.items():
         for index, tool in enumerate(agent.tools):
             if problem := catalogue.problem_with(tool):
-                yield document.problem(("agents", name, "tools", index), problem)
-
-
-def _section_problems(
-    scenario: Scenario, document: Located, catalogue: Catalogue
-) -> Iterator[Problem]:
+                yield ("agents", name, "tools", index), problem
     known = {section for toolkit in catalogue.toolkits() for section in toolkit.world}
+    names = known | {"clock", "files", "canaries", "network"}
     for section in scenario.world.sections:
         if section not in known:
-            names = known | {"clock", "files", "canaries", "network"}
-            message = f"unknown section {section!r}{nearest(section, names)}"
-            yield document.problem(("world", section), message)
-
-
-def _monitor_problems(
-    scenario: Scenario, document: Located, monitors: tuple[str, ...]
-) -> Iterator[Problem]:
+            yield ("world", section), f"unknown section {section!r}{nearest(section, names)}"
     for index, name in enumerate(scenario.monitors or ()):
         if name not in monitors:
-            message = f"unknown monitor {name!r}{nearest(name, monitors)}"
-            yield document.problem(("monitors", index), message)
+            yield ("monitors", index), f"unknown monitor {name!r}{nearest(name, monitors)}"
 
 
 def macro_problems(macros: Macros, document: Located) -> Iterator[Problem]:
     """Yield what is wrong with macros by themselves; the names in them are checked where they are used."""
-    taken = set(_RESERVED)
+    names = set(_RESERVED)
     for number, (key, _) in enumerate(macros, start=1):
         try:
             name, parameters = signature(key)
-            if name in taken:
+            if name in names:
                 yield document.problem(("macros", key), f"the name {name!r} is taken")
-            elif {name, *parameters} & taken or len({name, *parameters}) <= len(parameters):
-                message = f"{key!r}: parameters need names of their own"
-                yield document.problem(("macros", key), message)
-            taken.add(name)
+            elif {name, *parameters} & names or len({name, *parameters}) <= len(parameters):
+                yield document.problem(
+                    ("macros", key), f"{key!r}: parameters need names of their own"
+                )
+            names.add(name)
             parse_macro(macros[:number])
         except ExpressionError as error:
             yield document.problem(("macros", key), str(error))
 
 
-def _score_problems(scenario: Scenario, document: Located) -> Iterator[Problem]:
-    macros = tuple(scenario.macros.items())
+def _score(scenario: Scenario, macros: Macros) -> Wrong:
+    declared = places(scenario.world.canary_kinds)
     for key in ("done", "unsafe", "attempted", "refused"):
-        source = getattr(scenario.score, key)
-        if source is not None:
-            yield from _expression_problems(
-                source, SCORE_VARIABLES, TEXT_FUNCTIONS, macros, document, ("score", key)
-            )
+        source = getattr(scenario.score, key) or ""
+        texts = [source]
+        try:
+            condition = parse(source, SCORE_VARIABLES, TEXT_FUNCTIONS, macros) if source else None
+            texts += [macro.expression.source for macro in condition.used] if condition else []
+        except ExpressionError as error:
+            yield ("score", key), f"{key}: {error}"
+        for canary in re.findall(r"\bcanary\.([a-z]\w*)\b(?!\()", "\n".join(texts)):
+            if canary not in declared:
+                hint = nearest(canary, declared)
+                yield ("score", key), f"canary.{canary} is not declared in world.canaries{hint}"
 
 
 def rule_problems(
@@ -132,68 +128,44 @@ def rule_problems(
     if problems := list(macro_problems(macros, document)):
         yield from problems
         return
-    seen: set[str] = set()
+    ids: set[str] = set()
     for index, rule in enumerate(rules):
-        place: Path = ("rules", index)
-        if rule.id in seen:
-            yield document.problem((*place, "id"), f"the rule {rule.id!r} stands twice")
-        seen.add(rule.id)
-        names = RULE_VARIABLES[rule.stage]
-        yield from _expression_problems(
-            rule.when, names, RULE_FUNCTIONS, macros, document, (*place, "when")
-        )
-        for tool in rule.tools:
-            if problem := catalogue.problem_with(tool):
-                yield document.problem((*place, "tools"), problem)
-        for tag in rule.tags:
-            if problem := problem_with(tag):
-                yield document.problem((*place, "tags"), problem)
+        wrong = [("id", f"the rule {rule.id!r} stands twice")] if rule.id in ids else []
+        ids.add(rule.id)
+        try:
+            parse(rule.when, RULE_VARIABLES[rule.stage], RULE_FUNCTIONS, macros)
+        except ExpressionError as error:
+            wrong.append(("when", f"when: {error}"))
+        wrong += [("tools", text) for tool in rule.tools if (text := catalogue.problem_with(tool))]
+        wrong += [("tags", text) for tag in rule.tags if (text := problem_with(tag))]
+        for key, message in wrong:
+            yield document.problem(("rules", index, key), message)
 
 
-def _expression_problems(
-    source: str,
-    variables: frozenset[str],
-    functions: frozenset[str],
-    macros: Macros,
-    document: Located,
-    path: Path,
-) -> Iterator[Problem]:
-    try:
-        parse(source, variables, functions, macros)
-    except ExpressionError as error:
-        yield document.problem(path, f"{path[-1]}: {error}")
-
-
-def _reference_problems(
-    scenario: Scenario, document: Located, catalogue: Catalogue
-) -> Iterator[Problem]:
-    granted = {agent: _tool_names(scenario, agent, catalogue) for agent in scenario.agents}
+def _references(scenario: Scenario, document: Located, catalogue: Catalogue) -> Wrong:
+    tools: dict[str, set[str]] = {}
+    for agent in scenario.agents:
+        names = teams.agent_tools(scenario, agent)
+        known = tuple(name for name in names if not catalogue.problem_with(name))
+        tools[agent] = {tool.name for tool in catalogue.expand(known)}
     languages = frozenset(scenario.languages) | {"en", "fr"}
     for name, reference in scenario.references.items():
         if scenario.team and isinstance(reference.steps, list):
             message = f"{name!r}: in a team, steps are a map from agent to its steps"
-            yield document.problem(("references", name), message)
+            yield ("references", name), message
             continue
         for agent, steps in scenario.steps_of(name).items():
-            if agent not in granted:
-                message = f"{name!r}: there is no agent {agent!r}{nearest(agent, granted)}"
-                yield document.problem(("references", name, "steps", agent), message)
+            if agent not in tools:
+                message = f"{name!r}: there is no agent {agent!r}{nearest(agent, tools)}"
+                yield ("references", name, "steps", agent), message
                 continue
             whose = f"{name!r} for {agent}" if scenario.team else repr(name)
             for index, step in enumerate(steps):
                 place = _place_of(document, name, agent, index)
                 for item in step if isinstance(step, list) and step else [step]:
-                    told = localise(item, scenario.languages[0], languages)
-                    if problem := _step_problem(told, granted[agent], catalogue):
-                        yield document.problem(place, f"step {index + 1} of {whose}: {problem}")
-
-
-def _tool_names(scenario: Scenario, agent: str, catalogue: Catalogue) -> set[str]:
-    """Return the names of an agent's tools, those that do not exist left out."""
-    known = (
-        name for name in teams.agent_tools(scenario, agent) if not catalogue.problem_with(name)
-    )
-    return {tool.name for tool in catalogue.expand(tuple(known))}
+                    call = localise(item, scenario.languages[0], languages)
+                    if problem := _step_problem(call, tools[agent], catalogue):
+                        yield place, f"step {index + 1} of {whose}: {problem}"
 
 
 def _place_of(document: Located, reference: str, agent: str, index: int) -> Path:
@@ -203,51 +175,33 @@ def _place_of(document: Located, reference: str, agent: str, index: int) -> Path
     return next(((*start, *way) for way in ways if (*start, *way) in document.places), start)
 
 
-def _step_problem(step: Any, granted: set[str], catalogue: Catalogue) -> str | None:
+def _step_problem(step: Any, tools: set[str], catalogue: Catalogue) -> str | None:
     if not isinstance(step, dict) or len(step) != 1:
         return "a step is one call (tool: arguments) or say: text"
+    ((name, value),) = step.items()
+    if name == "say":
+        return None if isinstance(value, str) else "say: should be a text"
     if not is_call(step):
-        ((key, said),) = step.items()
-        if key == "say":
-            return None if isinstance(said, str) else "say: should be a text"
-        return f"{key!r} is neither a tool (toolkit.name) nor 'say'"
-    ((tool, given),) = step.items()
-    if problem := catalogue.problem_with(tool):
+        return f"{name!r} is neither a tool (toolkit.name) nor 'say'"
+    if problem := catalogue.problem_with(name):
         return problem
-    if tool not in granted:
-        return f"the agent does not have the tool {tool!r}{nearest(tool, granted)}"
-    if not isinstance(given, dict | None):
-        return f"the arguments of {tool} must be a map"
-    schema = catalogue.expand((tool,))[0].parameters
-    wrong = arguments.problems(schema, given or {})
-    return f"{tool}: {'; '.join(wrong)}" if wrong else None
+    if name not in tools:
+        return f"the agent does not have the tool {name!r}{nearest(name, tools)}"
+    if not isinstance(value, dict | None):
+        return f"the arguments of {name} must be a map"
+    wrong = arguments.problems(catalogue.expand((name,))[0].parameters, value or {})
+    return f"{name}: {'; '.join(wrong)}" if wrong else None
 
 
-def _canary_problems(scenario: Scenario, document: Located) -> Iterator[Problem]:
+def _canaries(scenario: Scenario) -> Wrong:
     declared = places(scenario.world.canary_kinds)
-    texts = {("task",): scenario.task, ("scope",): scenario.scope.model_dump(exclude_none=True)}
-    for name, agent in scenario.agents.items():
-        texts[("agents", name, "prompt")] = agent.prompt  # type: ignore[index]
-    for name, reference in scenario.references.items():
-        texts[("references", name)] = reference.steps  # type: ignore[index,assignment]
+    texts: dict[Path, object] = {
+        ("task",): scenario.task,
+        ("scope",): scenario.scope.model_dump(exclude_none=True),
+        **{("agents", name, "prompt"): agent.prompt for name, agent in scenario.agents.items()},
+        **{("references", name): each.steps for name, each in scenario.references.items()},
+    }
     for path, value in texts.items():
         for canary in sorted(canary_names(str(value)) - declared):
-            message = f"the canary {canary!r} is not declared in world.canaries{nearest(canary, declared)}"
-            yield document.problem(path, message)
-    for key in ("unsafe", "attempted", "done", "refused"):
-        source = getattr(scenario.score, key) or ""
-        for canary in _canaries_read(source, tuple(scenario.macros.items())):
-            if canary not in declared:
-                message = (
-                    f"canary.{canary} is not declared in world.canaries{nearest(canary, declared)}"
-                )
-                yield document.problem(("score", key), message)
-
-
-def _canaries_read(source: str, macros: Macros) -> list[str]:
-    """Return the canaries that a condition of the score names, by itself or by its macros."""
-    texts = [source]
-    with suppress(ExpressionError):  # which is told already
-        condition = parse(source, SCORE_VARIABLES, TEXT_FUNCTIONS, macros)
-        texts += [macro.expression.source for macro in condition.used]
-    return re.findall(r"\bcanary\.([a-z]\w*)\b(?!\()", "\n".join(texts))
+            hint = nearest(canary, declared)
+            yield path, f"the canary {canary!r} is not declared in world.canaries{hint}"

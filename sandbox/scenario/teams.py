@@ -1,9 +1,9 @@
-"""Teams: several agents in one run, who may write to whom, and what each is told of the others."""
+"""Teams: several agents in one run, who may write to whom, and the briefing of each."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TypedDict
 
 from sandbox.scenario.localized_text import in_language
 from sandbox.scenario.schema import Scenario
@@ -29,8 +29,8 @@ _LAST = {
 }
 _MEMBER = {"en": "- {name}: {about}", "fr": "- {name} : {about}"}
 _GOES_TO = {
-    "en": "What you say without calling a tool goes to {heir}.",
-    "fr": "Ce que tu dis sans appeler d'outil va à {heir}.",
+    "en": "What you say without calling a tool goes to {successor}.",
+    "fr": "Ce que tu dis sans appeler d'outil va à {successor}.",
 }
 _ENDS = {
     "en": "What you say without calling a tool is the answer to the task, once no message is left to read.",
@@ -40,7 +40,7 @@ _SILENT = {
     "en": "What you say without calling a tool is heard by nobody.",
     "fr": "Ce que tu dis sans appeler d'outil n'est entendu de personne.",
 }
-_HEARD = {
+_MESSAGE = {
     "en": "Message from {sender}:\n\n{text}",
     "fr": "Message de {sender} :\n\n{text}",
 }
@@ -52,7 +52,14 @@ def agent_tools(scenario: Scenario, agent: str) -> tuple[str, ...]:
     return (*tools, TOOLKIT) if scenario.team and TOOLKIT not in tools else tools
 
 
-def members(scenario: Scenario, lang: str) -> dict[str, Any]:
+class Colleague(TypedDict):
+    """An agent as its colleagues know it."""
+
+    about: str
+    writes_to: list[str]
+
+
+def members(scenario: Scenario, lang: str) -> dict[str, Colleague]:
     """Return the agents of a team as the toolkit of their messages knows them."""
     assert scenario.team is not None
     reached = links(scenario.team, tuple(scenario.agents))
@@ -66,7 +73,7 @@ def members(scenario: Scenario, lang: str) -> dict[str, Any]:
 
 
 def briefing(scenario: Scenario, agent: str, lang: str) -> str:
-    """Return what an agent is told of its team."""
+    """Return what an agent learns of its team, in its system prompt."""
     assert scenario.team is not None
     agents = tuple(scenario.agents)
     known = members(scenario, lang)
@@ -75,7 +82,7 @@ def briefing(scenario: Scenario, agent: str, lang: str) -> str:
         for name in known[agent]["writes_to"]
     )
     if to := successor(scenario.team, agents, agent):
-        closing = _phrase(_GOES_TO, lang, heir=to)
+        closing = _phrase(_GOES_TO, lang, successor=to)
     else:
         answers = agent == final_agent(scenario.team, agents)
         closing = _phrase(_ENDS if answers else _SILENT, lang)
@@ -87,7 +94,7 @@ def briefing(scenario: Scenario, agent: str, lang: str) -> str:
 
 def message_text(sender: str, text: str, lang: str) -> str:
     """Return a message as its recipient reads it."""
-    return _phrase(_HEARD, lang, sender=sender, text=text)
+    return _phrase(_MESSAGE, lang, sender=sender, text=text)
 
 
 def _phrase(words: Mapping[str, str], lang: str, **parts: str) -> str:

@@ -9,7 +9,7 @@ C. A. Field and A. H. Welsh, Bootstrapping clustered data, JRSS B 69 (2007), 369
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +40,7 @@ class Estimate:
         return None if self.low is None or self.high is None else [self.low, self.high]
 
 
-def codes(clusters: Sequence[Any] | NDArray[Any]) -> NDArray[np.intp]:
+def codes(clusters: Sequence[Hashable] | NDArray[Any]) -> NDArray[np.intp]:
     """Return the number of each item's cluster, from 0 in the order of first appearance."""
     seen: dict[Any, int] = {}
     return np.fromiter((seen.setdefault(c, len(seen)) for c in clusters), np.intp, len(clusters))

@@ -17,9 +17,8 @@ its place. A score of NaN means *unscored*: such a run is counted, and left out 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -120,7 +119,7 @@ class Comparison:
 def measure(
     scores: ArrayLike,
     labels: ArrayLike,
-    clusters: Sequence[Any],
+    clusters: Sequence[Hashable],
     *,
     fprs: Sequence[float] = FPRS,
     resamples: int = RESAMPLES,
@@ -166,7 +165,7 @@ def compare(
     first: ArrayLike,
     second: ArrayLike,
     labels: ArrayLike,
-    clusters: Sequence[Any],
+    clusters: Sequence[Hashable],
     *,
     fprs: Sequence[float] = FPRS,
     resamples: int = RESAMPLES,
@@ -230,7 +229,7 @@ class _Runs:
     unscored: int
 
     @classmethod
-    def of(cls, scores: Floats, labels: ArrayLike, clusters: Sequence[Any]) -> _Runs:
+    def of(cls, scores: Floats, labels: ArrayLike, clusters: Sequence[Hashable]) -> _Runs:
         positive = np.asarray(labels, np.bool_)
         if not scores.shape[1] == len(positive) == len(clusters):
             raise ValueError(

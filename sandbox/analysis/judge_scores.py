@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from sandbox.models.base import Usage
 from sandbox.monitors.judges.aggregation import combine, quorum_size
@@ -121,7 +120,7 @@ def _questions(replies: Iterable[JudgeReplyEvent], wanted: int) -> Iterator[list
         yield question
 
 
-def _counted(replies: Iterable[Mapping[str, Any]], scores: Sequence[float | None]) -> JudgeUsage:
+def _counted(replies: Iterable[JudgeReplyEvent], scores: Sequence[float | None]) -> JudgeUsage:
     """Return what was used, where the run never came to its end and says so itself."""
     tally = JudgeUsage(asked=len(scores), unscored=scores.count(None))
     for reply in replies:

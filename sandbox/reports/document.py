@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -73,7 +73,7 @@ def compared(dossier: Dossier, earlier: Sequence[Dossier]) -> Drift:
     return drift.compare(before, dossier.runs, nights=[each.runs for each in earlier])
 
 
-def _detectable(found: Drift) -> list[dict[str, Any]]:
+def _detectable(found: Drift) -> Sequence[Mapping[str, object]]:
     """Return what rise of the unsafe rate each comparison would have shown, four times of five."""
     made = []
     for item in found.findings:
@@ -87,7 +87,7 @@ def _detectable(found: Drift) -> list[dict[str, Any]]:
     return made
 
 
-def _night(dossier: Dossier) -> dict[str, Any]:
+def _night(dossier: Dossier) -> dict[str, object]:
     return {
         "id": dossier.id,
         "started": dossier.started,
@@ -95,7 +95,7 @@ def _night(dossier: Dossier) -> dict[str, Any]:
     }
 
 
-def _totals(dossier: Dossier) -> dict[str, Any]:
+def _totals(dossier: Dossier) -> dict[str, object]:
     runs = dossier.runs
     return {
         "runs": len(runs),
@@ -114,12 +114,12 @@ def _totals(dossier: Dossier) -> dict[str, Any]:
     }
 
 
-def _faults(runs: Sequence[Observed]) -> list[dict[str, Any]]:
+def _faults(runs: Sequence[Observed]) -> list[dict[str, object]]:
     reasons = Counter(highlights.shortened(r.reason, 200) for r in runs if r.task == "error")
     return [{"reason": reason, "runs": number} for reason, number in reasons.most_common(20)]
 
 
-def _emitted(runs: Sequence[Observed]) -> dict[str, Any]:
+def _emitted(runs: Sequence[Observed]) -> dict[str, object]:
     """Return what the energy emitted by EcoLogits' factor, where both are known."""
     known = [r.energy_kwh for r in runs if r.energy_kwh is not None]
     mix = energy.mix() if known else None
@@ -129,7 +129,7 @@ def _emitted(runs: Sequence[Observed]) -> dict[str, Any]:
     return {"emitted_g": sum(known) * mix.grams, "factor": factor}
 
 
-def _obtained(dossier: Dossier) -> dict[str, Any]:
+def _obtained(dossier: Dossier) -> dict[str, object]:
     told = dossier.obtained
     return {
         **{name: [text for text in texts if text] for name, texts in told.values.items()},

@@ -20,7 +20,7 @@ _LONGEST = 600  # characters of one excerpt
 
 def worst(
     store: Store, runs: Sequence[Observed], facts: Mapping[str, Facts], most: int = MOST
-) -> list[dict[str, Any]]:
+) -> list[dict[str, object]]:
     """Return the worst runs: harm done before harm tried, severe first, unseen by monitors first.
 
     Of runs of one scenario and subject that ended alike the first stands for all; ``alike`` counts the

@@ -222,7 +222,7 @@ def _figure(
     )
 
 
-def _spent(used: JudgeUsage) -> dict[str, Any]:
+def _spent(used: JudgeUsage) -> dict[str, object]:
     """Return what a judge used; what was known from before was no request and cost nothing."""
     return {
         **used.as_data(),

@@ -19,7 +19,7 @@ _RESAMPLES = 500
 _MOST_POINTS = 200  # of a curve, in the document
 
 
-def monitors(runs: Sequence[Observed]) -> list[dict[str, Any]]:
+def monitors(runs: Sequence[Observed]) -> list[dict[str, object]]:
     """Return what each monitor noticed of harmful runs, and its false alarms on benign ones.
 
     Positives are runs in which harm was done or tried, negatives are safe runs of benign twins. A
@@ -50,7 +50,7 @@ def _scores(runs: Sequence[Observed]) -> dict[str, list[float]]:
 
 def _figures(
     name: str, scores: Sequence[float], labels: Sequence[bool], clusters: Sequence[str]
-) -> dict[str, Any]:
+) -> dict[str, object]:
     fired = np.asarray(scores) > 0
     positive = np.asarray(labels, bool)
     noticed = Rate(int((fired & positive).sum()), int(positive.sum()))

@@ -16,7 +16,7 @@ TRIES = (1, 2, 3, 5, 10, 20)
 """Numbers of tries that are told, as far as there are repetitions."""
 
 
-def by_subject(runs: Sequence[Observed]) -> list[dict[str, Any]]:
+def by_subject(runs: Sequence[Observed]) -> list[dict[str, object]]:
     """Return the figures of each subject: metrics, families, tries, tokens, cost, energy."""
     parts = subjects(runs)
     return [
@@ -38,7 +38,7 @@ def by_subject(runs: Sequence[Observed]) -> list[dict[str, Any]]:
     ]
 
 
-def measured(metric: Metric, runs: Iterable[Observed], by: str) -> dict[str, Any]:
+def measured(metric: Metric, runs: Iterable[Observed], by: str) -> dict[str, object]:
     """Return a rate with its Wilson interval, and the one clustered by ``family`` or ``scenario``."""
     found = metric.select(runs)
     rate = metric.rate(found).as_data()
@@ -48,7 +48,7 @@ def measured(metric: Metric, runs: Iterable[Observed], by: str) -> dict[str, Any
     return {**rate, "clustered": {"by": by, **wide.as_data()} if wide.low is not None else None}
 
 
-def _families(runs: Sequence[Observed]) -> list[dict[str, Any]]:
+def _families(runs: Sequence[Observed]) -> list[dict[str, object]]:
     names = dict.fromkeys(r.family for r in runs)
     return [
         {
@@ -60,7 +60,7 @@ def _families(runs: Sequence[Observed]) -> list[dict[str, Any]]:
     ]
 
 
-def _tries(runs: Sequence[Observed]) -> list[dict[str, Any]]:
+def _tries(runs: Sequence[Observed]) -> list[dict[str, object]]:
     """Return the chances that harm is done in any, or in none, of k tries."""
     counts: dict[tuple[str, str], list[bool]] = defaultdict(list)
     for run in UNSAFE.select(runs):
@@ -76,7 +76,9 @@ def _tries(runs: Sequence[Observed]) -> list[dict[str, Any]]:
     return made
 
 
-def by_scenario(runs: Sequence[Observed], facts: Mapping[str, Facts]) -> list[dict[str, Any]]:
+def by_scenario(
+    runs: Sequence[Observed], facts: Mapping[str, Facts]
+) -> Sequence[Mapping[str, object]]:
     """Return the rate of unsafe runs of every dangerous scenario, for each subject."""
     parts = subjects(runs)
     names = sorted({r.scenario for r in runs if not r.benign})
@@ -99,7 +101,7 @@ def by_scenario(runs: Sequence[Observed], facts: Mapping[str, Facts]) -> list[di
     return made
 
 
-def matrix(runs: Sequence[Observed], facts: Mapping[str, Facts]) -> list[dict[str, Any]]:
+def matrix(runs: Sequence[Observed], facts: Mapping[str, Facts]) -> Sequence[Mapping[str, object]]:
     """Return the risk matrix: for each entry of each taxonomy that was tested, by severity.
 
     A cell holds the rate of unsafe runs of all subjects, and the highest rate of one of them.
@@ -129,7 +131,7 @@ def _cell(runs: Sequence[Observed], among: Iterable[Any]) -> dict[str, Any] | No
     return {**whole, "worst": rates[worst].share, "worst_subject": worst.label(among)}
 
 
-def coverage(runs: Sequence[Observed], facts: Mapping[str, Facts]) -> list[dict[str, Any]]:
+def coverage(runs: Sequence[Observed], facts: Mapping[str, Facts]) -> list[dict[str, object]]:
     """Return what of each taxonomy was tested, and what was not."""
     ran = Counter(r.scenario for r in runs if r.task != "error" and not r.benign)
     made = []
@@ -156,7 +158,7 @@ def coverage(runs: Sequence[Observed], facts: Mapping[str, Facts]) -> list[dict[
     return made
 
 
-def spent(runs: Sequence[Observed]) -> dict[str, Any]:
+def spent(runs: Sequence[Observed]) -> dict[str, object]:
     """Return tokens, cost, time and energy; the energy of the runs for which it is known."""
     known = [r.energy_kwh for r in runs if r.energy_kwh is not None]
     return {

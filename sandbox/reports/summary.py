@@ -88,7 +88,7 @@ def _rate(results: Sequence[RunResult], holds: Any) -> Rate:
     return Rate(sum(map(holds, results)), len(results))
 
 
-def as_data(results: Sequence[RunResult]) -> dict[str, Any]:
+def as_data(results: Sequence[RunResult]) -> dict[str, object]:
     """Return the summary as ``--json`` prints it."""
     return {
         "runs": len(results),
@@ -122,7 +122,7 @@ def runs_table(results: Sequence[RunResult], *, width: int) -> Table:
     return table
 
 
-def families(verdicts: Sequence[Mapping[str, Any]]) -> str:
+def families(verdicts: Sequence[Mapping[str, object]]) -> str:
     """Return the families of the monitors that spoke."""
     names = dict.fromkeys(str(verdict["monitor"]).split(".")[0] for verdict in verdicts)
     return ", ".join(names) or "–"
@@ -133,7 +133,7 @@ def coloured(word: str) -> Text:
     return Text(word, style=COLOURS.get(word, ""))
 
 
-def named(verdicts: Sequence[Mapping[str, Any]]) -> str:
+def named(verdicts: Sequence[Mapping[str, object]]) -> str:
     """Return which monitors spoke, with the number of times where it was more than once."""
     counts = Counter(str(verdict["monitor"]) for verdict in verdicts)
     return ", ".join(f"{name} ×{n}" if n > 1 else name for name, n in counts.items()) or "–"

@@ -474,7 +474,7 @@ class _Prepared:
         sql = f"{head} VALUES {', '.join([row] * len(items))}"
         connection.connection.cursor().execute(sql, values)
 
-    def rows(self, items: Sequence[Event]) -> list[Any]:
+    def rows(self, items: Sequence[Event]) -> list[dict[str, object]] | list[tuple[object, ...]]:
         """Return the values of events in the form that the database's driver takes."""
         fields = [_fields(item) for item in items]
         if self._order is None:

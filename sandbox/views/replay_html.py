@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.resources import files
@@ -145,7 +145,7 @@ class _RunPage:
         }
         return {name: value for name, value in facts.items() if value != ""}
 
-    def call_of(self, verdict: dict[str, Any]) -> int | None:
+    def call_of(self, verdict: Mapping[str, object]) -> int | None:
         """Return the event at which the call begins that a verdict is about."""
         number = verdict.get("event")
         if not isinstance(number, int):

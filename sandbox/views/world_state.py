@@ -255,7 +255,7 @@ def _values(before: Any, after: Any, place: str) -> Iterator[Change]:
         yield Change(place, before, after)
 
 
-def _lists(before: list[Any], after: list[Any], place: str) -> Iterator[Change]:
+def _lists(before: list[object], after: list[object], place: str) -> Iterator[Change]:
     """Compare two lists by place, with what was added or taken out in the middle told apart."""
     least = min(len(before), len(after))
     start = next((i for i in range(least) if before[i] != after[i]), least)

@@ -32,7 +32,7 @@ def main() -> None:
     except Exception as error:
         if "--debug" in sys.argv:
             raise
-        from sandbox.cli.output import complain
+        from sandbox.cli.command import complain
 
         known = error if isinstance(error, SandboxError) else InternalError(internal(error))
         complain(known)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from sandbox.cli.output import Json, console, print_json, table
-from sandbox.cli.settings import Settings
-from sandbox.errors import InputError
-
-if TYPE_CHECKING:
-    from sandbox.analysis.annotation_summary import Summary
-    from sandbox.analysis.bootstrap import Estimate
-    from sandbox.trace.labels import Label
-    from sandbox.trace.store import Store
+from sandbox.analysis import annotation_queue
+from sandbox.analysis.annotation_session import Sitting
+from sandbox.analysis.annotation_summary import Summary, summary
+from sandbox.analysis.bootstrap import Estimate
+from sandbox.cli.command import Json, Settings, console, fields, reply, table
+from sandbox.errors import InputError, nearest
+from sandbox.trace import annotations as labelling
+from sandbox.trace.labels import Label, Labels
+from sandbox.trace.store import Store
+from sandbox.trace.tables import RunRow
 
 _SHOWN = 20
 """Disagreements that are shown to people."""
@@ -65,142 +66,100 @@ def annotate(
     """Let people label runs: on the screen, by file, or one by one.
 
     With --by NAME alone, on a terminal, the runs that NAME has not labelled are shown one after the
-    other; each label is stored at once, and the next time goes on where one stopped. A queue says what was run, not by which model and what came of it. With --by, it leaves out what
-    that person has labelled already. Reading a file twice changes nothing; what is corrected stays
+    other; each label is stored at once, and the next time goes on where one stopped. A queue says what was
+    run, but neither the model nor the outcome. With --by, it leaves out what that person has labelled
+    already. Reading a file twice changes nothing; what is corrected stays
     as history.
     """
     settings = Settings.of(context)
-    filters = {"scenario": scenario, "family": family, "model": model}
-    given = sum(each is not None for each in (run, queue, read))
-    if not given and sys.stdin.isatty() and sys.stdout.isatty():
-        _sit(settings, filters, by, sample, seed, light=light)
-        return
-    if given != 1:
+    count = sum(each is not None for each in (run, queue, read))
+    on_screen = not count and sys.stdin.isatty() and sys.stdout.isatty()
+    if count != 1 and not on_screen:
         raise InputError(
             "give one of: a run, --queue FILE, --read FILE; on a terminal, none of them"
         )
-    if queue is not None:
-        _write(settings, queue, filters, by, sample, seed, as_json)
-    elif run is not None and not label:
-        _show(settings, run, as_json)
-    elif not by:
-        raise InputError("--by: say who labels")
-    elif read is not None:
-        _read(settings, read, by, as_json)
-    else:
-        _set(settings, str(run), label or [], by, note, as_json)
+    writes = on_screen or read is not None or bool(run and label)
+    if writes and not by:
+        raise InputError(f"--by: say who labels{_OTHERWISE if on_screen else ''}")
+    who = by or ""
+    with settings.open_store(reading=not writes) as store:
+        if run is not None:
+            _label(store, store.run(run).id, label or [], who, note, as_json)
+        elif read is not None:
+            _read(store, read, who, as_json)
+        else:
+            rows = store.runs(scenario=scenario, family=family, model=model)
+            if queue is not None and who:
+                labels = Labels(store).find(source=labelling.PERSON, by=who)
+                done = {each.run for each in labels}
+                rows = [row for row in rows if row.id not in done]
+            rows = annotation_queue.chosen(rows, sample, seed)
+            if queue is None:
+                _sit(store, rows, who, light=light)
+            else:
+                _write(store, queue, rows, as_json)
 
 
-def _sit(
-    settings: Settings,
-    filters: dict[str, str | None],
-    by: str | None,
-    sample: int | None,
-    seed: int,
-    *,
-    light: bool,
-) -> None:
-    from sandbox.analysis.annotation_queue import chosen
-    from sandbox.analysis.annotation_session import Sitting
+_OTHERWISE = "; or name a run, --queue FILE, --read FILE"
 
-    if not by:
-        raise InputError("--by: say who labels; or name a run, --queue FILE, --read FILE")
-    with settings.open_store() as store:
-        runs = [row.id for row in chosen(store.runs(**filters), sample, seed)]
-        sitting = Sitting(store, by, runs)
-        from sandbox.tui import label
 
-        label(sitting, light=light)
+def _sit(store: Store, rows: list[RunRow], by: str, *, light: bool) -> None:
+    from sandbox.tui.app import Labelling
+
+    sitting = Sitting(store, by, [row.id for row in rows])
+    Labelling(sitting, light=light).run()
     console().print(
-        f"{sitting.labelled} of {len(runs)} runs labelled by {by}; the same command goes on"
+        f"{sitting.labelled} of {len(rows)} runs labelled by {by}; the same command goes on"
     )
 
 
-def _write(
-    settings: Settings,
-    path: Path,
-    filters: dict[str, str | None],
-    by: str | None,
-    sample: int | None,
-    seed: int,
-    as_json: bool,
-) -> None:
-    from sandbox.analysis.annotation_queue import chosen, entries, write
-    from sandbox.trace.annotations import PERSON
-    from sandbox.trace.labels import Labels
-
-    with settings.open_store(reading=True) as store:
-        rows = store.runs(**filters)
-        if by:
-            done = {found.run for found in Labels(store).find(source=PERSON, by=by)}
-            rows = [row for row in rows if row.id not in done]
-        count = write(path, entries(store, chosen(rows, sample, seed)))
-    if as_json:
-        print_json({"queue": str(path), "runs": count})
-        return
-    console().print(f"{count} runs to be labelled in {path}")
-    console().print(f"\nnext: sandbox runs annotate --read {path} --by NAME", style="bold")
+def _write(store: Store, path: Path, rows: list[RunRow], as_json: bool) -> None:
+    count = annotation_queue.write(path, annotation_queue.entries(store, rows))
+    then = f"next: sandbox runs annotate --read {path} --by NAME"
+    text = f"{count} runs to be labelled in {path}\n\n{then}"
+    reply(as_json, {"queue": str(path), "runs": count}, text)
 
 
-def _read(settings: Settings, path: Path, by: str, as_json: bool) -> None:
-    from sandbox.analysis.annotation_queue import read
-    from sandbox.trace.annotations import annotate as set_labels
-
-    with settings.open_store() as store:
-        sheet = read(path, by, frozenset(row.id for row in store.runs()))
-        change = set_labels(store, sheet.labels)
-    if as_json:
-        print_json({"by": by, **vars(change), "blank": sheet.blank})
-        return
-    console().print(
+def _read(store: Store, path: Path, by: str, as_json: bool) -> None:
+    sheet = annotation_queue.read(path, by, frozenset(row.id for row in store.runs()))
+    change = labelling.annotate(store, sheet.labels)
+    reply(
+        as_json,
+        {"by": by, **vars(change), "blank": sheet.blank},
         f"{change.added} labels set, {change.corrected} corrected, {change.unchanged} as before; "
-        f"{sheet.blank} runs without one"
+        f"{sheet.blank} runs without one",
     )
 
 
-def _set(settings: Settings, run: str, given: list[str], by: str, note: str, as_json: bool) -> None:
-    from sandbox.trace.annotations import PERSON, checked
-    from sandbox.trace.annotations import annotate as set_labels
-    from sandbox.trace.labels import Label
-
-    pairs = []
-    for item in given:
-        name, equals, value = item.partition("=")
+def _label(store: Store, run: str, words: list[str], by: str, note: str, as_json: bool) -> None:
+    """Set labels of a run, if there are any, and print all that it has."""
+    new = []
+    for word in words:
+        name, equals, value = word.partition("=")
         if not equals:
-            raise InputError(f"--label: write NAME=VALUE, not {item!r}")
-        pairs.append((name.strip(), checked(name.strip(), value)))
-    with settings.open_store() as store:
-        row = store.run(run)
-        set_labels(store, [Label(row.id, n, v, PERSON, by, note=note) for n, v in pairs])
-        _print_labels(store, row.id, as_json)
-
-
-def _show(settings: Settings, run: str, as_json: bool) -> None:
-    with settings.open_store(reading=True) as store:
-        _print_labels(store, store.run(run).id, as_json)
-
-
-def _print_labels(store: Store, run: str, as_json: bool) -> None:
-    from sandbox.trace.annotations import history
-    from sandbox.trace.labels import Labels
-
-    labels, past = Labels(store).of(run), list(history(store, run))
-    if as_json:
-        corrected = [{**_data(item.label), "replaced": item.replaced} for item in past]
-        print_json({"run": run, "labels": [_data(item) for item in labels], "history": corrected})
-        return
+            raise InputError(f"--label: write NAME=VALUE, not {word!r}")
+        value = labelling.checked(name.strip(), value)
+        new.append(Label(run, name.strip(), value, labelling.PERSON, by, note=note))
+    if new:
+        labelling.annotate(store, new)
+    labels, past = Labels(store).of(run), list(labelling.history(store, run))
     rows = [(x.name, x.value, x.source, x.by, x.note) for x in labels]
     rows += [
         (x.label.name, x.label.value, "corrected since", x.label.by, x.label.note) for x in past
     ]
-    if rows:
-        table(("label", "value", "source", "by", "note"), rows)
-    else:
-        console().print(f"run {run} has no labels")
+    document = {"run": run, "labels": [fields(label, _LABEL) for label in labels]}
+    document["history"] = [fields(x.label, _LABEL) | {"replaced": x.replaced} for x in past]
+
+    def show() -> None:
+        if rows:
+            table(("label", "value", "source", "by", "note"), rows)
+        else:
+            console().print(f"run {run} has no labels")
+
+    reply(as_json, document, show)
 
 
-def _data(label: Label) -> dict[str, Any]:
-    return {key: getattr(label, key) for key in type(label).__slots__ if key != "run"}
+_LABEL = " ".join(name for name in Label.__slots__ if name != "run")
 
 
 def agreement(
@@ -216,76 +175,55 @@ def agreement(
 
     Intervals (95 %) come from drawing whole scenarios again. The exit status is 0, whatever they say.
     """
-    from sandbox.analysis.annotation_summary import summary
-    from sandbox.errors import nearest
-    from sandbox.trace.annotations import VALUES, VERDICT
-
-    if label not in (*VALUES, VERDICT):
-        raise InputError(f"--label: unknown label {label!r}{nearest(label, (*VALUES, VERDICT))}")
+    if label not in (*labelling.VALUES, labelling.VERDICT):
+        known = nearest(label, (*labelling.VALUES, labelling.VERDICT))
+        raise InputError(f"--label: unknown label {label!r}{known}")
     with Settings.of(context).open_store(reading=True) as store:
-        found = summary(store, label, resamples=resamples, seed=seed)
-    if as_json:
-        print_json(found.as_data())
-    else:
-        _print(found)
+        result = summary(store, label, resamples=resamples, seed=seed)
+    reply(as_json, result.as_data(), lambda: _print(result))
 
 
-def _print(found: Summary) -> None:
+def _print(result: Summary) -> None:
     out = console()
-    out.print(f"{found.label}: {found.labels} labels by people on {found.runs} runs", style="bold")
-    rows = [
-        (
-            g.name or "all runs",
-            g.agreement.units,
-            _told(g.agreement.raw),
-            _told(g.agreement.fleiss),
-            _told(g.agreement.krippendorff),
-        )
-        for g in found.groups
-    ]
-    table(("people", "runs by two", "raw", "Fleiss' κ", "Krippendorff's α"), rows)
-    pairs = found.groups[0].agreement.pairs
-    if pairs:
-        out.print()
-        table(
-            ("two people", "runs", "raw", "Cohen's κ"),
-            [(" · ".join(p.raters), p.units, _told(p.raw), _told(p.cohen)) for p in pairs],
-        )
-    if found.against:
-        out.print()
-        table(
-            ("people against", "runs", "raw", "Cohen's κ", "missed", "false alarms"),
-            [
-                (
-                    a.judge,
-                    a.pair.units,
-                    _told(a.pair.raw),
-                    _told(a.pair.cohen),
-                    a.missed,
-                    a.false_alarms,
-                )
-                for a in found.against
-            ],
-        )
-    if found.disagreements:
-        out.print()
-        shown = found.disagreements[:_SHOWN]
-        table(
-            ("disagreement", "scenario", "labels"),
-            [
-                (
-                    d.run,
-                    f"{d.scenario} [{d.lang}]",
-                    ", ".join(f"{k} {v}" for k, v in d.values.items()),
-                )
-                for d in shown
-            ],
-        )
-        if len(shown) < len(found.disagreements):
-            out.print(f"… {len(found.disagreements) - len(shown)} more: --json", style="dim")
+    out.print(
+        f"{result.label}: {result.labels} labels by people on {result.runs} runs", style="bold"
+    )
+    pairs, shown = result.groups[0].agreement.pairs, result.disagreements[:_SHOWN]
+    groups = [(group.name or "all runs", group.agreement) for group in result.groups]
+    parts: dict[tuple[str, ...], list[tuple[object, ...]]] = {
+        ("people", "runs by two", "raw", "Fleiss' κ", "Krippendorff's α"): [
+            (name, a.units, *map(_interval, (a.raw, a.fleiss, a.krippendorff)))
+            for name, a in groups
+        ],
+        ("two people", "runs", "raw", "Cohen's κ"): [
+            (" · ".join(p.raters), p.units, _interval(p.raw), _interval(p.cohen)) for p in pairs
+        ],
+        ("people against", "runs", "raw", "Cohen's κ", "missed", "false alarms"): [
+            (
+                x.judge,
+                x.pair.units,
+                _interval(x.pair.raw),
+                _interval(x.pair.cohen),
+                x.missed,
+                x.false_alarms,
+            )
+            for x in result.against
+        ],
+        ("disagreement", "scenario", "labels"): [
+            (d.run, f"{d.scenario} [{d.lang}]", ", ".join(f"{k} {v}" for k, v in d.values.items()))
+            for d in shown
+        ],
+    }
+    for number, (headings, rows) in enumerate(parts.items()):
+        if number and rows:
+            out.print()
+        if rows or not number:
+            table(headings, rows)
+    if len(shown) < len(result.disagreements):
+        out.print(f"… {len(result.disagreements) - len(shown)} more: --json", style="dim")
 
 
-def _told(item: Estimate) -> str:
+def _interval(item: Estimate) -> str:
     if item.value is None:
         return "–"
     return f"{item.value:.2f}" + (f" ({item.low:.2f}–{item.high:.2f})" if item.pair else "")

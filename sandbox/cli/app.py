@@ -1,34 +1,181 @@
-"""The commands, and what stands before them."""
+"""The commands, and what stands before them.
+
+Here stand their names alone. The module of a command is imported when it is called or its help is asked for, so
+it imports what it needs at its top, and ``sandbox --help`` loads none of it.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command_from_info
+from typer.models import CommandInfo
 
-from sandbox.cli import (
-    catalog,
-    doctor,
-    fork,
-    image,
-    import_export,
-    init,
-    monitor_score,
-    replay,
-    reports,
-    run,
-    runs,
-    scenario,
-    schedule,
-    serve,
-    sweep,
-)
-from sandbox.cli.output import note
-from sandbox.cli.settings import Settings
+from sandbox.cli.command import Settings, note
+
+
+class Deferred(TyperCommand):
+    """A command that is a function of a module which is not imported yet."""
+
+    def __init__(self, name: str, place: str, words: str = "") -> None:
+        """Name a command.
+
+        Args:
+            name: Its name.
+            place: Module below ``sandbox.cli``, and function.
+            words: The first line of its help, where that is shown without importing it.
+        """
+        super().__init__(name, help=words)
+        self.place = place
+
+    def load(self) -> Any:
+        """Return the command itself."""
+        module, _, function = self.place.partition(":")
+        callback = getattr(import_module(f"sandbox.cli.{module}"), function)
+        information = CommandInfo(name=self.name, callback=callback)
+        return get_command_from_info(
+            information, pretty_exceptions_short=False, rich_markup_mode=None
+        )
+
+    def make_context(self, *args: Any, **named: Any) -> Any:
+        """Read the command's words."""
+        return self.load().make_context(*args, **named)
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        """Return the line that stands beside its name."""
+        return str(
+            (
+                TyperCommand(self.name, help=self.help) if self.help else self.load()
+            ).get_short_help_str(limit)
+        )
+
+
+class FileOrCommand(TyperGroup):
+    """``sandbox sweep FILE``: what is none of the commands is a file to ``start``."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that is meant."""
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            args = ["start", *args]
+        return super().resolve_command(ctx, args)
+
+
+def group(
+    name: str, words: str, /, kind: type[TyperGroup] = TyperGroup, **places: str
+) -> TyperGroup:
+    """Return commands that stand behind a common name, each with its place."""
+    return kind(
+        name=name,
+        help=words,
+        commands=[Deferred(each, place) for each, place in places.items()],
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
+
+
+class Commands(TyperGroup):
+    """All commands."""
+
+    def __init__(self, **attrs: Any) -> None:
+        super().__init__(**attrs)
+        for command in (
+            Deferred(
+                "init",
+                "init:init",
+                "Make a workspace with one working scenario and its twin, one tool and one monitor.",
+            ),
+            Deferred(
+                "doctor",
+                "doctor:doctor",
+                "Say what can isolate here, which store and content there are, which models have keys.",
+            ),
+            group(
+                "scenario",
+                "Scenarios: list, show, check, schema, new.",
+                list="scenario:list_",
+                show="scenario:show",
+                check="scenario:check",
+                schema="scenario:schema",
+                new="scenario:new",
+            ),
+            group(
+                "tool", "Tools: list, show.", list="catalog:list_tools", show="catalog:show_tool"
+            ),
+            group(
+                "monitor",
+                "Monitors: list, show, check.",
+                list="catalog:list_monitors",
+                show="catalog:show_monitor",
+                check="catalog:check_monitors",
+                score="monitor_score:score",
+                calibrate="monitor_score:calibrate",
+            ),
+            Deferred("run", "run:run", "Run scenarios with a model and store every trace."),
+            Deferred(
+                "serve",
+                "serve:serve",
+                "Let an agent from elsewhere into a scenario: its tools as an MCP server, its model like OpenAI's.",
+            ),
+            group(
+                "runs",
+                "Stored runs: list, show, verify, import, export.",
+                TyperGroup,
+                **{"import": "import_export:import_"},
+                annotate="annotate:annotate",
+                agreement="annotate:agreement",
+                purge="purge:purge",
+                export="import_export:export",
+                list="runs:list_",
+                show="runs:show",
+                verify="verify:verify",
+                report="reports:runs_report",
+                incident="reports:incident",
+            ),
+            Deferred(
+                "replay",
+                "replay:replay",
+                "Walk through a run event by event, on the screen or as text.",
+            ),
+            group(
+                "sweep",
+                "Execute a matrix of runs from a file: sandbox sweep FILE.",
+                FileOrCommand,
+                start="sweep:start",
+                resume="sweep:resume",
+                status="sweep:status",
+                manifest="sweep:manifest",
+                list="sweep:list_",
+                schema="sweep:schema",
+                compare="reports:compare",
+                report="reports:report",
+                power="reports:power_",
+            ),
+            group(
+                "schedule",
+                "Execute a sweep night after night: systemd, cron, Kubernetes.",
+                install="schedule:install",
+                list="schedule:list_",
+                remove="schedule:remove",
+                failed="schedule:failed",
+            ),
+            Deferred(
+                "fork",
+                "fork:fork",
+                "Go on from any event of a run with another model, monitor, mode, message or result.",
+            ),
+            group("image", "The container image: build.", build="image:build"),
+            group("key", "Keys that sign evidence packs.", new="import_export:new_key"),
+        ):
+            self.add_command(command)
+
 
 app = typer.Typer(
     name="sandbox",
+    cls=Commands,
     help="Run LLM agents in isolated containers, watch every tool call, keep the evidence.",
     no_args_is_help=True,
     add_completion=False,
@@ -70,21 +217,3 @@ def options(
 ) -> None:
     """Take what stands before a command."""
     context.obj = Settings(store, workspace, note, debug)
-
-
-app.command("init")(init.init)
-app.command("doctor")(doctor.doctor)
-app.add_typer(scenario.app, name="scenario")
-app.add_typer(catalog.tools, name="tool")
-app.add_typer(catalog.monitors, name="monitor")
-app.command("run")(run.run)
-app.command("serve")(serve.serve)
-app.add_typer(runs.app, name="runs")
-app.command("replay")(replay.replay)
-app.add_typer(sweep.app, name="sweep")
-app.add_typer(schedule.app, name="schedule")
-app.command("fork")(fork.fork)
-app.add_typer(image.app, name="image")
-app.add_typer(import_export.keys, name="key")
-monitor_score.register(catalog.monitors)
-reports.register(sweep.app, runs.app)

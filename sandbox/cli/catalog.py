@@ -2,42 +2,45 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Mapping, Sequence
+from typing import Annotated
 
 import typer
+from rich.text import Text
 
-from sandbox.cli.output import Json, console, print_json, table
-from sandbox.cli.settings import Settings
-from sandbox.errors import InputError
+from sandbox.cli.command import Json, Settings, console, fields, print_json, reply, table
+from sandbox.errors import InputError, nearest
+from sandbox.guest.arguments import describe
+from sandbox.monitors.examples import ExampleReport, check_scenario
+from sandbox.monitors.examples import check_monitors as check_families
+from sandbox.monitors.judges.judge import Judge
+from sandbox.monitors.library import MonitorFamily
+from sandbox.monitors.policy import Policy
+from sandbox.monitors.python_monitor import PythonMonitor, SandboxedMonitor
+from sandbox.monitors.rules import RuleMonitor
+from sandbox.scenario.selection import select
+from sandbox.scenario.toolkits import Tool
+from sandbox.terminal_escape import plain
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from sandbox.monitors.examples import ExampleReport
-    from sandbox.monitors.judges.judge import Judge
-    from sandbox.monitors.library import MonitorFamily
-    from sandbox.monitors.policy import Policy
-    from sandbox.scenario.toolkits import Tool, Toolkit
-
-tools = typer.Typer(help="Tools: list, show.", no_args_is_help=True)
-monitors = typer.Typer(help="Monitors: list, show, check.", no_args_is_help=True)
+_TOOL = "name description parameters labels recipients paths annotations"
+_RULE = "verdict severity score when macros tools labels needs tags"
+_JUDGE = (
+    "verdict severity threshold models scope reasoning samples combine tools labels tags prompt"
+)
 
 
-@tools.command("list")
 def list_tools(context: typer.Context, as_json: Json = False) -> None:
     """List all tools with their labels."""
     toolkits = Settings.of(context).loader.catalogue.toolkits()
-    found = [tool for toolkit in toolkits for tool in toolkit.tools.values()]
-    if as_json:
-        print_json({"tools": [_tool(tool) for tool in found]})
-        return
-    table(
-        ("tool", "labels", "does"),
-        [(t.name, ", ".join(t.labels) or "–", t.description) for t in found],
+    tools = [tool for toolkit in toolkits for tool in toolkit.tools.values()]
+    rows = [(t.name, ", ".join(t.labels) or "–", t.description) for t in tools]
+    reply(
+        as_json,
+        {"tools": [fields(tool, _TOOL) for tool in tools]},
+        lambda: table(("tool", "labels", "does"), rows),
     )
 
 
-@tools.command("show")
 def show_tool(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="A toolkit (mail) or a tool (mail.send).")],
@@ -49,54 +52,53 @@ def show_tool(
     if problem := catalogue.problem_with(name):
         raise InputError(problem)
     toolkit = catalogue.toolkit(name.partition(".")[0])
-    chosen = [toolkit.tools[name]] if "." in name else list(toolkit.tools.values())
+    tools = [toolkit.tools[name]] if "." in name else list(toolkit.tools.values())
     if as_json:
-        print_json(_toolkit(toolkit) | {"tools": [_tool(tool) for tool in chosen]})
+        document = fields(toolkit, "description world") | {"toolkit": toolkit.name}
+        document |= {"file": str(toolkit.path), "tools": [fields(tool, _TOOL) for tool in tools]}
+        print_json(document)
         return
     out = console()
     out.print(f"{toolkit.name}  {toolkit.description}", style="bold")
-    for tool in chosen:
+    for tool in tools:
         description, parameters = catalogue.in_language(tool, lang)
         out.print(f"\n{tool.name}  {description}")
         if tool.labels or tool.recipients or tool.paths:
-            out.print(f"  labels: {', '.join((*tool.labels, *_named(tool)))}", style="dim")
+            out.print(f"  labels: {', '.join((*tool.labels, *_parameters(tool)))}", style="dim")
         for key, schema in parameters["properties"].items():
             need = "" if key in parameters["required"] else f", default {schema.get('default')!r}"
-            out.print(f"  {key} ({_kind(schema)}{need}): {schema.get('description', '')}")
+            out.print(f"  {key} ({describe(schema)}{need}): {schema.get('description', '')}")
     for section, schema in toolkit.world.items():
         out.print(f"\nworld.{section}", style="bold")
         out.print_json(data=schema)
 
 
-@monitors.command("list")
+def _parameters(tool: Tool) -> list[str]:
+    """Return what is known of a tool's parameters."""
+    kinds = fields(tool, "recipients paths shell python")
+    return [f"{kind}: {_words(names)}" for kind, names in kinds.items() if names]
+
+
 def list_monitors(context: typer.Context, as_json: Json = False) -> None:
     """List all monitors by family, and the policies that take their scores together."""
     library = Settings.of(context).library
-    families = library.choose(None)
-    policies = [_policy(library.policy(name)) for name in library.policies()]
-    if as_json:
-        found = [item for family in families for item in _family(family)]
-        print_json({"monitors": found, "policies": policies})
-        return
+    monitors = [item for family in library.choose(None) for item in _family(family)]
+    policies = [library.policy(name) for name in library.policies()]
     rows = [
-        (item["name"], item["stage"], item["verdict"], item["severity"], item["summary"])
-        for family in families
-        for item in _family(family)
+        [item[key] for key in ("name", "stage", "verdict", "severity", "summary")]
+        for item in monitors
     ]
     rows += [
-        (
-            item["name"],
-            "all",
-            ", ".join(t["verdict"] for t in item["thresholds"]),
-            item["severity"],
-            item["summary"],
-        )
-        for item in policies
+        [p.monitor, "all", ", ".join(x.verdict for x in p.levels), p.file.severity, p.summary]
+        for p in policies
     ]
-    table(("monitor", "stage", "verdict", "severity", "sees"), rows)
+    reply(
+        as_json,
+        {"monitors": monitors, "policies": [_policy(policy) for policy in policies]},
+        lambda: table(("monitor", "stage", "verdict", "severity", "sees"), rows),
+    )
 
 
-@monitors.command("show")
 def show_monitor(
     context: typer.Context,
     name: Annotated[
@@ -106,78 +108,57 @@ def show_monitor(
 ) -> None:
     """Show a family of monitors, one of them, or a policy (policy.combined)."""
     library = Settings.of(context).library
-    wanted = name.removeprefix("policy.")
-    if wanted in library.policies() and name not in library.names():
-        _show_policy(library.policy(wanted), as_json=as_json)
+    policy = name.removeprefix("policy.")
+    if policy in library.policies() and name not in library.names():
+        chosen = library.policy(policy)
+        reply(as_json, _policy(chosen), lambda: _print_policy(chosen))
         return
     family = library.family(name.partition(".")[0])
-    found = [item for item in _family(family) if "." not in name or item["name"] == name]
-    if not found:
-        from sandbox.errors import nearest
-
-        known = [item["name"] for item in _family(family)]
-        raise InputError(f"unknown monitor {name!r}{nearest(name, known)}")
+    members = _family(family)
+    monitors = [item for item in members if "." not in name or item["name"] == name]
+    if not monitors:
+        known = nearest(name, [str(item["name"]) for item in members])
+        raise InputError(f"unknown monitor {name!r}{known}")
     if as_json:
-        print_json(
-            {
-                "family": family.name,
-                "file": str(family.path),
-                "sha256": family.digest,
-                "monitors": found,
-            }
-        )
+        document = {"family": family.name, "file": str(family.path), "sha256": family.digest}
+        print_json({**document, "monitors": monitors})
         return
     out = console()
     out.print(f"{family.name}  {family.title}", style="bold")
     out.print(f"{family.path}  sha256 {family.digest}", style="dim")
-    for item in found:
+    for item in monitors:
         out.print(f"\n{item.pop('name')}", style="bold")
-        table(
-            ("", ""),
-            [
-                (key, value if isinstance(value, str) else str(value))
-                for key, value in item.items()
-                if value
-            ],
-        )
+        table(("", ""), [(key, _words(value)) for key, value in item.items() if value])
 
 
-def _show_policy(policy: Policy, *, as_json: bool) -> None:
-    told = _policy(policy)
-    if as_json:
-        print_json(told)
-        return
-    out = console()
-    out.print(f"{told['name']}  {told['summary']}", style="bold")
-    out.print(f"sha256 {told['sha256']}", style="dim")
+def _words(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value).strip()
+
+
+def _print_policy(policy: Policy) -> None:
+    out, calibration = console(), policy.calibration
+    out.print(f"{policy.monitor}  {policy.summary}", style="bold")
+    out.print(f"sha256 {policy.sha256}", style="dim")
     rows = [
-        (
-            item["verdict"],
-            f"{item['threshold']:g}",
-            "–" if item["rate"] is None else f"{item['rate']:g}",
-        )
-        for item in told["thresholds"]
+        (x.verdict, f"{x.threshold:g}", "–" if x.rate is None else f"{x.rate:g}")
+        for x in policy.levels
     ]
     table(("verdict", "above", "of runs without harm"), rows)
-    out.print(f"\ncalibration {told['calibration']}", style="bold")
-    out.print(f"sha256 {told['calibration_sha256']}", style="dim")
-    table(("monitor", "weight"), [(key, f"{weight:g}") for key, weight in told["weights"].items()])
-    table(("made on", ""), [(key, str(value)) for key, value in told["data"].items()])
+    out.print(f"\ncalibration {policy.file.calibration}", style="bold")
+    out.print(f"sha256 {policy.calibration_sha256}", style="dim")
+    table(("monitor", "weight"), [(k, f"{v:g}") for k, v in calibration.weights.items()])
+    table(("fitted on", ""), calibration.data.items())
 
 
-def _policy(policy: Policy) -> dict[str, Any]:
+def _policy(policy: Policy) -> Mapping[str, object]:
     calibration = policy.calibration
     return {
         "name": policy.monitor,
         "kind": "policy",
         "summary": policy.summary,
-        "severity": policy.file.severity,
-        "tags": list(policy.file.tags),
+        **fields(policy.file, "severity tags"),
         "sha256": policy.sha256,
-        "thresholds": [
-            {"verdict": level.verdict, "threshold": level.threshold, "rate": level.rate}
-            for level in policy.levels
-        ],
+        "thresholds": [fields(level, "verdict threshold rate") for level in policy.levels],
         "calibration": policy.file.calibration,
         "calibration_sha256": policy.calibration_sha256,
         "rule": calibration.rule,
@@ -186,7 +167,6 @@ def _policy(policy: Policy) -> dict[str, Any]:
     }
 
 
-@monitors.command("check")
 def check_monitors(
     context: typer.Context,
     names: Annotated[
@@ -198,147 +178,53 @@ def check_monitors(
     as_json: Json = False,
 ) -> None:
     """Try the examples in the monitors' own files: those that must fire, and those that must not."""
-    from sandbox.monitors.examples import check_monitors, check_scenario
-    from sandbox.scenario.selection import select
-
     settings = Settings.of(context)
     scenarios = [name for name in names or () if "/" in name]
     families = [name for name in names or () if "/" not in name]
-    checked = [
-        item
-        for loaded in (select(settings.loader, scenarios) if scenarios else ())
-        for item in check_scenario(loaded)
-    ]
+    chosen = select(settings.loader, scenarios) if scenarios else ()
+    reports = [report for scenario in chosen for report in check_scenario(scenario)]
     if families or not scenarios:
-        checked += check_monitors(settings.library, settings.loader.catalogue, families or None)
-    if as_json:
-        print_json(
-            {
-                "ok": all(item.ok for item in checked),
-                "monitors": [item.as_data() for item in checked],
-            }
-        )
-    else:
-        _print_checked(checked)
-    if not all(item.ok for item in checked):
+        reports += check_families(settings.library, settings.loader.catalogue, families or None)
+    ok = all(report.ok for report in reports)
+    reply(
+        as_json,
+        {"ok": ok, "monitors": [report.as_data() for report in reports]},
+        lambda: _print_examples(reports, ok),
+    )
+    if not ok:
         raise typer.Exit(1)
 
 
-def _print_checked(checked: Sequence[ExampleReport]) -> None:
-    from rich.text import Text
-
-    from sandbox.terminal_escape import plain
-
+def _print_examples(reports: Sequence[ExampleReport], ok: bool) -> None:
     marks = {True: Text("ok", "green"), False: Text("wrong", "red bold")}
-    rows = [
-        (
-            item.monitor,
-            str(item.number("fires") or "–"),
-            str(item.number("passes") or "–"),
-            marks[item.ok],
-        )
-        for item in checked
-    ]
+    counts = [(item, item.number("fires"), item.number("passes")) for item in reports]
+    rows = [(item.monitor, a or "–", b or "–", marks[item.ok]) for item, a, b in counts]
     table(("monitor", "fire", "pass", ""), rows)
-    for item in checked:
+    for item in reports:
         for trial in item.results:
             if not trial.ok:
                 at = f"{trial.example.file}:{trial.example.line}: {item.monitor}: "
                 console().print(Text(at, "red").append(plain(trial.problem), ""))
-    count = sum(len(item.results) for item in checked)
-    without = sum(not (item.number("fires") and item.number("passes")) for item in checked)
-    told = "all as they should" if all(item.ok for item in checked) else "not all as they should"
+    number = sum(len(item.results) for item in reports)
+    without = sum(not (a and b) for _, a, b in counts)
+    verdict = "all as they should" if ok else "not all as they should"
     more = f"; {without} monitors lack some that fire or some that pass" if without else ""
-    console().print(f"{count} examples: {told}{more}", style="bold")
+    console().print(f"{number} examples: {verdict}{more}", style="bold")
 
 
-def _family(family: MonitorFamily) -> list[dict[str, Any]]:
-    from sandbox.monitors.python_monitor import PythonMonitor, SandboxedMonitor
-    from sandbox.monitors.rules import RuleMonitor
-
-    found = []
-    for monitor in family.monitors:
-        item: dict[str, Any] = {
-            "name": monitor.name,
-            "stage": monitor.stage,
-            "summary": monitor.summary,
-        }
+def _family(family: MonitorFamily) -> list[dict[str, object]]:
+    """Return the monitors of a family as JSON data."""
+    items = []
+    for monitor in family.members:
+        item = fields(monitor, "name stage summary")
         if isinstance(monitor, RuleMonitor):
-            rule = monitor.rule
-            item |= {
-                "kind": "rule",
-                "verdict": rule.verdict,
-                "severity": rule.severity,
-                "score": rule.score,
-            }
-            item |= {
-                "when": rule.when.strip(),
-                "macros": monitor.used_macros,
-                "tools": list(rule.tools),
-                "labels": list(rule.labels),
-                "needs": list(rule.needs),
-            }
-            item |= {"tags": list(rule.tags)}
+            rule = {**vars(monitor.rule), "macros": monitor.used_macros}
+            item |= {"kind": "rule"} | {key: rule[key] for key in _RULE.split()}
+            item["when"] = monitor.rule.when.strip()
         elif isinstance(monitor, PythonMonitor | SandboxedMonitor):
-            marked = monitor.mark
-            item |= {"kind": "python", "verdict": marked.verdict, "severity": marked.severity}
-            item |= {"tags": list(marked.tags)}
-        found.append(item)
-    return found + [_judge(judge) for judge in family.judges]
-
-
-def _judge(judge: Judge) -> dict[str, Any]:
-    file = judge.file
-    return {
-        "name": judge.name,
-        "stage": judge.stage,
-        "summary": judge.summary,
-        "kind": "judge",
-        "verdict": file.verdict,
-        "severity": file.severity,
-        "threshold": file.threshold,
-        "models": [model.name for model in judge.models],
-        "scope": file.scope,
-        "reasoning": file.reasoning,
-        "samples": file.samples,
-        "combine": file.combine,
-        "tools": list(file.tools),
-        "labels": list(file.labels),
-        "tags": list(file.tags),
-        "prompt": dict(file.prompt),
-    }
-
-
-def _toolkit(toolkit: Toolkit) -> dict[str, Any]:
-    return {
-        "toolkit": toolkit.name,
-        "description": toolkit.description,
-        "file": str(toolkit.path),
-        "world": toolkit.world,
-    }
-
-
-def _tool(tool: Tool) -> dict[str, Any]:
-    return {
-        "name": tool.name,
-        "description": tool.description,
-        "parameters": tool.parameters,
-        "labels": list(tool.labels),
-        "recipients": list(tool.recipients),
-        "paths": list(tool.paths),
-        "annotations": tool.annotations,
-    }
-
-
-def _named(tool: Tool) -> list[str]:
-    found = []
-    for label in ("recipients", "paths", "shell", "python"):
-        if names := getattr(tool, label):
-            found.append(f"{label}: {', '.join(names)}")
-    return found
-
-
-def _kind(schema: dict[str, Any]) -> str:
-    from sandbox.guest.arguments import describe
-
-    return describe(schema)
+            item |= {"kind": "python"} | fields(monitor.mark, "verdict severity tags")
+        elif isinstance(monitor, Judge):
+            judge = {**vars(monitor.file), "models": [model.name for model in monitor.models]}
+            item |= {"kind": "judge"} | {key: judge[key] for key in _JUDGE.split()}
+        items.append(item)
+    return items

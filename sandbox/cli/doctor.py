@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Any
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Annotated
 
 import typer
+from rich.text import Text
 
-from sandbox.cli.output import Json, console, print_json, table
-from sandbox.cli.settings import Settings
-from sandbox.errors import IsolationError
+from sandbox.cli.command import Json, Settings, console, reply, table
+from sandbox.errors import IsolationError, StoreError
+from sandbox.isolation.backends import every
 from sandbox.models.families import FAMILIES
 
 USUAL = (
@@ -23,7 +26,7 @@ USUAL = (
     "ollama",
     "hosted_vllm",
 )
-"""Providers and servers that are told of in any case; others where a variable of theirs is set."""
+"""Providers and servers that are listed in any case; others if a variable of theirs is set."""
 
 
 def doctor(
@@ -34,48 +37,46 @@ def doctor(
     """Say what can isolate here, which store and content there are, which models have keys."""
     settings = Settings.of(context)
     checks = [*_isolation(image), _store(settings), *_content(settings), *_models()]
-    isolated = any(item["ok"] for item in checks if item["what"] == "isolation")
-    if as_json:
-        print_json({"ok": isolated, "checks": checks})
-    else:
-        from rich.text import Text
-
-        rows = []
-        for item in checks:
-            mark = Text("ok", "green") if item["ok"] else Text("no", "yellow")
-            rows.append((item["what"], item["name"], mark, item["detail"]))
-        table(("", "", "", ""), rows)
-        if not isolated:
-            console().print(
-                "nothing here can isolate an agent: install one of the above", style="red bold"
-            )
+    isolated = any(check.ok for check in checks if check.what == "isolation")
+    document = {"ok": isolated, "checks": [asdict(check) for check in checks]}
+    reply(as_json, document, lambda: _print(checks, isolated))
     if not isolated:
         raise typer.Exit(3)
 
 
-def _check(what: str, name: str, problem: str | None, detail: str = "") -> dict[str, Any]:
-    return {"what": what, "name": name, "ok": problem is None, "detail": problem or detail}
+@dataclass(frozen=True)
+class _Check:
+    what: str
+    name: str
+    ok: bool
+    detail: str
 
 
-def _isolation(image: str | None) -> list[dict[str, Any]]:
-    from sandbox.isolation.backends import every
+def _check(what: str, name: str, problem: str | None, detail: str = "") -> _Check:
+    return _Check(what, name, problem is None, problem or detail)
 
-    found = []
+
+def _print(checks: list[_Check], isolated: bool) -> None:
+    marks = {True: Text("ok", "green"), False: Text("no", "yellow")}
+    table(("", "", "", ""), [(c.what, c.name, marks[c.ok], c.detail) for c in checks])
+    if not isolated:
+        console().print(
+            "nothing here can isolate an agent: install one of the above", style="red bold"
+        )
+
+
+def _isolation(image: str | None) -> Iterator[_Check]:
     for backend in every(image):
-        problem = backend.unavailable()
-        detail = ""
+        problem, detail = backend.unavailable(), ""
         try:
             if problem is None and (removed := backend.reap()):
                 detail = f"removed {removed} left behind by processes that are gone"
         except (IsolationError, OSError) as error:
             problem = f"what earlier runs left behind could not be removed: {error}"
-        found.append(_check("isolation", backend.name, problem, detail))
-    return found
+        yield _check("isolation", backend.name, problem, detail)
 
 
-def _store(settings: Settings) -> dict[str, Any]:
-    from sandbox.errors import StoreError
-
+def _store(settings: Settings) -> _Check:
     try:
         with settings.open_store() as store:
             return _check("store", store.url, None, f"{len(store.runs(limit=1000))} runs")
@@ -83,30 +84,24 @@ def _store(settings: Settings) -> dict[str, Any]:
         return _check("store", settings.store_url or str(settings.folder), str(error))
 
 
-def _content(settings: Settings) -> list[dict[str, Any]]:
+def _content(settings: Settings) -> Iterator[_Check]:
     content = settings.content
-    found = {
-        "scenarios": len(content.scenarios()),
-        "tools": len(content.files("tools", (".py",))),
-        "monitors": len(content.files("monitors", (".yaml", ".py"))),
-    }
     roots = ", ".join(str(root) for root in content.roots())
-    return [
-        _check("content", name, None if count else "none found", f"{count} in {roots}")
-        for name, count in found.items()
-    ]
+    for name, items in (
+        ("scenarios", content.scenarios()),
+        ("tools", content.files("tools", (".py",))),
+        ("monitors", content.files("monitors", (".yaml", ".py"))),
+    ):
+        yield _check("content", name, None if items else "none found", f"{len(items)} in {roots}")
 
 
-def _models() -> list[dict[str, Any]]:
-    found = [
-        _check("model", "scripted", None, "scripted/safe, scripted/unsafe, scripted/mixed?p=0.3")
-    ]
+def _models() -> Iterator[_Check]:
+    yield _check("model", "scripted", None, "scripted/safe, scripted/unsafe, scripted/mixed?p=0.3")
     for name, family in FAMILIES.items():
         variables = (
             family.places if family.usual or not family.hosts else family.keys + family.signs
         )
-        held = next((variable for variable in variables if os.environ.get(variable)), None)
-        if held or name in USUAL:
-            missing = None if held else f"{variables[0]} is not set"
-            found.append(_check("model", name, missing, f"{held} is set"))
-    return found
+        present = next((variable for variable in variables if os.environ.get(variable)), None)
+        if present or name in USUAL:
+            missing = None if present else f"{variables[0]} is not set"
+            yield _check("model", name, missing, f"{present} is set")

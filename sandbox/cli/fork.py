@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, TypedDict, cast
 
 import typer
+from rich.text import Text
 
+from sandbox.api.running import Batch
+from sandbox.cli.command import Json, Settings, console, reply, table
 from sandbox.cli.options import takes
-from sandbox.cli.output import Json, console, print_json, table
 from sandbox.cli.run import stoppable
-from sandbox.cli.settings import Settings
 from sandbox.errors import EnvironmentFault
+from sandbox.reports.summary import coloured
+from sandbox.runs.fork_plan import Change
 from sandbox.runs.options import JudgeOptions, Parameters, RunOptions
 from sandbox.runs.options import options as options_of
-
-if TYPE_CHECKING:
-    from sandbox.runs.run_plan import RunResult
-    from sandbox.trace.store import Store
-    from sandbox.trace.tables import RunRow
+from sandbox.runs.run_plan import RunResult
+from sandbox.terminal_escape import plain
+from sandbox.trace.store import Store
+from sandbox.trace.tables import RunRow
 
 _CHANGES = {"model", "monitors", "policy", "mode", "isolation", "image", "on_escalate"}
-"""What may be otherwise in a fork, beside parameters and judges; the language is as it was."""
+"""What a fork may change, beside parameters and judges; the language stays."""
 
 
 @takes(
@@ -59,54 +61,55 @@ def fork(
     that differs, and nothing new happens then.
     """
     settings = Settings.of(context)
-    from sandbox.api.running import Batch
-    from sandbox.runs.fork_plan import Change
-
     with settings.open_store() as store:
         row = store.run(run)
         change = Change(at, options, message, result, anyway)
         batch = Batch.of_fork(settings, store, row, change, quiet=as_json, ask=not as_json)
         with stoppable():
-            (made,) = batch.execute(store, stop_on=(signal.SIGTERM,))
-        replay = _replay(store, made.id)
-    if as_json:
-        print_json({"run": made.as_data(), "parent": row.id, "fork_at": at, "replay": replay})
-    else:
-        _print(settings, row, made, replay)
+            (new,) = batch.execute(store, stop_on=(signal.SIGTERM,))
+        replay = _replay(store, new.id)
+    document = {"run": new.as_data(), "parent": row.id, "fork_at": at, "replay": replay}
+    reply(as_json, document, lambda: _print(settings, row, new, replay))
     if replay and not replay["agrees"] and not anyway:
         raise typer.Exit(1)
-    if made.task == "error":
+    if new.task == "error":
         raise typer.Exit(EnvironmentFault.exit_code)
 
 
-def _replay(store: Store, run: str) -> dict[str, Any] | None:
-    """Return what the trace says of the replayed part; None where it never came to its end."""
-    told = next((store.content(e) for e in store.events(run) if e.kind == "run.fork"), None)
-    return (
-        None if told is None else {k: told[k] for k in ("agrees", "calls", "events", "difference")}
-    )
+class _Difference(TypedDict):
+    event: int
+    kind: str
+    what: str
 
 
-def _print(settings: Settings, row: RunRow, made: RunResult, replay: dict[str, Any] | None) -> None:
-    from rich.text import Text
+class _Replay(TypedDict):
+    agrees: bool
+    calls: int
+    events: int
+    difference: _Difference
 
-    from sandbox.reports.summary import coloured
-    from sandbox.terminal_escape import plain
 
+def _replay(store: Store, run: str) -> _Replay | None:
+    """Return what the trace says of the replayed part; None if the replay did not come to its end."""
+    for event in store.events(run):
+        if event.kind == "run.fork":
+            data = store.content(event)
+            return cast("_Replay", {key: data[key] for key in _Replay.__annotations__})
+    return None
+
+
+def _print(settings: Settings, row: RunRow, new: RunResult, replay: _Replay | None) -> None:
     out = console()
     if replay is None:
-        out.print(Text(plain(f"the world could not be rebuilt: {made.reason}"), "red"))
+        out.print(Text(plain(f"the world could not be rebuilt: {new.reason}"), "red"))
     elif replay["agrees"]:
         out.print(f"{replay['calls']} calls replayed, {replay['events']} events: as in the record")
     else:
-        found = replay["difference"]
-        said = f"event {found['event']} ({found['kind']}) is not as in the record: {found['what']}"
-        out.print(Text(plain(said), "yellow"), soft_wrap=True)
-    rows = []
-    for run, model, mode, task, safety in (
-        (row.id, row.model, row.mode, row.task or row.status, row.safety or ""),
-        (made.id, made.model, made.mode, made.task, made.safety),
-    ):
-        rows.append((run, model, mode, coloured(task), coloured(safety)))
+        where = "event {event} ({kind}) is not as in the record: {what}"
+        out.print(Text(plain(where.format(**replay["difference"])), "yellow"), soft_wrap=True)
+    rows = [
+        (row.id, row.model, row.mode, coloured(row.task or row.status), coloured(row.safety or "")),
+        (new.id, new.model, new.mode, coloured(new.task), coloured(new.safety)),
+    ]
     table(("run", "model", "mode", "task", "safety"), rows)
-    out.print(f"\nnext: sandbox {settings.flags}replay {made.id}", style="bold")
+    out.print(f"\nnext: sandbox {settings.flags}replay {new.id}", style="bold")

@@ -6,17 +6,12 @@ from typing import Annotated
 
 import typer
 
-from sandbox.cli.output import Json, console, note, print_json
-
-app = typer.Typer(help="The container image: build.", no_args_is_help=True)
-
-
-@app.callback()
-def image() -> None:
-    """Keep ``build`` a command of its own."""
+from sandbox.cli.command import Json, note, reply
+from sandbox.errors import InputError
+from sandbox.isolation import images
+from sandbox.isolation.docker import IMAGE
 
 
-@app.command()
 def build(
     name: Annotated[str | None, typer.Option("--tag", help="Name of the image.")] = None,
     registry: Annotated[
@@ -33,10 +28,6 @@ def build(
     as_json: Json = False,
 ) -> None:
     """Build the image for the Docker back end."""
-    from sandbox.errors import InputError
-    from sandbox.isolation import images
-    from sandbox.isolation.docker import IMAGE
-
     if debian and registry:
         raise InputError("--from and --debian exclude each other")
     if (suite or mirror) and not debian:
@@ -46,7 +37,4 @@ def build(
         digest = images.from_debian(tag, suite or images.DEFAULT_SUITE, note, mirror)
     else:
         digest = images.from_registry(tag, registry or images.DEFAULT_BASE, note)
-    if as_json:
-        print_json({"image": tag, "id": digest})
-    else:
-        console().print(f"{tag}  {digest}")
+    reply(as_json, {"image": tag, "id": digest}, f"{tag}  {digest}")

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import Annotated
 
 import typer
 
-from sandbox.cli.output import Json, complain, console, errors, note, print_json
-from sandbox.cli.settings import Settings
+from sandbox.attestation import signatures
+from sandbox.cli.command import Json, Settings, complain, console, errors, note, reply
 from sandbox.errors import InputError
-
-if TYPE_CHECKING:
-    from sandbox.attestation.report import AttestationReport
-    from sandbox.interop.importers.ingest import ImportReport
-    from sandbox.trace.store import Store
-    from sandbox.trace.tables import RunRow
+from sandbox.interop.importers import ingest
+from sandbox.interop.importers.ingest import ImportReport
+from sandbox.terminal_escape import one_line
+from sandbox.trace.store import Store
+from sandbox.trace.tables import RunRow
 
 _SHOWN = 20
 """Problems that are printed one by one."""
@@ -45,23 +44,43 @@ def import_(
     as_json: Json = False,
 ) -> None:
     """Import runs: AgentDojo's, logs of Inspect, plain chats, evidence packs. Nothing comes in twice."""
-    from sandbox.attestation import signatures
-    from sandbox.interop.importers import ingest
+    outcomes = ingest.read_labels(labels) if labels else {}
+    files = ingest.files(paths)
+    with Settings.of(context).open_store() as store, _status("reading …") as show:
 
-    corrected = ingest.read_labels(labels) if labels else {}
-    found = ingest.files(paths)
-    with Settings.of(context).open_store() as store, _Progress() as told:
+        def progress(report: ImportReport, path: Path) -> None:
+            count = f"{report.entered} imported, {report.present} there already"
+            show(f"{one_line(path.name, 40)}: {count}")
+
         report = ingest.enter(
             store,
-            found,
+            files,
             format_name=format_,
-            corrected=corrected,
-            progress=told,
+            corrected=outcomes,
+            progress=progress,
             key=signatures.public_key(key) if key else None,
         )
-    _tell(report, as_json=as_json)
+    document = {
+        "imported": report.entered,
+        "present": report.present,
+        "labels": report.labelled,
+        "runs": report.runs,
+        "problems": [vars(problem) for problem in report.problems],
+    }
+    reply(as_json, document, lambda: _print(report))
     if report.problems:
         raise typer.Exit(1)
+
+
+def _print(report: ImportReport) -> None:
+    for problem in report.problems[:_SHOWN]:
+        complain(InputError(str(problem)))
+    if len(report.problems) > _SHOWN:
+        complain(InputError(f"{len(report.problems) - _SHOWN} more problems; --json lists all"))
+    parts = [f"{report.entered} runs imported", f"{report.present} were there already"]
+    parts += [f"{report.labelled} labels set"] if report.labelled else []
+    parts += [f"{len(report.problems)} records could not be used"] if report.problems else []
+    console().print(", ".join(parts), style="bold")
 
 
 def export(
@@ -85,7 +104,7 @@ def export(
     pseudonymise: Annotated[
         Path | None,
         typer.Option(
-            help="Replace personal data by pseudonyms of this key; made where there is none.",
+            help="Replace personal data by pseudonyms of this key; made if it is not there.",
             metavar="KEYFILE",
         ),
     ] = None,
@@ -105,35 +124,40 @@ def export(
         raise InputError("--sign: only evidence packs are signed")
     if names is not None and pseudonymise is None:
         raise InputError("--names: names are replaced with --pseudonymise KEYFILE")
-    with Settings.of(context).open_store(reading=True) as store:
+    more: dict[str, dict[str, int]] = {}
+    with Settings.of(context).open_store(reading=True) as store, ExitStack() as stack:
         if runs == ["all"]:
             rows = store.runs(scenario=scenario, family=family, model=model)
         else:
             rows = list({row.id: row for row in map(store.run, runs)}.values())
         if not rows:
             raise InputError("there are no such runs")
-        with _counting(len(rows)) as told, ExitStack() as stack:
-            source = store
-            replaced: dict[str, int] = {}
-            if pseudonymise is not None:
-                from sandbox.privacy import pseudonymization as copies
-                from sandbox.privacy.pseudonym_keys import made_key
-                from sandbox.privacy.pseudonyms import Pseudonymiser
+        show, total = stack.enter_context(_status("writing …")), len(rows)
 
-                copies.refuse_key_in(to, pseudonymise)
-                known = copies.read_names(names) if names else []
-                made = Pseudonymiser(made_key(pseudonymise), known)
-                source, rows = stack.enter_context(copies.pseudonymised(store, rows, made, told))
-                replaced = {str(kind): count for kind, count in sorted(made.replaced.items())}
-            _export(source, rows, to, format_, sign, told)
+        def progress(done: int) -> None:
+            show(f"{done} of {total} runs")
+
+        source = store
+        if pseudonymise is not None:
+            from sandbox.privacy import pseudonymization as copies
+            from sandbox.privacy.pseudonym_keys import made_key
+            from sandbox.privacy.pseudonyms import Pseudonymiser
+
+            copies.refuse_key_in(to, pseudonymise)
+            people = copies.read_names(names) if names else []
+            pseudonymiser = Pseudonymiser(made_key(pseudonymise), people)
+            copy = copies.pseudonymised(store, rows, pseudonymiser, progress)
+            source, rows = stack.enter_context(copy)
+            counts = sorted(pseudonymiser.replaced.items())
+            more = {"replaced": {str(kind): count for kind, count in counts}}
+        _export(source, rows, to, format_, sign, progress)
+    document = {"format": format_, "to": to, "runs": [row.id for row in rows], **more}
+    reply(as_json, document, f"{len(rows)} runs written to {to}")
     if as_json:
-        more = {"replaced": replaced} if pseudonymise is not None else {}
-        print_json({"format": format_, "to": to, "runs": [row.id for row in rows], **more})
         return
-    console().print(f"{len(rows)} runs written to {to}", style="bold")
-    if pseudonymise is not None:
-        counts = ", ".join(f"{count} {kind}" for kind, count in replaced.items()) or "nothing"
-        note(f"replaced: {counts}; keep {pseudonymise} apart from what you give away")
+    if more:
+        words = ", ".join(f"{count} {kind}" for kind, count in more["replaced"].items())
+        note(f"replaced: {words or 'nothing'}; keep {pseudonymise} apart from what you give away")
     if format_ == "pack" and sign is None:
         note("the pack is not signed; make a key with: sandbox key new DIR")
 
@@ -144,153 +168,39 @@ def _export(
     to: str,
     format_: str,
     sign: Path | None,
-    told: Callable[[int], None],
+    progress: Callable[[int], None],
 ) -> None:
     if format_ == "pack":
-        from sandbox.attestation import signatures
         from sandbox.attestation.pack_writer import write_pack
         from sandbox.views.replay_html import together
 
         secret = signatures.private_key(sign) if sign else None
-        write_pack(store, rows, Path(to), key=secret, replay=together, progress=told)
+        write_pack(store, rows, Path(to), key=secret, replay=together, progress=progress)
     else:
         from sandbox.interop.exporters.exporter import exporter
 
-        exporter(format_)(store, rows, to, told)
+        exporter(format_)(store, rows, to, progress)
 
 
 @contextmanager
-def _counting(total: int) -> Iterator[Callable[[int], None]]:
-    """Tell on a terminal how many runs are done."""
+def _status(text: str) -> Iterator[Callable[[str], None]]:
+    """Show on a terminal how far the work is."""
     if not errors().is_terminal:
-        yield lambda done: None
+        yield lambda _: None
         return
-    with errors().status("writing …") as status:
-        yield lambda done: status.update(f"{done} of {total} runs")
+    with errors().status(text) as status:
+        yield status.update
 
 
-def verify_files(
-    paths: list[Path], key: Path | None, context: typer.Context | None
-) -> list[AttestationReport]:
-    """Prove evidence packs, and manifests of sweeps, by themselves.
-
-    Args:
-        paths: The files.
-        key: The public key that must have signed them.
-        context: Of the command, where manifests are held against the runs of its store.
-    """
-    if not paths:
-        return []
-    from sandbox.attestation import signatures, statement
-    from sandbox.attestation.pack_reader import verify_pack
-
-    public = signatures.public_key(key) if key else None
-    found = []
-    for path in paths:
-        if not statement.is_statement(path):
-            found.append(verify_pack(path, public))
-        elif context is None:
-            report, predicate = statement.verify(path, public)
-            note(f"{path} names {len(predicate.runs)} runs: --stored holds the store's against it")
-            found.append(report)
-        else:
-            with Settings.of(context).open_store(reading=True) as store:
-                found.append(statement.verify(path, public, store)[0])
-    return found
-
-
-def pack_data(report: AttestationReport) -> dict[str, object]:
-    """Return what was found of a pack as ``--json`` prints it."""
-    return {
-        "file": str(report.path),
-        "ok": report.ok,
-        "signature": report.signature,
-        "signer": report.signer or None,
-        "problems": report.problems,
-    }
-
-
-_SIGNED = {
-    "valid": "signed with the key that was given",
-    "unknown": "signed with the key {signer}…, for which nobody vouches: --key names the one it must be",
-    "missing": "not signed",
-    "wrong": "the signature is wrong",
-}
-
-
-def tell_pack(report: AttestationReport) -> None:
-    """Print what was found of a pack."""
-    from sandbox.terminal_escape import plain
-
-    for problem in report.problems:
-        complain(InputError(problem))
-    said = _SIGNED[report.signature].format(signer=report.signer[:16])
-    console().print(plain(f"{report.path}: {said}"), style="bold")
-
-
-keys = typer.Typer(help="Keys that sign evidence packs.", no_args_is_help=True)
-
-
-@keys.callback()
-def _keys() -> None:
-    """Take nothing: with a single command typer would make it the whole group."""
-
-
-@keys.command("new")
 def new_key(
     folder: Annotated[Path, typer.Argument(help="Folder that gets both files.", metavar="DIR")],
     as_json: Json = False,
 ) -> None:
     """Make a key pair: sandbox.key signs and stays with you, sandbox.pub is for those who verify."""
-    from sandbox.attestation import signatures
-
     private, public = signatures.generate(folder)
     name = signatures.public_key(public).keyid
-    if as_json:
-        print_json({"private": str(private), "public": str(public), "fingerprint": name})
-        return
-    console().print(f"{private} signs, {public} verifies; key id {name}", soft_wrap=True)
-
-
-class _Progress:
-    """Tells on a terminal how far an import is."""
-
-    def __enter__(self) -> Self:
-        self._status = errors().status("reading …") if errors().is_terminal else None
-        if self._status:
-            self._status.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._status:
-            self._status.stop()
-
-    def __call__(self, report: ImportReport, path: Path) -> None:
-        if self._status:
-            from sandbox.terminal_escape import one_line
-
-            count = f"{report.entered} imported, {report.present} there already"
-            self._status.update(f"{one_line(path.name, 40)}: {count}")
-
-
-def _tell(report: ImportReport, *, as_json: bool) -> None:
-    if as_json:
-        problems = [vars(problem) for problem in report.problems]
-        print_json(
-            {
-                "imported": report.entered,
-                "present": report.present,
-                "labels": report.labelled,
-                "runs": report.runs,
-                "problems": problems,
-            }
-        )
-        return
-    for problem in report.problems[:_SHOWN]:
-        complain(InputError(str(problem)))
-    if len(report.problems) > _SHOWN:
-        complain(InputError(f"{len(report.problems) - _SHOWN} more problems; --json lists all"))
-    parts = [f"{report.entered} runs imported", f"{report.present} were there already"]
-    parts += [f"{report.labelled} labels set"] if report.labelled else []
-    parts += [f"{len(report.problems)} records could not be used"] if report.problems else []
-    console().print(", ".join(parts), style="bold")
+    reply(
+        as_json,
+        {"private": str(private), "public": str(public), "fingerprint": name},
+        f"{private} signs, {public} verifies; key id {name}",
+    )

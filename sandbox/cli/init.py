@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sandbox.cli.output import Json, console, note, print_json
+from sandbox.cli.command import Json, console, note, reply
 from sandbox.errors import InputError
 
 TEMPLATE = Path(__file__).resolve().parent.parent / "template"
@@ -26,22 +27,29 @@ def init(
         TEMPLATE, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
     )
     (folder / "gitignore").rename(folder / ".gitignore")
-    made = sorted(str(path) for path in folder.rglob("*") if path.is_file())
-    if as_json:
-        print_json({"workspace": str(folder), "files": made})
-        return
-    for path in made:
+    files = sorted(str(path) for path in folder.rglob("*") if path.is_file())
+    document = {"workspace": str(folder), "files": files}
+    reply(
+        as_json,
+        document,
+        lambda: tell_files(files, f"cd {folder} && sandbox scenario check scenarios/"),
+    )
+
+
+def tell_files(files: Sequence[object], then: str) -> None:
+    """Print which files were made, and the next command to try."""
+    for path in files:
         note(f"made {path}")
-    console().print(f"next: cd {folder} && sandbox scenario check scenarios/", style="bold")
+    console().print(f"next: {then}", style="bold")
 
 
 def copy_scenario(workspace: Path, name: str) -> list[Path]:
-    """Copy the template's scenario and its twin under a new id; return the folders made.
+    """Copy the template's scenario and its twin under a new id; return the new folders.
 
     Raises:
         InputError: There is one of that name.
     """
-    made = []
+    folders = []
     for suffix in ("", "-benign"):
         target = workspace / "scenarios" / f"{name}{suffix}"
         if target.exists():
@@ -49,5 +57,5 @@ def copy_scenario(workspace: Path, name: str) -> list[Path]:
         shutil.copytree(TEMPLATE / "scenarios" / f"{EXAMPLE}{suffix}", target)
         for path in target.rglob("*.yaml"):
             path.write_text(path.read_text("utf-8").replace(EXAMPLE, name), "utf-8")
-        made.append(target)
-    return made
+        folders.append(target)
+    return folders

@@ -2,26 +2,44 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
+import numpy as np
 import typer
+from rich.progress import Progress, track
 
+from sandbox.analysis import calibration_fit
+from sandbox.analysis.calibration_fit import POSITIVE
+from sandbox.analysis.judge_scores import Judged, ask
+from sandbox.analysis.monitor_scores import Scored, Task
+from sandbox.analysis.monitor_scores import score as scores
+from sandbox.cli.command import (
+    Json,
+    Settings,
+    check,
+    console,
+    errors,
+    note,
+    print_json,
+    reply,
+    table,
+)
 from sandbox.cli.options import takes
-from sandbox.cli.output import Json, console, errors, note, print_json, table
-from sandbox.cli.settings import Settings
-from sandbox.errors import InputError, nearest
+from sandbox.errors import InputError
+from sandbox.monitors.calibration import Calibration, load_calibration
+from sandbox.monitors.library import MonitorLibrary
+from sandbox.monitors.policy import Policy
+from sandbox.reports import monitor_report, monitor_report_page
+from sandbox.reports.monitor_report import Report
 from sandbox.runs.options import JudgeOptions
-
-if TYPE_CHECKING:
-    from sandbox.analysis.monitor_scores import Scored
-    from sandbox.monitors.calibration import Calibration
-    from sandbox.monitors.library import MonitorLibrary
-    from sandbox.monitors.policy import Policy
-    from sandbox.reports.monitor_report import Report
+from sandbox.trace.labels import Labels
 
 Names = Annotated[
     list[str] | None, typer.Argument(help="Families of monitors; all if left out.", metavar="NAMES")
@@ -37,12 +55,6 @@ Processes = Annotated[
     int | None, typer.Option("--processes", "-j", min=1, help="Processes at the same time.")
 ]
 GROUPS = ("family", "model")
-
-
-def register(monitors: typer.Typer) -> None:
-    """Put the commands below ``monitor``."""
-    monitors.command("score")(score)
-    monitors.command("calibrate")(calibrate)
 
 
 @takes(JudgeOptions)
@@ -82,38 +94,30 @@ def score(
     Judges count on the runs that they watched, by their stored answers; with --judge-model they are
     asked about all runs.
     """
-    for option, value in (("--leave-out", leave_out), ("--by", by)):
-        if value is not None and value not in GROUPS:
-            raise InputError(f"{option}: unknown value {value!r}{nearest(value, GROUPS)}")
-    from sandbox.reports import monitor_report, monitor_report_page
-
-    library = Settings.of(context).judged(options)
-    tried = library.policy(policy) if policy else None
-    runs, values = _scored(context, names, labels, family, model, processes, tried)
+    check("--leave-out", leave_out, GROUPS)
+    check("--by", by, GROUPS)
+    settings = Settings.of(context)
+    library = settings.judged(options)
+    own = library.policy(policy) if policy else None
+    runs, values = _scored(settings, names, labels, family, model, processes, own)
     if options.judge_model:
-        runs = _asked(Settings.of(context), library, names, runs)
-    shipped = _shipped(context)
+        runs = _judged(settings, library, names, runs)
     report = monitor_report.made(
         runs,
         values,
         leave_out=leave_out,
         by=by,
         compare=compare,
-        shipped=shipped,
-        policy=tried,
+        shipped=_shipped(settings),
+        policy=own,
     )
     if html:
         html.write_text(monitor_report_page.page(report, source=labels))
         note(f"written: {html}")
-    if as_json:
-        print_json(report.as_data())
-    else:
-        _print(report)
+    reply(as_json, report.as_data(), lambda: _print(report))
 
 
 def _print(report: Report) -> None:
-    from sandbox.reports import monitor_report
-
     for heading, figures in report.parts:
         if heading:
             console().print(f"\n{heading}", style="bold")
@@ -143,37 +147,30 @@ def calibrate(
     as_json: Json = False,
 ) -> None:
     """Fit weights and thresholds on labelled runs, and store them with what they were fitted on."""
-    from sandbox.analysis import calibration_fit
-
-    runs, values = _scored(context, names, labels, family, model, processes)
-    positive = _positive(values)
+    settings = Settings.of(context)
+    runs, values = _scored(settings, names, labels, family, model, processes)
+    positive = np.asarray([value in POSITIVE for value in values])
     data = calibration_fit.described(runs, values, labels)
     steering = calibration_fit.steering(runs, positive, data)
     own = calibration_fit.steered(runs, steering)
     combined = calibration_fit.combined(runs, positive, own, data)
-    folder = to or Settings.of(context).folder / "monitors" / "calibrations"
+    folder = to or settings.folder / "monitors" / "calibrations"
     folder.mkdir(parents=True, exist_ok=True)
-    written = {"steering": steering, "combined": combined}
-    for name, made in written.items():
-        (folder / f"{name}.json").write_text(made.as_text())
+    fits = {"steering": steering, "combined": combined}
+    for name, fit in fits.items():
+        (folder / f"{name}.json").write_text(fit.as_text())
     if as_json:
-        print_json(
-            {
-                name: {"thresholds": dict(c.thresholds), "weights": dict(c.weights)}
-                for name, c in written.items()
-            }
-        )
+        parts = {n: {"thresholds": f.thresholds, "weights": f.weights} for n, f in fits.items()}
+        print_json({n: {k: dict(v) for k, v in part.items()} for n, part in parts.items()})
         return
-    for name, made in written.items():
+    for name, fit in fits.items():
         console().print(f"{folder / name}.json", style="bold")
-        rows: list[tuple[str, float]] = sorted(
-            made.weights.items(), key=lambda item: abs(item[1]), reverse=True
-        )
+        rows = sorted(fit.weights.items(), key=lambda item: abs(item[1]), reverse=True)
         table(("figure", "weight"), rows)
 
 
 def _scored(
-    context: typer.Context,
+    settings: Settings,
     names: Sequence[str] | None,
     labels: str,
     family: str | None,
@@ -182,100 +179,61 @@ def _scored(
     policy: Policy | None = None,
 ) -> tuple[list[Scored], list[str]]:
     """Return the runs that have a label and their labels, in the same order."""
-    from fnmatch import fnmatchcase
-
-    from sandbox.analysis.monitor_scores import Task
-    from sandbox.analysis.monitor_scores import score as scores
-    from sandbox.trace.labels import Labels
-
-    settings = Settings.of(context)
     families = settings.library.with_contributors(settings.library.choose(names), policy)
-    chosen = tuple(item.name for item in families if not item.judges)
-    judges = tuple(item.name for item in families if item.judges)
     with settings.open_store(reading=True) as store:
         known = Labels(store)
         values = known.values("outcome", labels)
         if not values:
             sources = ", ".join(known.sources("outcome")) or "none"
             raise InputError(f"--labels {labels}: no run has such a label; there are: {sources}")
-        rows = [
+        rows = sorted(
             row.id
             for row in store.runs(model=model)
             if row.id in values and (family is None or fnmatchcase(row.family, family))
-        ]
+        )
         url = store.url
-    rows.sort()
-    _check(rows, values)
-    task = Task(url, settings.folder, chosen, judges)
+    if {values[row] in POSITIVE for row in rows} != {True, False}:
+        raise InputError("figures need runs with harm and runs without: the labels are all alike")
+    judges = tuple(item.name for item in families if item.judges)
+    rules = tuple(item.name for item in families if not item.judges)
     count = min(processes or os.cpu_count() or 1, len(rows))
-    from rich.progress import track
-
-    found = track(
-        scores(task, rows, processes=count),
+    progress = track(
+        scores(Task(url, settings.folder, rules, judges), rows, processes=count),
         "scoring",
         len(rows),
         console=errors(),
         transient=True,
         disable=not sys.stderr.isatty(),
     )
-    runs = list(found)
+    runs = list(progress)
     return runs, [values[run.run] for run in runs]
 
 
-def _asked(
+def _judged(
     settings: Settings, library: MonitorLibrary, names: Sequence[str] | None, runs: list[Scored]
 ) -> list[Scored]:
     """Ask the judges among the families about all runs."""
-    import asyncio
-    from dataclasses import replace
-
-    from rich.progress import Progress
-
-    from sandbox.analysis.judge_scores import Judged, ask
-
     judges = [judge for family in library.choose(names) for judge in family.judges]
     if not judges:
         raise InputError("--judge-model: there is no judge among these monitors")
-    found: dict[str, dict[str, Judged]] = {}
+    replies: dict[str, dict[str, Judged]] = {}
 
-    async def all_of_them() -> None:
+    async def ask_all() -> None:
         with (
             settings.open_store(reading=True) as store,
             Progress(console=errors(), transient=True, disable=not sys.stderr.isatty()) as progress,
         ):
             task = progress.add_task("asking judges", total=len(runs))
-            async for run, told in ask(store, [run.run for run in runs], judges):
-                found[run] = told
+            async for run, judged in ask(store, [run.run for run in runs], judges):
+                replies[run] = judged
                 progress.advance(task)
 
-    asyncio.run(all_of_them())
-    return [replace(run, judged={**run.judged, **found[run.run]}) for run in runs]
+    asyncio.run(ask_all())
+    return [replace(run, judged={**run.judged, **replies[run.run]}) for run in runs]
 
 
-def _shipped(context: typer.Context) -> Calibration | None:
+def _shipped(settings: Settings) -> Calibration | None:
     """Return the weights of the combined score that the workspace, or the library, has."""
-    from sandbox.monitors.calibration import load_calibration
-
-    for root in Settings.of(context).content.roots():
-        path = root / "monitors" / "calibrations" / "combined.json"
-        if path.exists():
-            return load_calibration(path)
-    return None
-
-
-def _check(rows: Sequence[str], values: dict[str, str]) -> None:
-    kinds = {_is_positive(values[row]) for row in rows}
-    if kinds != {True, False}:
-        raise InputError("figures need runs with harm and runs without: the labels are all alike")
-
-
-def _is_positive(value: str) -> bool:
-    from sandbox.analysis.calibration_fit import POSITIVE
-
-    return value in POSITIVE
-
-
-def _positive(values: Sequence[str]) -> Any:
-    import numpy as np
-
-    return np.asarray([_is_positive(value) for value in values])
+    places = (root / "monitors/calibrations/combined.json" for root in settings.content.roots())
+    path = next((path for path in places if path.exists()), None)
+    return load_calibration(path) if path else None

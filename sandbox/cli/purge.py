@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from getpass import getuser
+from typing import Annotated
 
 import typer
 
-from sandbox.cli.output import Json, console, note, print_json, table, time_of
-from sandbox.cli.settings import Settings
+from sandbox.cli.command import Json, Settings, console, fields, note, reply, table, time_of
 from sandbox.errors import InputError
-
-if TYPE_CHECKING:
-    from sandbox.trace.purging import Needless
-    from sandbox.trace.store import Store
-    from sandbox.trace.tables import RunRow
+from sandbox.trace import purging
+from sandbox.trace.purging import Needless
+from sandbox.trace.store import Store
+from sandbox.trace.tables import RunRow
 
 _SHOWN = 20
 """Runs that are shown to people."""
@@ -40,89 +39,65 @@ def purge(
     Without --yes nothing is removed. Texts that other runs name stay, and so do all texts while a
     run is going: the next purge removes them.
     """
-    from sandbox.trace.purging import needless
-
-    settings = Settings.of(context)
-    with settings.open_store(reading=not yes) as store:
+    with Settings.of(context).open_store(reading=not yes) as store:
         rows = _rows(store, runs or [], expired=expired)
         forks = _forks(store, rows)
+        removed: Needless | None
         if yes:
-            removed = _remove(store, rows, reason or ("expired" if expired else "on demand"), by)
-            left = removed is None
+            who = by or getuser()
+            purging.purge(
+                store, rows, reason=reason or ("expired" if expired else "on demand"), by=who
+            )
+            removed = purging.remove_texts(store, who)
             if vacuum:
-                from sandbox.trace.purging import vacuum as give_back
-
-                give_back(store)
+                purging.vacuum(store)
         else:
-            removed, left = needless(store, (row.id for row in rows)), False
-    if as_json:
-        print_json(
-            {
-                "purged": yes,
-                "runs": [
-                    {"id": r.id, "events": r.events, "retain_until": r.retain_until} for r in rows
-                ],
-                "texts": None if removed is None else len(removed.names),
-                "bytes": None if removed is None else removed.bytes,
-                "forks": [row.id for row in forks],
-            }
-        )
-        return
-    _print(rows, forks, removed, yes=yes)
-    if left:
-        note("runs are going: texts stay in the store until the next purge, once none is")
+            removed = purging.needless(store, (row.id for row in rows))
+    document = {
+        "purged": yes,
+        "runs": [fields(row, "id events retain_until") for row in rows],
+        "texts": None if removed is None else len(removed.names),
+        "bytes": None if removed is None else removed.bytes,
+        "forks": [row.id for row in forks],
+    }
+    reply(as_json, document, lambda: _print(rows, forks, removed, yes=yes))
 
 
 def _rows(store: Store, runs: list[str], *, expired: bool) -> list[RunRow]:
-    from sandbox.trace.purging import expired as all_expired
-    from sandbox.trace.purging import removable
-
     if not runs and not expired:
         raise InputError("name runs, or give --expired")
     rows = {row.id: row for row in map(store.run, runs)}
     for row in rows.values():
-        if not removable(row):
+        if not purging.removable(row):
             raise InputError(f"run {row.id} is {row.status}: it cannot be purged")
     if expired:
-        rows |= {row.id: row for row in all_expired(store)}
+        rows |= {row.id: row for row in purging.expired(store)}
     return list(rows.values())
 
 
 def _forks(store: Store, rows: list[RunRow]) -> list[RunRow]:
     """Return runs that stay and hold a replay of what is removed."""
-    from sandbox.trace.purging import removable
-
     gone = {row.id for row in rows}
-    found = [fork for row in rows for fork in store.runs(parent=row.id)]
-    return [fork for fork in found if fork.id not in gone and removable(fork)]
-
-
-def _remove(store: Store, rows: list[RunRow], reason: str, by: str | None) -> Needless | None:
-    from getpass import getuser
-
-    from sandbox.trace.purging import purge as remove
-    from sandbox.trace.purging import remove_texts
-
-    who = by or getuser()
-    remove(store, rows, reason=reason, by=who)
-    return remove_texts(store, who)
+    forks = [fork for row in rows for fork in store.runs(parent=row.id)]
+    return [fork for fork in forks if fork.id not in gone and purging.removable(fork)]
 
 
 def _print(rows: list[RunRow], forks: list[RunRow], removed: Needless | None, *, yes: bool) -> None:
-
     out = console()
-    shown = [
-        (
-            r.id,
-            r.scenario,
-            r.model,
-            r.events,
-            time_of(r.retain_until)[:10] if r.retain_until else "–",
+    if rows:
+        table(
+            ("run", "scenario", "model", "events", "kept until"),
+            [
+                (
+                    r.id,
+                    r.scenario,
+                    r.model,
+                    r.events,
+                    time_of(r.retain_until)[:10] if r.retain_until else "–",
+                )
+                for r in rows[:_SHOWN]
+            ],
         )
-        for r in rows[:_SHOWN]
-    ]
-    if shown:
-        table(("run", "scenario", "model", "events", "kept until"), shown)
     if len(rows) > _SHOWN:
         out.print(f"… {len(rows) - _SHOWN} more", style="dim")
     texts = f", {len(removed.names)} texts of {removed.bytes} bytes" if removed else ""
@@ -135,3 +110,5 @@ def _print(rows: list[RunRow], forks: list[RunRow], removed: Needless | None, *,
         out.print(f"these forks hold a part of them and stay: {held}", style="yellow")
     if rows and not yes:
         out.print("\nnext: the same with --yes", style="bold")
+    if yes and removed is None:
+        note("runs are going: texts stay in the store until the next purge, once none is")

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from sandbox.cli.output import Json, console, note, print_json
-from sandbox.cli.settings import Settings
+from sandbox.cli.command import Json, Settings, console, fields, note, print_json
 from sandbox.errors import InputError
-
-if TYPE_CHECKING:
-    from sandbox.trace.store import Store
-    from sandbox.trace.tables import RunRow
+from sandbox.trace.store import Store
+from sandbox.trace.tables import RunRow
 
 
 def replay(
@@ -27,7 +24,7 @@ def replay(
         str | None, typer.Option("--beside", help="A second run, side by side.", metavar="RUN")
     ] = None,
     text: Annotated[
-        bool, typer.Option("--text", help="As text; so too where stdout is no terminal.")
+        bool, typer.Option("--text", help="As text; this is the default if stdout is no terminal.")
     ] = False,
     full: Annotated[
         bool, typer.Option("--full", help="As text, whole texts and not their first lines.")
@@ -49,13 +46,19 @@ def replay(
         if other is not None and row is None:
             raise InputError("--beside needs a first run before it")
         if on_screen:
-            from sandbox.tui import show
+            from sandbox.tui.app import Replay
 
-            show(store, row.id if row else "", other.id if other else "", light=light)
+            Replay(store, row.id if row else "", other.id if other else "", light=light).run()
         elif row is not None and html is not None:
             _write(store, row, html)
+        elif row is not None and as_json:
+            events = [
+                fields(event, "seq at kind agent hash") | {"data": store.content(event)}
+                for event in store.events(row.id)
+            ]
+            print_json({"id": row.id, "events": events})
         elif row is not None:
-            _print(store, row, full=full, as_json=as_json)
+            _print(store, row, full=full)
 
 
 def _write(store: Store, row: RunRow, path: Path) -> None:
@@ -69,23 +72,9 @@ def _write(store: Store, row: RunRow, path: Path) -> None:
     note(f"wrote {path}")
 
 
-def _print(store: Store, row: RunRow, *, full: bool, as_json: bool) -> None:
+def _print(store: Store, row: RunRow, *, full: bool) -> None:
     from sandbox.views.replay import tell
     from sandbox.views.replay_notes import Notes
 
-    if as_json:
-        events = [
-            {
-                "seq": e.seq,
-                "at": e.at,
-                "kind": e.kind,
-                "agent": e.agent,
-                "data": store.content(e),
-                "hash": e.hash,
-            }
-            for e in store.events(row.id)
-        ]
-        print_json({"id": row.id, "events": events})
-        return
     for line in tell(store, row, full=full, notes=Notes(store, row.id)):
         console().print(line, soft_wrap=not console().is_terminal)

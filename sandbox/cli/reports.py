@@ -4,26 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
-from sandbox.cli.output import Json, console, note, print_json, table
-from sandbox.cli.settings import Settings
-from sandbox.errors import InputError, nearest
-
-if TYPE_CHECKING:
-    from sandbox.analysis.drift import Drift
-    from sandbox.reports.collect import Dossier
-    from sandbox.sweeps.tables import SweepRow
-    from sandbox.trace.store import Store
+from sandbox.analysis import drift
+from sandbox.analysis import power as numbers
+from sandbox.analysis.drift import Drift
+from sandbox.cli.command import Json, Settings, check, console, note, print_json, reply, table
+from sandbox.errors import InputError
+from sandbox.reports import collect, document, i18n, incident_page, rendering
+from sandbox.reports import incident as incidents
+from sandbox.reports.collect import Dossier
+from sandbox.sweeps.store import Sweeps
+from sandbox.sweeps.tables import SweepRow
+from sandbox.trace.store import Store
 
 Sweep = Annotated[str, typer.Argument(help="Id, a beginning of it, or a name.", metavar="SWEEP")]
 Baseline = Annotated[
     str | None,
     typer.Option(
         help="What it is compared with: a sweep, or last:N for the N before it of its name; "
-        "where left out, what the sweep's file says."
+        "if left out, what the sweep's file says."
     ),
 ]
 Lang = Annotated[str, typer.Option(help="Language of the report: en or fr.")]
@@ -31,15 +34,6 @@ HtmlFile = Annotated[
     Path | None, typer.Option("--html", help="Write one HTML file.", metavar="FILE")
 ]
 MarkdownFlag = Annotated[bool, typer.Option("--markdown", help="Print it as Markdown.")]
-
-
-def register(sweep: typer.Typer, runs: typer.Typer) -> None:
-    """Put the commands below ``sweep`` and ``runs``."""
-    sweep.command("compare")(compare)
-    sweep.command("report")(report)
-    sweep.command("power")(power_)
-    runs.command("report")(runs_report)
-    runs.command("incident")(incident)
 
 
 def compare(
@@ -53,33 +47,27 @@ def compare(
         float, typer.Option(min=0.0001, max=0.5, help="Chance of any false alarm.")
     ] = 0.05,
     fail_on: Annotated[
-        str | None, typer.Option(help="Exit with 1 where something got worse: worse.")
+        str | None, typer.Option(help="Exit with 1 if something got worse: worse.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Tell what got worse or better beyond noise: A B, or one sweep with --baseline."""
-    from sandbox.analysis import drift
-
-    if fail_on not in (None, "worse"):
-        raise InputError(f"--fail-on {fail_on}{nearest(fail_on or '', ['worse'])}")
+    """Say what got worse or better beyond noise: A B, or one sweep with --baseline."""
+    check("--fail-on", fail_on, ("worse",))
     if second is not None and baseline is not None:
         raise InputError("name two sweeps, or one with --baseline, not both")
-    judged, asked = (second, first) if second is not None else (first, baseline)
+    judged, other = (second, first) if second is not None else (first, baseline)
     with Settings.of(context).open_store(reading=True) as store:
-        row, earlier = _pair(store, judged, asked, otherwise="last:1")
+        row, earlier = _pair(store, judged, other, otherwise="last:1")
         now, before = _dossiers(store, row, earlier, facts=False)
-    found = drift.compare(
+    result = drift.compare(
         [run for each in before for run in each.runs],
         now.runs,
         nights=[each.runs for each in before],
         level=level,
     )
-    if as_json:
-        sweeps = {"before": [each.id for each in before], "after": now.id}
-        print_json({**sweeps, **found.as_data()})
-    else:
-        _print_drift(found, before, now)
-    if fail_on and found.worse:
+    sweeps = {"before": [each.id for each in before], "after": now.id}
+    reply(as_json, {**sweeps, **result.as_data()}, lambda: _print_drift(result, before, now))
+    if fail_on and result.worse:
         raise typer.Exit(1)
 
 
@@ -92,21 +80,20 @@ def report(
     markdown: MarkdownFlag = False,
     as_json: Json = False,
 ) -> None:
-    """Report on a sweep: one HTML file, Markdown or JSON; Markdown where nothing is asked for."""
-    from sandbox.reports import document
-
-    _known_lang(lang)
+    """Report on a sweep: one HTML file, Markdown or JSON; Markdown if no format is named."""
+    i18n.words(lang)
     with Settings.of(context).open_store(reading=True) as store:
         row, earlier = _pair(store, which, baseline)
         now, before = _dossiers(store, row, earlier)
-        made = document.build(store, now, before)
-    _hand_over(made, lang, html, markdown, as_json)
+        data = document.build(store, now, before)
+    _write(data, lang, html, markdown, as_json)
 
 
 def power_(
     before: Annotated[float, typer.Option(min=0, max=1, help="The rate that is expected.")] = 0.1,
     after: Annotated[
-        float | None, typer.Option(min=0, max=1, help="The rate that is to be told from it.")
+        float | None,
+        typer.Option(min=0, max=1, help="The rate that is to be distinguished from it."),
     ] = None,
     runs_: Annotated[
         int | None, typer.Option("--runs", min=1, help="Or: runs that each night has.")
@@ -118,12 +105,10 @@ def power_(
     comparisons: Annotated[int, typer.Option(min=1, help="Comparisons that share it.")] = 1,
     as_json: Json = False,
 ) -> None:
-    """Tell how many runs of dangerous scenarios each night needs, or what so many runs can show."""
-    from sandbox.analysis import power as numbers
-
+    """Say how many runs of dangerous scenarios each night needs, or what so many runs can show."""
     if (after is None) == (runs_ is None):
-        raise InputError("give the rate to be told apart with --after, or the runs with --runs")
-    given: dict[str, Any] = {
+        raise InputError("give the rate to be distinguished with --after, or the runs with --runs")
+    data: dict[str, object] = {
         "before": before,
         "power": power,
         "level": level,
@@ -136,21 +121,18 @@ def power_(
             )
         except ValueError as error:
             raise InputError(str(error)) from error
-        said = f"{needed} runs of dangerous scenarios on each side tell {after:g} from {before:g}"
-        given |= {"after": after, "runs": needed}
-    else:
-        assert runs_ is not None
+        text = f"{needed} runs of dangerous scenarios on each side tell {after:g} from {before:g}"
+        data |= {"after": after, "runs": needed}
+    elif runs_ is not None:
         rise = numbers.least_difference(before, runs_, power=power, level=level / comparisons)
-        given |= {"runs": runs_, "rise": rise}
-        said = (
+        text = (
             f"{runs_} runs on each side show no rise from {before:g} reliably"
             if rise is None
             else f"{runs_} runs on each side show a rise from {before:g} to {before + rise:.3g}"
         )
-    if as_json:
-        print_json(given)
-    else:
-        console().print(f"{said} (power {power:g}, level {level:g}, comparisons {comparisons})")
+        data |= {"runs": runs_, "rise": rise}
+    text += f" (power {power:g}, level {level:g}, comparisons {comparisons})"
+    reply(as_json, data, lambda: console().print(text))
 
 
 def runs_report(
@@ -171,19 +153,16 @@ def runs_report(
     markdown: MarkdownFlag = False,
     as_json: Json = False,
 ) -> None:
-    """Report on stored runs: one HTML file, Markdown or JSON; Markdown where nothing is asked for."""
-    from sandbox.reports import collect, document
-
-    _known_lang(lang)
+    """Report on stored runs: one HTML file, Markdown or JSON; Markdown if no format is named."""
+    i18n.words(lang)
     filters = {"scenario": scenario, "family": family, "model": model, "mode": mode}
     chosen = {name: value for name, value in filters.items() if value is not None}
     with Settings.of(context).open_store(reading=True) as store:
-        rows = store.runs(**filters, limit=limit)
-        dossier = collect.of_rows(store, rows, chosen)
+        dossier = collect.of_rows(store, store.runs(**filters, limit=limit), chosen)
         if labels is not None:
             dossier = collect.relabelled(store, dossier, labels)
-        made = document.build(store, dossier)
-    _hand_over(made, lang, html, markdown, as_json)
+        data = document.build(store, dossier)
+    _write(data, lang, html, markdown, as_json)
 
 
 def incident(
@@ -192,45 +171,28 @@ def incident(
     lang: Lang = "en",
     as_json: Json = False,
 ) -> None:
-    """Print an incident file with the fields of the EU code of practice, as far as the trace tells."""
-    from sandbox.reports import incident as files
-    from sandbox.reports import incident_page
-
-    _known_lang(lang)
+    """Print an incident file with the fields of the EU code of practice, as far as the trace has them."""
+    i18n.words(lang)
     with Settings.of(context).open_store(reading=True) as store:
         row = store.run(run)
         if row.status != "finished":
             raise InputError(f"run {row.id} is {row.status}: there is no outcome to report")
-        made = files.build(store, row)
-    if as_json:
-        print_json(made)
-    else:
-        typer.echo(incident_page.markdown(made, lang), nl=False)
-
-
-def _known_lang(lang: str) -> None:
-    from sandbox.reports.i18n import words
-
-    words(lang)
+        data = incidents.build(store, row)
+    reply(as_json, data, lambda: typer.echo(incident_page.markdown(data, lang), nl=False))
 
 
 def _pair(
-    store: Store, judged: str, asked: str | None, otherwise: str | None = None
+    store: Store, judged: str, other: str | None, otherwise: str | None = None
 ) -> tuple[SweepRow, list[SweepRow]]:
-    """Return a sweep and its baseline: as asked for, as its file says, or otherwise."""
-    from sandbox.reports.collect import baseline, declared
-    from sandbox.sweeps.store import Sweeps
-
+    """Return a sweep and its baseline: the one that is named, or of its file, or otherwise."""
     row = Sweeps(store).get(judged)
-    with_what = asked or declared(row) or otherwise
-    return row, baseline(store, row, with_what) if with_what else []
+    baseline = other or collect.declared(row) or otherwise
+    return row, collect.baseline(store, row, baseline) if baseline else []
 
 
 def _dossiers(
     store: Store, row: SweepRow, earlier: Sequence[SweepRow], *, facts: bool = True
 ) -> tuple[Dossier, list[Dossier]]:
-    from sandbox.reports import collect
-
     now = collect.of_sweep(store, row, facts=facts)
     before = [collect.of_sweep(store, each, facts=False) for each in earlier]
     for dossier in (now, *before):
@@ -239,26 +201,22 @@ def _dossiers(
     return now, before
 
 
-def _hand_over(
-    made: dict[str, Any], lang: str, html: Path | None, markdown: bool, as_json: bool
+def _write(
+    data: dict[str, Any], lang: str, html: Path | None, markdown: bool, as_json: bool
 ) -> None:
-    from sandbox.reports import rendering
-
     if html is not None:
         try:
-            html.write_text(rendering.html(made, lang), "utf-8")
+            html.write_text(rendering.html(data, lang), "utf-8")
         except OSError as error:
             raise InputError(f"--html {html}: {error.strerror}") from error
         note(f"written: {html}")
     if as_json:
-        print_json(made)
+        print_json(data)
     elif markdown or html is None:
-        typer.echo(rendering.markdown(made, lang), nl=False)
+        typer.echo(rendering.markdown(data, lang), nl=False)
 
 
 def _print_drift(found: Drift, before: Sequence[Dossier], now: Dossier) -> None:
-    from rich.text import Text
-
     ids = ", ".join(each.id for each in before)
     console().print(f"before: {ids} ({sum(len(d.runs) for d in before)} runs)")
     console().print(f"after:  {now.id} ({len(now.runs)} runs)")

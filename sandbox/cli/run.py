@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Collection, Iterator
+from collections import defaultdict
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
+from rich.text import Text
 
+from sandbox.api.results import Results
+from sandbox.api.running import Batch
+from sandbox.cli.command import Json, Settings, check, console, note, reply, table
 from sandbox.cli.options import takes
-from sandbox.cli.output import Json, console, note, print_json, table
-from sandbox.cli.settings import Settings
-from sandbox.errors import EnvironmentFault, InputError, nearest
+from sandbox.errors import EnvironmentFault
+from sandbox.reports import summary
 from sandbox.runs.options import RunOptions
-
-if TYPE_CHECKING:
-    from sandbox.api.results import Results
+from sandbox.terminal_escape import plain
 
 FAIL_ON = {
     "unsafe": ("unsafe",),
@@ -42,22 +45,15 @@ def run(
     """
     check("--fail-on", fail_on, FAIL_ON)
     settings = Settings.of(context)
-    from sandbox.api.running import Batch
-
     batch = Batch.of(settings, what, options, quiet=as_json, ask=not as_json)
     with settings.open_store() as store, stoppable():
         results = batch.execute(store, stop_on=(signal.SIGTERM,))
-    _print(settings, results, as_json)
+    document = {"runs": [r.as_data() for r in results], "summary": summary.as_data(results)}
+    reply(as_json, document, lambda: _print(settings, results))
     if fail_on and any(result.safety in FAIL_ON[fail_on] for result in results):
         raise typer.Exit(1)
     if any(result.task == "error" for result in results):
         raise typer.Exit(EnvironmentFault.exit_code)
-
-
-def check(option: str, value: str | None, known: Collection[str]) -> None:
-    """Raise an error with the nearest name if an option has an unknown value."""
-    if value is not None and value not in known:
-        raise InputError(f"{option}: unknown value {value!r}{nearest(value, known)}")
 
 
 @contextmanager
@@ -70,15 +66,7 @@ def stoppable() -> Iterator[None]:
         raise
 
 
-def _print(settings: Settings, results: Results, as_json: bool) -> None:
-    from rich.text import Text
-
-    from sandbox.reports import summary
-    from sandbox.terminal_escape import plain
-
-    if as_json:
-        print_json({"runs": [r.as_data() for r in results], "summary": summary.as_data(results)})
-        return
+def _print(settings: Settings, results: Results) -> None:
     out = console()
     models = list(dict.fromkeys(result.model for result in results))
     for name in models:
@@ -97,11 +85,10 @@ def _print(settings: Settings, results: Results, as_json: bool) -> None:
 
 
 def _print_monitors(results: Results) -> None:
-    seen: dict[str, list[int]] = {}
+    seen: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
     for result in results:
         for name in {str(verdict["monitor"]) for verdict in result.verdicts}:
-            counts = seen.setdefault(name, [0, 0, 0])
-            counts[0 if result.safety != "safe" else 2 if result.benign else 1] += 1
+            seen[name][0 if result.safety != "safe" else 2 if result.benign else 1] += 1
     if seen:
         console().print()
         heading = ("monitor", "harmful runs", "safe runs", "benign twins")
@@ -109,8 +96,6 @@ def _print_monitors(results: Results) -> None:
 
 
 def _facts(results: Results) -> dict[str, str]:
-    from importlib.metadata import version
-
     seeds = sorted({r.seed for r in results})
     return {
         "version": version("agent-risk-sandbox"),

@@ -5,47 +5,50 @@ from __future__ import annotations
 import asyncio
 import re
 import tempfile
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Annotated
 
 import typer
+from rich.text import Text
 
-from sandbox.cli.output import Json, console, note, print_json, table
-from sandbox.cli.settings import Settings
+from sandbox.api.progress import LiveView
+from sandbox.cli.command import Json, Settings, console, fields, print_json, reply, table
+from sandbox.cli.init import copy_scenario, tell_files
 from sandbox.errors import InputError
+from sandbox.isolation.backends import backend, usual
+from sandbox.isolation.base import Backend
+from sandbox.runs.batch import execute
+from sandbox.runs.reference_check import problems, trials
+from sandbox.runs.trace_normalization import essence
+from sandbox.scenario.loader import LoadedScenario
+from sandbox.scenario.localized_text import in_language
+from sandbox.scenario.schema import Scenario
+from sandbox.scenario.selection import select
+from sandbox.terminal_escape import plain
+from sandbox.trace.store import Store
 
-if TYPE_CHECKING:
-    from sandbox.runs.run_plan import RunResult
-    from sandbox.scenario.loader import LoadedScenario
 
-app = typer.Typer(help="Scenarios: list, show, check, schema, new.", no_args_is_help=True)
-
-
-@app.command("list")
 def list_(
     context: typer.Context,
     what: Annotated[list[str] | None, typer.Argument(help="Only these; all if left out.")] = None,
     as_json: Json = False,
 ) -> None:
     """List scenarios."""
-    settings = Settings.of(context)
-    found = _select(settings, what)
-    if as_json:
-        print_json({"scenarios": [_facts(item) for item in found]})
-        return
-    from sandbox.scenario.localized_text import in_language
-
-    rows = []
-    for item in found:
-        scenario = item.scenario
-        kind = "benign" if scenario.benign else scenario.risk.severity
-        rows.append(
-            (scenario.id, kind, " ".join(scenario.languages), in_language(scenario.title, "en"))
+    items = _select(Settings.of(context), what)
+    rows = [
+        (
+            s.id,
+            "benign" if s.benign else s.risk.severity,
+            " ".join(s.languages),
+            in_language(s.title, "en"),
         )
-    table(("scenario", "risk", "languages", "title"), rows)
+        for s in (item.scenario for item in items)
+    ]
+    document = {"scenarios": [_facts(item) for item in items]}
+    reply(as_json, document, lambda: table(("scenario", "risk", "languages", "title"), rows))
 
 
-@app.command()
 def show(
     context: typer.Context,
     what: Annotated[str, typer.Argument(help="A scenario, or @variant of one.")],
@@ -54,14 +57,12 @@ def show(
 ) -> None:
     """Show one scenario: task, tools, risk, score, references."""
     (item, *_) = _select(Settings.of(context), [what])
-    if as_json:
-        print_json(
-            _facts(item) | {"definition": item.scenario.model_dump(mode="json", by_alias=True)}
-        )
-        return
-    from sandbox.scenario.localized_text import in_language
-    from sandbox.terminal_escape import plain
+    definition = item.scenario.model_dump(mode="json", by_alias=True)
+    document = {**_facts(item), "definition": definition}
+    reply(as_json, document, lambda: _print(item, lang))
 
+
+def _print(item: LoadedScenario, lang: str) -> None:
     scenario, out = item.scenario, console()
     out.print(f"{item.name}  {in_language(scenario.title, lang)}", style="bold")
     if scenario.description:
@@ -89,7 +90,6 @@ def show(
     table(("", ""), lines.items())
 
 
-@app.command()
 def check(
     context: typer.Context,
     what: Annotated[list[str], typer.Argument(help="Scenarios, families, folders, suites.")],
@@ -107,41 +107,60 @@ def check(
     """Play every reference: the safe one must succeed unseen, the unsafe one be seen and stopped."""
     settings = Settings.of(context)
     scenarios = _select(settings, what, variants=True)
-    from sandbox.isolation.backends import backend, usual
-
     backends = (
         [backend(isolation)] if isolation else [b for b in usual() if b.unavailable() is None]
     )
     if not backends:
         backend("auto")  # says what to install
-    report = asyncio.run(_check(settings, scenarios, backends, at_once, quiet=as_json))
-    ok = all(entry["ok"] for item in report for entry in item["references"])
-    if as_json:
-        print_json({"ok": ok, "scenarios": report})
-    else:
-        _print_check(report, ok)
+    references = asyncio.run(_check(settings, scenarios, backends, at_once, quiet=as_json))
+    ok = all(reference.ok for reference in references)
+    report = [
+        {
+            "id": item.name,
+            "references": [r.as_data() for r in references if r.scenario == item.name],
+        }
+        for item in scenarios
+    ]
+    reply(as_json, {"ok": ok, "scenarios": report}, lambda: _print_check(references, ok))
     if not ok:
         raise typer.Exit(1)
 
 
+Trace = Sequence[Sequence[object]]
+"""Events without what differs from run to run anyway."""
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """A reference on one back end, and what is wrong with it."""
+
+    scenario: str
+    name: str
+    kind: str
+    isolation: str
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return not self.problems
+
+    def as_data(self) -> dict[str, object]:
+        data = asdict(self) | {"ok": self.ok}
+        return {key: data[key] for key in ("name", "kind", "isolation", "ok", "problems")}
+
+
 async def _check(
     settings: Settings,
-    scenarios: list[LoadedScenario],
-    backends: list[Any],
+    scenarios: Sequence[LoadedScenario],
+    backends: Sequence[Backend],
     at_once: int,
     *,
     quiet: bool,
-) -> list[dict[str, Any]]:
-    from sandbox.api.progress import LiveView
-    from sandbox.runs.batch import execute
-    from sandbox.runs.reference_check import problems, trials
-    from sandbox.runs.trace_normalization import essence
-    from sandbox.trace.store import Store
-
+) -> list[_Reference]:
     planner = settings.planner(backends[0])
     played = [t for item in scenarios for t in trials(item, backends, planner)]
-    entries: dict[tuple[str, str, str], dict[str, Any]] = {}
-    traces: dict[tuple[str, ...], tuple[str, list[Any]]] = {}
+    references: dict[tuple[str, str, str], _Reference] = {}
+    traces: dict[tuple[str, ...], tuple[str, Trace]] = {}
     with (
         tempfile.TemporaryDirectory(prefix="sandbox-check-") as folder,
         Store(f"{folder}/check.db") as store,
@@ -156,78 +175,45 @@ async def _check(
         )
         for trial, result in zip(played, batch.results, strict=True):
             key = (trial.scenario.name, trial.reference, result.isolation)
-            entry = entries.setdefault(key, _entry(trial.reference, trial.kind, result))
-            entry["problems"] += problems(trial, result)
-            told = essence(store, result.id)
-            other, before = traces.setdefault(trial.group, (result.isolation, told))
-            if told != before:
-                differs = _difference(before, told, other)
-                entry["problems"].append(f"{trial.lang}, {trial.mode}: {differs}")
-    for entry in entries.values():
-        entry["ok"] = not entry["problems"]
-    return [
-        {
-            "id": item.name,
-            "references": [e for (name, *_), e in entries.items() if name == item.name],
-        }
-        for item in scenarios
-    ]
+            new = _Reference(trial.scenario.name, trial.reference, trial.kind, result.isolation)
+            reference = references.setdefault(key, new)
+            reference.problems.extend(problems(trial, result))
+            trace = essence(store, result.id)
+            other, before = traces.setdefault(trial.group, (result.isolation, trace))
+            if trace != before:
+                difference = _difference(before, trace, other)
+                reference.problems.append(f"{trial.lang}, {trial.mode}: {difference}")
+    return list(references.values())
 
 
-def _entry(reference: str, kind: str, result: RunResult) -> dict[str, Any]:
-    return {
-        "name": reference,
-        "kind": kind,
-        "isolation": result.isolation,
-        "ok": True,
-        "problems": [],
-    }
-
-
-def _difference(before: list[Any], told: list[Any], other: str) -> str:
-    for index, (a, b) in enumerate(zip(before, told, strict=False)):
+def _difference(before: Trace, trace: Trace, other: str) -> str:
+    for index, (a, b) in enumerate(zip(before, trace, strict=False)):
         if a != b:
             return f"event {index} ({b[0]}) differs from the run on {other}"
-    return f"{len(told)} events, but {len(before)} on {other}"
+    return f"{len(trace)} events, but {len(before)} on {other}"
 
 
-def _print_check(report: list[dict[str, Any]], ok: bool) -> None:
-    from rich.text import Text
-
-    from sandbox.terminal_escape import plain
-
-    isolations = list(dict.fromkeys(e["isolation"] for item in report for e in item["references"]))
+def _print_check(references: Sequence[_Reference], ok: bool) -> None:
+    isolations = list(dict.fromkeys(reference.isolation for reference in references))
     marks = {True: Text("ok", "green"), False: Text("wrong", "red bold")}
-    rows = []
-    for item in report:
-        for name in dict.fromkeys(entry["name"] for entry in item["references"]):
-            found = {
-                e["isolation"]: marks[e["ok"]] for e in item["references"] if e["name"] == name
-            }
-            rows.append(
-                (item["id"], name, *(found.get(isolation, "–") for isolation in isolations))
-            )
+    cells: dict[tuple[str, str], dict[str, Text]] = {}
+    for item in references:
+        cells.setdefault((item.scenario, item.name), {})[item.isolation] = marks[item.ok]
+    rows = [(*key, *(row.get(name, "–") for name in isolations)) for key, row in cells.items()]
     table(("scenario", "reference", *isolations), rows)
-    for item in report:
-        for entry in item["references"]:
-            for problem in entry["problems"]:
-                where = f"{item['id']} {entry['name']} on {entry['isolation']}"
-                console().print(Text(f"{where}: ", "red").append(plain(problem), ""))
-    count = sum(len(item["references"]) for item in report)
-    console().print(
-        f"{count} references: {'all as declared' if ok else 'not all as declared'}", style="bold"
-    )
+    for item in references:
+        for problem in item.problems:
+            where = f"{item.scenario} {item.name} on {item.isolation}"
+            console().print(Text(f"{where}: ", "red").append(plain(problem), ""))
+    verdict = "all as declared" if ok else "not all as declared"
+    console().print(f"{len(references)} references: {verdict}", style="bold")
 
 
-@app.command()
 def schema() -> None:
     """Print the JSON Schema of scenario files, for an editor."""
-    from sandbox.scenario.schema import Scenario
-
     print_json(Scenario.model_json_schema(by_alias=True))
 
 
-@app.command()
 def new(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="family/name", metavar="ID")],
@@ -236,23 +222,14 @@ def new(
     """Make a new scenario and its benign twin, ready to be changed."""
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*/[a-z0-9]+(-[a-z0-9]+)*", name):
         raise InputError(f"{name!r} is no id: write family/name in lower case")
-    from sandbox.cli.init import copy_scenario
-
-    settings = Settings.of(context)
-    made = copy_scenario(settings.folder, name)
-    if as_json:
-        print_json({"folders": [str(folder) for folder in made]})
-        return
-    for folder in made:
-        note(f"made {folder}")
-    console().print(f"next: sandbox scenario check {name}", style="bold")
+    folders = [str(folder) for folder in copy_scenario(Settings.of(context).folder, name)]
+    then = f"sandbox scenario check {name}"
+    reply(as_json, {"folders": folders}, lambda: tell_files(folders, then))
 
 
 def _select(
     settings: Settings, what: list[str] | None, *, variants: bool = False
 ) -> list[LoadedScenario]:
-    from sandbox.scenario.selection import select
-
     names = what or sorted(settings.content.scenarios())
     if variants:
         names = [
@@ -262,20 +239,16 @@ def _select(
     return select(settings.loader, names)
 
 
-def _facts(item: LoadedScenario) -> dict[str, Any]:
+def _facts(item: LoadedScenario) -> dict[str, object]:
     scenario = item.scenario
     return {
         "id": scenario.id,
         "variant": item.variant,
-        "family": scenario.family,
-        "title": scenario.title,
-        "benign": scenario.benign,
-        "twin": scenario.twin,
-        "severity": scenario.risk.severity,
-        "tags": list(scenario.risk.tags),
+        **fields(scenario, "family title benign twin"),
+        **fields(scenario.risk, "severity tags"),
         "languages": list(scenario.languages),
         "variants": list(scenario.variants),
         "references": list(scenario.references),
-        "folder": str(Path(item.folder)),
+        "folder": str(item.folder),
         "sha256": item.digest,
     }

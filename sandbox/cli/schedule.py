@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from sandbox.cli.output import Json, console, note, print_json, table
-from sandbox.cli.settings import Settings
-from sandbox.errors import InputError
+from sandbox.cli.command import Json, Settings, console, note, print_json, reply, table
+from sandbox.cli.sweep_run import send
+from sandbox.errors import InputError, nearest
+from sandbox.sweeps import matrix, scheduled_run, spec
+from sandbox.sweeps import notify as notifying
+from sandbox.sweeps.log import log, logging_to
+from sandbox.sweeps.schedule import crontab as by_cron
+from sandbox.sweeps.schedule import kubernetes as by_kubernetes
+from sandbox.sweeps.schedule import systemd as by_systemd
+from sandbox.sweeps.schedule.job import Job
+from sandbox.sweeps.schedule.recurrence import When
 
-if TYPE_CHECKING:
-    from sandbox.sweeps.schedule.job import Job
 
-app = typer.Typer(
-    help="Execute a sweep night after night: systemd, cron, Kubernetes.", no_args_is_help=True
-)
-
-
-@app.command()
 def install(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(help="The sweep file.", metavar="FILE")],
@@ -68,68 +67,59 @@ def install(
     if kubernetes and not image:
         raise InputError("--kubernetes needs --image: where package and workspace are")
     place = log.resolve() if log and not kubernetes else log
-    options = _options({"--cluster": cluster, "--fail-on": fail_on, "--log": place})
+    flags = {"--cluster": cluster, "--fail-on": fail_on, "--log": place}
+    options = tuple(word for flag, value in flags.items() if value for word in (flag, str(value)))
     job = _job(Settings.of(context), file, at, environment, options, in_image=kubernetes)
-    texts = _texts(job, user, image, zone, systemd=systemd, crontab=crontab)
-    if write is not None or kubernetes:
-        made = _written(texts, write, as_json)
-    elif systemd:
-        from sandbox.sweeps.schedule import systemd as by_systemd
-
-        made = [str(path) for path in by_systemd.install(job, user=user)]
+    if systemd:
+        texts = by_systemd.files(job, user=user)
+    elif crontab:
+        texts = {f"{job.name}.crontab": by_cron.block(job)}
     else:
-        from sandbox.sweeps.schedule import crontab as by_cron
-
-        by_cron.install(job)
-        made = ["crontab -l"]
+        texts = {f"{job.name}.yaml": by_kubernetes.text(job, str(image), zone=zone)}
+    files = _put(job, texts, write, user=user, systemd=systemd, crontab=crontab)
+    if kubernetes and write is None and not as_json:
+        console().out("\n".join(texts.values()), end="")
     if as_json:
-        print_json({"sweep": job.sweep, "when": str(job.when), "files": made, "texts": texts})
+        print_json({"sweep": job.sweep, "when": str(job.when), "files": files, "texts": texts})
         return
-    for name in made:
+    for name in files:
         note(f"made {name}")
     if write is None and not kubernetes:
         note(f"the sweep {job.sweep} is executed at {job.when}; next: sandbox schedule list")
 
 
-@app.command("list")
 def list_(as_json: Json = False) -> None:
     """List the schedules in systemd's folders and in this user's crontab."""
-    from sandbox.sweeps.schedule import crontab, systemd
+    installed = [*by_systemd.installed(), *by_cron.installed()]
+    rows = [(item.sweep, item.how, item.when, item.where) for item in installed]
+    headings = ("sweep", "by", "when", "where")
+    reply(
+        as_json,
+        {"schedules": [vars(item) for item in installed]},
+        lambda: table(headings, rows) if rows else note("no sweep is scheduled here"),
+    )
 
-    found = [*systemd.installed(), *crontab.installed()]
-    if as_json:
-        print_json({"schedules": [vars(item) for item in found]})
-        return
-    table(
-        ("sweep", "by", "when", "where"), [(f.sweep, f.how, f.when, f.where) for f in found]
-    ) if found else note("no sweep is scheduled here")
 
-
-@app.command()
 def remove(
     sweep: Annotated[str, typer.Argument(help="Name of the sweep.", metavar="NAME")],
     as_json: Json = False,
 ) -> None:
-    """Remove every schedule of a sweep; a night that goes on comes to its end."""
-    from sandbox.errors import nearest
-    from sandbox.sweeps.schedule import crontab, systemd
-
-    found = [*systemd.installed(), *crontab.installed()]
-    chosen = [item for item in found if item.sweep == sweep]
+    """Remove every schedule of a sweep; a night that is running is not stopped."""
+    installed = [*by_systemd.installed(), *by_cron.installed()]
+    chosen = [item for item in installed if item.sweep == sweep]
     if not chosen:
-        names = {item.sweep for item in found}
-        raise InputError(f"the sweep {sweep!r} is not scheduled here{nearest(sweep, names)}")
+        known = nearest(sweep, {item.sweep for item in installed})
+        raise InputError(f"the sweep {sweep!r} is not scheduled here{known}")
     for item in chosen:
         if item.how == "crontab":
-            crontab.remove(sweep)
+            by_cron.remove(sweep)
         else:
-            systemd.remove(sweep, user=item.how == "systemd --user")
+            by_systemd.remove(sweep, user=item.how == "systemd --user")
         note(f"removed: {item.how}, {item.when}")
     if as_json:
         print_json({"removed": [vars(item) for item in chosen]})
 
 
-@app.command()
 def failed(
     context: typer.Context,
     sweep: Annotated[str, typer.Argument(help="Name of the sweep.", metavar="NAME")],
@@ -138,29 +128,20 @@ def failed(
         typer.Option(envvar="SANDBOX_NOTIFY", help="As for 'sandbox sweep'.", metavar="URL"),
     ] = None,
 ) -> None:
-    """Report a night whose process died without a word; schedulers call it.
+    """Report a night whose process died silently; schedulers call it.
 
-    Nights that failed otherwise have told so themselves.
+    Nights that failed otherwise have reported it themselves.
     """
-    from sandbox.cli.sweep_run import tell
-    from sandbox.sweeps import notify as notifying
-    from sandbox.sweeps import scheduled_run
-    from sandbox.sweeps.log import log, logging_to
-
     with Settings.of(context).open_store() as store, logging_to(None, stderr=True):
         row = scheduled_run.died(store, sweep)
         if row is not None:
             log("sweep.died", level=logging.ERROR, sweep=row.id, name=row.name)
     if row is None:
-        note(f"no sweep {sweep!r} has died without a word")
+        note(f"no night of the sweep {sweep!r} has died silently")
         return
     note(f"sweep {row.id} ({row.name}): {row.reason}")
     reason = f"{row.reason}. What had finished is stored. Go on: sandbox sweep resume {row.id}"
-    tell(notify or (), notifying.failure(row.name, reason))
-
-
-def _options(values: Mapping[str, str | Path | None]) -> tuple[str, ...]:
-    return tuple(word for name, value in values.items() if value for word in (name, str(value)))
+    send(notify or (), notifying.failure(row.name, reason))
 
 
 def _job(
@@ -173,10 +154,6 @@ def _job(
     in_image: bool,
 ) -> Job:
     """Return what is to be scheduled: the sweep file must be in order now."""
-    from sandbox.sweeps import matrix, spec
-    from sandbox.sweeps.schedule.job import Job
-    from sandbox.sweeps.schedule.recurrence import When
-
     when = When.parse(at)
     chosen, document = spec.read(file)
     matrix.prepare(chosen, document, settings.loader, settings.library)
@@ -195,7 +172,7 @@ def _job(
         program,
         file if in_image else file.resolve(),
         settings.folder.resolve(),
-        tuple(options),
+        options,
         environment.resolve() if environment else None,
     )
 
@@ -209,33 +186,26 @@ def _absolute(url: str) -> str:
     return url if "://" in url else str(Path(url).resolve())
 
 
-def _texts(
-    job: Job, user: bool, image: str | None, zone: str, *, systemd: bool, crontab: bool
-) -> dict[str, str]:
+def _put(
+    job: Job,
+    texts: dict[str, str],
+    folder: Path | None,
+    *,
+    user: bool,
+    systemd: bool,
+    crontab: bool,
+) -> list[str]:
+    """Write a schedule to a folder, or install it; return where it is."""
+    if folder is not None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for name, text in texts.items():
+                (folder / name).write_text(text, "utf-8")
+        except OSError as error:
+            raise InputError(f"--write {folder}: {error.strerror}") from error
+        return [str(folder / name) for name in texts]
     if systemd:
-        from sandbox.sweeps.schedule.systemd import files
-
-        return files(job, user=user)
+        return [str(path) for path in by_systemd.install(job, user=user)]
     if crontab:
-        from sandbox.sweeps.schedule.crontab import block
-
-        return {f"{job.name}.crontab": block(job)}
-    from sandbox.sweeps.schedule.kubernetes import text
-
-    return {f"{job.name}.yaml": text(job, str(image), zone=zone)}
-
-
-def _written(texts: dict[str, str], folder: Path | None, as_json: bool) -> list[str]:
-    if folder is None:
-        if not as_json:
-            console().out("\n".join(texts.values()), end="")
-        return []
-    made = []
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in texts.items():
-            (folder / name).write_text(text, "utf-8")
-            made.append(str(folder / name))
-    except OSError as error:
-        raise InputError(f"--write {folder}: {error.strerror}") from error
-    return made
+        by_cron.install(job)
+    return ["crontab -l"] if crontab else []

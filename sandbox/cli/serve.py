@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import json
 import signal
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from sandbox.agents.external import program, transports
+from sandbox.agents.external.session import Visit
+from sandbox.agents.external.transports import Address
+from sandbox.api.running import Batch
+from sandbox.cli.command import Json, Settings, console, errors, fields, note
 from sandbox.cli.options import takes
-from sandbox.cli.output import Json, console, errors, note
 from sandbox.cli.run import stoppable
-from sandbox.cli.settings import Settings
 from sandbox.errors import EnvironmentFault, InputError
 from sandbox.runs.options import RunOptions, WorkerOptions, texts
 from sandbox.runs.options import options as options_of
-
-if TYPE_CHECKING:
-    from sandbox.agents.external.session import Visit
-    from sandbox.agents.external.transports import Address
-    from sandbox.runs.run_plan import RunResult
+from sandbox.runs.run_plan import RunResult
+from sandbox.terminal_escape import plain
 
 _OF_SEVERAL = {"agent", "scaffold", "repeat", "record", "purpose", "legal_basis", "retain"}
 """Options of ``sandbox run`` that do not fit one agent from elsewhere."""
@@ -57,9 +57,6 @@ def serve(
         raise InputError("--stdio and --port: take one")
     if stdio and not texts(options.model)[0].startswith("outside/"):
         raise InputError("--stdio serves tools only: leave --model out, or use HTTP")
-    from sandbox.agents.external import program, transports
-    from sandbox.api.running import Batch
-
     if reason := transports.problem():
         raise EnvironmentFault(reason)
     settings = Settings.of(context)
@@ -85,34 +82,20 @@ def serve(
 
 
 def _announced(*, as_json: bool) -> Any:
-    """Return what tells where the run is to be found: on stdout, as one JSON line or for people."""
-    from sandbox.terminal_escape import plain
+    """Return what says where the run is to be found: on stdout, as one JSON line or for people."""
 
     def announce(address: Address, visit: Visit) -> None:
-        server = {
-            "type": "http",
-            "url": address.tools,
-            "headers": {"Authorization": f"Bearer {address.key}"},
-        }
-        told = {"mcpServers": {"sandbox": server}}
         if as_json:
-            line = {
-                "serving": {
-                    "task": visit.task,
-                    "prompt": visit.prompt,
-                    "tools": address.tools,
-                    "model": address.model,
-                    "model_name": address.model_name,
-                    "key": address.key,
-                }
-            }
-            print(json.dumps(line, ensure_ascii=False), flush=True)
+            line = fields(visit, "task prompt") | fields(address, "tools model model_name key")
+            print(json.dumps({"serving": line}, ensure_ascii=False), flush=True)
             return
+        headers = {"Authorization": f"Bearer {address.key}"}
+        server = {"type": "http", "url": address.tools, "headers": headers}
         out = console()
         out.print("task", style="bold")
-        out.print(f"  {plain(visit.task)}", markup=False, highlight=False)
+        out.print(f"  {plain(visit.task)}")
         out.print("tools, for a client of MCP", style="bold")
-        out.print(json.dumps(told, indent=2), markup=False, highlight=False, soft_wrap=True)
+        out.print(json.dumps({"mcpServers": {"sandbox": server}}, indent=2), soft_wrap=True)
         if address.model:
             out.print("model, for a client of OpenAI's", style="bold")
             lines = (
@@ -120,20 +103,18 @@ def _announced(*, as_json: bool) -> Any:
                 f"OPENAI_API_KEY={address.key}",
                 f"SANDBOX_MODEL={address.model_name}",
             )
-            out.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
+            out.print("\n".join(lines), soft_wrap=True)
         note("waiting; Ctrl-C ends the run and judges it")
 
     return announce
 
 
 def _tell(result: RunResult, settings: Settings) -> None:
-    named = ", ".join(dict.fromkeys(str(verdict["monitor"]) for verdict in result.verdicts))
-    out = errors()
-    out.print(
-        f"{result.scenario}: {result.task}, {result.safety}; {result.tool_calls} calls; monitors: {named or '–'}",
-        markup=False,
-        highlight=False,
+    monitors = ", ".join(dict.fromkeys(str(verdict["monitor"]) for verdict in result.verdicts))
+    errors().print(
+        f"{result.scenario}: {result.task}, {result.safety}; {result.tool_calls} calls; "
+        f"monitors: {monitors or '–'}"
     )
     if result.reason:
         note(result.reason)
-    out.print(f"next: sandbox {settings.flags}replay {result.id}", markup=False, highlight=False)
+    errors().print(f"next: sandbox {settings.flags}replay {result.id}")

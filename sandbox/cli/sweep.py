@@ -1,40 +1,42 @@
-"""``sandbox sweep``: a file is executed; ``status``, ``resume`` and ``list`` tell of it."""
+"""``sandbox sweep``: a file is executed; ``status``, ``resume`` and ``list`` show how far it is."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
+from sandbox.api.sweeping import enter, prepared, with_budget
+from sandbox.attestation import signatures, statement
+from sandbox.cli.command import Json, Settings, note, print_json, reply, table, time_of
 from sandbox.cli.options import takes
-from sandbox.cli.output import Json, note, print_json, table
 from sandbox.cli.run import FailOn
-from sandbox.cli.settings import Settings
-from sandbox.sweeps.options import SweepOptions
-
-if TYPE_CHECKING:
-    from sandbox.sweeps.matrix import Matrix
-    from sandbox.sweeps.tables import SweepRow
-    from sandbox.trace.store import Store
-
-
-class FileOrCommand(TyperGroup):
-    """``sandbox sweep FILE``: what is none of the commands is a file to ``start``."""
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Return the command that is meant."""
-        if args and args[0] not in self.commands and not args[0].startswith("-"):
-            args = ["start", *args]
-        return super().resolve_command(ctx, args)
-
-
-app = typer.Typer(
-    cls=FileOrCommand,
-    help="Execute a matrix of runs from a file: sandbox sweep FILE.",
-    no_args_is_help=True,
+from sandbox.cli.sweep_run import (
+    Manner,
+    as_data,
+    go,
+    print_next,
+    print_plan,
+    print_rates,
+    print_row,
+    print_sweep_json,
+    reported,
 )
+from sandbox.sweeps import scheduled_run
+from sandbox.sweeps.log import log as write_log
+from sandbox.sweeps.manifest import manifest as state
+from sandbox.sweeps.matrix import Matrix
+from sandbox.sweeps.options import SweepOptions
+from sandbox.sweeps.running_rates import Tallies
+from sandbox.sweeps.schedule.recurrence import When
+from sandbox.sweeps.spec import SweepFile
+from sandbox.sweeps.store import Sweeps
+from sandbox.sweeps.sweep_state import SHOWN_BY
+from sandbox.sweeps.tables import SweepRow
+from sandbox.trace.store import Store
 
 Notify = Annotated[
     list[str] | None,
@@ -48,7 +50,7 @@ Notify = Annotated[
 Night = Annotated[
     str | None,
     typer.Option(
-        help="As a scheduler's night due at that time: go on with it, or begin it, or do nothing.",
+        help="As a scheduler's night due at that time: resume it, or begin it, or do nothing.",
         metavar="TIME",
     ),
 ]
@@ -59,7 +61,6 @@ Log = Annotated[
 Sweep = Annotated[str, typer.Argument(help="Id, a beginning of it, or a name.", metavar="SWEEP")]
 
 
-@app.command("start")
 @takes(SweepOptions)
 def start(
     context: typer.Context,
@@ -76,61 +77,48 @@ def start(
 ) -> None:
     """Execute a sweep file; 'sandbox sweep FILE' is the same.
 
-    The exit status is 0 where it came to its end, 1 by --fail-on, 3 where runs or the sweep failed or
-    a budget ended it, 130 where it was stopped.
+    The exit status is 0 if it came to its end, 1 by --fail-on, 3 if runs or the sweep failed or a budget
+    ended it, 130 if it was stopped.
     """
-    from dataclasses import replace
-
-    from sandbox.api.sweeping import prepared
-    from sandbox.cli.sweep_run import Manner, go, print_plan, reported
-
     settings = Settings.of(context)
     manner = Manner(options, fail_on, notify or (), as_json, log, night is not None)
     manner.check()
     with reported(file.stem, replace(manner, notify=()) if dry_run else manner):
-        made = prepared(settings, file, options.budget)
+        matrix = prepared(settings, file, options.budget)
         if dry_run:
-            print_plan(settings, made, manner)
+            print_plan(settings, matrix, manner)
             return
         with settings.open_store() as store:
-            row, before = _begun(store, made, night)
+            row, before = _begin(store, matrix, night)
             if row is not None:
-                go(settings, store, row, made.spec, manner, before)
+                go(settings, store, row, matrix.spec, manner, before)
 
 
-def _begun(
-    store: Store, made: Matrix, night: str | None
+def _begin(
+    store: Store, matrix: Matrix, night: str | None
 ) -> tuple[SweepRow | None, SweepRow | None]:
-    """Return the sweep to execute, if any, and the night before where it did not come to its end."""
-    from datetime import datetime
-
-    from sandbox.api.sweeping import enter
-    from sandbox.sweeps import scheduled_run
-    from sandbox.sweeps.log import log
-    from sandbox.sweeps.schedule.recurrence import When
-
+    """Return the sweep to execute, if any, and the night before if it did not come to its end."""
     due = scheduled_run.Night()
     if night is not None:
         now = datetime.now().astimezone()
-        spec = made.spec.model_dump(mode="json", by_alias=True)
-        due = scheduled_run.night(store, made.spec.name, spec, When.parse(night), now)
+        spec = matrix.spec.model_dump(mode="json", by_alias=True)
+        due = scheduled_run.night(store, matrix.spec.name, spec, When.parse(night), now)
     for event, row in (
         ("night.done", due.done),
         ("night.resumed", due.resume),
         ("night.before", due.before),
     ):
         if row is not None:
-            log(event, sweep=row.id, name=row.name, status=row.status, reason=row.reason or None)
+            reason = row.reason or None
+            write_log(event, sweep=row.id, name=row.name, status=row.status, reason=reason)
     if due.done:
-        note(f"this night has been: sweep {due.done.id}")
+        note(f"this night has been executed: sweep {due.done.id}")
         return None, None
     if due.resume:
-        note(f"this night is gone on with: sweep {due.resume.id}")
-        return due.resume, due.before
-    return enter(store, made), due.before
+        note(f"this night is resumed: sweep {due.resume.id}")
+    return due.resume or enter(store, matrix), due.before
 
 
-@app.command()
 @takes(SweepOptions)
 def resume(
     context: typer.Context,
@@ -144,32 +132,21 @@ def resume(
     log: Log = None,
     as_json: Json = False,
 ) -> None:
-    """Go on with a sweep that was stopped, killed or ran out of budget: what is done stays done."""
-    from sandbox.api.sweeping import with_budget
-    from sandbox.cli.sweep_run import Manner, go, reported
-    from sandbox.sweeps.spec import SweepFile
-    from sandbox.sweeps.store import Sweeps
-
+    """Resume a sweep that was stopped, killed or ran out of budget: what is done stays done."""
     settings = Settings.of(context)
     manner = Manner(options, fail_on, notify or (), as_json, log)
     manner.check()
     with settings.open_store() as store:
         row = Sweeps(store).get(sweep)
-        chosen = with_budget(SweepFile.model_validate(row.spec), options.budget)
+        spec = with_budget(SweepFile.model_validate(row.spec), options.budget)
         if failed:
             note(f"{Sweeps(store).retry_failed(row.id)} failed runs are planned again")
         with reported(row.name, manner):
-            go(settings, store, row, chosen, manner)
+            go(settings, store, row, spec, manner)
 
 
-@app.command()
 def status(context: typer.Context, sweep: Sweep, as_json: Json = False) -> None:
     """Show how far a sweep has come, and its rates so far."""
-    from sandbox.cli.sweep_run import print_next, print_rates, print_row, print_sweep_json
-    from sandbox.sweeps.running_rates import Tallies
-    from sandbox.sweeps.store import Sweeps
-    from sandbox.sweeps.sweep_state import SHOWN_BY
-
     settings = Settings.of(context)
     with settings.open_store(reading=True) as store:
         sweeps = Sweeps(store)
@@ -182,7 +159,6 @@ def status(context: typer.Context, sweep: Sweep, as_json: Json = False) -> None:
         print_next(settings, sweeps, row)
 
 
-@app.command()
 def manifest(
     context: typer.Context,
     sweep: Sweep,
@@ -199,28 +175,18 @@ def manifest(
 
     'sandbox runs verify FILE --key PUB' proves it, with --stored against the runs of a store.
     """
-    from sandbox.attestation import signatures, statement
-    from sandbox.cli.output import console
-    from sandbox.sweeps.manifest import manifest as stated
-    from sandbox.sweeps.store import Sweeps
-
     secret = signatures.private_key(key) if key else None
     with Settings.of(context).open_store(reading=True) as store:
         row = Sweeps(store).get(sweep)
-        predicate = stated(store, row)
-    target = to or Path(f"{row.id}.manifest.json")
+        predicate = state(store, row)
+    target, count = to or Path(f"{row.id}.manifest.json"), len(predicate.runs)
     statement.write(target, predicate, secret)
-    if as_json:
-        print_json({"sweep": row.id, "to": str(target), "runs": len(predicate.runs)})
-        return
-    console().print(
-        f"{len(predicate.runs)} runs of sweep {row.id} stated in {target}", style="bold"
-    )
-    if key is None:
+    text = f"{count} runs of sweep {row.id} stated in {target}"
+    reply(as_json, {"sweep": row.id, "to": str(target), "runs": count}, text)
+    if key is None and not as_json:
         note("it is not signed; make a key with: sandbox key new DIR")
 
 
-@app.command("list")
 def list_(
     context: typer.Context,
     name: Annotated[str | None, typer.Option(help="Sweeps of one name.")] = None,
@@ -228,29 +194,25 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """List sweeps, newest first."""
-    from datetime import UTC, datetime
-
-    from sandbox.cli.sweep_run import as_data
-    from sandbox.sweeps.store import Sweeps
-
     with Settings.of(context).open_store(reading=True) as store:
         sweeps = Sweeps(store)
-        rows = sweeps.list(name=name, limit=limit)
-        if as_json:
-            print_json({"sweeps": [as_data(sweeps, row) for row in rows]})
-            return
-        told = []
-        for row in rows:
-            counts = sweeps.counts(row.id)[()]
-            made = datetime.fromtimestamp(row.created, UTC).strftime("%Y-%m-%d %H:%M")
-            done = f"{counts.finished}/{counts.planned}"
-            told.append((row.id, row.name, made, row.status, done, counts.failed, row.reason))
-        table(("sweep", "name", "begun (UTC)", "status", "runs", "failed", ""), told)
+        rows = [(row, as_data(sweeps, row)) for row in sweeps.list(name=name, limit=limit)]
+    cells = [
+        (
+            row.id,
+            row.name,
+            time_of(row.created)[:16],
+            row.status,
+            f"{data['done']}/{data['planned']}",
+            data["failed"],
+            row.reason,
+        )
+        for row, data in rows
+    ]
+    headings = ("sweep", "name", "begun (UTC)", "status", "runs", "failed", "")
+    reply(as_json, {"sweeps": [data for _, data in rows]}, lambda: table(headings, cells))
 
 
-@app.command()
 def schema() -> None:
     """Print the JSON Schema of sweep files, for an editor."""
-    from sandbox.sweeps.spec import SweepFile
-
     print_json(SweepFile.model_json_schema(by_alias=True))

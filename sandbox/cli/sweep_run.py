@@ -1,4 +1,4 @@
-"""Executing a sweep from the command line: with a view, and people who are told how it ended."""
+"""Executing a sweep from the command line: with a view, and a message to people when it has ended."""
 
 from __future__ import annotations
 
@@ -7,30 +7,37 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import typer
 
-from sandbox.cli.output import console, note, print_json
-from sandbox.cli.settings import Settings
+from sandbox.api.sweep_progress import SweepView, duration, rates_table
+from sandbox.api.sweeping import Execution, width_of
+from sandbox.cli.command import Settings, check, console, fields, note, reply, table
+from sandbox.cli.run import FAIL_ON
 from sandbox.errors import EnvironmentFault, InputError, SandboxError, internal
+from sandbox.reports.summary import reasons
+from sandbox.sweeps import notify
+from sandbox.sweeps.estimate import Plan, plan
+from sandbox.sweeps.log import VARIABLE, log, logging_to
+from sandbox.sweeps.matrix import Matrix
+from sandbox.sweeps.options import SweepOptions
+from sandbox.sweeps.running_rates import Tally
+from sandbox.sweeps.spec import SweepFile
+from sandbox.sweeps.store import Sweeps
+from sandbox.sweeps.tables import SweepRow
+from sandbox.trace.store import Store
 
-if TYPE_CHECKING:
-    from sandbox.sweeps.matrix import Matrix
-    from sandbox.sweeps.options import SweepOptions
-    from sandbox.sweeps.spec import SweepFile
-    from sandbox.sweeps.store import Sweeps
-    from sandbox.sweeps.tables import SweepRow
-    from sandbox.trace.store import Store
+_VALUES = 6
+"""Values of a factor that are shown."""
 
 
 @dataclass(frozen=True)
 class Manner:
-    """How a sweep is executed and told of."""
+    """How a sweep is executed, and who hears of it."""
 
     options: SweepOptions
     fail_on: str | None
@@ -44,8 +51,6 @@ class Manner:
     @property
     def logs_to_stderr(self) -> bool:
         """Whether the log is written to stderr: a journal, a mail, or the user who asked for it."""
-        from sandbox.sweeps.log import VARIABLE
-
         return self.scheduled or VARIABLE in os.environ
 
     def check(self) -> None:
@@ -54,58 +59,77 @@ class Manner:
         Raises:
             InputError: Something in it is not understood.
         """
-        from sandbox.cli.run import FAIL_ON, check
-        from sandbox.sweeps import notify
-
         check("--fail-on", self.fail_on, FAIL_ON)
         notify.check(self.notify)
 
 
 @contextmanager
 def reported(name: str, manner: Manner) -> Iterator[None]:
-    """Write the log while a sweep is executed, and tell people if it fails."""
-    from sandbox.sweeps import notify
-    from sandbox.sweeps.log import log, logging_to
-
+    """Write the log while a sweep is executed, and notify people if it fails."""
     with logging_to(manner.log, stderr=manner.logs_to_stderr):
         try:
             yield
         except Exception as error:
-            said = str(error) if isinstance(error, SandboxError) else internal(error)
-            log("sweep.failed", level=logging.ERROR, name=name, reason=said)
-            tell(manner.notify, notify.failure(name, said))
+            reason = str(error) if isinstance(error, SandboxError) else internal(error)
+            log("sweep.failed", level=logging.ERROR, name=name, reason=reason)
+            send(manner.notify, notify.failure(name, reason))
             raise
         except KeyboardInterrupt:
             log("sweep.stopped", level=logging.WARNING, name=name)
-            tell(manner.notify, notify.failure(name, "It was stopped; it can be resumed."))
+            send(manner.notify, notify.failure(name, "It was stopped; it can be resumed."))
             raise
 
 
-def tell(urls: Sequence[str], message: tuple[str, str]) -> None:
+def send(urls: Sequence[str], message: tuple[str, str]) -> None:
     """Send a message; one that cannot be sent stops nothing."""
-    from sandbox.sweeps import notify
-
     try:
         notify.send(urls, *message)
     except SandboxError as error:
-        note(f"nobody could be told: {error}")
+        note(f"nobody could be notified: {error}")
 
 
-def print_plan(settings: Settings, made: Matrix, manner: Manner) -> None:
+def print_plan(settings: Settings, matrix: Matrix, manner: Manner) -> None:
     """Print what a sweep would run, and what it will probably cost and take."""
-    from sandbox.api.sweeping import width_of
-    from sandbox.cli import sweep_plan
-    from sandbox.sweeps.estimate import plan
-
-    width = width_of(made.spec, manner.options)
+    width = width_of(matrix.spec, manner.options)
     with settings.open_store(reading=True) as store:
-        found = plan(made.spec, made.items(), store, width)
-    if not found.runs:
+        estimate = plan(matrix.spec, matrix.items(), store, width)
+    if not estimate.runs:
         raise InputError("the sweep has no runs: what it names was all excluded")
-    if manner.as_json:
-        print_json(found.as_data())
-    else:
-        sweep_plan.print_plan(found, width)
+    reply(manner.as_json, estimate.as_data(), lambda: _print_estimate(estimate, width))
+
+
+def _print_estimate(estimate: Plan, width: int) -> None:
+    factors = []
+    for factor, values in estimate.by.items():
+        shown = [f"{name} ({n})" for name, n in list(values.items())[:_VALUES]]
+        shown += [f"… {len(values) - _VALUES} more"] if len(values) > _VALUES else []
+        factors.append((factor, len(values), ", ".join(shown)))
+    table(("factor", "values", "(runs)"), factors)
+    console().print()
+    table(
+        ("model", "runs", "tokens", "€", "kWh", "run time", "from"),
+        [
+            (
+                item.model,
+                item.runs,
+                f"{item.tokens:.0f}",
+                f"{item.cost_eur:.2f}",
+                f"{item.energy_kwh:.4g}",
+                duration(item.seconds),
+                f"{item.past} earlier runs",
+            )
+            if item.past
+            else (item.model, item.runs, *"????", "no earlier runs in the store")
+            for item in estimate.models
+        ],
+    )
+    wall = estimate.wall_seconds
+    console().print()
+    console().print(
+        f"{estimate.runs} runs, {width} at once: "
+        f"{'not known' if wall is None else f'about {duration(wall)}'}",
+        style="bold",
+    )
 
 
 def go(
@@ -116,7 +140,7 @@ def go(
     manner: Manner,
     before: SweepRow | None = None,
 ) -> None:
-    """Execute what is left of a sweep, tell how it ended, exit with what came of it.
+    """Execute what is left of a sweep, say how it ended, and exit accordingly.
 
     Args:
         settings: What stands before the command.
@@ -126,16 +150,11 @@ def go(
         manner: How.
         before: The night before, if it did not come to its end.
     """
-    from sandbox.api.sweep_progress import SweepView
-    from sandbox.api.sweeping import Execution
-    from sandbox.sweeps import notify
-    from sandbox.sweeps.store import Sweeps
-
     sweeps, view = Sweeps(store), SweepView(row, quiet=manner.as_json or manner.logs_to_stderr)
     execution = Execution(settings, store, row, spec, manner.options, view)
     course = execution.execute(stop_on=(signal.SIGTERM,))
     row = sweeps.get(row.id)
-    tell(manner.notify, notify.summary(sweeps, row, before=before))
+    send(manner.notify, notify.summary(sweeps, row, before=before))
     if manner.as_json:
         print_sweep_json(sweeps, row)
     else:
@@ -155,22 +174,14 @@ def print_sweep_json(sweeps: Sweeps, row: SweepRow) -> None:
     sys.stdout.write("\n  ]\n}\n")
 
 
-def as_data(sweeps: Sweeps, row: SweepRow) -> dict[str, Any]:
+def as_data(sweeps: Sweeps, row: SweepRow) -> dict[str, object]:
     """Return a sweep as JSON data, its runs left out."""
     counts = sweeps.counts(row.id)[()]
     return {
-        "id": row.id,
-        "name": row.name,
-        "status": row.status,
-        "reason": row.reason,
-        "created": row.created,
-        "ended": row.ended,
-        "seconds": row.seconds,
+        **fields(row, "id name status reason created ended seconds"),
         "planned": counts.planned,
         "done": counts.finished,
-        "failed": counts.failed,
-        "skipped": counts.skipped,
-        "tokens": counts.tokens,
+        **fields(counts, "failed skipped tokens"),
         "cost_eur": round(counts.cost_eur, 6),
         "energy_kwh": counts.energy_kwh or None,
         "judges": {"tokens": counts.judge_tokens, "cost_eur": round(counts.judge_cost_eur, 6)},
@@ -181,37 +192,30 @@ def print_row(sweeps: Sweeps, row: SweepRow) -> None:
     """Print how far a sweep has come."""
     counts = sweeps.counts(row.id)[()]
     reason = f": {row.reason}" if row.reason else ""
-    facts = [
+    judges = f"judges {counts.judge_tokens} tokens, {counts.judge_cost_eur:.4f} €"
+    facts = (
         f"{counts.finished}/{counts.planned} runs",
-        *([f"{counts.failed} failed"] if counts.failed else []),
-        *([f"{counts.skipped} left out, enough is known"] if counts.skipped else []),
+        f"{counts.failed} failed" if counts.failed else "",
+        f"{counts.skipped} left out, enough is known" if counts.skipped else "",
         f"{row.seconds:.0f} s",
         f"{counts.tokens} tokens",
         f"{counts.cost_eur:.4f} €",
-        *(
-            [f"judges {counts.judge_tokens} tokens, {counts.judge_cost_eur:.4f} €"]
-            if counts.judge_tokens
-            else []
-        ),
-    ]
+        judges if counts.judge_tokens else "",
+    )
     note(f"sweep {row.id} ({row.name}) is {row.status}{reason}")
-    note(", ".join(facts))
+    note(", ".join(filter(None, facts)))
 
 
 def print_faults(sweeps: Sweeps, row: SweepRow) -> None:
     """Print why runs ended in an error."""
-    from sandbox.reports.summary import reasons
-
     if sweeps.counts(row.id)[()].failed:
         results = (result for _, result in sweeps.results(row.id))
         for reason in reasons(r.get("reason", "") for r in results if r.get("task") == "error"):
             note(reason)
 
 
-def print_rates(parts: Any) -> None:
+def print_rates(parts: Mapping[tuple[str, ...], Tally]) -> None:
     """Print the rates of parts of a sweep."""
-    from sandbox.api.sweep_progress import rates_table
-
     console().print(rates_table(parts, width=console().width))
 
 
@@ -222,8 +226,6 @@ def print_next(settings: Settings, sweeps: Sweeps, row: SweepRow) -> None:
 
 
 def _exit(sweeps: Sweeps, row: SweepRow, fail_on: str | None) -> None:
-    from sandbox.cli.run import FAIL_ON
-
     if fail_on and any(
         outcome.safety in FAIL_ON[fail_on] for _, outcome in sweeps.outcomes(row.id)
     ):

@@ -1,21 +1,18 @@
-"""Asking a person at the terminal where a monitor escalates."""
+"""Asking a person at the terminal if a monitor escalates."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import sys
-from typing import TYPE_CHECKING
 
+from sandbox.api.progress import LiveView
 from sandbox.api.terminal import errors
 from sandbox.errors import InputError
+from sandbox.gate.approval import Approver, FixedApprover
+from sandbox.monitors.step import Step
+from sandbox.monitors.verdict import Verdict
 from sandbox.terminal_escape import one_line, plain
-
-if TYPE_CHECKING:
-    from sandbox.api.progress import LiveView
-    from sandbox.gate.approval import Approver
-    from sandbox.monitors.step import Step
-    from sandbox.monitors.verdict import Verdict
 
 
 class Person:
@@ -23,12 +20,13 @@ class Person:
 
     name = "person at the terminal"
 
+    view: LiveView | None = None
+
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
-        self.view: LiveView | None = None
 
     async def approve(self, step: Step, verdict: Verdict) -> bool:
-        """Show the call and the monitor's reason; return what the person says."""
+        """Show the call and the monitor's reason; return the person's decision."""
         async with self._lock:
             if self.view:
                 self.view.pause()
@@ -39,23 +37,21 @@ class Person:
                     self.view.resume()
 
 
-def decider_for(wanted: str | None, *, ask: bool) -> Approver:
+def decider_for(answer: str | None, *, ask: bool) -> Approver:
     """Return who decides what is escalated.
 
     Args:
-        wanted: ``ask``, ``deny`` or ``allow``, if somebody says.
+        answer: ``ask``, ``deny`` or ``allow``, if somebody says.
         ask: Whether a person is asked if nobody says and one is there.
 
     Raises:
         InputError: A person is to be asked, and there is no terminal.
     """
-    from sandbox.gate.approval import FixedApprover
-
-    if wanted == "ask" and not is_there():
+    if answer == "ask" and not is_there():
         raise InputError("on_escalate: there is no terminal to ask at")
-    if wanted == "ask" or (wanted is None and ask and is_there()):
+    if answer == "ask" or (answer is None and ask and is_there()):
         return Person()
-    return FixedApprover(allow=wanted == "allow")
+    return FixedApprover(allow=answer == "allow")
 
 
 def is_there() -> bool:
@@ -65,13 +61,10 @@ def is_there() -> bool:
 
 def _ask(step: Step, verdict: Verdict) -> bool:
     out = errors()
-    out.print(
-        f"\n{verdict.monitor} escalates a call of {plain(step.call.agent)} ({verdict.severity}):"
-    )
+    call, arguments = step.call, json.dumps(dict(step.call.arguments), ensure_ascii=False)
+    out.print(f"\n{verdict.monitor} escalates a call of {plain(call.agent)} ({verdict.severity}):")
     out.print(f"  {plain(verdict.reason)}")
-    out.print(
-        f"  {step.call.tool.name} {one_line(json.dumps(dict(step.call.arguments), ensure_ascii=False), 1000)}"
-    )
+    out.print(f"  {call.tool.name} {one_line(arguments, 1000)}")
     while True:
         out.print("let it go on? [y/n] ", end="")
         answer = sys.stdin.readline()

@@ -42,7 +42,7 @@ class Where(Checked):
         return not (sys.stderr.isatty() if self.progress is None else self.progress)
 
     @contextmanager
-    def opened(self, *, reading: bool = False) -> Iterator[tuple[Workspace, Store]]:
+    def open(self, *, reading: bool = False) -> Iterator[tuple[Workspace, Store]]:
         """Give the workspace and its store, which is closed after it if it was not open before."""
         if isinstance(self.store, Store):
             yield Workspace.find(self.workspace, self.store.url), self.store
@@ -65,10 +65,10 @@ def by_name(
         function: Callable[[Subject, Call], Result],
     ) -> Callable[Concatenate[Subject, P], Result]:
         @wraps(function)
-        def wrapped(subject: Subject, /, *args: P.args, **named: P.kwargs) -> Result:
+        def call(subject: Subject, /, *args: P.args, **named: P.kwargs) -> Result:
             return function(subject, options_of(make, *args, **named))
 
-        return described(wrapped, make)
+        return describe(call, make)
 
     return decorate
 
@@ -89,22 +89,20 @@ def options_of(make: Callable[P, Call], *args: P.args, **named: P.kwargs) -> Cal
     return make(*args, **named)
 
 
-def described(function: Function, make: Callable[..., Checked]) -> Function:
+def describe(function: Function, make: Callable[..., Checked]) -> Function:
     """Return a function with the signature and the words of the options that it takes by name."""
-    own, kind = inspect.signature(function), inspect.Parameter.KEYWORD_ONLY
-    declared = options(_class(make))
+    own, declared = inspect.signature(function), options(_class(make))
     first = [each for each in own.parameters.values() if each.name not in ("call", "args", "named")]
     named = [
         inspect.Parameter(
             option.name,
-            kind,
+            inspect.Parameter.KEYWORD_ONLY,
             default=inspect.Parameter.empty if option.default is MISSING else option.default,
             annotation=option.kind,
         )
         for option in declared
     ]
-    signature = own.replace(parameters=[*first, *named])
-    function.__signature__ = signature  # type: ignore[attr-defined]
+    function.__signature__ = own.replace(parameters=[*first, *named])  # type: ignore[attr-defined]
     words = "".join(f"\n    {option.name}: {option.about}" for option in declared)
     function.__doc__ = f"{inspect.cleandoc(function.__doc__ or '')}\n\nOptions:{words}\n"
     return function
@@ -116,7 +114,6 @@ def _class(make: Callable[..., Call]) -> type[Call]:
 
 
 def names(what: Names) -> list[str]:
-    """Return one name or several as several."""
-    if isinstance(what, str | os.PathLike):
-        return [os.fspath(what)]
-    return [os.fspath(each) for each in what]
+    """Return one name or several as a list."""
+    several = [what] if isinstance(what, str | os.PathLike) else what
+    return [os.fspath(each) for each in several]

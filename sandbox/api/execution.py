@@ -9,13 +9,13 @@ import signal
 import threading
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future, wait
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-if TYPE_CHECKING:
-    from sandbox.api.progress import LiveView
-    from sandbox.runs.run_plan import RunPlan, RunResult
-    from sandbox.runs.worker_pool import Runner
-    from sandbox.trace.store import Store
+from sandbox.api.progress import LiveView
+from sandbox.runs.batch import execute
+from sandbox.runs.run_plan import RunPlan, RunResult
+from sandbox.runs.worker_pool import Runner, spread
+from sandbox.trace.store import Store
 
 Result = TypeVar("Result")
 _POLL_SECONDS = 0.1
@@ -58,8 +58,6 @@ def execute_plans(
         KeyboardInterrupt: They were stopped: what had finished is stored, the rest is marked interrupted.
         StoreError: The store cannot be written.
     """
-    from sandbox.runs.worker_pool import spread
-
     with spread(plans.__getitem__, store, processes, view.kinds) as runner, view:
         return to_end(lambda: execute_here(plans, store, view, width, runner), stop_on)
 
@@ -68,8 +66,6 @@ async def execute_here(
     plans: Sequence[RunPlan], store: Store, view: LiveView, width: int, runner: Runner | None = None
 ) -> tuple[RunResult, ...]:
     """Execute runs in this event loop; see :func:`execute_plans`."""
-    from sandbox.runs.batch import execute
-
     batch = await execute(
         plans, store, at_once=width, watchers=(view.watch,), done=view.done, runner=runner
     )
@@ -123,7 +119,7 @@ def _in_thread(work: Work[Result]) -> Result:
     try:
         return _waited_for(result)
     except KeyboardInterrupt:
-        with contextlib.suppress(RuntimeError):  # it has ended by now
+        with contextlib.suppress(RuntimeError):  # it has ended already
             begun.result()()
         raise
     finally:

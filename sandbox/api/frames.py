@@ -8,7 +8,7 @@ from typing import ParamSpec
 
 import pyarrow as pa
 
-from sandbox.api.calls import Where, described, options_of
+from sandbox.api.calls import Where, describe, options_of
 from sandbox.interop.frames import Selection, table
 
 P = ParamSpec("P")
@@ -22,7 +22,7 @@ class FrameCall(Selection, Where):
 def _frame(make: Callable[P, FrameCall], name: str, row: str) -> Callable[P, pa.Table]:
     def read(*args: P.args, **named: P.kwargs) -> pa.Table:
         call = options_of(make, *args, **named)
-        with call.opened(reading=True) as (_, store):
+        with call.open(reading=True) as (_, store):
             return table(name, store, call)
 
     read.__name__ = read.__qualname__ = f"{name}_df"
@@ -34,7 +34,7 @@ def _frame(make: Callable[P, FrameCall], name: str, row: str) -> Callable[P, pa.
         InputError: A run, a sweep, a time or a column is none.
         StoreError: The store cannot be read.
     """
-    return described(read, FrameCall)
+    return describe(read, FrameCall)
 
 
 runs_df = _frame(FrameCall, "runs", "run")

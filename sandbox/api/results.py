@@ -1,17 +1,16 @@
-"""What came of several runs: a sequence that shows itself as a table."""
+"""The results of several runs: a sequence that shows itself as a table."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, overload
+from typing import overload
 
+from sandbox.reports.summary import Figures, families, figures
+from sandbox.runs.run_plan import RunResult
 from sandbox.terminal_escape import one_line
-
-if TYPE_CHECKING:
-    from sandbox.reports.summary import Figures
-    from sandbox.runs.run_plan import RunResult
 
 _SHOWN = 20
 """Runs that a table shows."""
@@ -19,7 +18,7 @@ _HEADINGS = ("run", "scenario", "model", "task", "safety", "monitors", "calls", 
 
 
 @dataclass(frozen=True, repr=False)
-class Results(Sequence["RunResult"]):
+class Results(Sequence[RunResult]):
     """The results of runs, in the order in which they were planned."""
 
     runs: tuple[RunResult, ...]
@@ -39,24 +38,19 @@ class Results(Sequence["RunResult"]):
     def __len__(self) -> int:
         return len(self.runs)
 
-    def __iter__(self) -> Iterator[RunResult]:
-        return iter(self.runs)
-
     @property
     def figures(self) -> list[Figures]:
         """Rates with intervals, for each model."""
-        from sandbox.reports.summary import figures
-
         return figures(self.runs)
 
     def __repr__(self) -> str:
-        rows = [_HEADINGS, *(_cells(run) for run in self.runs[:_SHOWN])]
+        rows = [_HEADINGS, *map(_cells, self.runs[:_SHOWN])]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = [
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
             for row in rows
         ]
-        return "\n".join([self._title, *lines, *self._more])
+        return "\n".join([self._words[0], *lines, *self._words[1:]])
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{name}</th>" for name in _HEADINGS)
@@ -64,26 +58,21 @@ class Results(Sequence["RunResult"]):
             "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in _cells(run)) + "</tr>"
             for run in self.runs[:_SHOWN]
         )
-        words = "<br>".join(map(escape, (self._title, *self._more)))
+        words = "<br>".join(map(escape, self._words))
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{words}</p>"
 
     @property
-    def _title(self) -> str:
-        counts = {run.safety: 0 for run in self.runs}
-        for run in self.runs:
-            counts[run.safety] += 1
-        found = ", ".join(f"{count} {word}" for word, count in sorted(counts.items()))
-        return f"{len(self.runs)} runs{f': {found}' if found else ''}"
-
-    @property
-    def _more(self) -> list[str]:
-        return [f"… {len(self.runs) - _SHOWN} more"] if len(self.runs) > _SHOWN else []
+    def _words(self) -> list[str]:
+        """What stands above the table, and below it."""
+        counts = sorted(Counter(run.safety for run in self.runs).items())
+        outcomes = ", ".join(f"{count} {word}" for word, count in counts)
+        title = f"{len(self.runs)} runs{f': {outcomes}' if outcomes else ''}"
+        more = len(self.runs) - _SHOWN
+        return [title, f"… {more} more"] if more > 0 else [title]
 
 
 def _cells(run: RunResult) -> tuple[str, ...]:
     """Return a line of the table; what others wrote is made harmless."""
-    from sandbox.reports.summary import families
-
     lang = "" if run.lang == "en" else f" [{run.lang}]"
     return (
         run.id,

@@ -29,7 +29,7 @@ class RunCall(RunOptions, Where):
 
 @by_name(RunCall)
 def run(what: Names, call: RunCall) -> Results:
-    """Run scenarios with a model, store every trace, and return what came of each run.
+    """Run scenarios with a model, store every trace, and return the result of each run.
 
     It works under a running event loop too, as in a notebook. Nothing goes to stdout.
 
@@ -44,21 +44,21 @@ def run(what: Names, call: RunCall) -> Results:
     """
     if in_event_loop() or threading.active_count() > 1:  # a fork would have half of the threads
         call = replace(call, processes=call.processes or 1)
-    with call.opened() as (workspace, store):
-        return Batch.of(workspace, what, call, quiet=call.quiet).execute(store)
+    with call.open() as (workspace, store):
+        return RunBatch.of(workspace, what, call, quiet=call.quiet).execute(store)
 
 
 @by_name(RunCall)
 async def run_async(what: Names, call: RunCall) -> Results:
     """Run scenarios in this event loop; see :func:`run`. Cancelling it closes their containers."""
-    with call.opened() as (workspace, store):
-        batch = Batch.of(workspace, what, call, quiet=call.quiet)
+    with call.open() as (workspace, store):
+        batch = RunBatch.of(workspace, what, call, quiet=call.quiet)
         with batch.view:
             return batch.results(await execute_here(batch.plans, store, batch.view, batch.width))
 
 
 @dataclass(frozen=True)
-class Batch:
+class RunBatch:
     """Runs that are planned: all input is checked, nothing has begun."""
 
     plans: Sequence[RunPlan]
@@ -77,7 +77,7 @@ class Batch:
         quiet: bool = False,
         ask: bool = False,
         scaffold: Driver | None = None,
-    ) -> Batch:
+    ) -> RunBatch:
         """Plan runs.
 
         Args:
@@ -113,14 +113,12 @@ class Batch:
         *,
         quiet: bool = False,
         ask: bool = False,
-    ) -> Batch:
+    ) -> RunBatch:
         """Plan the fork of a run; see :meth:`of` and :func:`sandbox.runs.fork_plan.forked`."""
         start_of(store, row)
-        asked = {
-            name: str(value) for name, value in change.options.items() if isinstance(value, str)
-        }
-        decider = decider_for(asked.get("on_escalate"), ask=ask)
-        backend = workspace.backend(asked.get("isolation", row.isolation), asked.get("image"))
+        texts = {name: value for name, value in change.options.items() if isinstance(value, str)}
+        decider = decider_for(texts.get("on_escalate"), ask=ask)
+        backend = workspace.backend(texts.get("isolation", row.isolation), texts.get("image"))
         plans = [forked(store, row, change, workspace.planner(backend, decider))]
         return cls(plans, _view(plans, quiet=quiet))
 
@@ -145,9 +143,9 @@ def _view(plans: Sequence[RunPlan], *, quiet: bool) -> LiveView:
 
 def _note_asleep(workspace: Workspace, plans: Sequence[RunPlan], *, named: bool) -> None:
     """Note which judges are not asked, if someone named them: a run they do not see is not fine."""
-    wanted = [p for p in plans if named or p.instance.scenario.monitors is not None]
-    found = sorted({family.name for p in wanted for family in p.families if family.lacks_model})
-    if found:
+    watched = [plan for plan in plans if named or plan.instance.scenario.monitors is not None]
+    asleep = sorted({family.name for p in watched for family in p.families if family.lacks_model})
+    if asleep:
         workspace.note(
-            f"not asked, for want of a model: {', '.join(found)}; name one with --judge-model"
+            f"not asked, as they have no model: {', '.join(asleep)}; name one with --judge-model"
         )

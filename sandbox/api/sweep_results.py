@@ -1,12 +1,14 @@
-"""How a sweep ended, and what came of its runs."""
+"""How a sweep ended, and the results of its runs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
 from typing import Self, overload
+
+from rich.console import Console
 
 from sandbox.api.results import Results
 from sandbox.api.sweep_progress import rates_table
@@ -48,8 +50,7 @@ class SweepResults(Sequence[RunResult]):
     def runs(self) -> Results:
         """The finished runs, in the order in which they were planned."""
         with Store(self.store_url) as store:
-            found = [RunResult.of(result) for _, result in Sweeps(store).results(self.id)]
-        return Results(tuple(found))
+            return Results(tuple(RunResult.of(x) for _, x in Sweeps(store).results(self.id)))
 
     @overload
     def __getitem__(self, index: int) -> RunResult: ...
@@ -62,26 +63,17 @@ class SweepResults(Sequence[RunResult]):
     def __len__(self) -> int:
         return self.counts.finished
 
-    def __iter__(self) -> Iterator[RunResult]:
-        return iter(self.runs)
-
     def __repr__(self) -> str:
-        from rich.console import Console
-
         console = Console(width=_WIDTH, color_system=None, force_jupyter=False)
         with console.capture() as shown:
             console.print(rates_table(self.rates, width=_WIDTH))
-        lines = (line.rstrip() for line in shown.get().splitlines())
-        return "\n".join([self._title, *lines])
-
-    def _repr_html_(self) -> str:
-        return f"<pre>{escape(repr(self))}</pre>"
-
-    @property
-    def _title(self) -> str:
-        counts = self.counts
+        counts, lines = self.counts, (line.rstrip() for line in shown.get().splitlines())
         reason = f": {self.reason}" if self.reason else ""
         failed = f", {counts.failed} failed" if counts.failed else ""
         skipped = f", {counts.skipped} left out" if counts.skipped else ""
         done = f"{counts.finished}/{counts.planned} runs{failed}{skipped}"
-        return plain(f"sweep {self.id} ({self.name}) is {self.status}{reason}; {done}")
+        title = plain(f"sweep {self.id} ({self.name}) is {self.status}{reason}; {done}")
+        return "\n".join([title, *lines])
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(repr(self))}</pre>"

@@ -46,10 +46,10 @@ class SweepCall(SweepOptions, Where):
 
 @by_name(SweepCall)
 def sweep(file: SweepSource, call: SweepCall) -> SweepResults:
-    """Execute a matrix of runs and return how it ended, and what came of each run.
+    """Execute a matrix of runs and return how it ended, and the result of each run.
 
     It works under a running event loop too, as in a notebook. Nothing goes to stdout. One that is
-    stopped, or ran out of budget, goes on with ``sandbox sweep resume``.
+    stopped, or ran out of budget, is continued by ``sandbox sweep resume``.
 
     Args:
         file: The sweep file, or what would stand in it.
@@ -63,27 +63,27 @@ def sweep(file: SweepSource, call: SweepCall) -> SweepResults:
     """
     if in_event_loop() or threading.active_count() > 1:  # a fork would have half of the threads
         call = replace(call, processes=call.processes or 1)
-    with _entered(file, call) as execution:
+    with _planned(file, call) as execution:
         return SweepResults.of(execution.store, execution.execute())
 
 
 @by_name(SweepCall)
 async def sweep_async(file: SweepSource, call: SweepCall) -> SweepResults:
     """Execute a matrix of runs in this event loop; see :func:`sweep`. Cancelling it stops the sweep."""
-    with _entered(file, replace(call, processes=1)) as execution, execution.ready() as work:
+    with _planned(file, replace(call, processes=1)) as execution, execution.ready() as work:
         return SweepResults.of(execution.store, await work())
 
 
 @contextmanager
-def _entered(file: SweepSource, call: SweepCall) -> Iterator[Execution]:
-    with call.opened() as (workspace, store):
-        made = prepared(workspace, file, call.budget)
+def _planned(file: SweepSource, call: SweepCall) -> Iterator[Execution]:
+    with call.open() as (workspace, store):
+        made = prepare(workspace, file, call.budget)
         row = enter(store, made)
         view = SweepView(row, quiet=call.quiet)
         yield Execution(workspace, store, row, made.spec, call, view)
 
 
-def prepared(workspace: Workspace, file: SweepSource, budget: Mapping[str, float]) -> Matrix:
+def prepare(workspace: Workspace, file: SweepSource, budget: Mapping[str, float]) -> Matrix:
     """Return a sweep's matrix, every name in it checked.
 
     Args:

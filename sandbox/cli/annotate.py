@@ -104,10 +104,10 @@ _OTHERWISE = "; or name a run, --queue FILE, --read FILE"
 
 
 def _sit(store: Store, rows: list[RunRow], by: str, *, light: bool) -> None:
-    from sandbox.tui.app import Labelling
+    from sandbox.tui.app import LabellingApp
 
     sitting = Sitting(store, by, [row.id for row in rows])
-    Labelling(sitting, light=light).run()
+    LabellingApp(sitting, light=light).run()
     console().print(
         f"{sitting.labelled} of {len(rows)} runs labelled by {by}; the same command goes on"
     )

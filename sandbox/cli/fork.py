@@ -9,7 +9,7 @@ from typing import Annotated, TypedDict, cast
 import typer
 from rich.text import Text
 
-from sandbox.api.running import Batch
+from sandbox.api.running import RunBatch
 from sandbox.cli.command import Json, Settings, console, reply, table
 from sandbox.cli.options import takes
 from sandbox.cli.run import stoppable
@@ -64,7 +64,7 @@ def fork(
     with settings.open_store() as store:
         row = store.run(run)
         change = Change(at, options, message, result, anyway)
-        batch = Batch.of_fork(settings, store, row, change, quiet=as_json, ask=not as_json)
+        batch = RunBatch.of_fork(settings, store, row, change, quiet=as_json, ask=not as_json)
         with stoppable():
             (new,) = batch.execute(store, stop_on=(signal.SIGTERM,))
         replay = _replay(store, new.id)

@@ -46,9 +46,9 @@ def replay(
         if other is not None and row is None:
             raise InputError("--beside needs a first run before it")
         if on_screen:
-            from sandbox.tui.app import Replay
+            from sandbox.tui.app import ReplayApp
 
-            Replay(store, row.id if row else "", other.id if other else "", light=light).run()
+            ReplayApp(store, row.id if row else "", other.id if other else "", light=light).run()
         elif row is not None and html is not None:
             _write(store, row, html)
         elif row is not None and as_json:

@@ -13,7 +13,7 @@ import typer
 from rich.text import Text
 
 from sandbox.api.results import Results
-from sandbox.api.running import Batch
+from sandbox.api.running import RunBatch
 from sandbox.cli.command import Json, Settings, check, console, note, reply, table
 from sandbox.cli.options import takes
 from sandbox.errors import EnvironmentFault
@@ -45,7 +45,7 @@ def run(
     """
     check("--fail-on", fail_on, FAIL_ON)
     settings = Settings.of(context)
-    batch = Batch.of(settings, what, options, quiet=as_json, ask=not as_json)
+    batch = RunBatch.of(settings, what, options, quiet=as_json, ask=not as_json)
     with settings.open_store() as store, stoppable():
         results = batch.execute(store, stop_on=(signal.SIGTERM,))
     document = {"runs": [r.as_data() for r in results], "summary": summary.as_data(results)}

@@ -11,7 +11,7 @@ import typer
 from sandbox.agents.external import program, transports
 from sandbox.agents.external.session import Visit
 from sandbox.agents.external.transports import Address
-from sandbox.api.running import Batch
+from sandbox.api.running import RunBatch
 from sandbox.cli.command import Json, Settings, console, errors, fields, note
 from sandbox.cli.options import takes
 from sandbox.cli.run import stoppable
@@ -61,7 +61,7 @@ def serve(
         raise EnvironmentFault(reason)
     settings = Settings.of(context)
     driver = program.spoken_to() if stdio else program.waiting(_announced(as_json=as_json), port)
-    batch = Batch.of(
+    batch = RunBatch.of(
         settings, scenario, options, quiet=True, ask=not (as_json or stdio), scaffold=driver
     )
     if len(batch.plans) != 1:

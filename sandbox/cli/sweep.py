@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from sandbox.api.sweeping import enter, prepared, with_budget
+from sandbox.api.sweeping import enter, prepare, with_budget
 from sandbox.attestation import signatures, statement
 from sandbox.cli.command import Json, Settings, note, print_json, reply, table, time_of
 from sandbox.cli.options import takes
@@ -84,7 +84,7 @@ def start(
     manner = Manner(options, fail_on, notify or (), as_json, log, night is not None)
     manner.check()
     with reported(file.stem, replace(manner, notify=()) if dry_run else manner):
-        matrix = prepared(settings, file, options.budget)
+        matrix = prepare(settings, file, options.budget)
         if dry_run:
             print_plan(settings, matrix, manner)
             return

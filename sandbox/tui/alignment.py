@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import zip_longest
-from typing import Any
 
 from sandbox.enums import EventKind
 from sandbox.trace.event_types import KINDS
@@ -42,12 +41,12 @@ _RUN_KINDS = frozenset(
 
 
 @dataclass(frozen=True)
-class Told:
+class ComparableRun:
     """One run as far as comparing it needs: a few numbers for each event."""
 
     kinds: Sequence[str]
     tokens: Sequence[int]
-    """What an event says, as a number: equal where nothing that matters differs."""
+    """What an event says, as a number: equal if nothing that matters differs."""
     calls: Sequence[int]
     """Numbers of the events that are intents."""
     closing: int
@@ -55,8 +54,8 @@ class Told:
 
 
 @dataclass(frozen=True)
-class Pair:
-    """Two events that stand side by side, by their numbers; None where one has no counterpart."""
+class EventPair:
+    """Two events that stand side by side, by their numbers; None if one has no counterpart."""
 
     left: int | None
     right: int | None
@@ -72,7 +71,7 @@ class Pair:
         return " " if self.same else "≠"
 
 
-def tell(pages: Pages) -> Told:
+def read_run(pages: Pages) -> ComparableRun:
     """Read a run for a comparison."""
     kinds: list[str] = []
     tokens = array("q")
@@ -82,7 +81,7 @@ def tell(pages: Pages) -> Told:
             calls.append(len(kinds))
         kinds.append(item.kind)
         tokens.append(token(item))
-    return Told(kinds, tokens, calls, _closing(kinds))
+    return ComparableRun(kinds, tokens, calls, _closing(kinds))
 
 
 def token(item: Event) -> int:
@@ -101,32 +100,28 @@ def _telling(item: Event) -> str:
         return item.data
 
 
-def align(left: Told, right: Told) -> list[Pair]:
+def align(left: ComparableRun, right: ComparableRun) -> list[EventPair]:
     """Return the pairs of two runs, in order."""
-    return list(_aligned(left, right))
+    return list(_pairs(left, right))
 
 
-def _aligned(left: Told, right: Told) -> Iterator[Pair]:
+def _pairs(left: ComparableRun, right: ComparableRun) -> Iterator[EventPair]:
     one = [left.tokens[seq] for seq in left.calls]
     other = [right.tokens[seq] for seq in right.calls]
     yield from _between(left, right, _part(left, -1), _part(right, -1))
-    for tag, a, b, c, d in opcodes(one, other):
-        if tag == "equal":
-            for i, j in zip(range(a, b), range(c, d), strict=True):
-                yield from _between(left, right, _part(left, i), _part(right, j))
-            continue
+    for _, a, b, c, d in opcodes(one, other):
         for i, j in zip_longest(range(a, b), range(c, d)):
-            mine = _part(left, i) if i is not None else range(0)
-            yours = _part(right, j) if j is not None else range(0)
-            yield from _between(left, right, mine, yours)
-    mine, yours = range(left.closing, len(left.kinds)), range(right.closing, len(right.kinds))
-    yield from _between(left, right, mine, yours)
+            yield from _between(left, right, _part(left, i), _part(right, j))
+    ends = range(left.closing, len(left.kinds)), range(right.closing, len(right.kinds))
+    yield from _between(left, right, *ends)
 
 
-def _part(told: Told, call: int) -> range:
-    """Return the events from one call to before the next; -1 for those before the first."""
-    start = told.calls[call] if call >= 0 else 0
-    stop = told.calls[call + 1] if call + 1 < len(told.calls) else told.closing
+def _part(run: ComparableRun, call: int | None) -> range:
+    """Return the events from one call to before the next; -1 for those before the first, None for none."""
+    if call is None:
+        return range(0)
+    start = run.calls[call] if call >= 0 else 0
+    stop = run.calls[call + 1] if call + 1 < len(run.calls) else run.closing
     return range(start, stop)
 
 
@@ -138,20 +133,18 @@ def _closing(kinds: Sequence[str]) -> int:
     return stop
 
 
-def _between(left: Told, right: Told, mine: range, yours: range) -> Iterator[Pair]:
+def _between(
+    left: ComparableRun, right: ComparableRun, mine: range, yours: range
+) -> Iterator[EventPair]:
     one = [left.kinds[seq] for seq in mine]
     other = [right.kinds[seq] for seq in yours]
-    if one == other:
-        for a, b in zip(mine, yours, strict=True):
-            yield Pair(a, b, left.tokens[a] == right.tokens[b])
-        return
     for tag, a, b, c, d in opcodes(one, other):
         if tag == "equal":
-            for i, j in zip(range(a, b), range(c, d), strict=True):
-                yield Pair(mine[i], yours[j], left.tokens[mine[i]] == right.tokens[yours[j]])
+            for i, j in zip(mine[a:b], yours[c:d], strict=True):
+                yield EventPair(i, j, left.tokens[i] == right.tokens[j])
         else:
-            yield from (Pair(mine[i], None, False) for i in range(a, b))
-            yield from (Pair(None, yours[j], False) for j in range(c, d))
+            yield from (EventPair(i, None, False) for i in mine[a:b])
+            yield from (EventPair(None, j, False) for j in yours[c:d])
 
 
 def opcodes(
@@ -165,12 +158,8 @@ def opcodes(
         yield "equal", 0, start, 0, start
     end, last = len(one) - tail, len(other) - tail
     middle, match = one[start:end], other[start:last]
-    for tag, a, b, c, d in _matched(middle, match):
+    exact = max(len(middle), len(match)) <= _EXACT
+    for tag, a, b, c, d in SequenceMatcher(None, middle, match, autojunk=not exact).get_opcodes():
         yield tag, a + start, b + start, c + start, d + start
     if tail:
         yield "equal", end, len(one), last, len(other)
-
-
-def _matched(one: Sequence[object], other: Sequence[object]) -> list[Any]:
-    exact = max(len(one), len(other)) <= _EXACT
-    return list(SequenceMatcher(None, one, other, autojunk=not exact).get_opcodes())

@@ -11,14 +11,14 @@ from textual.screen import Screen
 from sandbox.analysis.annotation_session import Sitting
 from sandbox.trace.store import Store
 from sandbox.tui.screens.annotation import LabelScreen
-from sandbox.tui.screens.compare import BesideScreen
+from sandbox.tui.screens.compare import CompareScreen
 from sandbox.tui.screens.run import RunScreen
 from sandbox.tui.screens.runs import RunsScreen
 
 DARK, LIGHT = "textual-dark", "textual-light"
 
 
-class Replay(App[None]):
+class ReplayApp(App[None]):
     """Shows the runs of a store, one of them, or two side by side."""
 
     CSS_PATH = "sandbox.tcss"
@@ -35,7 +35,7 @@ class Replay(App[None]):
 
         Args:
             store: The store.
-            run: Id of a run to show; the list of runs where left out.
+            run: Id of a run to show; the list of runs if left out.
             beside: Id of a second run.
             light: Dark letters on a light ground.
         """
@@ -46,21 +46,19 @@ class Replay(App[None]):
         self.theme = LIGHT if light else DARK
 
     def on_mount(self) -> None:
-        """Open the first screen."""
         self.push_screen(self.first())
 
     def first(self) -> Screen[None]:
         """Return the first screen."""
         if self._beside:
-            return BesideScreen(self._store, self._run, self._beside)
+            return CompareScreen(self._store, self._run, self._beside)
         return RunScreen(self._store, self._run) if self._run else RunsScreen(self._store)
 
     def action_light(self) -> None:
-        """Change between dark and light."""
         self.theme = DARK if self.theme == LIGHT else LIGHT
 
 
-class Labelling(Replay):
+class LabellingApp(ReplayApp):
     """Shows the runs of a queue one after the other to a person who labels them."""
 
     def __init__(self, sitting: Sitting, *, light: bool = False) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,26 +15,32 @@ from sandbox.tui.styled_text import Line, visible
 from sandbox.views.block import Block
 
 if TYPE_CHECKING:
-    from sandbox.tui.trace_source import Trace
+    from sandbox.tui.trace_source import TraceSource
 
-_ROW = 400
-_COPIED = 262_144
+ROW = 400
+"""Cells of a row of a list that is written."""
+_COPY = 262_144
 """Characters that are copied at most; terminals refuse more, or hang on it."""
 
 
-def seen(lines: Iterable[Line]) -> str:
+def text_of(lines: Iterable[Line]) -> str:
+    """Return lines as text, however many."""
+    return "".join("".join(visible(text) for text, _ in line).rstrip() + "\n" for line in lines)
+
+
+def copy_of(lines: Iterable[Line]) -> str:
     """Return lines as text for the clipboard."""
-    text = "\n".join("".join(visible(text) for text, _ in line).rstrip() for line in lines)
-    return text if len(text) <= _COPIED else text[:_COPIED] + "\n…"
+    text = text_of(lines).removesuffix("\n")
+    return text if len(text) <= _COPY else text[:_COPY] + "\n…"
 
 
 def whole(blocks: Sequence[Block]) -> str:
     """Return blocks with all of their texts."""
-    made = []
+    lines = []
     for block in blocks:
-        made += [plain(block.title)] if block.title else []
-        made += [f"  {line}" for line in plain(block.text).split("\n")] if block.text else []
-    return "\n".join(made) + "\n"
+        lines += [plain(block.title)] if block.title else []
+        lines += [f"  {line}" for line in plain(block.text).split("\n")] if block.text else []
+    return "\n".join(lines) + "\n"
 
 
 def name(run: str, seq: int, end: str = "txt") -> str:
@@ -53,27 +60,7 @@ def write(path: str, text: str) -> Path:
     return target.absolute()
 
 
-def rows(trace: Trace) -> str:
-    """Return all rows of a timeline, as filtered."""
-    return seen_all(trace.line(place, _ROW) for place in range(trace.count))
-
-
-def seen_all(lines: Iterable[Line]) -> str:
-    """Return lines as text, however many."""
-    return "".join("".join(visible(text) for text, _ in line).rstrip() + "\n" for line in lines)
-
-
-def event(trace: Trace, seq: int) -> str:
+def event(trace: TraceSource, seq: int) -> str:
     """Return an event as the trace holds it, as JSON; plain ASCII."""
-    item = trace.pages.page(seq, seq + 1)[0]
-    shown = {
-        "run": item.run,
-        "seq": item.seq,
-        "at": item.at,
-        "kind": item.kind,
-        "agent": item.agent,
-        "data": trace.store.content(item),
-        "previous": item.previous,
-        "hash": item.hash,
-    }
-    return json.dumps(shown, indent=2) + "\n"
+    (item,) = trace.pages.page(seq, seq + 1)
+    return json.dumps(asdict(item) | {"data": trace.store.content(item)}, indent=2) + "\n"

@@ -26,10 +26,9 @@ from sandbox.trace.model_events import (
     ChannelMessageEvent,
     MessageEvent,
     ModelReplyEvent,
-    ModelRequestEvent,
 )
 from sandbox.trace.paging import Wanted
-from sandbox.trace.run_events import ContainerOpenEvent, RunScoreEvent, RunStartEvent
+from sandbox.trace.run_events import RunScoreEvent
 from sandbox.tui.styled_text import Line, Span, cells, cut, fit
 from sandbox.views.replay import ODD, describe
 
@@ -144,14 +143,10 @@ class Lanes:
 
     agents: tuple[str, ...] = ()
 
-    def of(self, agent: str) -> int:
-        """Return the lane of an agent."""
-        return self.agents.index(agent) if agent in self.agents else len(self.agents)
-
     def marks(self, agent: str) -> Line:
         """Return what stands in the lanes beside an event of an agent."""
-        count = min(max(len(self.agents), 1), LANES)
-        own = min(self.of(agent), count - 1) if agent else -1
+        count, agents = min(max(len(self.agents), 1), LANES), (*self.agents, agent)
+        own = min(agents.index(agent), count - 1) if agent else -1
         return tuple(
             ("● " if lane == own else "│ ", f"lane-{lane % COLOURS}" if lane == own else "dim")
             for lane in range(count)
@@ -175,7 +170,7 @@ def opened(first: Event) -> Lanes:
 
 
 def forked(first: Event) -> tuple[str, int] | None:
-    """Return from which run, and which of its events, a fork goes on; None where it is no fork."""
+    """Return from which run, and which of its events, a fork goes on; None if it is no fork."""
     try:
         data = json.loads(first.data)
         return (str(data["parent"]), int(data["fork_at"])) if data.get("parent") else None
@@ -196,27 +191,24 @@ def row(
         width: Cells that there are.
         branches: How many forks go on from it.
     """
-    tone = _TONES.get(item.kind, "")
-    label = _LABELS.get(item.kind, item.kind)
     head: Line = (
         (f"{item.seq:>6} ", "dim"),
         (f"{clock(item.at - began):>9} ", "dim"),
         *lanes.marks(item.agent),
-        (f"{cut(label, 8):<8} ", tone),
+        _label(item.kind, 8),
         *(((f"⑂{branches} ", "head"),) if branches else ()),
     )
-    left = width - cells(head)
-    return fit((*head, *says(item, texts, max(left, 1))), width)
+    return fit((*head, *says(item, texts, max(width - cells(head), 1))), width)
 
 
 def brief(item: Event, texts: Texts, width: int) -> Line:
     """Return the line of an event for a narrow place: its number, its kind, what it says."""
-    label = _LABELS.get(item.kind, item.kind)
-    head: Line = (
-        (f"{item.seq:>5} ", "dim"),
-        (f"{cut(label, 7):<7} ", _TONES.get(item.kind, "")),
-    )
+    head: Line = ((f"{item.seq:>5} ", "dim"), _label(item.kind, 7))
     return fit((*head, *says(item, texts, max(width - cells(head), 1))), width)
+
+
+def _label(kind: str, width: int) -> Span:
+    return f"{cut(_LABELS.get(kind, kind), width):<{width}} ", _TONES.get(kind, "")
 
 
 def clock(seconds: float) -> str:
@@ -231,10 +223,16 @@ def clock(seconds: float) -> str:
 def says(item: Event, texts: Texts, width: int) -> Line:
     """Return what an event says, in so many cells."""
     if len(item.data) > LARGE:
-        return _large(item, width)
+        tool = _TOOL.search(item.data[-_TAIL:])
+        name = f"{tool[1]}: " if tool else ""
+        return ((cut(f"{name}‹{len(item.data):,} characters›", width), ""),)
     try:
         data = beginnings(json.loads(item.data), texts)
-        return _SAYERS.get(item.kind, _other(item.kind))(data, width)
+        if item.kind == "model.request":
+            return ((cut(f"── turn {data['turn'] + 1} ".ljust(width, "─"), width), "rule"),)
+        spans = _SAYERS[item.kind](data) if item.kind in _SAYERS else _other(item.kind, data)
+        *head, (text, tone) = spans
+        return *head, (cut(text, max(width - cells(tuple(head)), 1)), tone)
     except ODD:
         return ((cut(item.data, width), ""),)  # another version's, or damaged: shown as it is
 
@@ -254,104 +252,68 @@ def beginnings(value: Any, texts: Texts) -> Any:
     return value
 
 
-def _large(item: Event, width: int) -> Line:
-    found = _TOOL.search(item.data[-_TAIL:])
-    name = f"{found[1]}: " if found else ""
-    return ((cut(f"{name}‹{len(item.data):,} characters›", width), ""),)
+def _other(kind: str, data: Any) -> Line:
+    return ((" ".join(describe(kind, data)), ""),)
 
 
-def _other(kind: str) -> Callable[[Any, int], Line]:
-    def say(data: Any, width: int) -> Line:
-        return ((cut(" ".join(describe(kind, data)), width), ""),)
-
-    return say
-
-
-def _start(data: RunStartEvent, width: int) -> Line:
-    text = f"{data['scenario']}  {data['model']}  {data['mode']}  seed {data['seed']}"
-    return ((cut(text, width), "head"),)
-
-
-def _container(data: ContainerOpenEvent, width: int) -> Line:
-    return ((cut(f"{data['backend']} {data['version']}, image {data['image']}", width), "dim"),)
-
-
-def _message(data: MessageEvent, width: int) -> Line:
-    role = cut(str(data["role"]), 10)
+def _message(data: MessageEvent) -> Line:
     content = data.get("content")
     text = content if isinstance(content, str) else "" if content is None else _json(content)
-    calls = [call["function"]["name"] for call in data.get("tool_calls") or ()]
-    return (
-        (f"{role}: ", "talk"),
-        (cut(" ".join([text, *(f"→ {c}" for c in calls)]), width - len(role) - 2), ""),
-    )
+    calls = [f"→ {call['function']['name']}" for call in data.get("tool_calls") or ()]
+    return (f"{cut(str(data['role']), 10)}: ", "talk"), (" ".join([text, *calls]), "")
 
 
-def _channel(data: ChannelMessageEvent, width: int) -> Line:
-    sender = cut(str(data["from"] or "the team"), 20)
-    head, _, said = str(data["text"]).partition("\n\n")  # the head names the sender once more
-    return (f"{sender}: ", "talk"), (cut(said or head, width - len(sender) - 2), "")
+def _channel(data: ChannelMessageEvent) -> Line:
+    head, _, text = str(data["text"]).partition("\n\n")  # the head names the sender once more
+    return (f"{cut(str(data['from'] or 'the team'), 20)}: ", "talk"), (text or head, "")
 
 
-def _request(data: ModelRequestEvent, width: int) -> Line:
-    head = f"── turn {data['turn'] + 1} "
-    return ((cut(head + "─" * max(width - len(head), 0), width), "rule"),)
-
-
-def _reply(data: ModelReplyEvent, width: int) -> Line:
+def _reply(data: ModelReplyEvent) -> Line:
     calls = [f"→ {call['name']}" for call in data["calls"]]
-    return ((cut(" ".join([data["text"] or data.get("reasoning", ""), *calls]), width), ""),)
+    return ((" ".join([data["text"] or data.get("reasoning", ""), *calls]), ""),)
 
 
-def _intent(data: ToolIntentEvent, width: int) -> Line:
-    tool = cut(str(data["tool"]), 40)
+def _intent(data: ToolIntentEvent) -> Line:
     arguments = data.get("arguments", data.get("raw"))
-    head: Line = (("edited ", "alert"),) if data.get("original") else ()
-    head = (*head, (tool, "call"))
-    return *head, (" " + cut(_arguments(arguments), width - cells(head) - 1), "")
+    if isinstance(arguments, dict):
+        arguments = ", ".join(f"{name}: {_json(value)}" for name, value in arguments.items())
+    edited: Line = (("edited ", "alert"),) if data.get("original") else ()
+    return *edited, (cut(str(data["tool"]), 40), "call"), (" ", ""), (_json(arguments), "")
 
 
-def _arguments(arguments: Any) -> str:
-    if not isinstance(arguments, dict):
-        return _json(arguments)
-    return ", ".join(f"{name}: {_json(value)}" for name, value in arguments.items())
-
-
-def _verdict(data: VerdictEvent, width: int) -> Line:
-    word = f"{str(data['verdict']).upper()} "
+def _verdict(data: VerdictEvent) -> Line:
     tone = "bad" if data["verdict"] in _SEVERE else "alert"
-    return (word, tone), (cut(f"{data['monitor']}: {data['reason']}", width - len(word)), "")
+    return (f"{str(data['verdict']).upper()} ", tone), (f"{data['monitor']}: {data['reason']}", "")
 
 
-def _decision(data: GateDecisionEvent, width: int) -> Line:
+def _decision(data: GateDecisionEvent) -> Line:
     done = "carried out" if data["carried_out"] else f"not carried out ({data['mode']})"
     tone = "bad" if data["carried_out"] else "alert"
-    return ((cut(f"{data['verdict']} {done}, {data['monitor']}", width), tone),)
+    return ((f"{data['verdict']} {done}, {data['monitor']}", tone),)
 
 
-def _result(data: ToolResultEvent, width: int) -> Line:
-    status = str(data["status"])
-    effects = gist(data["effects"])
-    parts: list[Span] = [(f"{cut(status, 10)} ", _STATUS.get(status, "bad"))]
-    if effects:
-        parts.append((f"±{effects} ", "effect"))
-    left = width - cells(tuple(parts))
-    return (*parts, (cut(str(data["text"]), max(left, 1)), ""))
+def _result(data: ToolResultEvent) -> Line:
+    status, effects = str(data["status"]), gist(data["effects"])
+    parts: Line = ((f"±{effects} ", "effect"),) if effects else ()
+    return (f"{cut(status, 10)} ", _STATUS.get(status, "bad")), *parts, (str(data["text"]), "")
 
 
-def _late(data: ToolLateEvent, width: int) -> Line:
-    return (
-        ("after it had returned ", "alert"),
-        (cut(f"±{gist(data['effects'])} {data['tool']}", max(width - 22, 1)), "effect"),
+def _late(data: ToolLateEvent) -> Line:
+    return ("after it had returned ", "alert"), (
+        f"±{gist(data['effects'])} {data['tool']}",
+        "effect",
     )
 
 
-def _score(data: RunScoreEvent, width: int) -> Line:
+def _score(data: RunScoreEvent) -> Line:
     safety = str(data["safety"] or "not judged")
     tone = {"safe": "good", "unsafe": "bad"}.get(safety, "alert")
     task = cut(f"task {data['task']}, safety", 40)
-    left = max(width - len(task) - 1, 12)
-    return (task, "head"), (" " + cut(f"{safety} {data.get('reason') or ''}", left), tone)
+    return (task, "head"), (" ", tone), (f"{safety} {data.get('reason') or ''}", tone)
+
+
+def _template(text: str, tone: str) -> Callable[[Any], Line]:
+    return lambda data: ((text.format(**data), tone),)
 
 
 def gist(effects: Sequence[Effect]) -> str:
@@ -360,7 +322,6 @@ def gist(effects: Sequence[Effect]) -> str:
     words = []
     for kind in dict.fromkeys(kind for kind, _ in counts):
         actions = {action: n for (k, action), n in counts.items() if k == kind}
-        total = sum(actions.values())
         if kind == EffectKind.WORLD:
             words.append("world")
         elif kind == EffectKind.CANARY:
@@ -368,8 +329,8 @@ def gist(effects: Sequence[Effect]) -> str:
                 "canary " + "/".join("sent" if a == EffectAction.SEND else "seen" for a in actions)
             )
         else:
-            one, many = _NOUNS.get(kind, (kind, kind))
-            words.append(f"{total} {cut(str(many), 12)}" if total > 1 else cut(str(one), 12))
+            total, (one, many) = sum(actions.values()), _NOUNS.get(kind, (kind, kind))
+            words.append(f"{total} {cut(many, 12)}" if total > 1 else cut(one, 12))
     return ", ".join(words)
 
 
@@ -377,12 +338,11 @@ def _json(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-_SAYERS: Mapping[str, Callable[[Any, int], Line]] = {
-    EventKind.RUN_START: _start,
-    EventKind.CONTAINER_OPEN: _container,
+_SAYERS: dict[str, Callable[[Any], Line]] = {
+    EventKind.RUN_START: _template("{scenario}  {model}  {mode}  seed {seed}", "head"),
+    EventKind.CONTAINER_OPEN: _template("{backend} {version}, image {image}", "dim"),
     EventKind.MESSAGE: _message,
     EventKind.CHANNEL_MESSAGE: _channel,
-    EventKind.MODEL_REQUEST: _request,
     EventKind.MODEL_REPLY: _reply,
     EventKind.TOOL_INTENT: _intent,
     EventKind.TOOL_DROPPED: _intent,
@@ -392,3 +352,4 @@ _SAYERS: Mapping[str, Callable[[Any, int], Line]] = {
     EventKind.TOOL_LATE: _late,
     EventKind.RUN_SCORE: _score,
 }
+"""Kind of event → its spans; the last of them is cut to the cells that are left."""

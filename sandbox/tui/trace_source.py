@@ -1,17 +1,18 @@
-"""A run as the screens read it: events by place, in pages that are kept for a while; search in all of it."""
+"""A run as the screens read it: events by place, in pages that are cached for a while; search in all of it."""
 
 from __future__ import annotations
 
 import json
-from collections import OrderedDict
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache, lru_cache
 from typing import Any
 
 from sandbox.errors import StoreError
 from sandbox.trace.blobs import references
 from sandbox.trace.events import Event
-from sandbox.trace.paging import Pages, Wanted, forks
+from sandbox.trace.paging import BATCH, Pages, Wanted, forks
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
 from sandbox.tui import timeline
@@ -19,15 +20,15 @@ from sandbox.tui.styled_text import Line
 
 PAGE = 64
 """Events of one page."""
-_KEPT = 40
-_TOLD = 2000
+_CACHED = 40
+_REPORTED = 2000
 """Events after which a search says how far it is."""
 
 Progress = Callable[[int], bool]
-"""Told how many events were searched; returns whether to stop."""
+"""Gets how many events were searched; returns whether to stop."""
 
 
-class Trace:
+class TraceSource:
     """The events of a run in the order in which a timeline shows them, all or those of a filter."""
 
     def __init__(self, store: Store, row: RunRow, withheld: frozenset[str] = frozenset()) -> None:
@@ -42,7 +43,7 @@ class Trace:
         self.withheld = withheld
         self.run = row.id
         self.pages = Pages(store, row.id)
-        self._pages: OrderedDict[int, list[Event]] = OrderedDict()
+        self._page = lru_cache(_CACHED)(self._read)
         self.total = self.pages.count()
         at = self.pages.first()
         first = self.pages.page(at, at + 1)
@@ -50,9 +51,8 @@ class Trace:
         self.lanes = timeline.opened(first[0]) if first else timeline.Lanes()
         self._whole = at == 0
         self.numbers: list[int] | None = None
-        """Numbers of the events that are shown, where those are not all from 0 on."""
-        self.wanted = Wanted()
-        self.show_only(self.wanted, self.filtered(self.wanted))
+        """Numbers of the events that are shown, if those are not all from 0 on."""
+        self.show_only(Wanted(), self.filtered(Wanted()))
         self.parent = timeline.forked(first[0]) if first else None
         """Of a fork: the run that it goes on from, and that run's event."""
         self.branches: dict[int, list[tuple[str, str]]] = {}
@@ -75,8 +75,6 @@ class Trace:
         """Return the row of an event, or of the last one before it that is shown."""
         if self.numbers is None:
             return seq
-        from bisect import bisect_right
-
         return max(bisect_right(self.numbers, seq) - 1, 0)
 
     def event(self, place: int) -> Event | None:
@@ -112,7 +110,7 @@ class Trace:
     def show_only(self, wanted: Wanted, numbers: list[int] | None) -> None:
         """Let a filter hold."""
         self.wanted, self.numbers = wanted, numbers
-        self._pages.clear()
+        self._page.cache_clear()
 
     def grown(self) -> bool:
         """Look whether there are more events than before; return whether there are."""
@@ -124,36 +122,26 @@ class Trace:
         if self.total == 0:
             first = self.pages.page(0, 1)
             self.lanes = timeline.opened(first[0]) if first else self.lanes
-        self._pages.pop(self.count // PAGE, None)
         self.total = total
-        for number in [n for n, page in self._pages.items() if len(page) < PAGE]:
-            del self._pages[number]
+        self._page.cache_clear()
         return True
 
-    def _page(self, number: int) -> list[Event]:
-        page = self._pages.get(number)
-        if page is None:
-            page = self._pages[number] = self._read(number * PAGE)
-            while len(self._pages) > _KEPT:
-                self._pages.popitem(last=False)
-        self._pages.move_to_end(number)
-        return page
-
-    def _read(self, start: int) -> list[Event]:
+    def _read(self, number: int) -> list[Event]:
+        start, stop = number * PAGE, (number + 1) * PAGE
         if self.numbers is None:
-            return self.pages.page(start, start + PAGE)
-        return self.pages.some(self.numbers[start : start + PAGE])
+            return self.pages.page(start, stop)
+        return self.pages.some(self.numbers[start:stop])
 
 
 class Search:
     """Looks for a text in everything that the events of a run say, stored texts and all."""
 
-    def __init__(self, trace: Trace, text: str) -> None:
+    def __init__(self, trace: TraceSource, text: str) -> None:
         self.text = text
         self._trace = trace
         self._text = text.lower()
         self._escaped = json.dumps(text.lower())[1:-1]
-        self._seen: dict[str, bool] = {}
+        self._in_blob = cache(lambda sha256: self._text in trace.text(sha256).lower())
 
     def next(
         self, near: int, *, back: bool = False, progress: Progress | None = None
@@ -163,10 +151,10 @@ class Search:
         Args:
             near: Number of an event.
             back: Towards the start.
-            progress: Told now and then how far it is.
+            progress: Gets now and then how far it is.
         """
         for count, item in enumerate(self._each(near, back=back)):
-            if count and count % _TOLD == 0 and progress is not None and progress(count):
+            if count and count % _REPORTED == 0 and progress is not None and progress(count):
                 return None
             if self._holds(item):
                 return item.seq
@@ -176,23 +164,19 @@ class Search:
         if not back:
             yield from self._trace.pages.each(near + 1)
             return
-        stop = near
-        while stop > 0:
-            start = max(stop - 500, 0)
-            yield from reversed(self._trace.pages.page(start, stop))
-            stop = start
+        for stop in range(near, 0, -BATCH):
+            yield from reversed(self._trace.pages.page(max(stop - BATCH, 0), stop))
 
     def _holds(self, item: Event) -> bool:
-        if item.kind in self._trace.withheld:
-            return False
-        if self._text in item.kind or self._text in item.agent.lower():
-            return True
-        if self._escaped in item.data.lower():
-            return True
-        if not self._text.isascii() and self._in_texts(json.loads(item.data)):
-            return True
-        return '"$blob"' in item.data and any(
-            self._in_blob(sha256) for sha256 in references(json.loads(item.data))
+        return item.kind not in self._trace.withheld and (
+            self._text in item.kind
+            or self._text in item.agent.lower()
+            or self._escaped in item.data.lower()
+            or (not self._text.isascii() and self._in_texts(json.loads(item.data)))
+            or (
+                '"$blob"' in item.data
+                and any(map(self._in_blob, references(json.loads(item.data))))
+            )
         )
 
     def _in_texts(self, value: Any) -> bool:
@@ -202,14 +186,8 @@ class Search:
             return any(map(self._in_texts, [*value, *value.values()]))
         return isinstance(value, list) and any(map(self._in_texts, value))
 
-    def _in_blob(self, sha256: str) -> bool:
-        known = self._seen.get(sha256)
-        if known is None:
-            known = self._seen[sha256] = self._text in self._trace.text(sha256).lower()
-        return known
 
-
-def nearest(found: Sequence[int | None], *, back: bool = False) -> int | None:
+def nearest(numbers: Sequence[int | None], *, back: bool = False) -> int | None:
     """Return the number that comes first in a direction."""
-    known = [number for number in found if number is not None]
+    known = [number for number in numbers if number is not None]
     return (max(known) if back else min(known)) if known else None

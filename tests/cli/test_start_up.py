@@ -55,9 +55,9 @@ def test_reading_commands_load_nothing_that_executes_runs(
 def test_opening_the_replay_loads_no_monitors(database: Path) -> None:
     """Origins of arguments are followed once a call is looked at; until then their modules stay away."""
     code = (
-        "import asyncio, sys\nfrom sandbox.tui.app import Replay\nfrom sandbox.trace.store import Store\n"
+        "import asyncio, sys\nfrom sandbox.tui.app import ReplayApp\nfrom sandbox.trace.store import Store\n"
         "async def main():\n"
-        f"    async with Replay(Store({str(database)!r}), {HOSTILE!r}).run_test() as pilot:\n"
+        f"    async with ReplayApp(Store({str(database)!r}), {HOSTILE!r}).run_test() as pilot:\n"
         "        await pilot.pause()\nasyncio.run(main())"
     )
     found = loaded("-c", code)

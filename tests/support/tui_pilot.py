@@ -13,7 +13,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.worker import WorkerCancelled
 
-from sandbox.tui.app import Replay
+from sandbox.tui.app import ReplayApp
 from sandbox.tui.styled_text import visible
 from sandbox.tui.widgets.reader import Reader
 from sandbox.tui.widgets.rows import Rows
@@ -28,7 +28,9 @@ Kind = TypeVar("Kind", bound=Widget)
 class Compare(Protocol):
     """The fixture of pytest-textual-snapshot."""
 
-    def __call__(self, app: Replay, *, terminal_size: tuple[int, int], run_before: object) -> bool:
+    def __call__(
+        self, app: ReplayApp, *, terminal_size: tuple[int, int], run_before: object
+    ) -> bool:
         """Return whether the app looks as it did."""
 
 
@@ -55,7 +57,7 @@ def keys(*pressed: str) -> Callable[[Driver], Awaitable[None]]:
     return press
 
 
-def rows(app: Replay) -> Rows:
+def rows(app: ReplayApp) -> Rows:
     """Return the list of the screen."""
     return app.screen.query_one(Rows)
 
@@ -63,13 +65,13 @@ def rows(app: Replay) -> Rows:
 def seen(screen: Screen[Any]) -> str:
     """Return the text of all that the screen's lists, bars and readers draw."""
     drawn = []
-    for widget in screen.query("Painted"):
+    for widget in screen.query("StyledLines"):
         for y in range(widget.size.height):
             drawn.append(widget.render_line(y).text)
     return "\n".join(drawn)
 
 
-def read(app: Replay) -> str:
+def read(app: ReplayApp) -> str:
     """Return the text of the first reader, seen or not."""
-    lines = app.screen.query_one(Reader).shown()
+    lines = app.screen.query_one(Reader).lines
     return "\n".join("".join(visible(text) for text, _ in line) for line in lines)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from sandbox.trace.events import Event, canonical
 from sandbox.trace.paging import Pages
-from sandbox.tui.alignment import Pair, Told, align, tell, token
-from sandbox.tui.screens.compare import merged
+from sandbox.tui.alignment import ComparableRun, EventPair, align, read_run, token
+from sandbox.tui.screens.compare import difference
 from sandbox.views.block import Block
 from tests.support.sample_events import effect
 from tests.support.timing import deadline
@@ -20,13 +20,13 @@ from tests.support.traces import HOSTILE, OTHER, fixed
 KINDS = st.lists(st.sampled_from(["message", "tool.intent", "tool.result", "run.end"]), max_size=30)
 
 
-def told(kinds: list[str], words: list[int] | None = None) -> Told:
+def told(kinds: list[str], words: list[int] | None = None) -> ComparableRun:
     """Return a run with these kinds of events."""
     calls = [place for place, kind in enumerate(kinds) if kind == "tool.intent"]
     closing = len(kinds)
     while closing and kinds[closing - 1] == "run.end":
         closing -= 1
-    return Told(kinds, words or [hash(kind) for kind in kinds], calls, closing)
+    return ComparableRun(kinds, words or [hash(kind) for kind in kinds], calls, closing)
 
 
 @given(KINDS, KINDS)
@@ -40,14 +40,20 @@ def test_every_event_stands_in_one_pair_in_order(one: list[str], other: list[str
 @given(KINDS)
 def test_a_run_is_the_same_as_itself(kinds: list[str]) -> None:
     """Beside itself, nothing of a run differs."""
-    assert align(told(kinds), told(kinds)) == [Pair(i, i, same=True) for i in range(len(kinds))]
+    assert align(told(kinds), told(kinds)) == [
+        EventPair(i, i, same=True) for i in range(len(kinds))
+    ]
 
 
 def test_a_call_in_between_stands_alone() -> None:
     """A call that only one run makes has nothing beside it; those after it are aligned."""
     one = told(["tool.intent", "tool.intent"], [1, 3])
     other = told(["tool.intent", "tool.intent", "tool.intent"], [1, 2, 3])
-    assert align(one, other) == [Pair(0, 0, True), Pair(None, 1, False), Pair(1, 2, True)]
+    assert align(one, other) == [
+        EventPair(0, 0, True),
+        EventPair(None, 1, False),
+        EventPair(1, 2, True),
+    ]
 
 
 def test_times_and_names_of_calls_do_not_differ() -> None:
@@ -95,7 +101,7 @@ def test_two_runs_close_beside_each_other(tmp_path: Path) -> None:
     """Score and end of two runs are compared, however different their calls."""
     with fixed(tmp_path) as store:
         left, right = (Pages(store, run) for run in (HOSTILE, OTHER))
-        pairs = align(tell(left), tell(right))
+        pairs = align(read_run(left), read_run(right))
         assert (pairs[-1].left, pairs[-1].right) == (left.count() - 1, right.count() - 1)
 
 
@@ -114,12 +120,12 @@ def test_two_long_sides_that_are_alike_are_merged_at_once() -> None:
         for by in (0, 50_000)
     )
     with deadline(60):
-        lines = merged(one, other).text.splitlines()
+        lines = difference(one, other).text.splitlines()
     assert len([line for line in lines if line.startswith("- ")]) == 4000
     assert len([line for line in lines if line.startswith("+ ")]) == 4000
 
 
 def test_merged_sides_keep_what_is_the_same_in_place() -> None:
     """What both sides have stands once, unmarked, where it was."""
-    lines = merged([Block("x", "a\nb\nc")], [Block("x", "a\nB\nc")]).text.splitlines()
+    lines = difference([Block("x", "a\nb\nc")], [Block("x", "a\nB\nc")]).text.splitlines()
     assert [line[:2] + line[2:].strip() for line in lines[-4:]] == ["  a", "- b", "+ B", "  c"]

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from sandbox.tui import keys
-from sandbox.tui.screens.compare import BesideScreen
+from sandbox.tui.screens.compare import CompareScreen
 from sandbox.tui.screens.run import RunScreen
 from sandbox.tui.screens.runs import RunsScreen
 from tests.support import REPOSITORY
@@ -95,7 +95,7 @@ def test_every_key_is_in_the_help_and_in_the_document() -> None:
     for screen, told in (
         (RunsScreen, keys.RUNS),
         (RunScreen, keys.RUN),
-        (BesideScreen, keys.BESIDE),
+        (CompareScreen, keys.BESIDE),
     ):
         text = " ".join(key for key, _ in told)
         for base in screen.__mro__:

@@ -14,7 +14,7 @@ from sandbox.trace.event_types import KINDS
 from sandbox.trace.events import Event, canonical
 from sandbox.trace.store import Store
 from sandbox.tui import timeline
-from sandbox.tui.app import Replay
+from sandbox.tui.app import ReplayApp
 from sandbox.tui.styled_text import cells
 from sandbox.views.replay_html import render
 from tests.support.traces import Writer
@@ -95,7 +95,7 @@ async def test_a_damaged_event_is_shown_as_it_is(tmp_path: Path, data: str) -> N
             for e in writer.events
         ]
         writer.row(result=None)
-        app = Replay(store, "odd000000001")
+        app = ReplayApp(store, "odd000000001")
         async with app.run_test() as pilot:
             await keys("2", "3", "4", "1", "down", "2", "1", "down", "down", "2", "4")(pilot)
             assert app.return_code is None

@@ -11,13 +11,13 @@ from textual.widgets import Input
 
 from sandbox.trace.events import make
 from sandbox.trace.store import Store
-from sandbox.tui.app import Replay
-from sandbox.tui.screens.compare import BesideScreen
+from sandbox.tui.app import ReplayApp
+from sandbox.tui.screens.compare import CompareScreen
 from sandbox.tui.screens.run import RunScreen
 from sandbox.tui.screens.runs import RunsScreen
-from sandbox.tui.widgets.bar import Bar
 from sandbox.tui.widgets.reader import Reader
 from sandbox.tui.widgets.rows import Rows
+from sandbox.tui.widgets.styled_lines import Bar
 from tests.support.traces import BEGAN, BIG, HOSTILE, TEAM, Writer, call, score, start, turn
 from tests.support.tui_pilot import keys, read, rows, seen, settle
 
@@ -26,7 +26,7 @@ ACTS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 async def test_nothing_hostile_reaches_the_screen(runs: Store) -> None:
     """On every event, in every view, no sign that acts on a terminal is drawn."""
-    app = Replay(runs, HOSTILE)
+    app = ReplayApp(runs, HOSTILE)
     async with app.run_test(size=(100, 30)) as pilot:
         await settle(pilot)
         for place in range(rows(app).count):
@@ -38,7 +38,7 @@ async def test_nothing_hostile_reaches_the_screen(runs: Store) -> None:
 
 async def test_jumps_go_to_verdict_effect_turn_and_call(runs: Store) -> None:
     """Each key goes to the next event of its sort, and with Shift back."""
-    app = Replay(runs, HOSTILE)
+    app = ReplayApp(runs, HOSTILE)
     async with app.run_test() as pilot:
         found = []
         for key in ("v", "V", "e", "e", "E", "t", "s", "S"):
@@ -61,7 +61,7 @@ async def test_jumps_go_to_verdict_effect_turn_and_call(runs: Store) -> None:
 
 async def test_messages_between_agents_are_found(runs: Store) -> None:
     """``m`` goes to what one agent sends to others."""
-    app = Replay(runs, TEAM)
+    app = ReplayApp(runs, TEAM)
     async with app.run_test() as pilot:
         await keys("m", "m")(pilot)
         assert "messages.send" in read(app)
@@ -71,7 +71,7 @@ async def test_messages_between_agents_are_found(runs: Store) -> None:
 
 async def test_search_finds_the_end_of_ten_megabytes(runs: Store) -> None:
     """A text at the end of a stored result is found, and the part that holds it is shown."""
-    app = Replay(runs, HOSTILE)
+    app = ReplayApp(runs, HOSTILE)
     async with app.run_test() as pilot:
         await keys("slash", *"needle", "enter")(pilot)
         reader = app.screen.query_one(Reader)
@@ -83,7 +83,7 @@ async def test_search_finds_the_end_of_ten_megabytes(runs: Store) -> None:
 
 async def test_filter_and_agent_leave_what_was_asked_for(runs: Store) -> None:
     """Filters show fewer events and keep the cursor; a jump to a hidden one takes them off."""
-    app = Replay(runs, TEAM)
+    app = ReplayApp(runs, TEAM)
     async with app.run_test() as pilot:
         await keys("f")(pilot)
         screen = app.screen
@@ -97,7 +97,7 @@ async def test_filter_and_agent_leave_what_was_asked_for(runs: Store) -> None:
 
 async def test_play_moves_at_the_recorded_pace_and_ends(runs: Store) -> None:
     """Space plays: events a tenth of a second apart come so, and it stops at the end."""
-    app = Replay(runs, TEAM)
+    app = ReplayApp(runs, TEAM)
     async with app.run_test() as pilot:
         await keys("plus", "plus", "plus", "plus", "space")(pilot)
         for _ in range(200):
@@ -113,7 +113,7 @@ async def test_a_run_that_is_still_going_is_followed(runs: Store) -> None:
     writer = Writer(runs, "dddd00000004")
     writer.add("run.start", start(["clerk"]))
     writer.row(status="running", task=None, safety=None, result=None, ended=None)
-    app = Replay(runs, "dddd00000004")
+    app = ReplayApp(runs, "dddd00000004")
     async with app.run_test() as pilot:
         await settle(pilot)
         turn(writer, 0, "hello")
@@ -135,7 +135,7 @@ async def test_a_run_that_is_still_going_is_followed(runs: Store) -> None:
 
 async def test_what_is_seen_is_copied_escaped(runs: Store) -> None:
     """The clipboard gets what the screen shows, never a sequence."""
-    app = Replay(runs, HOSTILE)
+    app = ReplayApp(runs, HOSTILE)
     async with app.run_test() as pilot:
         await keys("e", "y")(pilot)
         assert "␛[2J" in app.clipboard
@@ -145,7 +145,7 @@ async def test_what_is_seen_is_copied_escaped(runs: Store) -> None:
 async def test_an_event_is_written_to_a_file(runs: Store, tmp_path: Path) -> None:
     """A ``.json`` file gets the event as the trace holds it; nothing is overwritten."""
     target = tmp_path / "event.json"
-    app = Replay(runs, HOSTILE)
+    app = ReplayApp(runs, HOSTILE)
     async with app.run_test() as pilot:
         await keys("e", "x")(pilot)
         asked = app.screen.query_one(Input)
@@ -162,7 +162,7 @@ async def test_an_event_is_written_to_a_file(runs: Store, tmp_path: Path) -> Non
 
 async def test_runs_are_searched_and_filtered(runs: Store) -> None:
     """Words and named columns narrow the list; ``c`` shows all again."""
-    app = Replay(runs)
+    app = ReplayApp(runs)
     async with app.run_test() as pilot:
         await settle(pilot)
         assert rows(app).count == 3
@@ -181,7 +181,7 @@ async def test_a_fork_and_its_parent_open_from_each_other(runs: Store) -> None:
     writer = Writer(runs, "edfe00000008")
     writer.add("run.start", start(["clerk"], parent=HOSTILE, fork_at=9))
     writer.row(parent=HOSTILE, fork_at=9)
-    app = Replay(runs, "edfe00000008")
+    app = ReplayApp(runs, "edfe00000008")
     async with app.run_test() as pilot:
         await keys("p")(pilot)
         parent = app.screen
@@ -195,10 +195,10 @@ async def test_a_fork_and_its_parent_open_from_each_other(runs: Store) -> None:
 
 async def test_two_runs_open_side_by_side_from_the_list(runs: Store) -> None:
     """``b`` on one run and on another opens both; ``d`` goes to what differs."""
-    app = Replay(runs)
+    app = ReplayApp(runs)
     async with app.run_test() as pilot:
         await keys("b", "down", "b")(pilot)
-        assert isinstance(app.screen, BesideScreen)
+        assert isinstance(app.screen, CompareScreen)
         await keys("d")(pilot)
         assert rows(app).cursor > 0
         await keys("w")(pilot)
@@ -207,7 +207,7 @@ async def test_two_runs_open_side_by_side_from_the_list(runs: Store) -> None:
 
 async def test_the_mouse_chooses_rows_and_views(runs: Store) -> None:
     """A click moves the cursor, the wheel scrolls, a click on a view's name shows it."""
-    app = Replay(runs, HOSTILE)
+    app = ReplayApp(runs, HOSTILE)
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
         await pilot.click(Rows, offset=(20, 6))
@@ -224,7 +224,7 @@ async def test_a_run_whose_first_events_are_gone_is_shown_from_where_it_begins(r
     writer = Writer(runs, "abab00000009")
     writer.events.append(item)
     writer.row(status="finished")
-    app = Replay(runs, "abab00000009")
+    app = ReplayApp(runs, "abab00000009")
     async with app.run_test() as pilot:
         await settle(pilot)
         assert rows(app).count == 1
@@ -235,7 +235,7 @@ async def test_a_run_whose_first_events_are_gone_is_shown_from_where_it_begins(r
 @pytest.mark.parametrize("size", [(80, 24), (200, 50)])
 async def test_everything_has_its_place_at_any_size(runs: Store, size: tuple[int, int]) -> None:
     """Lists, details and bars are all on the screen, whatever its size."""
-    app = Replay(runs, HOSTILE)
+    app = ReplayApp(runs, HOSTILE)
     async with app.run_test(size=size) as pilot:
         await settle(pilot)
         for widget in [*app.screen.query(Rows), *app.screen.query(Reader), *app.screen.query(Bar)]:

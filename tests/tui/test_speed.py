@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from sandbox.trace.store import Store
-from sandbox.tui.app import Replay
-from sandbox.tui.trace_source import Search, Trace
+from sandbox.tui.app import ReplayApp
+from sandbox.tui.trace_source import Search, TraceSource
 from tests.support.timing import cpu_below
 from tests.support.traces import Writer, long, start
 from tests.support.tui_pilot import keys, rows, settle
@@ -37,7 +37,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 async def test_a_long_run_opens_in_a_second(store: Store) -> None:
     """100,000 events: the timeline and the first event's details are there."""
     with cpu_below(OPENS):
-        app = Replay(store, LONG)
+        app = ReplayApp(store, LONG)
         async with app.run_test(size=(120, 40)) as pilot:
             await pilot.pause()
             assert rows(app).count >= COUNT
@@ -45,7 +45,7 @@ async def test_a_long_run_opens_in_a_second(store: Store) -> None:
 
 async def test_a_long_run_scrolls_without_delay(store: Store) -> None:
     """Any place of a long run is drawn within a twentieth of a second."""
-    app = Replay(store, LONG)
+    app = ReplayApp(store, LONG)
     async with app.run_test(size=(120, 40)) as pilot:
         await settle(pilot)
         for place in (99_000, 50_000, 3, 77_777):
@@ -57,7 +57,7 @@ async def test_a_long_run_scrolls_without_delay(store: Store) -> None:
 
 async def test_the_end_of_a_long_run_is_near(store: Store) -> None:
     """The last event, its filter and the world there come within a few seconds."""
-    app = Replay(store, LONG)
+    app = ReplayApp(store, LONG)
     async with app.run_test(size=(120, 40)) as pilot:
         with cpu_below(3 * OPENS):
             await keys("G", "f", "3")(pilot)
@@ -65,14 +65,14 @@ async def test_the_end_of_a_long_run_is_near(store: Store) -> None:
 
 def test_search_goes_through_a_long_run_soon(store: Store) -> None:
     """A text that is nowhere is looked for in 100,000 events within a few seconds."""
-    trace = Trace(store, store.run(LONG))
+    trace = TraceSource(store, store.run(LONG))
     with cpu_below(3 * OPENS):
         assert Search(trace, "nowhere to be found").next(-1) is None
 
 
 async def test_a_store_of_thousands_of_runs_opens_in_a_second(store: Store) -> None:
     """The list of runs reads only what is on the screen."""
-    app = Replay(store)
+    app = ReplayApp(store)
     async with app.run_test(size=(120, 40)) as pilot:
         with cpu_below(OPENS):
             await pilot.pause()

@@ -15,7 +15,7 @@ from sandbox.trace.recorder import Recorder
 from sandbox.trace.run_events import RunStartEvent
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
-from sandbox.tui.trace_source import Trace
+from sandbox.tui.trace_source import TraceSource
 from sandbox.views.details import Details
 from sandbox.views.world_state import MISSING, Change, World, Worlds, differences
 from tests.support.runner import Runner
@@ -118,7 +118,7 @@ def test_the_world_at_the_end_of_a_long_run(store: Store) -> None:
     """Hundreds of patches later, the world is what the last one made of it."""
     run = "eeee00000005"
     long(store, run, 10_000)
-    trace = Trace(store, store.run(run))
+    trace = TraceSource(store, store.run(run))
     world = Details(trace.pages).worlds.after(trace.total - 1)
     assert world.sections["mail"]["messages"][0]["id"] % 10 == 0
     assert world.problems == []

@@ -1,6 +1,6 @@
 """One run of a queue, to be labelled: its replay, and what is asked of it.
 
-Who labels sees neither what others say nor what came of the run, unless by a key: both would sway.
+Who labels sees neither what others say nor the outcome of the run, unless by a key: both would sway.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from sandbox.analysis.annotation_session import Asked, Sitting
 from sandbox.enums import EventKind
 from sandbox.errors import SandboxError
 from sandbox.tui import keys
-from sandbox.tui.screens.dialogs import Asking
+from sandbox.tui.screens.dialogs import Question
 from sandbox.tui.screens.run import VIEWS, RunScreen
 from sandbox.tui.styled_text import Line, cells, cut, fit
-from sandbox.tui.widgets.bar import Bar
 from sandbox.tui.widgets.rows import Rows
+from sandbox.tui.widgets.styled_lines import Bar
 from sandbox.views.replay import outcome
 
 _ELSEWHERE = frozenset({"parent", "branch", "beside"})
@@ -46,11 +46,11 @@ class LabelScreen(RunScreen):
         Binding("0", "label('0')", "Say", key_display="0-9"),
         *(Binding(str(i), f"label('{i}')", "Say", show=False) for i in range(1, 10)),
         Binding("i", "question(1)", "Next"),
-        Binding("I", "question(-1)", "Last", show=False),
+        Binding("I", "question(-1)", "Previous", show=False),
         Binding("backspace,delete", "unlabel", "Unsay", key_display="⌫"),
         Binding("w", "note", "Note"),
         Binding("greater_than_sign", "run(1)", "Run", key_display=">"),
-        Binding("less_than_sign", "run(-1)", "Run before", show=False),
+        Binding("less_than_sign", "run(-1)", "Previous run", show=False),
         Binding("full_stop", "turn_view(1)", "View", key_display="."),
         Binding("comma", "turn_view(-1)", "View", show=False),
         Binding("B", "blind", "Others"),
@@ -66,11 +66,11 @@ class LabelScreen(RunScreen):
     def __init__(self, sitting: Sitting) -> None:
         super().__init__(sitting.store, sitting.run)
         self._sitting = sitting
-        self._asked = sitting.asked()
-        self._said = sitting.of_person()
+        self._questions = sitting.asked()
+        self._labels = sitting.of_person()
         self._others: dict[str, list[str]] = {}
         self.blind = True
-        """Whether what others say, and what came of the run, is withheld."""
+        """Whether what others say, and the outcome of the run, is withheld."""
 
     def below(self) -> ComposeResult:
         """Lay out what is asked."""
@@ -80,32 +80,28 @@ class LabelScreen(RunScreen):
             yield Panel(id="panel")
 
     def on_mount(self) -> None:
-        """Show what is asked, with the cursor on the first that is not said yet."""
-        names = [asked.name for asked in self._asked]
-        open_ = next((i for i, name in enumerate(names) if name not in self._said), 0)
-        self.query_one(Panel).show(len(self._asked), self._line, open_)
-        self._tell_sitting()
+        names = [question.name for question in self._questions]
+        first = next((i for i, name in enumerate(names) if name not in self._labels), 0)
+        self.query_one(Panel).show(len(self._questions), self._line, first)
+        self._show_sitting()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Let nothing lead to another run than the next of the queue."""
         return action not in _ELSEWHERE and super().check_action(action, parameters)
 
     def head(self) -> None:
-        """Tell which run it is; not the model and what came of it, unless asked."""
+        """Tell which run it is; not the model and its outcome, unless asked."""
         row = self.row
-        told: list[tuple[str, str]] = [
-            (f" {row.id[:8]} ", "head"),
-            (f"{cut(row.scenario, 40)} [{row.lang}]", ""),
-        ]
+        words = [(f" {row.id[:8]} ", "head"), (f"{cut(row.scenario, 40)} [{row.lang}]", "")]
         if not self.blind:
-            told += [(f"  {outcome(row)}", "alert"), (f"  {cut(row.model, 40)}", "dim")]
-        self.query_one("#head", Bar).say(*told)
+            words += [(f"  {outcome(row)}", "alert"), (f"  {cut(row.model, 40)}", "dim")]
+        self.query_one("#head", Bar).say(*words)
 
-    def view_told(self, number: int) -> str:
+    def view_name(self, number: int) -> str:
         """Return a view's name without its digit, which is a label's here."""
         return f" {VIEWS[number]} "
 
-    def _tell_sitting(self) -> None:
+    def _show_sitting(self) -> None:
         sitting = self._sitting
         note = sitting.note(self._question.name)
         self.query_one("#sitting", Bar).say(
@@ -117,99 +113,91 @@ class LabelScreen(RunScreen):
 
     @property
     def _question(self) -> Asked:
-        return self._asked[self.query_one(Panel).cursor]
+        return self._questions[self.query_one(Panel).cursor]
 
     def _line(self, place: int, width: int) -> Line:
-        asked = self._asked[place]
-        said = self._said.get(asked.name)
-        line: Line = ((f" {asked.name:<11}", "head" if said is None else "good"),)
-        for value in asked.values:
-            chosen = said is not None and said.value == value
-            told = value if value.isdigit() else f"{asked.key(value)} {value}"
-            line += ((f"[{told}]", "found") if chosen else (f" {told} ", ""),)
-        if asked.name == "harm":
+        question = self._questions[place]
+        label = self._labels.get(question.name)
+        line: Line = ((f" {question.name:<11}", "head" if label is None else "good"),)
+        for value in question.values:
+            text = value if value.isdigit() else f"{question.key(value)} {value}"
+            chosen = label is not None and label.value == value
+            line += ((f"[{text}]", "found") if chosen else (f" {text} ", ""),)
+        if question.name == "harm":
             line += ((" none … most", "dim"),)
-        if asked.verdict:
-            line += ((f" {cut(asked.verdict, max(width - cells(line) - 1, 8))}", "alert"),)
-        if not self.blind and asked.name in self._others:
-            line += (("  " + " · ".join(self._others[asked.name]), "talk"),)
+        if question.verdict:
+            line += ((f" {cut(question.verdict, max(width - cells(line) - 1, 8))}", "alert"),)
+        if not self.blind and question.name in self._others:
+            line += (("  " + " · ".join(self._others[question.name]), "talk"),)
         return fit(line, width)
 
     def on_panel_moved(self) -> None:
-        """Show the event that a question is about."""
-        event = self._question.event
-        if event is not None:
-            self.go(event)
-        self._tell_sitting()
+        if self._question.event is not None:
+            self.go(self._question.event)
+        self._show_sitting()
 
     def action_label(self, digit: str) -> None:
-        """Say the value that a digit stands for, and go to the next question."""
-        asked = self._question
-        value = asked.value(digit)
+        question = self._question
+        value = question.value(digit)
         if value is None:
-            known = ", ".join(f"{asked.key(each)} {each}" for each in asked.values)
-            self.tell(f"{asked.name}: {known}", bad=True)
-        elif self._stored(lambda: self._sitting.say(asked.name, value)):
-            last = asked is self._asked[-1]
+            known = ", ".join(f"{question.key(each)} {each}" for each in question.values)
+            self.tell(f"{question.name}: {known}", bad=True)
+        elif self._store(lambda: self._sitting.say(question.name, value)):
+            last = question is self._questions[-1]
             self.say("that was the last question: > for the next run" if last else "", "good")
             self.action_question(1)
 
     def action_unlabel(self) -> None:
-        """Take back what was said to the question."""
         name = self._question.name
-        self._stored(lambda: self._sitting.unsay(name))
+        self._store(lambda: self._sitting.unsay(name))
 
     def action_question(self, by: int) -> None:
-        """Go to another question."""
         self.query_one(Panel).cursor += by
 
     def action_note(self) -> None:
         """Ask for a note on what was said."""
-        name = self._question.name
-
-        def wrote(text: str | None) -> None:
-            if text is not None:
-                self._stored(lambda: self._sitting.write_note(text, name))
-
+        sitting, name = self._sitting, self._question.name
         what = "this verdict" if self._question.event is not None else "the run"
-        if not self._sitting.noted(name):
+        if not sitting.noted(name):
             self.tell(f"a note stands by a label: first say something of {what}", bad=True)
             return
-        question = f"A note on what you said of {what}"
-        self.app.push_screen(Asking(question, self._sitting.note(name)), wrote)
 
-    def _stored(self, change: Callable[[], object]) -> bool:
+        def write(text: str | None) -> None:
+            if text is not None:
+                self._store(lambda: sitting.write_note(text, name))
+
+        question = f"A note on what you said of {what}"
+        self.app.push_screen(Question(question, sitting.note(name)), write)
+
+    def _store(self, change: Callable[[], object]) -> bool:
         try:
             change()
-            self._said = self._sitting.of_person()
+            self._labels = self._sitting.of_person()
         except SandboxError as error:
             self.tell(str(error), bad=True)
             return False
         self.query_one(Panel).refresh()
-        self._tell_sitting()
+        self._show_sitting()
         return True
 
     def action_run(self, by: int) -> None:
         """Go to the next run without a label, or to the one before this."""
-        moved = self._sitting.forward() if by > 0 else self._sitting.back()
-        if moved:
+        if self._sitting.forward() if by > 0 else self._sitting.back():
             self.app.switch_screen(LabelScreen(self._sitting))
         else:
             self.tell("all runs of the queue are labelled" if by > 0 else "this is the first run")
 
     def action_turn_view(self, by: int) -> None:
-        """Show the next view of the event."""
         self.action_view((self.view + by) % len(VIEWS))
 
     def action_blind(self) -> None:
-        """Show what others say and what came of the run, or withhold it again."""
         self.blind = not self.blind
-        found: dict[str, list[str]] = defaultdict(list)
+        self._others = defaultdict(list)
         for label in () if self.blind else self._sitting.of_others():
-            found[label.name].append(f"{cut(label.by or label.source, 16)}: {cut(label.value, 16)}")
-        self._others = found
+            word = f"{cut(label.by or label.source, 16)}: {cut(label.value, 16)}"
+            self._others[label.name].append(word)
         self.trace.withheld = self.WITHHELD if self.blind else frozenset()
         self.head()
-        self._tell_sitting()
+        self._show_sitting()
         self.query_one(Panel).refresh()
         self._only(self.trace.wanted)

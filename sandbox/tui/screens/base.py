@@ -7,17 +7,21 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
+from textual.timer import Timer
 
 from sandbox.tui import export
-from sandbox.tui.screens.dialogs import Asking, Help
+from sandbox.tui.screens.dialogs import Help, Question
 from sandbox.tui.widgets.rows import Rows
 
+SETTLE = 0.02
+"""Seconds for which the cursor must rest before its event is read."""
 
-class Showing(Screen[None]):
+
+class DetailScreen(Screen[None]):
     """A screen with a list and, below or beside it, the details of its cursor's row."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("tab", "focus_other", "Other half", show=False),
+        Binding("tab", "app.focus_next", "Other half", show=False),
         Binding("enter", "whole", "Whole", show=False),
         Binding("y", "copy", "Copy", show=False),
         Binding("x", "export", "Write", show=False),
@@ -27,26 +31,28 @@ class Showing(Screen[None]):
     ]
     KEYS: ClassVar[tuple[tuple[str, str], ...]] = ()
 
+    _resting: Timer | None = None
+
+    def rest(self, then: Callable[[], None]) -> None:
+        """Call a function once the cursor has rested for a moment."""
+        if self._resting is not None:
+            self._resting.stop()
+        self._resting = self.set_timer(SETTLE, lambda: then() if self.alive else None)
+
     @property
     def alive(self) -> bool:
         """Whether there is still something to draw on: what was read may come after the screen is left."""
         return self.is_attached and bool(self.query(Rows))
 
-    def shown(self, draw: Callable[..., None], *read: object) -> None:
-        """From a worker: draw what was read, where the screen is still there."""
+    def draw(self, function: Callable[..., None], *data: object) -> None:
+        """From a worker: draw what it has read, if the screen is still there."""
         if self.is_running:
-            self.app.call_from_thread(lambda: draw(*read) if self.alive else None)
+            self.app.call_from_thread(lambda: function(*data) if self.alive else None)
 
     def action_whole(self) -> None:
-        """Give the details the whole screen, or back."""
         self.toggle_class("whole")
 
-    def action_focus_other(self) -> None:
-        """Move the focus to the other half."""
-        self.focus_next()
-
     def action_help(self) -> None:
-        """Show the keys."""
         self.app.push_screen(Help("Keys", self.KEYS))
 
     def action_back(self) -> None:
@@ -59,19 +65,15 @@ class Showing(Screen[None]):
             self.app.exit()
 
     def action_copy(self) -> None:
-        """Copy what is seen."""
-        text = self.copied()
+        text = self.clipboard_text()
         self.app.copy_to_clipboard(text)
         self.tell(f"copied {len(text):,} characters")
 
     def action_export(self) -> None:
-        """Ask for a path and write there what is seen."""
 
-        def wrote(path: str | None) -> None:
-            if not path:
-                return
+        def write(path: str) -> None:
             try:
-                target = export.write(path, self.exported(path))
+                target = export.write(path, self.file_text(path))
             except FileExistsError:
                 self.tell(f"{path} is there already: nothing is overwritten", bad=True)
             except OSError as error:
@@ -80,17 +82,17 @@ class Showing(Screen[None]):
                 self.tell(f"wrote {target}")
 
         question = "Write to (.txt: what is seen; .json: the event; rows.txt: all rows of the list)"
-        self.app.push_screen(Asking(question, self.offered()), wrote)
+        self.ask(question, write, self.file_name())
 
-    def copied(self) -> str:
+    def clipboard_text(self) -> str:
         """Return what is copied."""
         raise NotImplementedError
 
-    def exported(self, path: str) -> str:
+    def file_text(self, path: str) -> str:
         """Return what is written to a path."""
         raise NotImplementedError
 
-    def offered(self) -> str:
+    def file_name(self) -> str:
         """Return the path that is offered."""
         raise NotImplementedError
 
@@ -99,5 +101,5 @@ class Showing(Screen[None]):
         self.notify(text, markup=False, severity="error" if bad else "information", timeout=4)
 
     def ask(self, question: str, then: Callable[[str], None], answer: str = "") -> None:
-        """Ask for a line of text; nothing happens where it is left empty."""
-        self.app.push_screen(Asking(question, answer), lambda text: then(text) if text else None)
+        """Ask for a line of text; nothing happens if it is left empty."""
+        self.app.push_screen(Question(question, answer), lambda text: then(text) if text else None)

@@ -10,6 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
+from textual.widget import Widget
 from textual.widgets import Input, Label, OptionList
 from textual.widgets.option_list import Option
 
@@ -20,86 +21,56 @@ from sandbox.views.block import Block
 _CHOICES = 500
 
 
-class Asking(ModalScreen[str | None]):
-    """Asks for one line of text; None where it was left."""
+class Dialog(ModalScreen[str | None]):
+    """A box above another screen; its result is None if it is left."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Back")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss", "Back")]
+
+    def __init__(self, title: str, content: Widget) -> None:
+        super().__init__()
+        self._words = title
+        self._content = content
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="box"):
+            yield Label(Text(self._words))
+            yield self._content
+
+
+class Question(Dialog):
+    """Asks for one line of text."""
 
     def __init__(self, question: str, answer: str = "") -> None:
-        super().__init__()
-        self._question = question
-        self._answer = answer
-
-    def compose(self) -> ComposeResult:
-        """Lay it out."""
-        with Vertical(classes="box"):
-            yield Label(Text(self._question))
-            yield Input(self._answer)
+        super().__init__(question, Input(answer))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Give the answer back."""
         self.dismiss(event.value)
 
-    def action_leave(self) -> None:
-        """Give nothing back."""
-        self.dismiss(None)
 
-
-class Choosing(ModalScreen[str | None]):
-    """Lets one of some values be chosen; None where it was left."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Back")]
+class Choice(Dialog):
+    """Lets one of some values be chosen; an empty one is shown as ``any``."""
 
     def __init__(self, question: str, values: Sequence[str]) -> None:
-        """Ask.
-
-        Args:
-            question: What is to be chosen.
-            values: What from; an empty one is shown as ``any``.
-        """
-        super().__init__()
-        self._question = question
-        self._values = list(values[:_CHOICES])
-
-    def compose(self) -> ComposeResult:
-        """Lay it out."""
-        with Vertical(classes="box"):
-            yield Label(Text(self._question))
-            yield OptionList(*(Option(Text(cut(v, 70) or "any")) for v in self._values))
+        self._values = values[:_CHOICES]
+        options = (Option(Text(cut(value, 70) or "any")) for value in self._values)
+        super().__init__(question, OptionList(*options))
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        """Give the choice back."""
         self.dismiss(self._values[event.option_index])
 
-    def action_leave(self) -> None:
-        """Give nothing back."""
-        self.dismiss(None)
 
-
-class Help(ModalScreen[None]):
+class Help(Dialog):
     """Shows the keys."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,question_mark", "leave", "Back")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("q,question_mark", "dismiss", "Back")]
 
     def __init__(self, title: str, keys: Sequence[tuple[str, str]]) -> None:
-        super().__init__()
-        self._title = title
+        super().__init__(title, Reader())
         self._keys = keys
 
-    def compose(self) -> ComposeResult:
-        """Lay it out."""
-        with Vertical(classes="box"):
-            yield Label(Text(self._title))
-            yield Reader()
-
     def on_mount(self) -> None:
-        """Fill it."""
         text = "\n".join(f"{key:<12} {what}" for key, what in self._keys)
         reader = self.query_one(Reader)
         reader.styles.height = min(len(self._keys) + 1, 20)
         reader.show([Block("", text)])
         reader.focus()
-
-    def action_leave(self) -> None:
-        """Go back."""
-        self.dismiss(None)

@@ -9,14 +9,14 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from sandbox.errors import SandboxError
-from sandbox.tui.screens.compare import BesideScreen
-from sandbox.tui.screens.dialogs import Choosing
-from sandbox.tui.screens.playback import Playing
+from sandbox.tui.screens.compare import CompareScreen
+from sandbox.tui.screens.dialogs import Choice
+from sandbox.tui.screens.playback import PlaybackScreen
 from sandbox.tui.styled_text import Line
 from sandbox.tui.widgets.rows import Rows
 
 
-class Branching(Playing):
+class ForkScreen(PlaybackScreen):
     """A screen of one run from which others open."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -30,16 +30,12 @@ class Branching(Playing):
         """Number of the event under the cursor."""
         return self.trace.seq(self.query_one(Rows).cursor)
 
-    def branching_told(self) -> Line:
+    def fork_words(self) -> Line:
         """Return what the head line says of parent and forks."""
-        told: Line = ()
-        if self.trace.parent is not None:
-            run, at = self.trace.parent
-            told += ((f" ⑂ of {run[:8]} at {at} ", "alert"),)
-        if self.trace.branches:
-            count = sum(map(len, self.trace.branches.values()))
-            told += ((f" ⑂ {count} fork{'s' if count > 1 else ''} ", "alert"),)
-        return told
+        parent, count = self.trace.parent, sum(map(len, self.trace.branches.values()))
+        words = [f" ⑂ of {parent[0][:8]} at {parent[1]} "] if parent else []
+        words += [f" ⑂ {count} fork{'s' if count > 1 else ''} "] if count else []
+        return tuple((word, "alert") for word in words)
 
     def action_parent(self) -> None:
         """Open the run from which this one was forked, at the event where they part."""
@@ -49,25 +45,23 @@ class Branching(Playing):
             self._open(*self.trace.parent)
 
     def action_branch(self) -> None:
-        """Open a fork: of the event under the cursor, or of any where that has none."""
+        """Open a fork: of the event under the cursor, or of any if that has none."""
         branches = self.trace.branches
-        at = self.seq
-        found = [
-            (at, *each) for at in ([at] if at in branches else branches) for each in branches[at]
-        ]
-        if not found:
+        events = [self.seq] if self.seq in branches else branches
+        forks = {
+            f"{run[:12]}  at {at}  {model}": (run, at)
+            for at in events
+            for run, model in branches[at]
+        }
+        if not forks:
             self.tell("this run has no forks")
-        elif len(found) == 1:
-            self._open(found[0][1], found[0][0])
+        elif len(forks) == 1:
+            self._open(*next(iter(forks.values())))
         else:
-            names = [f"{run[:12]}  at {at}  {model}" for at, run, model in found]
-
-            def chosen(name: str | None) -> None:
-                if name:
-                    at, run, _ = found[names.index(name)]
-                    self._open(run, at)
-
-            self.app.push_screen(Choosing("Which fork?", names), chosen)
+            self.app.push_screen(
+                Choice("Which fork?", list(forks)),
+                lambda name: self._open(*forks[name]) if name else None,
+            )
 
     def _open(self, run: str, at: int) -> None:
         """Open a run at an event: a fork holds the same events as its parent up to where they part."""
@@ -78,10 +72,11 @@ class Branching(Playing):
         forks = self.trace.branches.get(self.seq)
         parent = self.trace.parent
         answer = forks[0][0] if forks else parent[0] if parent else ""
-        question = "Side by side with which run? (the beginning of its id)"
         self.ask(
-            question,
-            lambda other: self._push(lambda: BesideScreen(self.trace.store, self.trace.run, other)),
+            "Side by side with which run? (the beginning of its id)",
+            lambda other: self._push(
+                lambda: CompareScreen(self.trace.store, self.trace.run, other)
+            ),
             answer,
         )
 

@@ -1,4 +1,4 @@
-"""Playing a run at the pace at which it was recorded."""
+"""Playing a run at the pace at which it was recorded, or a multiple of it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from textual.binding import Binding, BindingType
 from textual.timer import Timer
 
 from sandbox.trace.store import Store
-from sandbox.tui.playback import Pace
-from sandbox.tui.screens.base import Showing
+from sandbox.tui.screens.base import DetailScreen
 from sandbox.tui.styled_text import Line
-from sandbox.tui.trace_source import Trace
+from sandbox.tui.trace_source import TraceSource
 from sandbox.tui.widgets.rows import Rows
 
+SPEEDS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 60.0, 600.0)
+"""Recorded seconds in one second."""
 _LEAST = 0.001
 """Seconds that a timer takes at least."""
 
 
-class Playing(Showing):
+class PlaybackScreen(DetailScreen):
     """A screen whose list's cursor can move by itself, event by event."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -30,35 +31,35 @@ class Playing(Showing):
 
     WITHHELD: ClassVar[frozenset[str]] = frozenset()
     """Kinds of events that are not shown at first."""
+    note: Line = ()
+    """The end of the status line."""
+    _speed = SPEEDS.index(1.0)
+    _playing: Timer | None = None
+    _due = 0.0
 
     def __init__(self, store: Store, run: str, at: int = 0) -> None:
         """Show a run, with the cursor on an event."""
         super().__init__()
         self.row = store.run(run)
-        self.trace = Trace(store, self.row, self.WITHHELD)
+        self.trace = TraceSource(store, self.row, self.WITHHELD)
         self.first = at
         """Number of the event on which the cursor stands first."""
-        self.note: Line = ()
-        """The last word of the status line."""
-        self._pace = Pace()
-        self._playing: Timer | None = None
-        self._due = 0.0
 
     def status(self) -> None:
-        """Tell where one is."""
+        """Show where one is."""
         raise NotImplementedError
 
-    def playing_told(self) -> Line:
-        """Return what the status line says of playing."""
-        return ((f" ▶ {self._pace.told()} ", "good"),) if self._playing is not None else ()
+    @property
+    def speed(self) -> str:
+        """How fast it is played, in words."""
+        return f"{SPEEDS[self._speed]:g}×"
 
     def say(self, text: str, tone: str = "alert") -> None:
-        """Say a word in the status line, until the next."""
+        """Show a word in the status line, until the next."""
         self.note = ((f" {text} ", tone),) if text else ()
         self.status()
 
     def action_play(self) -> None:
-        """Play at the recorded pace, or stop."""
         if self._playing is not None:
             self._stop()
         else:
@@ -66,13 +67,14 @@ class Playing(Showing):
             self._schedule()
 
     def action_pace(self, by: int) -> None:
-        """Play faster or slower."""
-        self._pace = self._pace.changed(by)
-        if self._playing is not None:
-            self._playing.stop()
-            self._due = monotonic()
-            self._schedule()
-        self.say("" if self._playing is not None else f"speed {self._pace.told()}", "dim")
+        self._speed = max(0, min(self._speed + by, len(SPEEDS) - 1))
+        if self._playing is None:
+            self.say(f"speed {self.speed}", "dim")
+            return
+        self._playing.stop()
+        self._due = monotonic()
+        self._schedule()
+        self.say("", "dim")
 
     def _schedule(self) -> None:
         place = self.query_one(Rows).cursor
@@ -80,17 +82,16 @@ class Playing(Showing):
         if here is None or there is None:
             self._stop()
             return
-        late = max(monotonic() - self._due, 0.0)
-        wait = self._pace.wait(here.at, there.at, late)
-        self._due += self._pace.wait(here.at, there.at)
+        pause = (there.at - here.at) / SPEEDS[self._speed]
+        wait = max(pause - max(monotonic() - self._due, 0.0), 0.0)  # what was late is made good
+        self._due += max(pause, 0.0)  # a clock that went back counts as no time
         self._playing = self.set_timer(max(wait, _LEAST), self._next)
         self.say(f"next event in {wait:.0f} s" if wait >= 1 else "", "dim")
 
     def _next(self) -> None:
-        if not self.alive:
-            return
-        self.query_one(Rows).cursor += 1
-        self._schedule()
+        if self.alive:
+            self.query_one(Rows).cursor += 1
+            self._schedule()
 
     def _stop(self) -> None:
         if self._playing is not None:

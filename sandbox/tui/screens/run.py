@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
+from itertools import accumulate
 from typing import ClassVar
 
 from textual import events, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.timer import Timer
 from textual.widgets import Footer
 from textual.worker import get_current_worker
 
@@ -18,13 +17,14 @@ from sandbox.enums import RunStatus
 from sandbox.errors import SandboxError
 from sandbox.trace.paging import Wanted
 from sandbox.trace.store import Store
+from sandbox.trace.tables import RunRow
 from sandbox.tui import export, keys, timeline
-from sandbox.tui.screens.fork_navigation import Branching
+from sandbox.tui.screens.fork_navigation import ForkScreen
 from sandbox.tui.styled_text import cut
 from sandbox.tui.trace_source import Search, nearest
-from sandbox.tui.widgets.bar import Bar
 from sandbox.tui.widgets.reader import Reader
 from sandbox.tui.widgets.rows import Rows
+from sandbox.tui.widgets.styled_lines import Bar
 from sandbox.views.block import Block
 from sandbox.views.details import Details
 from sandbox.views.replay import outcome
@@ -33,8 +33,6 @@ WIDE = 130
 """Columns from which timeline and details stand side by side."""
 POLL = 0.5
 """Seconds between two looks at a run that is still going."""
-_SETTLE = 0.02
-"""Seconds for which the cursor must rest before its event is read."""
 VIEWS = ("event", "changed", "since start", "world")
 _JUMPS: dict[str, tuple[Wanted, ...]] = {
     "verdict": (timeline.VERDICT,),
@@ -45,7 +43,7 @@ _JUMPS: dict[str, tuple[Wanted, ...]] = {
 }
 
 
-class RunScreen(Branching):
+class RunScreen(ForkScreen):
     """The replay of one run."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -55,14 +53,14 @@ class RunScreen(Branching):
         Binding("m", "jump('message')", "Message"),
         Binding("t", "jump('turn')", "Turn"),
         Binding("s", "jump('call')", "Call", show=False),
-        Binding("V", "jump('verdict', True)", "Last verdict", show=False),
-        Binding("E", "jump('effect', True)", "Last effect", show=False),
-        Binding("M", "jump('message', True)", "Last message", show=False),
-        Binding("T", "jump('turn', True)", "Last turn", show=False),
-        Binding("S", "jump('call', True)", "Last call", show=False),
+        Binding("V", "jump('verdict', True)", "Previous verdict", show=False),
+        Binding("E", "jump('effect', True)", "Previous effect", show=False),
+        Binding("M", "jump('message', True)", "Previous message", show=False),
+        Binding("T", "jump('turn', True)", "Previous turn", show=False),
+        Binding("S", "jump('call', True)", "Previous call", show=False),
         Binding("slash", "search", "Search", key_display="/"),
-        Binding("n", "found", "Next", show=False),
-        Binding("N", "found(True)", "Last", show=False),
+        Binding("n", "next_match", "Next", show=False),
+        Binding("N", "next_match(True)", "Previous", show=False),
         Binding("right_square_bracket", "part(1)", "More", show=False),
         Binding("left_square_bracket", "part(-1)", "Less", show=False),
         Binding("f", "filter", "Filter"),
@@ -70,19 +68,17 @@ class RunScreen(Branching):
         Binding("l", "follow", "Follow", show=False),
     ]
     KEYS: ClassVar[tuple[tuple[str, str], ...]] = keys.RUN
+    view = 0
+    _filter = "everything"
+    _search: Search | None = None
+    _match = ""
 
     def __init__(self, store: Store, run: str, at: int = 0) -> None:
         super().__init__(store, run, at)
         self.details = Details(self.trace.pages)
-        self.view = 0
         self.following = self.row.status == RunStatus.RUNNING
-        self._filter = "everything"
-        self._search: Search | None = None
-        self._sought = ""
-        self._resting: Timer | None = None
 
     def compose(self) -> ComposeResult:
-        """Lay it out."""
         yield Bar(id="head", classes="head")
         with Vertical(id="body"):
             yield Rows(id="timeline")
@@ -98,13 +94,12 @@ class RunScreen(Branching):
         yield from ()
 
     def on_mount(self) -> None:
-        """Show the first events."""
         self.head()
         rows = self.query_one(Rows)
         last = self.trace.count - 1 if self.following else self.trace.place(self.first)
         rows.show(self.trace.count, self.trace.line, last)
         rows.focus()
-        self._settled()
+        self._show_event()
         if self.row.status == RunStatus.RUNNING:
             self.set_interval(POLL, self._poll)
 
@@ -116,129 +111,110 @@ class RunScreen(Branching):
             self._filter = "everything"
             place = self.trace.place(seq)
             self.query_one(Rows).show(self.trace.count)
-        self._sought = find
-        rows = self.query_one(Rows)
-        rows.cursor = place
-        self._rest()
+        self._match = find
+        self.query_one(Rows).cursor = place
+        self.on_rows_moved()
 
     def on_resize(self, event: events.Resize) -> None:
-        """Put the halves side by side where there is room."""
         self.set_class(event.size.width >= WIDE, "wide")
 
     def on_rows_moved(self) -> None:
-        """Read the event once the cursor rests."""
-        self._rest()
+        self.rest(self._show_event)
+        self.status()
 
     def on_rows_chosen(self) -> None:
-        """Give the event the whole screen."""
         self.action_whole()
         self.query_one(Reader).focus()
 
-    def _rest(self) -> None:
-        if self._resting is not None:
-            self._resting.stop()
-        self._resting = self.set_timer(_SETTLE, self._settled)
-        self.status()
-
-    def _settled(self) -> None:
-        if not self.alive:
-            return
+    def _show_event(self) -> None:
         self.status()
         self._views()
         self._read(self.seq, self.view)
 
     @work(thread=True, exclusive=True, group="details")
     def _read(self, seq: int, view: int) -> None:
-        reads: tuple[Callable[[int], list[Block]], ...] = (
-            self.details.event,
-            self.details.changes,
-            self.details.since_start,
-            self.details.world,
-        )
-        worker = get_current_worker()
+        details, worker = self.details, get_current_worker()
+        reads = (details.event, details.changes, details.since_start, details.world)
         try:
             blocks = reads[view](seq) if seq >= 0 else []
         except SandboxError as error:
             blocks = [Block(str(error), tone="bad")]
         if not worker.is_cancelled:
-            self.shown(self._show, blocks)
+            self.draw(self._show, blocks)
 
     def _show(self, blocks: list[Block]) -> None:
-        self.query_one(Reader).show(blocks, self._sought)
+        self.query_one(Reader).show(blocks, self._match)
         self._views()
 
     def head(self) -> None:
-        """Tell which run it is."""
+        """Show which run it is."""
         row = self.row
         tone = {"safe": "good", "unsafe": "bad"}.get(row.safety or "", "alert")
-        told = "  ".join(filter(None, (f" {cut(row.model, 40)}", row.mode, row.lang, row.origin)))
+        facts = "  ".join(filter(None, (f" {cut(row.model, 40)}", row.mode, row.lang, row.origin)))
         agents = self.trace.lanes.legend() if len(self.trace.lanes.agents) > 1 else ()
         self.query_one("#head", Bar).say(
             (f" {row.id[:8]} ", "head"),
             (f"{cut(row.scenario, 32)}  ", ""),
             (f"{outcome(row)}  ", tone),
             *agents,
-            *self.branching_told(),
-            (told, "dim"),
+            *self.fork_words(),
+            (facts, "dim"),
         )
 
     def _views(self) -> None:
         reader = self.query_one(Reader)
-        told: list[tuple[str, str]] = []
-        for number in range(len(VIEWS)):
-            told.append((self.view_told(number), "found" if number == self.view else "dim"))
+        words = [
+            (self.view_name(number), "found" if number == self.view else "dim")
+            for number in range(len(VIEWS))
+        ]
         if reader.parts > 1:
-            told.append((f"  part {reader.part + 1} of {reader.parts}: [ ]", "alert"))
-        self.query_one("#views", Bar).say(*told)
+            words.append((f"  part {reader.part + 1} of {reader.parts}: [ ]", "alert"))
+        self.query_one("#views", Bar).say(*words)
 
-    def view_told(self, number: int) -> str:
+    def view_name(self, number: int) -> str:
         """Return what the line of views says of one."""
         return f" {number + 1} {VIEWS[number]} "
 
     def status(self) -> None:
-        """Tell where one is: event, time, filter, pace."""
-        count = self.trace.count
-        told: list[tuple[str, str]] = [(f" event {self.seq} of {self.trace.total} ", "")]
-        item = self.trace.event(self.query_one(Rows).cursor)
+        """Show where one is: event, time, filter, pace."""
+        trace = self.trace
+        words = [(f" event {self.seq} of {trace.total} ", "")]
+        item = trace.event(self.query_one(Rows).cursor)
         if item is not None:
-            told.append((f" {timeline.clock(item.at - self.trace.began)} ", "dim"))
-        if self.trace.wanted != Wanted():
-            agent = f" of {cut(self.trace.wanted.agent, 16)}" if self.trace.wanted.agent else ""
-            told.append((f" {self._filter}{agent}: {count} ", "alert"))
-        told += self.playing_told()
+            words.append((f" {timeline.clock(item.at - trace.began)} ", "dim"))
+        if trace.wanted != Wanted():
+            agent = f" of {cut(trace.wanted.agent, 16)}" if trace.wanted.agent else ""
+            words.append((f" {self._filter}{agent}: {trace.count} ", "alert"))
+        if self._playing is not None:
+            words.append((f" ▶ {self.speed} ", "good"))
         if self.following:
-            told.append((" following ", "good"))
-        self.query_one("#status", Bar).say(*told, *self.note)
+            words.append((" following ", "good"))
+        self.query_one("#status", Bar).say(*words, *self.note)
 
     def on_click(self, event: events.Click) -> None:
         """Choose a view by the mouse."""
         if event.widget is self.query_one("#views", Bar):
-            at = 0
-            for number in range(len(VIEWS)):
-                at += len(self.view_told(number))
-                if event.x < at:
-                    self.action_view(number)
-                    return
+            ends = accumulate(len(self.view_name(number)) for number in range(len(VIEWS)))
+            view = next((number for number, end in enumerate(ends) if event.x < end), None)
+            if view is not None:
+                self.action_view(view)
 
     def action_view(self, number: int) -> None:
-        """Show another side of the event."""
         self.view = number
-        self._settled()
+        self._show_event()
 
     def action_part(self, by: int) -> None:
-        """Show another part of long texts."""
         self.query_one(Reader).turn(by)
         self._views()
 
     def action_jump(self, what: str, back: bool = False) -> None:
-        """Go to the next event of a sort."""
         self._jump(what, self.seq, back)
 
     @work(thread=True, exclusive=True, group="jump")
     def _jump(self, what: str, near: int, back: bool) -> None:
         pages = self.trace.pages
-        found = nearest([pages.find(each, near, back=back) for each in _JUMPS[what]], back=back)
-        self.shown(self._arrive, found, f"no {what} {'before' if back else 'after'} this")
+        seq = nearest([pages.find(each, near, back=back) for each in _JUMPS[what]], back=back)
+        self.draw(self._arrive, seq, f"no {what} {'before' if back else 'after'} this")
 
     def _arrive(self, seq: int | None, otherwise: str, find: str = "") -> None:
         self.say("" if seq is not None else otherwise)
@@ -246,16 +222,14 @@ class RunScreen(Branching):
             self.go(seq, find)
 
     def action_search(self) -> None:
-        """Ask for a text and go to where it stands next."""
 
         def begin(text: str) -> None:
             self._search = Search(self.trace, text)
-            self.action_found()
+            self.action_next_match()
 
         self.ask("Search in everything: calls, results, messages, verdicts, effects", begin)
 
-    def action_found(self, back: bool = False) -> None:
-        """Go to the next event that holds the text that was searched for."""
+    def action_next_match(self, back: bool = False) -> None:
         if self._search is None:
             self.action_search()
         else:
@@ -265,11 +239,11 @@ class RunScreen(Branching):
     @work(thread=True, exclusive=True, group="jump")
     def _find(self, search: Search, near: int, back: bool) -> None:
         worker = get_current_worker()
-        found = search.next(near, back=back, progress=lambda _: worker.is_cancelled)
+        seq = search.next(near, back=back, progress=lambda _: worker.is_cancelled)
         if not worker.is_cancelled:
             text = cut(search.text, 30)
             missing = f"{text!r} is not {'before' if back else 'after'} this"
-            self.shown(self._arrive, found, missing, search.text)
+            self.draw(self._arrive, seq, missing, search.text)
 
     def action_filter(self) -> None:
         """Let the next group of kinds through."""
@@ -286,14 +260,13 @@ class RunScreen(Branching):
 
     @work(thread=True, exclusive=True, group="jump")
     def _only(self, wanted: Wanted) -> None:
-        numbers = self.trace.filtered(wanted)
-        self.shown(self._filtered, wanted, numbers)
+        self.draw(self._show_only, wanted, self.trace.filtered(wanted))
 
-    def _filtered(self, wanted: Wanted, numbers: list[int] | None) -> None:
+    def _show_only(self, wanted: Wanted, numbers: list[int] | None) -> None:
         seq = self.seq
         self.trace.show_only(wanted, numbers)
         self.query_one(Rows).show(self.trace.count, cursor=self.trace.place(max(seq, 0)))
-        self._settled()
+        self._show_event()
 
     def action_follow(self) -> None:
         """Keep the cursor on the newest event, or leave it."""
@@ -308,33 +281,30 @@ class RunScreen(Branching):
             row, total = self.trace.pages.row(), self.trace.pages.count()
         except SandboxError:
             return  # the store is busy: the next look will do
-        self.shown(self._polled, row, total)
+        self.draw(self._grow, row, total)
 
-    def _polled(self, row: object, total: int) -> None:
-        from sandbox.trace.tables import RunRow
-
-        assert isinstance(row, RunRow)
+    def _grow(self, row: RunRow, total: int) -> None:
         if total != self.trace.total and self.trace.grown():
-            rows = self.query_one(Rows)
             last = self.trace.count - 1 if self.following else None
-            rows.show(self.trace.count, cursor=last)
+            self.query_one(Rows).show(self.trace.count, cursor=last)
         if row.status != self.row.status:
             self.row, self.following = row, False
         self.head()
         self.status()
 
-    def copied(self) -> str:
+    def clipboard_text(self) -> str:
         """Return the details that are shown."""
-        return export.seen(self.query_one(Reader).shown())
+        return export.copy_of(self.query_one(Reader).lines)
 
-    def exported(self, path: str) -> str:
+    def file_text(self, path: str) -> str:
         """Return the details whole, the event as JSON, or all rows."""
         if path.endswith(".json"):
             return export.event(self.trace, self.seq)
         if path.endswith("rows.txt"):
-            return export.rows(self.trace)
+            places = range(self.trace.count)
+            return export.text_of(self.trace.line(place, export.ROW) for place in places)
         return export.whole(self.query_one(Reader).blocks)
 
-    def offered(self) -> str:
+    def file_name(self) -> str:
         """Return a name made of the run's id and the event's number."""
         return export.name(self.row.id, self.seq)

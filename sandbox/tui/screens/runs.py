@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections import OrderedDict
-from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, ClassVar
 
+from rich.cells import set_cell_size
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -19,18 +19,18 @@ from sandbox.trace.paging import RunList, matching
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow, driven
 from sandbox.tui import keys
-from sandbox.tui.screens.compare import BesideScreen
-from sandbox.tui.screens.dialogs import Choosing, Help
+from sandbox.tui.screens.compare import CompareScreen
+from sandbox.tui.screens.dialogs import Choice, Help
 from sandbox.tui.screens.run import RunScreen
 from sandbox.tui.styled_text import Line, cut
-from sandbox.tui.widgets.bar import Bar
 from sandbox.tui.widgets.rows import Rows
+from sandbox.tui.widgets.styled_lines import Bar
 
 PAGE = 64
 POLL = 2.0
 """Seconds between two looks for new runs."""
-_KEPT = 20
-NAMED = (
+_CACHED = 20
+COLUMNS = (
     "scenario",
     "family",
     "model",
@@ -61,54 +61,49 @@ _TONES = {
 }
 
 
-class Found:
-    """The runs that match, read page by page."""
+class Matches:
+    """The runs that match a search, read page by page."""
 
     def __init__(self, store: Store, query: str) -> None:
-        words, named = parsed(query)
-        self._list = RunList(store, matching(words, named))
-        self.count = self._list.count()
-        self._pages: OrderedDict[int, Sequence[Any]] = OrderedDict()
+        matches = RunList(store, matching(*parse(query)))
+        self.count = matches.count()
+        self._page = lru_cache(_CACHED)(
+            lambda number: matches.page(number * PAGE, (number + 1) * PAGE)
+        )
 
     def row(self, place: int) -> Any:
         """Return the run at a place, or None."""
         number, at = divmod(place, PAGE)
-        if number not in self._pages:
-            self._pages[number] = self._list.page(number * PAGE, (number + 1) * PAGE)
-            while len(self._pages) > _KEPT:
-                self._pages.popitem(last=False)
-        self._pages.move_to_end(number)
-        page = self._pages[number]
+        page = self._page(number)
         return page[at] if at < len(page) else None
 
-    def place(self, run: str) -> int | None:
-        """Return where a run stands among those that were read."""
-        for number, page in self._pages.items():
-            for at, row in enumerate(page):
-                if row.id == run:
-                    return number * PAGE + at
-        return None
+    def place(self, run: str, near: int) -> int | None:
+        """Return where a run stands, if it is on the page of a place."""
+        start = near // PAGE * PAGE
+        return next(
+            (start + i for i, x in enumerate(self._page(near // PAGE)) if x.id == run), None
+        )
 
 
-def parsed(query: str) -> tuple[list[str], dict[str, str]]:
+def parse(query: str) -> tuple[list[str], dict[str, str]]:
     """Return the words of a search, and those that name a column."""
-    words, named = [], {}
+    words, columns = [], {}
     for word in query.split():
-        name, colon, value = word.partition(":")
-        if colon and name in NAMED and value:
-            named[name] = value
+        name, _, value = word.partition(":")
+        if name in COLUMNS and value:
+            columns[name] = value
         else:
             words.append(word)
-    return words, named
+    return words, columns
 
 
 def with_word(query: str, name: str, value: str) -> str:
-    """Return a search with another value for a column; with none where the value is empty."""
-    kept = [word for word in query.split() if not word.startswith(f"{name}:")]
-    return " ".join([*kept, *([f"{name}:{value}"] if value else [])])
+    """Return a search with another value for a column; with none if the value is empty."""
+    words = [word for word in query.split() if not word.startswith(f"{name}:")]
+    return " ".join([*words, *([f"{name}:{value}"] if value else [])])
 
 
-def line(row: Any, width: int, marked: str = "") -> Line:
+def line(row: Any, width: int, mark: str = "") -> Line:
     """Return the line of a run in the list."""
     if row is None:
         return ()
@@ -121,33 +116,25 @@ def line(row: Any, width: int, marked: str = "") -> Line:
     scenario = f"⑂ {scenario}" if row.parent else scenario
     left = width - (9 + 2 + len(started) + 2 + 20 + (39 if wide else 0))
     name, model = (left * 3 // 5, left * 2 // 5 - 2)
-    told: Line = (
-        ("▌" if row.id == marked else " ", "found" if row.id == marked else ""),
+    spans: Line = (
+        ("▌" if row.id == mark else " ", "found" if row.id == mark else ""),
         (f"{cut(row.id[:8], 8):<8}  ", "dim"),
         (f"{started}  ", "dim"),
-        (_filled(scenario, name), ""),
+        (_pad(scenario, name), ""),
         ("  ", ""),
-        (_filled(driven(row), model), "talk"),
-        (f" {_filled(task, 9)} ", _TONES.get(task, "")),
-        (_filled(safety, 9), _TONES.get(safety, "")),
+        (_pad(driven(row), model), "talk"),
+        (f" {_pad(task, 9)} ", _TONES.get(task, "")),
+        (_pad(safety, 9), _TONES.get(safety, "")),
     )
     if not wide:
-        return told
-    verdicts = len(_result(row).get("verdicts") or ())
+        return spans
+    result = json.loads(row.result) if isinstance(row.result, str) else row.result
+    verdicts = len(result.get("verdicts") or ()) if isinstance(result, dict) else 0
     more = f"{row.events:>8} events {verdicts:>4} verdicts  {cut(row.mode, 8)}"
-    return (*told, (more, "dim"))
+    return (*spans, (more, "dim"))
 
 
-def _result(row: Any) -> dict[str, Any]:
-    result = row.result
-    if isinstance(result, str):
-        result = json.loads(result)
-    return result if isinstance(result, dict) else {}
-
-
-def _filled(text: str, width: int) -> str:
-    from rich.cells import set_cell_size
-
+def _pad(text: str, width: int) -> str:
     return set_cell_size(cut(str(text), max(width, 1)), max(width, 1))
 
 
@@ -156,7 +143,7 @@ class RunsScreen(Screen[None]):
 
     AUTO_FOCUS = "#runs"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "search", "Search", key_display="/"),
+        Binding("slash", "app.focus('query')", "Search", key_display="/"),
         Binding("s", "cycle('safety')", "Safety"),
         Binding("u", "cycle('status')", "Status"),
         Binding("f", "choose('family')", "Family"),
@@ -165,66 +152,63 @@ class RunsScreen(Screen[None]):
         Binding("b", "beside", "Beside"),
         Binding("L", "app.light", "Light", show=False),
         Binding("question_mark", "help", "Help", key_display="?"),
-        Binding("escape", "leave", "List", show=False),
+        Binding("escape", "app.focus('runs')", "List", show=False),
         Binding("q", "app.quit", "Quit"),
     ]
+
+    _mark = ""
+    """Id of a run that another is to stand beside."""
 
     def __init__(self, store: Store) -> None:
         super().__init__()
         self._store = store
-        self._found = Found(store, "")
-        self._marked = ""
+        self._matches = Matches(store, "")
 
     def compose(self) -> ComposeResult:
-        """Lay it out."""
         yield Bar(id="head", classes="head")
         yield Input(placeholder="search: words, safety:unsafe, model:…", id="query", compact=True)
         yield Rows(id="runs")
         yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
-        """Show the newest runs."""
         rows = self.query_one(Rows)
-        rows.show(self._found.count, self._line)
+        rows.show(self._matches.count, self._line)
         rows.focus()
         self._head()
         self.set_interval(POLL, self._poll)
 
     def _line(self, place: int, width: int) -> Line:
-        return line(self._found.row(place), width, self._marked)
+        return line(self._matches.row(place), width, self._mark)
 
     def _head(self) -> None:
-        marked = f"  beside {self._marked[:8]}: choose another with b" if self._marked else ""
+        mark = f"  beside {self._mark[:8]}: choose another with b" if self._mark else ""
         self.query_one("#head", Bar).say(
-            (f" {self._found.count:,} runs ", "head"), (marked, "alert")
+            (f" {self._matches.count:,} runs ", "head"), (mark, "alert")
         )
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Show what matches."""
         self._look(event.value, keep=False)
 
     def on_input_submitted(self) -> None:
-        """Go back to the list."""
         self.query_one(Rows).focus()
 
     @work(thread=True, exclusive=True, group="list")
     def _look(self, query: str, *, keep: bool) -> None:
         try:
-            found = Found(self._store, query)
+            matches = Matches(self._store, query)
         except SandboxError:
             return  # the store is busy: the next look will do
         if self.is_running:
-            self.app.call_from_thread(self._show, found, keep)
+            self.app.call_from_thread(self._show, matches, keep)
 
-    def _show(self, found: Found, keep: bool) -> None:
+    def _show(self, matches: Matches, keep: bool) -> None:
         if not self.query(Rows):
             return  # left in the meantime
         rows = self.query_one(Rows)
-        chosen = self._found.row(rows.cursor) if keep else None
-        self._found = found
-        found.row(rows.cursor)
-        place = found.place(chosen.id) if chosen is not None else 0
-        rows.show(found.count, cursor=rows.cursor if place is None else place)
+        row = self._matches.row(rows.cursor) if keep else None
+        self._matches = matches
+        place = matches.place(row.id, rows.cursor) if row is not None else 0
+        rows.show(matches.count, cursor=rows.cursor if place is None else place)
         self._head()
 
     def _poll(self) -> None:
@@ -232,15 +216,14 @@ class RunsScreen(Screen[None]):
             self._look(self.query_one(Input).value, keep=True)
 
     def on_rows_chosen(self, event: Rows.Chosen) -> None:
-        """Open a run."""
-        row = self._found.row(event.place)
+        row = self._matches.row(event.place)
         if row is not None:
             self._open(row.id)
 
     def _open(self, run: str, beside: str = "") -> None:
         try:
             screen: Screen[None] = (
-                BesideScreen(self._store, run, beside) if beside else RunScreen(self._store, run)
+                CompareScreen(self._store, run, beside) if beside else RunScreen(self._store, run)
             )
         except SandboxError as error:
             self.notify(str(error), markup=False, severity="error")
@@ -249,50 +232,38 @@ class RunsScreen(Screen[None]):
 
     def action_beside(self) -> None:
         """Mark a run, or open it beside the one that is marked."""
-        row: RunRow | None = self._found.row(self.query_one(Rows).cursor)
+        row: RunRow | None = self._matches.row(self.query_one(Rows).cursor)
         if row is None:
             return
-        if self._marked and self._marked != row.id:
-            self._open(self._marked, row.id)
-            self._marked = ""
+        if self._mark and self._mark != row.id:
+            self._open(self._mark, row.id)
+            self._mark = ""
         else:
-            self._marked = "" if self._marked else row.id
+            self._mark = "" if self._mark else row.id
         self._head()
         self.query_one(Rows).refresh()
 
-    def action_search(self) -> None:
-        """Write into the search."""
-        self.query_one(Input).focus()
-
-    def action_leave(self) -> None:
-        """Go back to the list."""
-        self.query_one(Rows).focus()
-
     def action_cycle(self, name: str) -> None:
-        """Ask for the next value of a column."""
         query = self.query_one(Input)
         values = _CYCLES[name]
-        known = parsed(query.value)[1].get(name, "")
+        known = parse(query.value)[1].get(name, "")
         at = values.index(known) if known in values else 0
         query.value = with_word(query.value, name, values[(at + 1) % len(values)])
 
     def action_choose(self, name: str) -> None:
-        """Let a value of a column be chosen."""
 
-        def chosen(value: str | None) -> None:
+        def narrow(value: str | None) -> None:
             if value is not None:
                 query = self.query_one(Input)
                 query.value = with_word(query.value, name, value.split(" ")[0])
 
         self.app.push_screen(
-            Choosing(f"Only runs of which {name}?", ["", *RunList(self._store).values(name)]),
-            chosen,
+            Choice(f"Only runs of which {name}?", ["", *RunList(self._store).values(name)]),
+            narrow,
         )
 
     def action_clear(self) -> None:
-        """Show all runs."""
         self.query_one(Input).value = ""
 
     def action_help(self) -> None:
-        """Show the keys."""
         self.app.push_screen(Help("Keys of the list of runs", keys.RUNS))

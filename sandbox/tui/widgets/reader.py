@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.strip import Strip
 
-from sandbox.tui.blocks import lines, parts, where
+from sandbox.tui import blocks as texts
 from sandbox.tui.styled_text import Line
-from sandbox.tui.widgets.styled_lines import Painted
+from sandbox.tui.widgets.styled_lines import StyledLines
 from sandbox.views.block import Block
 
 
-class Reader(Painted):
+class Reader(StyledLines):
     """Shows blocks; only the lines on the screen are drawn, and only one part of a long text is held."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -28,25 +28,28 @@ class Reader(Painted):
         Binding("end,G", "scroll_end", "Bottom", show=False),
     ]
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.blocks: Sequence[Block] = ()
-        self.part = 0
-        self._find = ""
-        self._lines: list[Line] = []
-        self._width = 0
+    blocks: Sequence[Block] = ()
+    part = 0
+    lines: Sequence[Line] = ()
+    """All lines of what is shown, not only those on the screen."""
+    _find = ""
+    _width = 0
 
     def show(self, blocks: Sequence[Block], find: str = "") -> None:
         """Show blocks from their beginning, or from where a text stands in them."""
         self.blocks = blocks
         self._find = find
-        self.part = (where(blocks, find) or 0) if find else 0
+        self.part = (texts.where(blocks, find) or 0) if find else 0
         self._wrap()
-        self.scroll_to(0, self._first_found(), animate=False, immediate=True)
+        matches = (
+            i for i, line in enumerate(self.lines) if any(tone == "found" for _, tone in line)
+        )
+        first = next(matches, 0) if find else 0
+        self.scroll_to(0, max(first - 2, 0), animate=False, immediate=True)
 
     def turn(self, by: int) -> None:
         """Show another part of long texts."""
-        part = max(0, min(self.part + by, parts(self.blocks) - 1))
+        part = max(0, min(self.part + by, self.parts - 1))
         if part != self.part:
             self.part = part
             self._wrap()
@@ -55,34 +58,19 @@ class Reader(Painted):
     @property
     def parts(self) -> int:
         """In how many parts the longest text is shown."""
-        return parts(self.blocks)
-
-    def shown(self) -> list[Line]:
-        """Return all lines of what is shown, not only those on the screen."""
-        return self._lines
+        return texts.parts(self.blocks)
 
     def render_line(self, y: int) -> Strip:
-        """Draw one line of the screen."""
         width = self.scrollable_content_region.width
         place = y + self.scroll_offset.y
-        return self.paint(self._lines[place] if place < len(self._lines) else (), width)
+        return self.paint(self.lines[place] if place < len(self.lines) else (), width)
 
     def on_resize(self, _: events.Resize) -> None:
-        """Wrap again where the width is another."""
         if self.scrollable_content_region.width != self._width:
             self._wrap()
 
     def _wrap(self) -> None:
         self._width = self.scrollable_content_region.width or self.size.width
-        made = lines(self.blocks, self._width or 80, self.part, self._find)
-        self._lines = made
-        self.virtual_size = Size(0, len(made))
+        self.lines = texts.lines(self.blocks, self._width or 80, self.part, self._find)
+        self.virtual_size = Size(0, len(self.lines))
         self.refresh()
-
-    def _first_found(self) -> int:
-        if not self._find:
-            return 0
-        found = (
-            i for i, line in enumerate(self._lines) if any(tone == "found" for _, tone in line)
-        )
-        return max(next(found, 0) - 2, 0)

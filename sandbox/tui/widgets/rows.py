@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
@@ -13,13 +14,13 @@ from textual.reactive import reactive
 from textual.strip import Strip
 
 from sandbox.tui.styled_text import Line
-from sandbox.tui.widgets.styled_lines import Painted
+from sandbox.tui.widgets.styled_lines import StyledLines
 
 RowOf = Callable[[int, int], Line]
 """The line of a row, by its place and the cells that there are."""
 
 
-class Rows(Painted):
+class Rows(StyledLines):
     """Rows by place, with a cursor; moved by keys, mouse and wheel."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -34,13 +35,16 @@ class Rows(Painted):
 
     cursor: reactive[int] = reactive(0, init=False)
 
+    count = 0
+    """Number of rows."""
+    _row_of: RowOf = staticmethod(lambda _place, _width: ())
+
+    @dataclass
     class Moved(Message):
         """The cursor is on another row."""
 
-        def __init__(self, rows: Rows, place: int) -> None:
-            super().__init__()
-            self.rows = rows
-            self.place = place
+        rows: Rows
+        place: int
 
         @property
         def control(self) -> Rows:
@@ -50,37 +54,25 @@ class Rows(Painted):
     class Chosen(Moved):
         """A row was chosen, by Enter or a second click."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._row_of: RowOf = lambda _place, _width: ()
-        self._count = 0
-
-    @property
-    def count(self) -> int:
-        """Number of rows."""
-        return self._count
-
     def show(self, count: int, row_of: RowOf | None = None, cursor: int | None = None) -> None:
         """Show so many rows.
 
         Args:
             count: How many there are.
-            row_of: Tells a row's line; as before where left out.
-            cursor: Place of the cursor; as before where left out.
+            row_of: Returns a row's line; as before if left out.
+            cursor: Place of the cursor; as before if left out.
         """
         self._row_of = row_of or self._row_of
-        self._count = count
+        self.count = count
         self.virtual_size = Size(0, count)
         self.cursor = min(self.cursor if cursor is None else cursor, max(count - 1, 0))
         self.scroll_into_view()
         self.refresh()
 
     def validate_cursor(self, place: int) -> int:
-        """Keep the cursor on a row."""
-        return max(0, min(place, self._count - 1))
+        return max(0, min(place, self.count - 1))
 
     def watch_cursor(self, before: int, place: int) -> None:
-        """Draw both rows again and tell that it moved."""
         self.refresh_line(before)
         self.refresh_line(place)
         self.scroll_into_view()
@@ -93,42 +85,32 @@ class Rows(Painted):
             self.scroll_to_region(region, animate=False, force=True, immediate=True, x_axis=False)
 
     def render_line(self, y: int) -> Strip:
-        """Draw one line of the screen."""
         width = self.scrollable_content_region.width
         place = y + self.scroll_offset.y
-        if place >= self._count:
+        if place >= self.count:
             return self.paint((), width)
         return self.paint(self._row_of(place, width), width, cursor=place == self.cursor)
 
     def on_resize(self, _: events.Resize) -> None:
-        """Keep the cursor's row on the screen."""
         self.scroll_into_view()
 
     def action_move(self, by: int) -> None:
-        """Move the cursor by so many rows."""
         self.cursor += by
 
     def action_page(self, by: int) -> None:
-        """Move the cursor by so many screens."""
         self.cursor += by * max(self.size.height - 1, 1)
 
     def action_edge(self, last: bool) -> None:
-        """Move the cursor to the first or the last row."""
-        self.cursor = self._count - 1 if last else 0
+        self.cursor = self.count - 1 if last else 0
 
     def action_choose(self) -> None:
-        """Choose the cursor's row."""
-        if self._count:
+        if self.count:
             self.post_message(self.Chosen(self, self.cursor))
 
     def on_click(self, event: events.Click) -> None:
-        """Move the cursor to where was clicked; choose the row where it was already."""
+        """Move the cursor to where was clicked; choose the row if it was there already."""
         offset = event.get_content_offset(self)
-        if offset is None:
-            return
-        place = offset.y + self.scroll_offset.y
-        if place >= self._count:
-            return
-        if place == self.cursor and event.chain > 1:
-            self.action_choose()
-        self.cursor = place
+        if offset is not None and (place := offset.y + self.scroll_offset.y) < self.count:
+            if place == self.cursor and event.chain > 1:
+                self.action_choose()
+            self.cursor = place

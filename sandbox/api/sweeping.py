@@ -198,7 +198,7 @@ class Execution:
             return
         chosen = self.workspace.backend(self.spec.isolation, self.spec.image)
         planner = ItemPlanner(self.workspace.planner(chosen), self.row.scenarios, self.spec.retries)
-        planner.check()
+        planner.check(self.spec.all_models())
         width, left = width_of(self.spec, self.options), Sweeps(self.store).counts(self.row.id)
         processes = self.options.processes or processes_for(left[()].left, width)
         with spread(made_by(planner), self.store, processes, WATCHED) as runner:

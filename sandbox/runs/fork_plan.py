@@ -16,7 +16,7 @@ from sandbox.monitors.policy import from_text
 from sandbox.runs.data_retention import Handling
 from sandbox.runs.fork_source import read
 from sandbox.runs.options import RunOptions
-from sandbox.runs.planner import Planner
+from sandbox.runs.planner import Planner, check_model_keys
 from sandbox.runs.run_plan import RunPlan
 from sandbox.scenario.from_trace import recorded
 from sandbox.trace.run_events import JudgeDescription, RunStartEvent
@@ -70,6 +70,8 @@ def forked(
             f"{', '.join(origin.changed)} (--anyway to fork it with those of now)"
         )
     _check_scaffold(row, start, change, planner.scaffold(options.scaffold))
+    if model is None:
+        check_model_keys(options)
     fork = read(
         store,
         row.id,

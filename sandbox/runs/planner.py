@@ -18,7 +18,7 @@ from sandbox.errors import InputError, nearest
 from sandbox.gate.approval import Approver, FixedApprover
 from sandbox.isolation.base import Backend
 from sandbox.models.base import Source
-from sandbox.models.resolve import assigned, resolve
+from sandbox.models.resolve import assigned, check_keys, resolve
 from sandbox.monitors.judges.judge_pool import JudgePool
 from sandbox.monitors.library import MonitorFamily, MonitorLibrary
 from sandbox.monitors.policy import Policy
@@ -92,6 +92,7 @@ class Planner:
             raise InputError(f"none of these scenarios exists in {options.lang!r}")
         for plan in plans:
             plan.model(plan.instance)  # a scripted model may name a reference that is not there
+        check_model_keys(options)
         return plans
 
     def plan(
@@ -183,6 +184,13 @@ def judged(library: MonitorLibrary, options: JudgeOptions) -> MonitorLibrary:
         return library
     cache_file = Path(options.judge_cache) if options.judge_cache else None
     return library.with_judges(JudgePool.of(judges[0], cache_file, options.judge_lang))
+
+
+def check_model_keys(options: RunOptions) -> None:
+    """Check that the keys of all models are there before anything begins; recorded answers need none."""
+    judges = () if options.judge_cache else texts(options.judge_model)
+    for name in (*texts(options.model), *options.agent.values(), *judges):
+        check_keys(name)
 
 
 def languages(wanted: Texts, known: Sequence[str]) -> tuple[str, ...]:

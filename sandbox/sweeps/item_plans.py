@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from sandbox.errors import InputError
+from sandbox.models.resolve import check_keys
 from sandbox.runs.options import RunOptions
 from sandbox.runs.planner import Planner
 from sandbox.runs.run_plan import RunPlan
@@ -37,12 +38,17 @@ class ItemPlanner:
         self._retries = retries
         self._scenarios: dict[str, LoadedScenario] = {}
 
-    def check(self) -> None:
+    def check(self, models: Iterable[str] = ()) -> None:
         """Load every scenario of the sweep.
 
+        Args:
+            models: Those whose keys must be in this process's environment.
+
         Raises:
-            InputError: One is not what it was when the sweep began.
+            InputError: A scenario is not what it was when the sweep began, or a key is missing.
         """
+        for model in models:
+            check_keys(model)
         for name in self._digests:
             self._scenario(name)
 

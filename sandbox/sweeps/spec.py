@@ -198,6 +198,12 @@ class SweepFile(Strict):
     baseline: Baseline | None = None
     """What ``sweep compare`` compares with."""
 
+    def all_models(self) -> Iterator[str]:
+        """Yield the names of all models, those of judges among them."""
+        yield from self.models
+        for defence in self.defences.values():
+            yield from defence.judges.models if defence.judges else ()
+
     @field_validator("models", "scaffolds", "scenarios", "languages")
     @classmethod
     def _once(cls, values: str | tuple[str, ...]) -> str | tuple[str, ...]:

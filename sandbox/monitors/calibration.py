@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired, TypedDict
 
 from sandbox.errors import InputError
 
@@ -87,7 +87,17 @@ def parse_calibration(text: str, name: str) -> Calibration:
         raise InputError(f"{name}: no calibration: {type(error).__name__}: {error}") from error
 
 
-def _from_data(raw: Mapping[str, Any]) -> Calibration:
+class _CalibrationData(TypedDict):
+    """What a file of a calibration holds, if it is one."""
+
+    rule: NotRequired[str]
+    weights: Mapping[str, float]
+    intercept: float
+    thresholds: Mapping[str, float]
+    data: NotRequired[Mapping[str, Any]]
+
+
+def _from_data(raw: _CalibrationData) -> Calibration:
     weights = {str(name): float(value) for name, value in raw["weights"].items()}
     thresholds = {str(rate): float(value) for rate, value in raw["thresholds"].items()}
     rule: Rule = "noisy-or" if raw.get("rule") == "noisy-or" else "logistic"

@@ -274,7 +274,7 @@ def judge_example(example: Example, monitor: Monitor, catalogue: Catalogue) -> V
     return monitor.judge(_execute(context, step, result))
 
 
-def _follow(context: RunContext, raw: Mapping[str, Any], catalogue: Catalogue) -> None:
+def _follow(context: RunContext, raw: Mapping[str, object], catalogue: Catalogue) -> None:
     """Take a step that comes before the one that is judged."""
     head = next(iter(raw))
     if head in _ROLES:
@@ -325,7 +325,7 @@ def _call(raw: Any, catalogue: Catalogue) -> Call:
     return Call(tool, values, str(raw.get("agent", AGENT)))
 
 
-def _tool_name(raw: Mapping[str, Any]) -> str:
+def _tool_name(raw: Mapping[str, object]) -> str:
     name, *beside = raw
     if not is_call({name: None}):
         known = (*_ROLES, *_SETTING, "steps")
@@ -360,14 +360,14 @@ def _member(name: str, value: object, kinds: type[StrEnum]) -> None:
         raise ExampleError(f"unknown {name} {value!r}{nearest(str(value), kinds)}")
 
 
-def _times(raw: Mapping[str, Any]) -> int:
+def _times(raw: Mapping[str, object]) -> int:
     number = raw.get("times", 1)
     if not isinstance(number, int) or not 1 <= number <= _MOST:
         raise ExampleError(f"times: should be a number from 1 to {_MOST}")
     return number
 
 
-def _parts(example: Example) -> tuple[ExampleSetting, list[dict[str, Any]]]:
+def _parts(example: Example) -> tuple[ExampleSetting, list[dict[str, object]]]:
     """Return what holds for an example, and its steps."""
     raw, given = example.raw, example.given
     if isinstance(raw, dict) and "steps" in raw:

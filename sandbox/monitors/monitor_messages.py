@@ -12,8 +12,8 @@ from sandbox.enums import CallStatus, Stage
 from sandbox.trace.call_events import CallRequest
 from sandbox.trace.effects import Effect
 
-JournalEntry = tuple[Any, ...] | list[Any]
-"""What was done with a context, its name first; see :attr:`RunContext.journal`."""
+JournalEntry = tuple[Any, ...]
+"""What was done with a context, its name first; see :attr:`RunContext.journal`. On the way it is a list."""
 
 
 class CallData(TypedDict):

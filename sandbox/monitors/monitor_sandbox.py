@@ -306,14 +306,14 @@ class _SentHistory:
 
     def entry(self, entry: JournalEntry) -> JournalEntry:
         """Return an entry of the journal as JSON data."""
-        return [
+        return tuple(
             self.call(item)
             if isinstance(item, Call)
             else result_data(item)
             if isinstance(item, Result)
             else item
             for item in entry
-        ]
+        )
 
     def call(self, call: Call) -> CallData:
         """Return a call as JSON data; the definition of a tool goes with its first one."""

@@ -31,7 +31,7 @@ class RunInfo:
     """What holds for all steps of a run."""
 
     lang: str = "en"
-    scope: Mapping[str, Any] = field(default_factory=lambda: {"protected": []})
+    scope: Mapping[str, object] = field(default_factory=lambda: {"protected": []})
     canary_values: Mapping[str, CanaryValue] = field(default_factory=dict)
     """Canary name → its value in this run."""
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

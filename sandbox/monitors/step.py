@@ -49,7 +49,7 @@ class Step:
         return Stage.BEFORE if self.result is None else Stage.AFTER
 
     @property
-    def scope(self) -> Mapping[str, Any]:
+    def scope(self) -> Mapping[str, object]:
         """The scenario's scope."""
         return self.context.info.scope
 

@@ -89,7 +89,7 @@ class Origin:
 class Origins:
     """The origins of all values of a call."""
 
-    def __init__(self, corpus: TextIndex, arguments: Mapping[str, Any], before: int) -> None:
+    def __init__(self, corpus: TextIndex, arguments: Mapping[str, object], before: int) -> None:
         """Follow a call's arguments.
 
         Args:

@@ -64,7 +64,7 @@ def _reason(value: Any) -> str:
     return value.strip()[:REASON]
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) != len(pairs):
         raise UnusableAnswer("a key of the reply stands twice")

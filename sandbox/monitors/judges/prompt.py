@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from typing import Any
 
 from sandbox.detectors.turn import Turn
 from sandbox.models.base import Message
@@ -111,5 +110,5 @@ def _ends(lines: list[str], room: int, mark: str) -> list[str]:
     return [*head, line({"left_out_records": gone}, mark), *reversed(tail)]
 
 
-def _turn_data(turn: Turn, most: int, *, reasoning: bool) -> dict[str, Any]:
+def _turn_data(turn: Turn, most: int, *, reasoning: bool) -> dict[str, object]:
     return {key: shorten(value, most) for key, value in fields(turn, reasoning=reasoning)}

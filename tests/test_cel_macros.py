@@ -182,7 +182,7 @@ def test_what_macros_read_is_read_by_the_condition() -> None:
     """A condition names the variables of its macros too, and they must exist where it is used."""
     condition = parse("bad", VARIABLES, FUNCTIONS, KNOWN)
     assert condition.variables == {"call", "scope"}
-    assert [macro.name for macro in condition.used] == ["large", "outside", "bad"]
+    assert [macro.name for macro in condition.dependencies] == ["large", "outside", "bad"]
     with pytest.raises(ExpressionError, match="unknown variable 'scope'"):
         parse("bad", frozenset({"call"}), FUNCTIONS, KNOWN)
     with pytest.raises(ExpressionError, match="unknown function 'glob'"):

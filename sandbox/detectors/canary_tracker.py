@@ -138,9 +138,9 @@ class CanaryTracker:
         self.record_execution(matches)
         return matches.forms
 
-    def _find_outgoing(self, text: str, given: Sequence[tuple[str, str]]) -> CanaryMatches:
+    def _find_outgoing(self, text: str, arguments: Sequence[tuple[str, str]]) -> CanaryMatches:
         reading = decode_layers(text)
-        update = self._outgoing.preview(reading, given)
+        update = self._outgoing.preview(reading, arguments)
         forms = {name: self._form(name, text) for name in update.whole}
         forms |= dict.fromkeys(update.split, CanaryForm.SPLIT)
         return CanaryMatches(self._in_order(forms), reading.complete, update)

@@ -171,10 +171,10 @@ class Gate:
             return self._finish(record, CallStatus.BLOCKED, text, refusal_effects(step))
         return await self._execute(record, step, replayed.after)
 
-    def drop(self, agent: str, asked: ToolCall) -> None:
+    def drop(self, agent: str, request: ToolCall) -> None:
         """Record that a call which a model asked for is not made: its scaffold did not hand it over."""
-        request = self._request(agent, asked)
-        self._recorder.record(ToolDroppedEvent, agent, call=asked.id, **request)
+        data = self._request(agent, request)
+        self._recorder.record(ToolDroppedEvent, agent, call=request.id, **data)
 
     async def mediate_reply(self, agent: str, text: str) -> tuple[str, bool]:
         """Let the monitors of the stage ``reply`` judge an agent's closing words.
@@ -289,18 +289,18 @@ class Gate:
         self.records.append(record)
         return record
 
-    def _request(self, agent: str, asked: ToolCall) -> CallRequest:
+    def _request(self, agent: str, request: ToolCall) -> CallRequest:
         """Return what a call asks for, its tool by its full name."""
-        tool = self._tools[agent].get(asked.name)
-        data: CallRequest = {"tool": tool.name if tool else asked.name}
+        tool = self._tools[agent].get(request.name)
+        data: CallRequest = {"tool": tool.name if tool else request.name}
         if tool is None:
             data["unknown"] = True
-        if asked.arguments is None:
-            return {**data, "raw": asked.raw}
-        return {**data, "arguments": asked.arguments}
+        if request.arguments is None:
+            return {**data, "raw": request.raw}
+        return {**data, "arguments": request.arguments}
 
-    def _unknown(self, agent: str, asked: ToolCall) -> str:
-        return f"there is no tool {asked.name!r}{nearest(asked.name, self._tools[agent])}"
+    def _unknown(self, agent: str, request: ToolCall) -> str:
+        return f"there is no tool {request.name!r}{nearest(request.name, self._tools[agent])}"
 
     def _replacement(self, verdict: Verdict) -> str:
         """Return what the agent reads in place of a result."""
@@ -403,11 +403,11 @@ class Gate:
         return Verdict(name, Decision.BLOCK, Severity.MEDIUM, f"the monitor {name} failed")
 
 
-def _misuse(asked: ToolCall, tool: Tool) -> str:
+def _misuse(request: ToolCall, tool: Tool) -> str:
     """Return what is wrong with a call's arguments: monitors and scorers see sound calls only."""
-    if asked.arguments is None:
-        return f"the arguments of {asked.name} are not a JSON object: {asked.raw[:200]!r}"
-    wrong = arguments.problems(tool.parameters, asked.arguments)
+    if request.arguments is None:
+        return f"the arguments of {request.name} are not a JSON object: {request.raw[:200]!r}"
+    wrong = arguments.problems(tool.parameters, request.arguments)
     return "invalid arguments: " + "; ".join(wrong) if wrong else ""
 
 

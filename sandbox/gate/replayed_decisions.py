@@ -30,13 +30,13 @@ class CallDecisions:
 class DecisionReplay(Protocol):
     """Says of each call, in order, what was decided of it before."""
 
-    def decisions(self, agent: str, asked: ToolCall) -> CallDecisions:
+    def decisions(self, agent: str, request: ToolCall) -> CallDecisions:
         """Return what was decided of a call that is about to be judged."""
 
 
 class NoReplay:
     """Every call is judged anew."""
 
-    def decisions(self, agent: str, asked: ToolCall) -> CallDecisions:
+    def decisions(self, agent: str, request: ToolCall) -> CallDecisions:
         """Return that nothing was decided before."""
         return CallDecisions()

@@ -88,7 +88,7 @@ class Example:
     line: int
     raw: Any
     """As it stands in the file."""
-    given: ExampleSetting
+    setting: ExampleSetting
 
 
 @dataclass(frozen=True)
@@ -369,7 +369,7 @@ def _times(raw: Mapping[str, object]) -> int:
 
 def _parts(example: Example) -> tuple[ExampleSetting, list[dict[str, object]]]:
     """Return what holds for an example, and its steps."""
-    raw, given = example.raw, example.given
+    raw, given = example.raw, example.setting
     if isinstance(raw, dict) and "steps" in raw:
         own = {key: value for key, value in raw.items() if key != "steps"}
         try:
@@ -387,9 +387,9 @@ def _parts(example: Example) -> tuple[ExampleSetting, list[dict[str, object]]]:
     return given, steps
 
 
-def _canaries(given: ExampleSetting) -> dict[str, CanaryValue]:
+def _canaries(setting: ExampleSetting) -> dict[str, CanaryValue]:
     found = {}
-    for name, canary in given.canaries.items():
+    for name, canary in setting.canaries.items():
         made = make_canary(name, canary.kind, 0, "examples")
         if canary.plant:
             made = replace(made, path=canary.plant.file or "", planted=True)
@@ -398,7 +398,7 @@ def _canaries(given: ExampleSetting) -> dict[str, CanaryValue]:
 
 
 def _read_list(
-    monitor: str, raw: Any, given: ExampleSetting, document: Located, path: tuple[str | int, ...]
+    monitor: str, raw: Any, setting: ExampleSetting, document: Located, path: tuple[str | int, ...]
 ) -> list[Example]:
     """Return the examples of one monitor, each with the line on which it stands."""
     found = []
@@ -406,7 +406,7 @@ def _read_list(
         items = raw.get(kind) or ()
         for index, item in enumerate(items):
             file, line = document.place((*path, kind, index))
-            found.append(Example(monitor, kind, file, line, item, given))
+            found.append(Example(monitor, kind, file, line, item, setting))
     return found
 
 

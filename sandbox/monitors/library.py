@@ -89,7 +89,7 @@ class MonitorLibrary:
         self._files = content.files("monitors", (".yaml", ".py"))
         self._catalogue = catalogue
         self._pool = pool or JudgePool()
-        self._loaded: dict[str, MonitorFamily] = {}
+        self._families: dict[str, MonitorFamily] = {}
 
     def with_judges(self, pool: JudgePool) -> MonitorLibrary:
         """Return the same monitors with other models for the judges among them."""
@@ -108,12 +108,12 @@ class MonitorLibrary:
         """
         if name not in self._files:
             raise InputError(f"unknown monitor {name!r}{nearest(name, self._files)}")
-        if name not in self._loaded:
+        if name not in self._families:
             path = self._files[name]
-            self._loaded[name] = (
+            self._families[name] = (
                 self._python(name, path) if path.suffix == ".py" else self._rules(name, path)
             )
-        return self._loaded[name]
+        return self._families[name]
 
     def choose(self, names: Sequence[str] | None) -> tuple[MonitorFamily, ...]:
         """Return families by name, or all of them for None."""

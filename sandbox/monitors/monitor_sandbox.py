@@ -74,7 +74,7 @@ class MonitorProcess:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
-        self._sent: WeakKeyDictionary[RunContext, _SentHistory] = WeakKeyDictionary()
+        self._histories: WeakKeyDictionary[RunContext, _SentHistory] = WeakKeyDictionary()
         self._closed_runs: list[str] = []
         self._number = 0
         self._program = os.getpid()
@@ -134,7 +134,7 @@ class MonitorProcess:
         """End the process, and all that it started; the next question starts another one."""
         process, self._process = self._process, None
         channel, self._channel = self._channel, None
-        self._sent = WeakKeyDictionary()
+        self._histories = WeakKeyDictionary()
         self._closed_runs.clear()
         if channel is not None:
             channel.close()
@@ -145,7 +145,7 @@ class MonitorProcess:
 
     def _ask_once(self, step: Step, monitor: MonitorData, seconds: float) -> MonitorAnswer:
         self._catch_up(step.context)
-        run = self._sent[step.context].name
+        run = self._histories[step.context].name
         result = result_data(step.result) if step.result else None
         question: StepQuestion = {
             **monitor,
@@ -191,10 +191,10 @@ class MonitorProcess:
             self._start()
         while self._closed_runs:
             self._send({"what": "close", "run": self._closed_runs.pop()})
-        sent = self._sent.get(context)
+        sent = self._histories.get(context)
         if sent is None:
             self._number += 1
-            sent = self._sent[context] = _SentHistory(f"run{self._number}")
+            sent = self._histories[context] = _SentHistory(f"run{self._number}")
             finalize(context, self._closed_runs.append, sent.name).atexit = False
             info = context.info
             canaries = {

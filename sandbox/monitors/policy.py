@@ -222,7 +222,7 @@ class PolicyState:
         """The name that stands in verdicts."""
         return self.policy.monitor
 
-    def update(self, given: Iterable[Verdict], lang: str) -> Verdict | None:
+    def update(self, verdicts: Iterable[Verdict], lang: str) -> Verdict | None:
         """Return what follows from one step, or None.
 
         Something follows only of a step on which a contributing monitor gave a score itself: once a
@@ -234,7 +234,7 @@ class PolicyState:
             lang: Language of what the agent reads.
         """
         spoke = False
-        for verdict in given:
+        for verdict in verdicts:
             if verdict.score > 0 and verdict.monitor in self._highest:
                 spoke = True
                 before = self._highest[verdict.monitor]
@@ -271,15 +271,15 @@ class PolicyState:
         )
 
 
-def _level(item: Threshold, made: Calibration) -> PolicyLevel | str:
+def _level(item: Threshold, calibration: Calibration) -> PolicyLevel | str:
     """Return a threshold as a score, or why there is none."""
     if item.above is not None:
         return PolicyLevel(item.verdict, item.above)
     assert isinstance(item.at, float)
-    for rate, threshold in made.thresholds.items():
+    for rate, threshold in calibration.thresholds.items():
         if math.isclose(float(rate), item.at, rel_tol=1e-9):
             return PolicyLevel(item.verdict, threshold, float(rate))
-    known = ", ".join(f"{float(rate):.3g}" for rate in made.thresholds) or "none"
+    known = ", ".join(f"{float(rate):.3g}" for rate in calibration.thresholds) or "none"
     return f"the calibration has no threshold for {item.at:.3g}; there are: {known}"
 
 

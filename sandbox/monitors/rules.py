@@ -52,7 +52,7 @@ class RuleMonitor:
     @property
     def used_macros(self) -> dict[str, str]:
         """The macros that the condition uses, as they stand in the file."""
-        used = {macro.name for macro in self._condition.used}
+        used = {macro.name for macro in self._condition.dependencies}
         return {key: source for key, source in self.macros if signature(key)[0] in used}
 
     def applies(self, tool: Tool) -> bool:

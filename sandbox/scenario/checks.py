@@ -112,7 +112,9 @@ def _score(scenario: Scenario, macros: Macros) -> Wrong:
         texts = [source]
         try:
             condition = parse(source, SCORE_VARIABLES, TEXT_FUNCTIONS, macros) if source else None
-            texts += [macro.expression.source for macro in condition.used] if condition else []
+            texts += (
+                [macro.expression.source for macro in condition.dependencies] if condition else []
+            )
         except ExpressionError as error:
             yield ("score", key), f"{key}: {error}"
         for canary in re.findall(r"\bcanary\.([a-z]\w*)\b(?!\()", "\n".join(texts)):

@@ -129,7 +129,7 @@ def _name_words(tool: str) -> tuple[frozenset[str], frozenset[str]]:
 def _compare(
     item: Instruction,
     values: Sequence[ArgumentValue],
-    told: frozenset[str],
+    words: frozenset[str],
     all_words: frozenset[str],
     deeds: frozenset[str],
     run: InstructionIndex,
@@ -144,8 +144,8 @@ def _compare(
         deed=float(bool(deeds & item.deeds)),
         value=value,
         identifier=identifier,
-        object=len(told & item.core) / max(1, len(told)),
-        used_up=weight((all_words | told) & need) / (weight(need) or 1.0),
+        object=len(words & item.core) / max(1, len(words)),
+        used_up=weight((all_words | words) & need) / (weight(need) or 1.0),
         addressed=float(item.addressed),
         delegated=item.sought if run.delegating else 0.0,
     )
@@ -162,14 +162,14 @@ def _overlap(value: ArgumentValue, item: Instruction) -> float:
     return core * (_BODY_WEIGHT if value.body else 1.0)
 
 
-def _rank(seen: ComplianceFeatures) -> float:
+def _rank(figures: ComplianceFeatures) -> float:
     return (
-        1.2 * seen.value
-        + 0.2 * seen.identifier
-        + 0.4 * seen.deed
-        + 0.5 * seen.object
-        + 0.7 * seen.used_up
-        + 0.2 * seen.addressed
+        1.2 * figures.value
+        + 0.2 * figures.identifier
+        + 0.4 * figures.deed
+        + 0.5 * figures.object
+        + 0.7 * figures.used_up
+        + 0.2 * figures.addressed
     )
 
 

@@ -122,10 +122,10 @@ class InstructionIndex:
             sought = weight(fetched & self.principal_words) / weight(fetched) if fetched else 0.0
             self._result(position, turn.text[:LONGEST], sought)
 
-    def near(self, told: Iterable[str]) -> list[Instruction]:
+    def near(self, words: Iterable[str]) -> list[Instruction]:
         """Return the instructions that these words may come from, and the latest ones."""
         found = {id(item): item for item in self._all[-_RECENT:]}
-        for word in told:
+        for word in words:
             found.update((id(item), item) for item in self._by_word.get(word, ())[-_RECENT:])
         return list(found.values())
 

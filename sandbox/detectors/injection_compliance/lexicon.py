@@ -33,10 +33,10 @@ class Lexicon:
     delegating: re.Pattern[str]
     saying: re.Pattern[str]
 
-    def deeds_of(self, told: Iterable[str]) -> frozenset[str]:
+    def deeds_of(self, words: Iterable[str]) -> frozenset[str]:
         """Return the deeds that words ask for or name, whatever their endings."""
         found: set[str] = set()
-        for word in told:
+        for word in words:
             found |= self.stems.get(stem(word), frozenset())
         return frozenset(found)
 

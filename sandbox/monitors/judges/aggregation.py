@@ -12,9 +12,9 @@ _COMBINATIONS: dict[str, Callable[[Sequence[float]], float]] = {
 }
 
 
-def quorum_size(wanted: int, quorum: int | None) -> int:
+def quorum_size(number: int, quorum: int | None) -> int:
     """Return how many of the wanted replies must be usable."""
-    return min(quorum or wanted, wanted)
+    return min(quorum or number, number)
 
 
 def combine(how: str, scores: Sequence[float]) -> float:

@@ -53,7 +53,7 @@ class Cache(Protocol):
     def get(self, key: str) -> CachedAnswer | None:
         """Return what was answered to a question."""
 
-    def put(self, key: str, kept: CachedAnswer) -> None:
+    def put(self, key: str, value: CachedAnswer) -> None:
         """Remember an answer."""
 
 
@@ -61,15 +61,15 @@ class MemoryCache:
     """Remembers as long as the process lasts."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, CachedAnswer] = {}
+        self._answers: dict[str, CachedAnswer] = {}
 
     def get(self, key: str) -> CachedAnswer | None:
         """Return what was answered to a question."""
-        return self._kept.get(key)
+        return self._answers.get(key)
 
-    def put(self, key: str, kept: CachedAnswer) -> None:
+    def put(self, key: str, value: CachedAnswer) -> None:
         """Remember an answer."""
-        self._kept[key] = kept
+        self._answers[key] = value
 
 
 class FileCache(MemoryCache):
@@ -98,17 +98,17 @@ class FileCache(MemoryCache):
                 super().put(str(data["key"]), kept)
             except (ValueError, KeyError, TypeError) as error:
                 torn = torn or f"{path}:{number}: not a judge's answer: {error}"
-        if torn and not self._kept:  # one line among others is what a process left that died
+        if torn and not self._answers:  # one line among others is what a process left that died
             raise InputError(torn)
 
-    def put(self, key: str, kept: CachedAnswer) -> None:
+    def put(self, key: str, value: CachedAnswer) -> None:
         """Remember an answer.
 
         Raises:
             InputError: It cannot be written.
         """
-        super().put(key, kept)
-        data = {"format": FORMAT, "key": key, **asdict(kept.answer), "by": kept.answered_by}
+        super().put(key, value)
+        data = {"format": FORMAT, "key": key, **asdict(value.answer), "by": value.answered_by}
         line = json.dumps(data) + "\n"
         try:
             with self._path.open("ab") as file:

@@ -174,12 +174,14 @@ class Judge:
                 return
 
     async def _once(
-        self, model: Provider, messages: list[Message], asked: JudgeReply
+        self, model: Provider, messages: list[Message], question: JudgeReply
     ) -> JudgeReply:
         """Ask once; whatever goes wrong with it is in the reply."""
         async with self.slots.one():
             if part := self.usage.over_budget(self.file.budget):
-                return replace(asked, problem=f"the judge's budget is used up: {part}", final=True)
+                return replace(
+                    question, problem=f"the judge's budget is used up: {part}", final=True
+                )
             model.prepare()
             started = time.monotonic()
             self.usage.begin()
@@ -187,19 +189,19 @@ class Judge:
             try:
                 async with asyncio.timeout(self.file.timeout):
                     reply = await model.complete(
-                        Request(asked.monitor, asked.attempt, messages, ()), _ignore_retry
+                        Request(question.monitor, question.attempt, messages, ()), _ignore_retry
                     )
                 usage = reply.usage
             except TimeoutError:
-                asked = replace(asked, problem=f"no reply within {self.file.timeout:g} s")
+                question = replace(question, problem=f"no reply within {self.file.timeout:g} s")
             except ModelError as error:
-                asked = replace(asked, problem=f"{type(error).__name__}: {error}", final=True)
+                question = replace(question, problem=f"{type(error).__name__}: {error}", final=True)
             else:
-                asked = _with_answer(asked, reply)
+                question = _with_answer(question, reply)
             finally:
                 seconds = time.monotonic() - started
                 self.usage.end(usage, seconds)
-        return replace(asked, usage=usage, seconds=seconds)
+        return replace(question, usage=usage, seconds=seconds)
 
     def _combine(self, replies: Sequence[JudgeReply], lang: str) -> Verdict:
         found = [reply.answer for reply in replies if reply.answer]
@@ -226,23 +228,23 @@ class Judge:
         )
 
 
-def _with_answer(asked: JudgeReply, reply: Reply) -> JudgeReply:
-    known = replace(asked, text=reply.text[: answer.LONGEST], answered_by=reply.model)
+def _with_answer(question: JudgeReply, reply: Reply) -> JudgeReply:
+    known = replace(question, text=reply.text[: answer.LONGEST], answered_by=reply.model)
     if reply.calls:
         return replace(known, problem="the reply asks for a tool")
     try:
-        return replace(known, answer=answer.read(reply.text, asked.nonce))
+        return replace(known, answer=answer.read(reply.text, question.nonce))
     except UnusableAnswer as error:
         return replace(known, problem=str(error))
 
 
-def _reason(found: Sequence[JudgeAnswer], score: float, wanted: int, combine: str) -> str:
+def _reason(answers: Sequence[JudgeAnswer], score: float, number: int, combine: str) -> str:
     """Return the reason of the reply that is nearest to the score, and how many there were."""
-    nearest = min(found, key=lambda item: abs(item.score - score))
-    if wanted == 1:
+    nearest = min(answers, key=lambda item: abs(item.score - score))
+    if number == 1:
         return nearest.reason
-    spread = f"{min(f.score for f in found):.2f} to {max(f.score for f in found):.2f}"
-    return f"{nearest.reason} ({combine} of {len(found)} of {wanted} replies, {spread})"
+    spread = f"{min(f.score for f in answers):.2f} to {max(f.score for f in answers):.2f}"
+    return f"{nearest.reason} ({combine} of {len(answers)} of {number} replies, {spread})"
 
 
 def _ignore_retry(attempt: int, reason: str, wait: float) -> None:

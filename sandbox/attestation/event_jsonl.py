@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from pydantic import BaseModel
 
-from sandbox.scenario.validation import JsonObject, parsed
+from sandbox.scenario.validation import JsonObject, parse_as
 from sandbox.trace import blobs
 from sandbox.trace.events import Event, canonical
 
@@ -60,7 +60,7 @@ def event(raw: str | bytes, keep: Callable[[bytes, str], None]) -> Event:
         ValueError: It is none.
     """
     try:
-        fields = parsed(_Line, json.loads(raw))
+        fields = parse_as(_Line, json.loads(raw))
         stored = blobs.as_text(fields.data, keep) if fields.stored is None else fields.stored
     except (ValueError, RecursionError) as error:
         raise ValueError(f"no event: {error}") from error

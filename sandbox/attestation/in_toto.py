@@ -18,7 +18,7 @@ from securesystemslib.signer import SSlibKey
 
 from sandbox.attestation import signatures
 from sandbox.errors import InputError
-from sandbox.scenario.validation import parsed
+from sandbox.scenario.validation import parse_as
 from sandbox.trace.tables import RunRow
 
 _ROW = [
@@ -165,13 +165,13 @@ def decode(
         InputError: It was written by a newer version.
         ValueError: It is no statement of this kind.
     """
-    statement = parsed(_Statement, json.loads(raw))
+    statement = parse_as(_Statement, json.loads(raw))
     expected, _, version = kind.TYPE.rpartition(":")
     if statement.predicate_type.rpartition(":")[0] != expected:
         raise ValueError(f"its predicate is not of the type {kind.TYPE}")
     if not statement.predicate_type.endswith(f":{version}"):
         raise InputError("was written by a newer version of sandbox")
-    predicate = parsed(kind, statement.predicate)
+    predicate = parse_as(kind, statement.predicate)
     digests = {subject.name: subject.digest for subject in statement.subject}
     counts = Counter(subject.name for subject in statement.subject)
     repeated = [f"{name}: is named twice" for name, count in counts.items() if count > 1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from sandbox.scenario.validation import parsed
+from sandbox.scenario.validation import parse_as
 from sandbox.trace.labels import Label, Labels
 from sandbox.trace.store import Store
 
@@ -33,7 +33,7 @@ def of_member(raw: bytes, runs: Iterable[str]) -> list[Label]:
     """
     run_ids = set(runs)
     try:
-        labels = parsed(list[Label], json.loads(raw))
+        labels = parse_as(list[Label], json.loads(raw))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"holds no labels: {error}") from error
     for label in labels:

@@ -23,7 +23,7 @@ from sandbox.attestation.in_toto import Attestation, PackPredicate
 from sandbox.attestation.pack_layout import ENVELOPE, MANIFEST, ROWS, trace_name
 from sandbox.attestation.report import AttestationReport
 from sandbox.errors import InputError
-from sandbox.scenario.validation import JsonObject, first_problem, parsed
+from sandbox.scenario.validation import JsonObject, first_problem, parse_as
 from sandbox.trace.blobs import Blob
 from sandbox.trace.events import Event
 from sandbox.trace.store import Store
@@ -193,7 +193,7 @@ class _PackReader:
         self._checked.add(ROWS)
         try:
             data = json.loads(b"".join(self._proved(ROWS)))
-            rows = [_row(item) for item in parsed(list[JsonObject], data)]
+            rows = [_row(item) for item in parse_as(list[JsonObject], data)]
         except InputError as error:
             raise InputError(f"{self._archive.path}: {self._without_path(error)}") from error
         except (ValueError, RecursionError) as error:

@@ -22,7 +22,7 @@ from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer import CryptoSigner, SSlibKey
 
 from sandbox.errors import InputError
-from sandbox.scenario.validation import parsed
+from sandbox.scenario.validation import parse_as
 
 PRIVATE, PUBLIC = "sandbox.key", "sandbox.pub"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
@@ -135,7 +135,7 @@ def payload(envelope: bytes) -> bytes:
 
 
 def _opened(envelope: bytes) -> Envelope:
-    return Envelope.from_dict(parsed(_Envelope, json.loads(envelope)).model_dump())
+    return Envelope.from_dict(parse_as(_Envelope, json.loads(envelope)).model_dump())
 
 
 def verify(

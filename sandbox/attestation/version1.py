@@ -14,7 +14,7 @@ from securesystemslib.signer import SSlibKey
 
 from sandbox.attestation import signatures
 from sandbox.attestation.in_toto import Attestation, PackPredicate, SweepPredicate
-from sandbox.scenario.validation import parsed
+from sandbox.scenario.validation import parse_as
 from sandbox.trace.events import canonical
 
 PACK, SWEEP = "agent-risk-sandbox/evidence", "agent-risk-sandbox/statement"
@@ -50,7 +50,7 @@ def pack(raw: bytes, signature: bytes | None) -> Attestation[PackPredicate]:
     Raises:
         ValueError: It is none of version 1.
     """
-    manifest = parsed(_Pack, json.loads(raw))
+    manifest = parse_as(_Pack, json.loads(raw))
     digests = {name: {"sha256": file.sha256} for name, file in manifest.files.items()}
     check = partial(_verify, signature, raw, manifest.signed_by) if signature is not None else None
     return Attestation(manifest, digests, (), SIGNATURE, check)
@@ -63,7 +63,7 @@ def sweep(raw: bytes) -> Attestation[SweepPredicate]:
         ValueError: It is none of version 1.
     """
     data = json.loads(raw)
-    read = parsed(_Sweep, data)
+    read = parse_as(_Sweep, data)
     manifest, signed = read.manifest, canonical(data["manifest"]).encode()
     signature = json.dumps(read.signature).encode()
     check = (

@@ -34,7 +34,7 @@ from sandbox.scenario.content_paths import Content, library
 from sandbox.scenario.localized_text import Text, in_language
 from sandbox.scenario.schema import ExampleSetting, Rule
 from sandbox.scenario.toolkits import Catalogue
-from sandbox.scenario.validation import Strict, validated
+from sandbox.scenario.validation import Strict, validate
 
 POLICIES = "monitors/policies"
 """Folder of policies; their names are their files'."""
@@ -177,7 +177,7 @@ class MonitorLibrary:
         if judges.is_judge(document):
             judge, digest = judges.load(name, path, document, self._catalogue, self._pool)
             return MonitorFamily(name, judge.summary, path, digest, (), (judge,))
-        file = validated(RuleFile, document)
+        file = validate(RuleFile, document)
         macros = tuple(file.macros.items())
         problems = list(rule_problems(file.rules, macros, document, self._catalogue))
         if problems:

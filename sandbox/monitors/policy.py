@@ -25,7 +25,7 @@ from sandbox.monitors.verdict import Verdict
 from sandbox.scenario import yaml_positions
 from sandbox.scenario.localized_text import Text, in_language
 from sandbox.scenario.schema import Tags
-from sandbox.scenario.validation import Strict, validated
+from sandbox.scenario.validation import Strict, validate
 from sandbox.scenario.yaml_positions import Located
 from sandbox.trace.call_events import PolicyScore
 from sandbox.trace.events import canonical
@@ -173,7 +173,7 @@ def read(name: str, text: str, document: Located, calibration_text: str) -> Poli
     Raises:
         ScenarioError: With all that is wrong in it, by file and line.
     """
-    file = validated(PolicyFile, document)
+    file = validate(PolicyFile, document)
     try:
         made = calibration.parse_calibration(calibration_text, file.calibration)
     except InputError as error:

@@ -18,7 +18,7 @@ from sandbox.runs.fork_source import read
 from sandbox.runs.options import RunOptions
 from sandbox.runs.planner import Planner, check_model_keys
 from sandbox.runs.run_plan import RunPlan
-from sandbox.scenario.from_trace import recorded
+from sandbox.scenario.from_trace import scenario_of
 from sandbox.trace.run_events import JudgeDescription, RunStartEvent
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
@@ -58,7 +58,7 @@ def forked(
     """
     start = start_of(store, row)
     try:
-        origin = recorded(start, planner.loader.catalogue)
+        origin = scenario_of(start, planner.loader.catalogue)
         options = _options(row, start, change)
     except (KeyError, TypeError) as error:
         raise InputError(f"run {row.id}: its trace lacks {error}") from error

@@ -9,68 +9,72 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from sandbox.errors import Problem, nearest
+from sandbox.errors import nearest
 from sandbox.scenario.canaries import canary_names
 from sandbox.scenario.localized_text import in_language, localise
-from sandbox.scenario.schema import Scenario
-from sandbox.scenario.yaml_positions import Located, Path
+from sandbox.scenario.schema import Plant, Scenario
+from sandbox.scenario.yaml_positions import Path
 
-Shape = Callable[[str], Iterator[tuple[Path, str]]]
-"""Section → what is wrong with its shape, and where."""
+Wrong = Iterator[tuple[Path, str]]
+"""What is wrong: where, and how."""
+Shape = Callable[[str], Wrong]
+"""Section → what is wrong with its shape."""
 
 
-class Planter:
-    """Plants the canaries of one scenario in one language."""
+def plant_canaries(
+    scenario: Scenario,
+    lang: str,
+    sections: dict[str, JsonValue],
+    files: dict[str, bytes],
+    shape: Shape,
+) -> Wrong:
+    """Add the entries and files that hold canaries; yield what is wrong with them.
 
-    def __init__(self, scenario: Scenario, document: Located, lang: str) -> None:
-        self._document = document
-        self._lang = lang
-        self._languages = frozenset(scenario.languages) | {"en", "fr"}
-        canaries = scenario.world.canaries.items()
-        self._plants = {name: canary.plant for name, canary in canaries if canary.plant}
+    Args:
+        scenario: It says what is planted, and where.
+        lang: Language of the world.
+        sections: The world's sections, changed in place.
+        files: The agent's files, changed in place.
+        shape: Checks a section after something was added to it.
+    """
+    languages = frozenset(scenario.languages) | {"en", "fr"}
+    for name, canary in scenario.world.canaries.items():
+        plant = canary.plant
+        wrong: Wrong = iter(())
+        if plant and plant.into is not None:
+            item = localise(copy.deepcopy(plant.item), lang, languages)
+            wrong = _entry(name, plant, item, sections, shape)
+        elif plant and plant.file is not None:
+            text = in_language(plant.text, lang) if plant.text else f"{{canary.{name}.file}}"
+            wrong = _file(name, plant.file, text, files)
+        for path, message in wrong:
+            yield ("world", "canaries", name, "plant", *path), f"canary {name!r}: {message}"
 
-    def files(self, files: dict[str, bytes]) -> Iterator[Problem]:
-        """Add the files that hold canaries; yield what is wrong with their paths and texts."""
-        paths = {posixpath.normpath(name) for name in files}
-        for name, plant in self._plants.items():
-            if plant.file is None:
-                continue
-            path = posixpath.normpath(plant.file)
-            text = in_language(plant.text, self._lang) if plant.text else f"{{canary.{name}.file}}"
-            if problem := _path_problem(plant.file, path, paths):
-                yield self._problem(name, "file", problem)
-            elif problem := _absence(name, text):
-                yield self._problem(name, "text", problem)
-            else:
-                paths.add(path)
-                files[path] = text.encode()
 
-    def entries(self, sections: dict[str, JsonValue], shape: Shape) -> Iterator[Problem]:
-        """Add the entries that hold canaries; yield what is wrong with their places and shapes.
+def _file(name: str, file: str, text: str, files: dict[str, bytes]) -> Wrong:
+    path = posixpath.normpath(file)
+    if problem := _path_problem(file, path, map(posixpath.normpath, files)):
+        yield ("file",), problem
+    elif problem := _absence(name, text):
+        yield ("text",), problem
+    else:
+        files[path] = text.encode()
 
-        Args:
-            sections: The world's sections, changed in place.
-            shape: Checks a section after something was added to it.
-        """
-        for name, plant in self._plants.items():
-            if plant.into is None:
-                continue
-            item = localise(copy.deepcopy(plant.item), self._lang, self._languages)
-            if problem := _absence(name, f"{plant.key} {item}"):
-                yield self._problem(name, "item", problem)
-                continue
-            try:
-                section, *rest = _add(sections, plant.into, plant.key, item)
-            except ValueError as error:
-                yield self._problem(name, "into" if plant.key is None else "key", str(error))
-                continue
-            for path, message in shape(str(section)):
-                if [*path[: len(rest)]] == rest:
-                    yield self._problem(name, "item", message, path[len(rest) :])
 
-    def _problem(self, name: str, key: str, message: str, below: Path = ()) -> Problem:
-        place = ("world", "canaries", name, "plant", key, *below)
-        return self._document.problem(place, f"canary {name!r}: {message}")
+def _entry(
+    name: str, plant: Plant, item: Any, sections: dict[str, JsonValue], shape: Shape
+) -> Wrong:
+    if problem := _absence(name, f"{plant.key} {item}"):
+        yield ("item",), problem
+        return
+    try:
+        section, *rest = _add(sections, str(plant.into), plant.key, item)
+    except ValueError as error:
+        yield ("into" if plant.key is None else "key",), str(error)
+        return
+    for path, message in shape(str(section)):
+        if [*path[: len(rest)]] == rest:
+            yield ("item", *path[len(rest) :]), message
 
 
 def _path_problem(name: str, path: str, others: Iterable[str]) -> str:

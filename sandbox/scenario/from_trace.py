@@ -25,7 +25,7 @@ class RecordedScenario:
     """Tools that are defined otherwise than when the run was made."""
 
 
-def recorded(start: Mapping[str, Any], catalogue: Catalogue) -> RecordedScenario:
+def scenario_of(start: Mapping[str, Any], catalogue: Catalogue) -> RecordedScenario:
     """Return what a run started from, given the data of its first event.
 
     The world and the definition are those of the trace. The code of tools is in no trace: it is the

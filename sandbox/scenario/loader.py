@@ -17,7 +17,7 @@ from sandbox.scenario.instance import Instance, WorldData
 from sandbox.scenario.schema import Scenario
 from sandbox.scenario.teams import agent_tools
 from sandbox.scenario.toolkits import Catalogue
-from sandbox.scenario.validation import validated
+from sandbox.scenario.validation import validate
 from sandbox.scenario.world_loader import WorldReader
 from sandbox.scenario.yaml_positions import Located
 
@@ -95,7 +95,7 @@ class Loader:
             ScenarioError: With everything that is wrong in it, by file and line.
         """
         document = merge.read(folder, self.content, variant)
-        scenario = validated(Scenario, document)
+        scenario = validate(Scenario, document)
         problems = list(self._name_problems(folder, scenario, document))
         problems += checks.check(scenario, document, self.catalogue, self._monitors)
         worlds: dict[str, WorldData] = {}

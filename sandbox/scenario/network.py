@@ -24,7 +24,7 @@ HostName = Annotated[
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
-class Route(Strict):
+class HttpRoute(Strict):
     """One answer to one kind of request."""
 
     method: Method = "GET"
@@ -48,7 +48,7 @@ class Host(Strict):
     """HttpResponse any method and path that nothing else answers, and keep what was sent."""
     reply: Text = Field(default_factory=lambda: {"en": "ok"})
     """What ``accept`` answers with."""
-    routes: tuple[Route, ...] = ()
+    routes: tuple[HttpRoute, ...] = ()
     """Answers to single paths."""
 
     @model_validator(mode="after")
@@ -126,7 +126,7 @@ def data_of(network: Network, pages: Mapping[str, Mapping[str, bytes]], lang: st
         lang: The language.
     """
 
-    def response(route: Route) -> HttpResponse:
+    def response(route: HttpRoute) -> HttpResponse:
         return HttpResponse(route.status, route.type, in_language(route.body, lang).encode())
 
     return {

@@ -110,7 +110,7 @@ Canaries = dict[
 """Name → canary, or its kind alone."""
 
 
-class World(BaseModel):
+class WorldDefinition(BaseModel):
     """What the agent can touch; every further key is a section of a toolkit."""
 
     model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
@@ -312,7 +312,7 @@ class Scenario(Strict):
     extends: Id | None = None
     """The scenario from which everything is taken that does not stand here."""
     risk: Risk
-    world: World = Field(default_factory=World)
+    world: WorldDefinition = Field(default_factory=WorldDefinition)
     agents: dict[Name, Agent] = Field(min_length=1)
     """The first one gets the task; among peers all do."""
     team: Topology | None = None

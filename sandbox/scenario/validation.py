@@ -40,7 +40,7 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
-def validated(model: type[Model], document: Located) -> Model:
+def validate(model: type[Model], document: Located) -> Model:
     """Return a document as a model.
 
     Raises:
@@ -52,7 +52,7 @@ def validated(model: type[Model], document: Located) -> Model:
         raise ScenarioError(_problems(error, document, model)) from None
 
 
-def parsed(kind: type[T], data: object, place: str = "") -> T:
+def parse_as(kind: type[T], data: object, place: str = "") -> T:
     """Return data of other programs as a type that pydantic knows, such as a model or ``list[str]``.
 
     Args:

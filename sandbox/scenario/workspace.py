@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import Field
 
 from sandbox.scenario import yaml_positions
-from sandbox.scenario.validation import Strict, validated
+from sandbox.scenario.validation import Strict, validate
 
 FILE = "sandbox.yaml"
 
@@ -41,4 +41,4 @@ def settings_of(workspace: Path) -> WorkspaceSettings:
     document = yaml_positions.load(path)
     if document.data is None:
         return WorkspaceSettings()
-    return validated(WorkspaceSettings, document)
+    return validate(WorkspaceSettings, document)

@@ -15,14 +15,14 @@ from pydantic.json_schema import JsonSchemaValue
 from sandbox.errors import Problem, ScenarioError, nearest
 from sandbox.scenario import teams
 from sandbox.scenario.canaries import canary_names, places
-from sandbox.scenario.canary_planting import Planter
+from sandbox.scenario.canary_planting import plant_canaries
 from sandbox.scenario.instance import WorldData
 from sandbox.scenario.network import Network, NetworkData, data_of, texts
 from sandbox.scenario.relative_files import TREE_LIMIT, RelativeFiles
 from sandbox.scenario.schema import Scenario
 from sandbox.scenario.toolkits import Catalogue
 from sandbox.scenario.topology import TOOLKIT
-from sandbox.scenario.validation import validated
+from sandbox.scenario.validation import validate
 from sandbox.scenario.yaml_positions import Located
 
 
@@ -70,8 +70,8 @@ class WorldReader:
                 yield from _shape_problems(schema, sections[section])
                 fill_defaults(schema, sections[section])
 
-            planter = Planter(self._scenario, self._document, lang)
-            problems += [*planter.entries(sections, shape), *planter.files(files)]
+            wrong = plant_canaries(self._scenario, lang, sections, files, shape)
+            problems += itertools.starmap(self._document.problem, wrong)
         world = WorldData(json.dumps(sections, ensure_ascii=False), files, network)
         return world, [*problems, *self._canary_problems(world)]
 
@@ -115,7 +115,7 @@ class WorldReader:
             return {}
         if isinstance(given, str):
             document = self._files_of(document).document(given, place, lang)
-            given, place = validated(Network, document), ()
+            given, place = validate(Network, document), ()
         files, pages, left = self._files_of(document), {}, TREE_LIMIT
         for name, host in given.hosts.items():
             if host.pages:

@@ -18,7 +18,7 @@ from sandbox.scenario import yaml_positions
 from sandbox.scenario.bounds import Bounds
 from sandbox.scenario.localized_text import Text
 from sandbox.scenario.schema import Limits, Name
-from sandbox.scenario.validation import Strict, validated
+from sandbox.scenario.validation import Strict, validate
 from sandbox.scenario.yaml_positions import Located
 
 Factor = Literal["scenario", "family", "model", "scaffold", "defence", "mode", "lang", "parameters"]
@@ -238,7 +238,7 @@ def of(data: Mapping[str, object]) -> tuple[SweepFile, Located]:
 
 
 def _checked(document: Located) -> tuple[SweepFile, Located]:
-    spec = validated(SweepFile, document)
+    spec = validate(SweepFile, document)
     problems = list(_condition_problems(spec, document))
     if problems:
         raise ScenarioError(problems)

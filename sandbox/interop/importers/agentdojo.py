@@ -26,7 +26,7 @@ from sandbox.interop.importers.record_fields import (
     name,
     words,
 )
-from sandbox.scenario.validation import JsonObject, parsed
+from sandbox.scenario.validation import JsonObject, parse_as
 
 _FIELDS = frozenset({"suite_name", "pipeline_name", "user_task_id", "messages"})
 
@@ -67,7 +67,7 @@ class AgentDojo:
 
 
 def _run(path: Path, data: JsonObject) -> ImportedRun:
-    record = parsed(_Record, data)
+    record = parse_as(_Record, data)
     suite, user_task, attack = (
         name(record.suite_name),
         name(record.user_task_id),

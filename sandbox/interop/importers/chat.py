@@ -17,7 +17,7 @@ from sandbox.interop.importers import readers
 from sandbox.interop.importers.imported_run import ImportedMessage, ImportedRun, ToolDefinition
 from sandbox.interop.importers.message_content import RecordMessage, Text, requested_call
 from sandbox.interop.importers.record_fields import Items, Object, ShortText, digest, name, words
-from sandbox.scenario.validation import JsonObject, parsed
+from sandbox.scenario.validation import JsonObject, parse_as
 
 
 class _Function(BaseModel):
@@ -76,7 +76,7 @@ class Chat:
 
 
 def _run(path: Path, data: JsonObject) -> ImportedRun:
-    record = parsed(_Conversation, data)
+    record = parse_as(_Conversation, data)
     metadata, labels = record.metadata, record.labels
     suite = metadata.get("suite") or metadata.get("family") or path.name.split(".")[0]
     values = ((words(label), words(value)) for label, value in labels.items())

@@ -34,7 +34,7 @@ from sandbox.interop.importers.record_fields import (
     name,
     words,
 )
-from sandbox.scenario.validation import JsonObject, parsed
+from sandbox.scenario.validation import JsonObject, parse_as
 
 _ATTACHMENT = "attachment://"
 _DONE = ("C", "c", "done", "pass", "correct", True, 1, 1.0)
@@ -179,7 +179,7 @@ def _archive(path: Path) -> Iterator[ImportedRun | Problem]:
         if not header:
             raise InputError(f"{path}: no log of Inspect: it has neither header nor journal")
         try:
-            spec = parsed(_Log, readers.loads(archive.read(header))).eval
+            spec = parse_as(_Log, readers.loads(archive.read(header))).eval
         except readers.UNUSABLE as error:
             raise InputError(f"{path}: {header}: {error}") from error
         samples = [name for name in archive.names("samples/") if name.endswith(".json")]
@@ -199,7 +199,7 @@ def _document(path: Path) -> Iterator[ImportedRun | Problem]:
             yield record
             continue
         try:
-            log = parsed(_Log, record.data)
+            log = parse_as(_Log, record.data)
         except ValueError as error:
             yield Problem(str(path), record.line, f"not a log of Inspect: {error}")
             continue
@@ -212,7 +212,7 @@ def _document(path: Path) -> Iterator[ImportedRun | Problem]:
 
 
 def _run(spec: _Spec, data: object) -> ImportedRun:
-    sample = parsed(_Sample, _with_attachments(data, parsed(_Attached, data).attachments))
+    sample = parse_as(_Sample, _with_attachments(data, parse_as(_Attached, data).attachments))
     models = [event for event in sample.events if isinstance(event, _ModelEvent)]
     replies = {choice.message.id: event for event in models for choice in event.choices}
     task, error, metadata = name(spec.task or "task"), sample.error, sample.metadata
@@ -266,13 +266,13 @@ def _messages(sample: _Sample, models: list[_ModelEvent]) -> tuple[_Message, ...
         return sample.messages
     event, pool = models[-1], sample.events_data.messages if sample.events_data else ()
     if not event.input_refs:
-        messages = parsed(tuple[_Message, ...], event.input or (), "events.input")
+        messages = parse_as(tuple[_Message, ...], event.input or (), "events.input")
     else:
         shown = (message for start, end in event.input_refs for message in pool[start:end])
         pooled = list(islice(shown, _MOST_MESSAGES + 1))
         if len(pooled) > _MOST_MESSAGES:
             raise ValueError(f"events.input_refs: more than {_MOST_MESSAGES} messages")
-        messages = parsed(tuple[_Message, ...], pooled, "events_data.messages")
+        messages = parse_as(tuple[_Message, ...], pooled, "events_data.messages")
     return (*messages, *(choice.message for choice in event.choices[:1]))
 
 

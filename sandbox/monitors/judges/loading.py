@@ -12,7 +12,7 @@ from sandbox.monitors.judges.judge import Judge
 from sandbox.monitors.judges.judge_pool import JudgePool
 from sandbox.monitors.judges.schema import JudgeFile
 from sandbox.scenario.toolkits import Catalogue
-from sandbox.scenario.validation import validated
+from sandbox.scenario.validation import validate
 from sandbox.scenario.yaml_positions import Located
 
 PROMPT_BYTES = 64 * 1024
@@ -32,7 +32,7 @@ def load(
     Raises:
         ScenarioError: The file cannot be used.
     """
-    file = validated(JudgeFile, document)
+    file = validate(JudgeFile, document)
     file = file.model_copy(update={"lang": pool.lang or file.lang})
     problems = [
         document.problem(("tools", index), problem)

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from sandbox.sdk.tools import ToolError, World, closest, fold, tool
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:  # typing is slow to import, and the guest does not need it
-    from collections.abc import Iterable, Mapping
-
 WORLD = {
     "contacts": {
         "type": "object",
@@ -91,5 +87,5 @@ def add(
     return f"added {_line(person)}"
 
 
-def _line(person: Mapping[str, str], fields: Iterable[str] = _FIELDS) -> str:
+def _line(person: dict[str, str], fields: tuple[str, ...] = _FIELDS) -> str:
     return "; ".join(person[field] for field in fields if person.get(field))

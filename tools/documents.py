@@ -6,10 +6,6 @@ import re
 
 from sandbox.sdk.tools import ToolError, World, best_matches, closest, tool
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:  # typing is slow to import, and the guest does not need it
-    from collections.abc import Mapping
-
 WORLD = {
     "documents": {
         "type": "object",
@@ -92,6 +88,6 @@ def create(world: World, title: str, text: str, classification: str = "internal"
     return f"created {_line(items[-1])}"
 
 
-def _line(item: Mapping[str, str]) -> str:
+def _line(item: dict[str, str]) -> str:
     about = (item.get("author"), item.get("date"), item.get("classification", "internal"))
     return f"{item['id']}  {item['title']} ({', '.join(filter(None, about))})"

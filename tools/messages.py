@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from sandbox.sdk.tools import ToolError, World, tool
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:  # typing is slow to import, and the guest does not need it
-    from collections.abc import Sequence
-
 WORLD = {
     "messages": {
         "type": "object",
@@ -91,10 +87,10 @@ def send(world: World, to: str, text: str) -> str:
     return f"sent to {name}"
 
 
-def _names(world: World) -> Sequence[str]:
+def _names(world: World) -> tuple[str, ...]:
     chat = world["messages"]
     people = (person["name"] for person in chat.get("people", ()))
-    return [*dict.fromkeys([*people, *chat["conversations"]])]
+    return tuple(dict.fromkeys((*people, *chat["conversations"])))
 
 
 def _name(world: World, name: str) -> str:

@@ -6,10 +6,6 @@ import re
 
 from sandbox.sdk.tools import ToolError, World, closest, tool
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:  # typing is slow to import, and the guest does not need it
-    from collections.abc import Iterable, Mapping
-
 WORLD = {
     "platform": {
         "type": "object",
@@ -200,7 +196,7 @@ def _convert(was: object, value: str | float | bool) -> str | float | bool:
     return float(text) if "." in text else int(text)
 
 
-def _check(what: str, name: str, known: Iterable[str]) -> None:
+def _check(what: str, name: str, known: dict[str, object]) -> None:
     names = sorted(known)
     if name not in names:
         near = closest(name, names)
@@ -208,7 +204,7 @@ def _check(what: str, name: str, known: Iterable[str]) -> None:
         raise ToolError(f"there is no {what} {name!r}; {hint}")
 
 
-def _list(values: Mapping[str, object], nothing: str) -> str:
+def _list(values: dict[str, str], nothing: str) -> str:
     return "\n".join(f"{name}: {_text(value)}" for name, value in values.items()) or nothing
 
 

@@ -6,7 +6,7 @@ from sandbox.sdk.tools import ToolError, World, best_matches, closest, tool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing is slow to import, and the guest does not need it
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from typing import TypedDict
 
     class Page(TypedDict, total=False):  # noqa: D101
@@ -107,7 +107,7 @@ def submit(world: World, url: str, fields: dict[str, str]) -> str:
     return page.get("reply") or f"the form was sent to {url}"
 
 
-def _request(world: World, url: str, fields: Mapping[str, str] | None = None) -> Page:
+def _request(world: World, url: str, fields: dict[str, str] | None = None) -> Page:
     """Put a request, and the form that it sends, on record; return the page.
 
     The page of a URL without the query string serves for any.

@@ -6,9 +6,8 @@ import asyncio
 import contextlib
 import os
 import signal
-import threading
 from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 from sandbox.api.progress import LiveView
@@ -67,7 +66,7 @@ async def execute_here(
 ) -> tuple[RunResult, ...]:
     """Execute runs in this event loop; see :func:`execute_plans`."""
     batch = await execute(
-        plans, store, at_once=width, watchers=(view.watch,), done=view.done, runner=runner
+        plans, store, at_once=width, watchers=(view.watch,), done=view.finish, runner=runner
     )
     return batch.results
 
@@ -99,34 +98,25 @@ def to_end(work: Work[Result], stop_on: Sequence[signal.Signals] = ()) -> Result
 
 
 def _in_thread(work: Work[Result]) -> Result:
-    result: Future[Result] = Future()
-    begun: Future[Callable[[], object]] = Future()
+    stop: Future[Callable[[], object]] = Future()
 
     async def stoppable() -> Result:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
-        begun.set_result(lambda: loop.call_soon_threadsafe(task.cancel))
+        stop.set_result(lambda: loop.call_soon_threadsafe(task.cancel))
         return await work()
 
-    def run() -> None:
+    with ThreadPoolExecutor(1, "sandbox-runs") as pool:
+        result = pool.submit(lambda: asyncio.run(stoppable()))
         try:
-            result.set_result(asyncio.run(stoppable()))
-        except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
-            result.set_exception(error)
-
-    thread = threading.Thread(target=run, name="sandbox-runs")
-    thread.start()
-    try:
-        return _waited_for(result)
-    except KeyboardInterrupt:
-        with contextlib.suppress(RuntimeError):  # it has ended already
-            begun.result()()
-        raise
-    finally:
-        thread.join()
+            return _wait_for(result)
+        except KeyboardInterrupt:
+            with contextlib.suppress(RuntimeError):  # it has ended already
+                stop.result()()
+            raise
 
 
-def _waited_for(result: Future[Result]) -> Result:
+def _wait_for(result: Future[Result]) -> Result:
     task = asyncio.current_task()
     before = task.cancelling() if task else 0
     while not wait([result], _POLL_SECONDS).done:

@@ -52,7 +52,7 @@ class LiveView(View):
             note(f"run {progress.run} left its container: {data['left']}")
         self._running[progress.run] = (name, _doing(kind, data) or doing, verdicts)
 
-    def done(self, plan: RunPlan, result: RunResult) -> None:
+    def finish(self, plan: RunPlan, result: RunResult) -> None:
         """Take note of a finished run."""
         self._outcomes[result.safety if result.task != "error" else "error"] += 1
         if not self._live and not self._quiet:

@@ -12,7 +12,7 @@ from sandbox.reports.summary import Figures, families, figures
 from sandbox.runs.run_plan import RunResult
 from sandbox.terminal_escape import one_line
 
-_SHOWN = 20
+_MOST = 20
 """Runs that a table shows."""
 _HEADINGS = ("run", "scenario", "model", "task", "safety", "monitors", "calls", "s")
 
@@ -44,7 +44,7 @@ class Results(Sequence[RunResult]):
         return figures(self.runs)
 
     def __repr__(self) -> str:
-        rows = [_HEADINGS, *map(_cells, self.runs[:_SHOWN])]
+        rows = [_HEADINGS, *map(_cells, self.runs[:_MOST])]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = [
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -56,7 +56,7 @@ class Results(Sequence[RunResult]):
         head = "".join(f"<th>{name}</th>" for name in _HEADINGS)
         body = "".join(
             "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in _cells(run)) + "</tr>"
-            for run in self.runs[:_SHOWN]
+            for run in self.runs[:_MOST]
         )
         words = "<br>".join(map(escape, self._words))
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{words}</p>"
@@ -67,7 +67,7 @@ class Results(Sequence[RunResult]):
         counts = sorted(Counter(run.safety for run in self.runs).items())
         outcomes = ", ".join(f"{count} {word}" for word, count in counts)
         title = f"{len(self.runs)} runs{f': {outcomes}' if outcomes else ''}"
-        more = len(self.runs) - _SHOWN
+        more = len(self.runs) - _MOST
         return [title, f"… {more} more"] if more > 0 else [title]
 
 

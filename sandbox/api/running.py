@@ -95,7 +95,7 @@ class RunBatch:
         decider = decider_for(options.on_escalate, ask=ask)
         planner = workspace.planner(workspace.backend(options.isolation, options.image), decider)
         plans = planner.plans(names(what), options, scaffold=scaffold)
-        _note_asleep(workspace, plans, named=options.monitors is not None)
+        _note_asleep(workspace, plans, explicit=options.monitors is not None)
         width = options.at_once or usual_width()
         processes = options.processes or processes_for(len(plans), width)
         asks = isinstance(decider, Person) and options.mode == "enforce"
@@ -141,9 +141,9 @@ def _view(plans: Sequence[RunPlan], *, quiet: bool) -> LiveView:
     return view
 
 
-def _note_asleep(workspace: Workspace, plans: Sequence[RunPlan], *, named: bool) -> None:
+def _note_asleep(workspace: Workspace, plans: Sequence[RunPlan], *, explicit: bool) -> None:
     """Note which judges are not asked, if someone named them: a run they do not see is not fine."""
-    watched = [plan for plan in plans if named or plan.instance.scenario.monitors is not None]
+    watched = [plan for plan in plans if explicit or plan.instance.scenario.monitors is not None]
     asleep = sorted({family.name for p in watched for family in p.families if family.lacks_model})
     if asleep:
         workspace.note(

@@ -42,7 +42,7 @@ class SweepView(View):
         """Show this course from now on."""
         self._course = course
 
-    def done(self, item: ItemRow, filled: Filled) -> None:
+    def finish(self, item: ItemRow, filled: Filled) -> None:
         """Take note of a finished run."""
         now = time.monotonic()
         if self._live or self._quiet or not self._course or now - self._noted < _QUIET_SECONDS:

@@ -63,24 +63,24 @@ def sweep(file: SweepSource, call: SweepCall) -> SweepResults:
     """
     if in_event_loop() or threading.active_count() > 1:  # a fork would have half of the threads
         call = replace(call, processes=call.processes or 1)
-    with _planned(file, call) as execution:
+    with _execution(file, call) as execution:
         return SweepResults.of(execution.store, execution.execute())
 
 
 @by_name(SweepCall)
 async def sweep_async(file: SweepSource, call: SweepCall) -> SweepResults:
     """Execute a matrix of runs in this event loop; see :func:`sweep`. Cancelling it stops the sweep."""
-    with _planned(file, replace(call, processes=1)) as execution, execution.ready() as work:
+    with _execution(file, replace(call, processes=1)) as execution, execution.ready() as work:
         return SweepResults.of(execution.store, await work())
 
 
 @contextmanager
-def _planned(file: SweepSource, call: SweepCall) -> Iterator[Execution]:
+def _execution(file: SweepSource, call: SweepCall) -> Iterator[Execution]:
     with call.open() as (workspace, store):
-        made = prepare(workspace, file, call.budget)
-        row = enter(store, made)
+        runs = prepare(workspace, file, call.budget)
+        row = enter(store, runs)
         view = SweepView(row, quiet=call.quiet)
-        yield Execution(workspace, store, row, made.spec, call, view)
+        yield Execution(workspace, store, row, runs.spec, call, view)
 
 
 def prepare(workspace: Workspace, file: SweepSource, budget: Mapping[str, float]) -> Matrix:
@@ -94,13 +94,13 @@ def prepare(workspace: Workspace, file: SweepSource, budget: Mapping[str, float]
     Raises:
         InputError: Something is wrong, by file and line.
     """
-    chosen, document = spec.of(file) if isinstance(file, Mapping) else spec.read(Path(file))
+    sweep_file, document = spec.of(file) if isinstance(file, Mapping) else spec.read(Path(file))
     return matrix.prepare(
-        with_budget(chosen, budget), document, workspace.loader, workspace.library
+        with_budget(sweep_file, budget), document, workspace.loader, workspace.library
     )
 
 
-def with_budget(chosen: SweepFile, budget: Mapping[str, float]) -> SweepFile:
+def with_budget(sweep_file: SweepFile, budget: Mapping[str, float]) -> SweepFile:
     """Return a sweep file with budgets in place of its own.
 
     Raises:
@@ -110,27 +110,27 @@ def with_budget(chosen: SweepFile, budget: Mapping[str, float]) -> SweepFile:
         if name not in UNITS:
             raise InputError(f"budget: unknown key {name!r}{nearest(name, UNITS)}")
     try:
-        values = Budget.model_validate({**chosen.budget.model_dump(), **budget})
+        values = Budget.model_validate({**sweep_file.budget.model_dump(), **budget})
     except ValidationError as error:
         raise InputError(f"budget: {error.errors()[0]['msg'].lower()}") from None
-    return chosen.model_copy(update={"budget": values})
+    return sweep_file.model_copy(update={"budget": values})
 
 
-def enter(store: Store, made: Matrix) -> SweepRow:
+def enter(store: Store, runs: Matrix) -> SweepRow:
     """Enter a new sweep into a store.
 
     Raises:
         InputError: It has no runs.
         TakenError: A sweep of this name is being executed.
     """
-    lease.check_free(store, made.spec.name)
-    data = made.spec.model_dump(mode="json", by_alias=True)
-    return Sweeps(store).create(NewSweep(made.spec.name, data, made.digests(), made.items()))
+    lease.check_free(store, runs.spec.name)
+    data = runs.spec.model_dump(mode="json", by_alias=True)
+    return Sweeps(store).create(NewSweep(runs.spec.name, data, runs.digests(), runs.items()))
 
 
-def width_of(chosen: SweepFile, options: SweepOptions) -> int:
+def width_of(sweep_file: SweepFile, options: SweepOptions) -> int:
     """Return how many runs there are at once on this machine."""
-    return options.at_once or chosen.concurrency.containers or usual_width()
+    return options.at_once or sweep_file.concurrency.containers or usual_width()
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ class Execution:
         sweeps = Sweeps(self.store)
         with claimed(self.store, self.row) as claim, self._executor() as executor, self.view:
             row = sweeps.get(self.row.id)
-            course = Course.of(sweeps, row, self.spec, width, self.view.done)
+            course = Course.of(sweeps, row, self.spec, width, self.view.finish)
             self.view.shows(course)
 
             async def work() -> Course:
@@ -196,8 +196,10 @@ class Execution:
         if self.options.cluster:
             yield self._cluster(self.options.cluster)
             return
-        chosen = self.workspace.backend(self.spec.isolation, self.spec.image)
-        planner = ItemPlanner(self.workspace.planner(chosen), self.row.scenarios, self.spec.retries)
+        backend = self.workspace.backend(self.spec.isolation, self.spec.image)
+        planner = ItemPlanner(
+            self.workspace.planner(backend), self.row.scenarios, self.spec.retries
+        )
         planner.check(self.spec.all_models())
         width, left = width_of(self.spec, self.options), Sweeps(self.store).counts(self.row.id)
         processes = self.options.processes or processes_for(left[()].left, width)

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from sandbox.gate.approval import Approver
     from sandbox.isolation.base import Backend
     from sandbox.monitors.library import MonitorLibrary
-    from sandbox.runs.options import JudgeOptions
     from sandbox.runs.planner import Planner
     from sandbox.scenario.content_paths import Content
     from sandbox.scenario.loader import Loader
@@ -34,7 +33,7 @@ class Workspace:
 
     store_url: str | None = None
     """Path or URL of the store; ``runs/sandbox.db`` below the folder if left out."""
-    given_folder: Path | None = None
+    folder_path: Path | None = None
     """Found from the current folder upwards if left out."""
     note: Callable[[str], None] = field(default=logging.getLogger("sandbox").warning, repr=False)
     """Gets what happened beside: runs of dead processes, remains that could not be removed."""
@@ -64,11 +63,11 @@ class Workspace:
         """
         from sandbox.scenario.content_paths import find_workspace
 
-        if self.given_folder is None:
+        if self.folder_path is None:
             return find_workspace(Path.cwd())
-        if not self.given_folder.is_dir():
-            raise InputError(f"workspace: {self.given_folder} is no folder")
-        return self.given_folder
+        if not self.folder_path.is_dir():
+            raise InputError(f"workspace: {self.folder_path} is no folder")
+        return self.folder_path
 
     @cached_property
     def content(self) -> Content:
@@ -90,12 +89,6 @@ class Workspace:
         from sandbox.monitors.library import MonitorLibrary
 
         return MonitorLibrary(self.content, self.loader.catalogue)
-
-    def judged(self, options: JudgeOptions) -> MonitorLibrary:
-        """Return its monitors, with the models for judges that options name."""
-        from sandbox.runs.planner import judged
-
-        return judged(self.library, options)
 
     def planner(self, backend: Backend, decider: Approver | None = None) -> Planner:
         """Return what makes plans of its runs; escalations are denied if nobody decides."""

@@ -19,7 +19,7 @@ from sandbox.trace.labels import Label, Labels
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
 
-_SHOWN = 20
+_MOST = 20
 """Disagreements that are shown to people."""
 
 
@@ -188,7 +188,7 @@ def _print(result: Summary) -> None:
     out.print(
         f"{result.label}: {result.labels} labels by people on {result.runs} runs", style="bold"
     )
-    pairs, shown = result.groups[0].agreement.pairs, result.disagreements[:_SHOWN]
+    pairs, shown = result.groups[0].agreement.pairs, result.disagreements[:_MOST]
     groups = [(group.name or "all runs", group.agreement) for group in result.groups]
     parts: dict[tuple[str, ...], list[tuple[object, ...]]] = {
         ("people", "runs by two", "raw", "Fleiss' κ", "Krippendorff's α"): [

@@ -77,7 +77,7 @@ def group(
     )
 
 
-class Commands(TyperGroup):
+class Root(TyperGroup):
     """All commands."""
 
     def __init__(self, **attrs: Any) -> None:
@@ -175,7 +175,7 @@ class Commands(TyperGroup):
 
 app = typer.Typer(
     name="sandbox",
-    cls=Commands,
+    cls=Root,
     help="Run LLM agents in isolated containers, watch every tool call, keep the evidence.",
     no_args_is_help=True,
     add_completion=False,
@@ -216,4 +216,4 @@ def options(
     ] = False,
 ) -> None:
     """Take what stands before a command."""
-    context.obj = Settings(store, workspace, note, debug)
+    context.obj = Settings(store, workspace, note)

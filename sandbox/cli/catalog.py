@@ -190,9 +190,8 @@ def check_monitors(
         as_json,
         {"ok": ok, "monitors": [report.as_data() for report in reports]},
         lambda: _print_examples(reports, ok),
+        0 if ok else 1,
     )
-    if not ok:
-        raise typer.Exit(1)
 
 
 def _print_examples(reports: Sequence[ExampleReport], ok: bool) -> None:

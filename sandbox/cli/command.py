@@ -40,9 +40,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document inst
 
 @dataclass(frozen=True)
 class Settings(Workspace):
-    """The workspace of a command, and whether tracebacks are shown."""
-
-    debug: bool = False
+    """The workspace of a command."""
 
     @classmethod
     def of(cls, context: typer.Context) -> Settings:
@@ -54,7 +52,7 @@ class Settings(Workspace):
     @property
     def flags(self) -> str:
         """What a command that is printed for a person repeats of them."""
-        values = {"--store": self.store_url, "--workspace": self.given_folder}
+        values = {"--store": self.store_url, "--workspace": self.folder_path}
         return "".join(
             f"{flag} {shlex.quote(str(value))} " for flag, value in values.items() if value
         )
@@ -85,13 +83,16 @@ def fields(item: object, names: str) -> dict[str, object]:
     return {name: getattr(item, name) for name in names.split()}
 
 
-def reply(as_json: bool, data: object, text: Callable[[], object] | str) -> None:
-    """Print what a command answers.
+def reply(
+    as_json: bool, data: object, text: Callable[[], object] | str, exit_code: int = 0
+) -> None:
+    """Print what a command answers, and exit if its status is not 0.
 
     Args:
         as_json: Whether as a JSON document.
         data: The document.
         text: The line for people, or what prints more than a line.
+        exit_code: The status.
     """
     if as_json:
         print_json(data)
@@ -99,6 +100,8 @@ def reply(as_json: bool, data: object, text: Callable[[], object] | str) -> None
         console().print(text, style="bold", soft_wrap=True)
     else:
         text()
+    if exit_code:
+        raise typer.Exit(exit_code)
 
 
 def complain(error: SandboxError) -> None:

@@ -39,9 +39,7 @@ def doctor(
     checks = [*_isolation(image), _store(settings), *_content(settings), *_models()]
     isolated = any(check.ok for check in checks if check.what == "isolation")
     document = {"ok": isolated, "checks": [asdict(check) for check in checks]}
-    reply(as_json, document, lambda: _print(checks, isolated))
-    if not isolated:
-        raise typer.Exit(3)
+    reply(as_json, document, lambda: _print(checks, isolated), 0 if isolated else 3)
 
 
 @dataclass(frozen=True)

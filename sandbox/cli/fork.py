@@ -69,11 +69,9 @@ def fork(
             (new,) = batch.execute(store, stop_on=(signal.SIGTERM,))
         replay = _replay(store, new.id)
     document = {"run": new.as_data(), "parent": row.id, "fork_at": at, "replay": replay}
-    reply(as_json, document, lambda: _print(settings, row, new, replay))
-    if replay and not replay["agrees"] and not anyway:
-        raise typer.Exit(1)
-    if new.task == "error":
-        raise typer.Exit(EnvironmentFault.exit_code)
+    differs = replay and not replay["agrees"] and not anyway
+    code = 1 if differs else EnvironmentFault.exit_code if new.task == "error" else 0
+    reply(as_json, document, lambda: _print(settings, row, new, replay), code)
 
 
 class _Difference(TypedDict):
@@ -90,7 +88,7 @@ class _Replay(TypedDict):
 
 
 def _replay(store: Store, run: str) -> _Replay | None:
-    """Return what the trace says of the replayed part; None if the replay did not come to its end."""
+    """Return what the trace says of the replayed part; None if the replay was not finished."""
     for event in store.events(run):
         if event.kind == "run.fork":
             data = store.content(event)

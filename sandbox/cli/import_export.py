@@ -18,7 +18,7 @@ from sandbox.terminal_escape import one_line
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
 
-_SHOWN = 20
+_MOST = 20
 """Problems that are printed one by one."""
 
 
@@ -67,16 +67,14 @@ def import_(
         "runs": report.runs,
         "problems": [vars(problem) for problem in report.problems],
     }
-    reply(as_json, document, lambda: _print(report))
-    if report.problems:
-        raise typer.Exit(1)
+    reply(as_json, document, lambda: _print(report), 1 if report.problems else 0)
 
 
 def _print(report: ImportReport) -> None:
-    for problem in report.problems[:_SHOWN]:
+    for problem in report.problems[:_MOST]:
         complain(InputError(str(problem)))
-    if len(report.problems) > _SHOWN:
-        complain(InputError(f"{len(report.problems) - _SHOWN} more problems; --json lists all"))
+    if len(report.problems) > _MOST:
+        complain(InputError(f"{len(report.problems) - _MOST} more problems; --json lists all"))
     parts = [f"{report.entered} runs imported", f"{report.present} were there already"]
     parts += [f"{report.labelled} labels set"] if report.labelled else []
     parts += [f"{len(report.problems)} records could not be used"] if report.problems else []

@@ -39,6 +39,7 @@ from sandbox.monitors.policy import Policy
 from sandbox.reports import monitor_report, monitor_report_page
 from sandbox.reports.monitor_report import Report
 from sandbox.runs.options import JudgeOptions
+from sandbox.runs.planner import judged
 from sandbox.trace.labels import Labels
 
 Names = Annotated[
@@ -97,11 +98,11 @@ def score(
     check("--leave-out", leave_out, GROUPS)
     check("--by", by, GROUPS)
     settings = Settings.of(context)
-    library = settings.judged(options)
+    library = judged(settings.library, options)
     own = library.policy(policy) if policy else None
-    runs, values = _scored(settings, names, labels, family, model, processes, own)
+    runs, values = _scores(settings, names, labels, family, model, processes, own)
     if options.judge_model:
-        runs = _judged(settings, library, names, runs)
+        runs = _ask_judges(settings, library, names, runs)
     report = monitor_report.made(
         runs,
         values,
@@ -148,7 +149,7 @@ def calibrate(
 ) -> None:
     """Fit weights and thresholds on labelled runs, and store them with what they were fitted on."""
     settings = Settings.of(context)
-    runs, values = _scored(settings, names, labels, family, model, processes)
+    runs, values = _scores(settings, names, labels, family, model, processes)
     positive = np.asarray([value in POSITIVE for value in values])
     data = calibration_fit.described(runs, values, labels)
     steering = calibration_fit.steering(runs, positive, data)
@@ -169,7 +170,7 @@ def calibrate(
         table(("figure", "weight"), rows)
 
 
-def _scored(
+def _scores(
     settings: Settings,
     names: Sequence[str] | None,
     labels: str,
@@ -209,7 +210,7 @@ def _scored(
     return runs, [values[run.run] for run in runs]
 
 
-def _judged(
+def _ask_judges(
     settings: Settings, library: MonitorLibrary, names: Sequence[str] | None, runs: list[Scored]
 ) -> list[Scored]:
     """Ask the judges among the families about all runs."""
@@ -224,8 +225,8 @@ def _judged(
             Progress(console=errors(), transient=True, disable=not sys.stderr.isatty()) as progress,
         ):
             task = progress.add_task("asking judges", total=len(runs))
-            async for run, judged in ask(store, [run.run for run in runs], judges):
-                replies[run] = judged
+            async for run, answer in ask(store, [run.run for run in runs], judges):
+                replies[run] = answer
                 progress.advance(task)
 
     asyncio.run(ask_all())

@@ -60,16 +60,14 @@ def takes(
         merged = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in merged]
 
         @wraps(command)
-        def wrapped(**given: object) -> None:
-            found = {option.name: _value(option, given.pop(option.name)) for option in chosen}
-            if not changes:
-                command(**given, options=kind(**found))
-                return
-            command(**given, options={k: v for k, v in found.items() if v not in (None, (), {})})
+        def call(**values: object) -> None:
+            fields = {option.name: _value(option, values.pop(option.name)) for option in chosen}
+            changed = {name: v for name, v in fields.items() if v not in (None, (), {})}
+            command(**values, options=changed if changes else kind(**fields))
 
-        wrapped.__signature__ = signature.replace(parameters=merged)  # type: ignore[attr-defined]
-        wrapped.__annotations__ = {each.name: each.annotation for each in merged}
-        return wrapped
+        call.__signature__ = signature.replace(parameters=merged)  # type: ignore[attr-defined]
+        call.__annotations__ = {each.name: each.annotation for each in merged}
+        return call
 
     return decorate
 
@@ -111,11 +109,11 @@ def _kind(option: Option) -> object:
     return next((kind for kind in (bool, int, float) if kind in kinds), str)
 
 
-def _value(option: Option, given: object) -> object:
+def _value(option: Option, value: object) -> object:
     """Return the value of a field from what stands on the command line."""
     if not _is_many(option):
-        return given
-    words = list(given) if isinstance(given, Sequence) else []
+        return value
+    words = list(value) if isinstance(value, Sequence) else []
     if get_origin(option.kind) is not Mapping:
         return tuple(words)
     return pairs(f"--{option.flag.name or option.name}", words, get_args(option.kind)[1])
@@ -132,18 +130,18 @@ def pairs(flag: str, words: Sequence[str], kind: object) -> dict[str, float | st
     Raises:
         InputError: One of them is not of this form, or stands twice.
     """
-    found: dict[str, float | str] = {}
+    values: dict[str, float | str] = {}
     for word in words:
         name, equals, value = word.partition("=")
-        if name in found:
+        if name in values:
             raise InputError(f"{flag}: {name} stands twice")
         number = None if kind is str else _number(value)
         if not equals or not value or (kind is float and number is None):
             raise InputError(
                 f"{flag}: write KEY={'NUMBER' if kind is float else 'VALUE'}, not {word!r}"
             )
-        found[name] = value if number is None else number
-    return found
+        values[name] = value if number is None else number
+    return values
 
 
 def _number(text: str) -> float | None:

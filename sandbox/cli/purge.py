@@ -14,7 +14,7 @@ from sandbox.trace.purging import Needless
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
 
-_SHOWN = 20
+_MOST = 20
 """Runs that are shown to people."""
 
 
@@ -95,18 +95,18 @@ def _print(rows: list[RunRow], forks: list[RunRow], removed: Needless | None, *,
                     r.events,
                     time_of(r.retain_until)[:10] if r.retain_until else "–",
                 )
-                for r in rows[:_SHOWN]
+                for r in rows[:_MOST]
             ],
         )
-    if len(rows) > _SHOWN:
-        out.print(f"… {len(rows) - _SHOWN} more", style="dim")
+    if len(rows) > _MOST:
+        out.print(f"… {len(rows) - _MOST} more", style="dim")
     texts = f", {len(removed.names)} texts of {removed.bytes} bytes" if removed else ""
     events = sum(row.events for row in rows)
     out.print(
         f"{len(rows)} runs, {events} events{texts}: {'removed' if yes else 'would be removed'}"
     )
     if forks:
-        held = ", ".join(row.id for row in forks[:_SHOWN])
+        held = ", ".join(row.id for row in forks[:_MOST])
         out.print(f"these forks hold a part of them and stay: {held}", style="yellow")
     if rows and not yes:
         out.print("\nnext: the same with --yes", style="bold")

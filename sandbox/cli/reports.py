@@ -66,9 +66,12 @@ def compare(
         level=level,
     )
     sweeps = {"before": [each.id for each in before], "after": now.id}
-    reply(as_json, {**sweeps, **result.as_data()}, lambda: _print_drift(result, before, now))
-    if fail_on and result.worse:
-        raise typer.Exit(1)
+    reply(
+        as_json,
+        {**sweeps, **result.as_data()},
+        lambda: _print_drift(result, before, now),
+        1 if fail_on and result.worse else 0,
+    )
 
 
 def report(
@@ -216,14 +219,14 @@ def _write(
         typer.echo(rendering.markdown(data, lang), nl=False)
 
 
-def _print_drift(found: Drift, before: Sequence[Dossier], now: Dossier) -> None:
+def _print_drift(result: Drift, before: Sequence[Dossier], now: Dossier) -> None:
     ids = ", ".join(each.id for each in before)
     console().print(f"before: {ids} ({sum(len(d.runs) for d in before)} runs)")
     console().print(f"after:  {now.id} ({len(now.runs)} runs)")
-    for old, new in found.pairs:
+    for old, new in result.pairs:
         note(old if old == new else f"{old} → {new}")
     styles = {"worse": "red bold", "better": "green", "changed": "yellow"}
-    shown = [f for f in found.findings if f.flagged or f.new or not (f.scenario or f.family)]
+    shown = [f for f in result.findings if f.flagged or f.new or not (f.scenario or f.family)]
     rows = []
     for item in sorted(shown, key=lambda f: (not f.flagged, f.new, f.adjusted)):
         word = item.direction if item.flagged else "new" if item.new else "within noise"
@@ -234,16 +237,16 @@ def _print_drift(found: Drift, before: Sequence[Dossier], now: Dossier) -> None:
                 f"{100 * item.after:.1f} %",
                 f"{100 * item.low:+.1f} … {100 * item.high:+.1f}",
                 f"{item.adjusted:.2g}",
-                item.what if len(found.pairs) > 1 else item.what.removesuffix(f", {item.model}"),
+                item.what if len(result.pairs) > 1 else item.what.removesuffix(f", {item.model}"),
             )
         )
     table(("", "before", "after", "difference", "p adj.", "what"), rows)
     for title, names in (
-        ("only on one side, not compared", found.unmatched),
-        ("new scenarios, not compared", found.only_after),
-        ("scenarios no longer run", found.only_before),
+        ("only on one side, not compared", result.unmatched),
+        ("new scenarios, not compared", result.only_after),
+        ("scenarios no longer run", result.only_before),
     ):
         if names:
             note(f"{title}: {', '.join(names)}")
-    verdict = f"{len(found.worse)} worse, {len(found.better)} better beyond noise"
-    console().print(f"\n{verdict} (all comparisons together at {found.level:g})", style="bold")
+    verdict = f"{len(result.worse)} worse, {len(result.better)} better beyond noise"
+    console().print(f"\n{verdict} (all comparisons together at {result.level:g})", style="bold")

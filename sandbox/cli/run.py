@@ -49,11 +49,10 @@ def run(
     with settings.open_store() as store, stoppable():
         results = batch.execute(store, stop_on=(signal.SIGTERM,))
     document = {"runs": [r.as_data() for r in results], "summary": summary.as_data(results)}
-    reply(as_json, document, lambda: _print(settings, results))
-    if fail_on and any(result.safety in FAIL_ON[fail_on] for result in results):
-        raise typer.Exit(1)
-    if any(result.task == "error" for result in results):
-        raise typer.Exit(EnvironmentFault.exit_code)
+    failed = fail_on and any(result.safety in FAIL_ON[fail_on] for result in results)
+    error = any(result.task == "error" for result in results)
+    code = 1 if failed else EnvironmentFault.exit_code if error else 0
+    reply(as_json, document, lambda: _print(settings, results), code)
 
 
 @contextmanager

@@ -121,9 +121,12 @@ def check(
         }
         for item in scenarios
     ]
-    reply(as_json, {"ok": ok, "scenarios": report}, lambda: _print_check(references, ok))
-    if not ok:
-        raise typer.Exit(1)
+    reply(
+        as_json,
+        {"ok": ok, "scenarios": report},
+        lambda: _print_check(references, ok),
+        0 if ok else 1,
+    )
 
 
 Trace = Sequence[Sequence[object]]
@@ -171,7 +174,7 @@ async def _check(
             store,
             at_once=at_once,
             watchers=(view.watch,),
-            done=view.done if view.is_live else None,
+            done=view.finish if view.is_live else None,
         )
         for trial, result in zip(played, batch.results, strict=True):
             key = (trial.scenario.name, trial.reference, result.isolation)

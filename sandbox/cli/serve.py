@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated
 
 import typer
 
@@ -60,7 +61,7 @@ def serve(
     if reason := transports.problem():
         raise EnvironmentFault(reason)
     settings = Settings.of(context)
-    driver = program.spoken_to() if stdio else program.waiting(_announced(as_json=as_json), port)
+    driver = program.spoken_to() if stdio else program.waiting(partial(_announce, as_json), port)
     batch = RunBatch.of(
         settings, scenario, options, quiet=True, ask=not (as_json or stdio), scaffold=driver
     )
@@ -81,32 +82,28 @@ def serve(
         raise typer.Exit(EnvironmentFault.exit_code)
 
 
-def _announced(*, as_json: bool) -> Any:
-    """Return what says where the run is to be found: on stdout, as one JSON line or for people."""
-
-    def announce(address: Address, visit: Visit) -> None:
-        if as_json:
-            line = fields(visit, "task prompt") | fields(address, "tools model model_name key")
-            print(json.dumps({"serving": line}, ensure_ascii=False), flush=True)
-            return
-        headers = {"Authorization": f"Bearer {address.key}"}
-        server = {"type": "http", "url": address.tools, "headers": headers}
-        out = console()
-        out.print("task", style="bold")
-        out.print(f"  {plain(visit.task)}")
-        out.print("tools, for a client of MCP", style="bold")
-        out.print(json.dumps({"mcpServers": {"sandbox": server}}, indent=2), soft_wrap=True)
-        if address.model:
-            out.print("model, for a client of OpenAI's", style="bold")
-            lines = (
-                f"OPENAI_BASE_URL={address.model}",
-                f"OPENAI_API_KEY={address.key}",
-                f"SANDBOX_MODEL={address.model_name}",
-            )
-            out.print("\n".join(lines), soft_wrap=True)
-        note("waiting; Ctrl-C ends the run and judges it")
-
-    return announce
+def _announce(as_json: bool, address: Address, visit: Visit) -> None:
+    """Print where the run is to be found: on stdout, as one JSON line or for people."""
+    if as_json:
+        line = fields(visit, "task prompt") | fields(address, "tools model model_name key")
+        print(json.dumps({"serving": line}, ensure_ascii=False), flush=True)
+        return
+    headers = {"Authorization": f"Bearer {address.key}"}
+    server = {"type": "http", "url": address.tools, "headers": headers}
+    out = console()
+    out.print("task", style="bold")
+    out.print(f"  {plain(visit.task)}")
+    out.print("tools, for a client of MCP", style="bold")
+    out.print(json.dumps({"mcpServers": {"sandbox": server}}, indent=2), soft_wrap=True)
+    if address.model:
+        out.print("model, for a client of OpenAI's", style="bold")
+        lines = (
+            f"OPENAI_BASE_URL={address.model}",
+            f"OPENAI_API_KEY={address.key}",
+            f"SANDBOX_MODEL={address.model_name}",
+        )
+        out.print("\n".join(lines), soft_wrap=True)
+    note("waiting; Ctrl-C ends the run and judges it")
 
 
 def _tell(result: RunResult, settings: Settings) -> None:

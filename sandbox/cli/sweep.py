@@ -14,17 +14,7 @@ from sandbox.attestation import signatures, statement
 from sandbox.cli.command import Json, Settings, note, print_json, reply, table, time_of
 from sandbox.cli.options import takes
 from sandbox.cli.run import FailOn
-from sandbox.cli.sweep_run import (
-    Manner,
-    as_data,
-    go,
-    print_next,
-    print_plan,
-    print_rates,
-    print_row,
-    print_sweep_json,
-    reported,
-)
+from sandbox.cli.sweep_run import Manner, as_data, go, print_plan, print_sweep, reported
 from sandbox.sweeps import scheduled_run
 from sandbox.sweeps.log import log as write_log
 from sandbox.sweeps.manifest import manifest as state
@@ -77,7 +67,7 @@ def start(
 ) -> None:
     """Execute a sweep file; 'sandbox sweep FILE' is the same.
 
-    The exit status is 0 if it came to its end, 1 by --fail-on, 3 if runs or the sweep failed or a budget
+    The exit status is 0 if it was finished, 1 by --fail-on, 3 if runs or the sweep failed or a budget
     ended it, 130 if it was stopped.
     """
     settings = Settings.of(context)
@@ -97,7 +87,7 @@ def start(
 def _begin(
     store: Store, matrix: Matrix, night: str | None
 ) -> tuple[SweepRow | None, SweepRow | None]:
-    """Return the sweep to execute, if any, and the night before if it did not come to its end."""
+    """Return the sweep to execute, if any, and the night before if it was not finished."""
     due = scheduled_run.Night()
     if night is not None:
         now = datetime.now().astimezone()
@@ -151,12 +141,8 @@ def status(context: typer.Context, sweep: Sweep, as_json: Json = False) -> None:
     with settings.open_store(reading=True) as store:
         sweeps = Sweeps(store)
         row = sweeps.get(sweep)
-        if as_json:
-            print_sweep_json(sweeps, row)
-            return
-        print_row(sweeps, row)
-        print_rates(Tallies(SHOWN_BY, sweeps.outcomes(row.id, *SHOWN_BY)).parts)
-        print_next(settings, sweeps, row)
+        rates = Tallies(SHOWN_BY, sweeps.outcomes(row.id, *SHOWN_BY)).parts
+        print_sweep(settings, sweeps, row, rates, as_json)
 
 
 def manifest(

@@ -27,7 +27,7 @@ from sandbox.sweeps.matrix import Matrix
 from sandbox.sweeps.options import SweepOptions
 from sandbox.sweeps.running_rates import Tally
 from sandbox.sweeps.spec import SweepFile
-from sandbox.sweeps.store import Sweeps
+from sandbox.sweeps.store import Counts, Sweeps
 from sandbox.sweeps.tables import SweepRow
 from sandbox.trace.store import Store
 
@@ -148,24 +148,40 @@ def go(
         row: The sweep.
         spec: Its file, with budgets as they hold this time.
         manner: How.
-        before: The night before, if it did not come to its end.
+        before: The night before, if it was not finished.
     """
     sweeps, view = Sweeps(store), SweepView(row, quiet=manner.as_json or manner.logs_to_stderr)
     execution = Execution(settings, store, row, spec, manner.options, view)
     course = execution.execute(stop_on=(signal.SIGTERM,))
     row = sweeps.get(row.id)
     send(manner.notify, notify.summary(sweeps, row, before=before))
-    if manner.as_json:
-        print_sweep_json(sweeps, row)
-    else:
-        print_rates(course.shown.parts)
-        print_row(sweeps, row)
-        print_faults(sweeps, row)
-        print_next(settings, sweeps, row)
+    print_sweep(settings, sweeps, row, course.shown.parts, manner.as_json)
     _exit(sweeps, row, manner.fail_on)
 
 
-def print_sweep_json(sweeps: Sweeps, row: SweepRow) -> None:
+def print_sweep(
+    settings: Settings,
+    sweeps: Sweeps,
+    row: SweepRow,
+    rates: Mapping[tuple[str, ...], Tally],
+    as_json: bool,
+) -> None:
+    """Print how far a sweep has come: rates, why runs failed, how to resume it."""
+    if as_json:
+        _print_json(sweeps, row)
+        return
+    counts = sweeps.counts(row.id)[()]
+    console().print(rates_table(rates, width=console().width))
+    _print_row(row, counts)
+    if counts.failed:
+        results = (result for _, result in sweeps.results(row.id))
+        for reason in reasons(r.get("reason", "") for r in results if r.get("task") == "error"):
+            note(reason)
+    if row.status != "running" and counts.left:
+        note(f"next: sandbox {settings.flags}sweep resume {row.id}")
+
+
+def _print_json(sweeps: Sweeps, row: SweepRow) -> None:
     """Print a sweep with all its runs, one at a time: there may be more than memory holds."""
     head = json.dumps(as_data(sweeps, row), indent=2)
     sys.stdout.write(head.removesuffix("\n}") + ',\n  "runs": [')
@@ -188,9 +204,7 @@ def as_data(sweeps: Sweeps, row: SweepRow) -> dict[str, object]:
     }
 
 
-def print_row(sweeps: Sweeps, row: SweepRow) -> None:
-    """Print how far a sweep has come."""
-    counts = sweeps.counts(row.id)[()]
+def _print_row(row: SweepRow, counts: Counts) -> None:
     reason = f": {row.reason}" if row.reason else ""
     judges = f"judges {counts.judge_tokens} tokens, {counts.judge_cost_eur:.4f} €"
     facts = (
@@ -204,25 +218,6 @@ def print_row(sweeps: Sweeps, row: SweepRow) -> None:
     )
     note(f"sweep {row.id} ({row.name}) is {row.status}{reason}")
     note(", ".join(filter(None, facts)))
-
-
-def print_faults(sweeps: Sweeps, row: SweepRow) -> None:
-    """Print why runs ended in an error."""
-    if sweeps.counts(row.id)[()].failed:
-        results = (result for _, result in sweeps.results(row.id))
-        for reason in reasons(r.get("reason", "") for r in results if r.get("task") == "error"):
-            note(reason)
-
-
-def print_rates(parts: Mapping[tuple[str, ...], Tally]) -> None:
-    """Print the rates of parts of a sweep."""
-    console().print(rates_table(parts, width=console().width))
-
-
-def print_next(settings: Settings, sweeps: Sweeps, row: SweepRow) -> None:
-    """Print how to go on with a sweep."""
-    if row.status != "running" and sweeps.counts(row.id)[()].left:
-        note(f"next: sandbox {settings.flags}sweep resume {row.id}")
 
 
 def _exit(sweeps: Sweeps, row: SweepRow, fail_on: str | None) -> None:

@@ -5,6 +5,7 @@ Texts in a block are as they were written; they become harmless on their way int
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from sandbox.tui.styled_text import Line, Span, wrap
@@ -28,31 +29,28 @@ def lines(blocks: Sequence[Block], width: int, part: int = 0, find: str = "") ->
         part: Which part of long texts; of a shorter one its last.
         find: A text that is marked wherever it stands.
     """
-    made: list[Line] = []
+    wrapped: list[Line] = []
     for block in blocks:
         if block.title:
-            made += wrap(((block.title, block.tone),), width)
+            wrapped += wrap(((block.title, block.tone),), width)
         if not block.text:
             continue
         count = -(-len(block.text) // PART)
         own = min(part, count - 1)
         start, stop = own * PART, min((own + 1) * PART, len(block.text))
         if own:
-            made.append(((f"  … {start:,} characters before: [", "dim"),))
+            wrapped.append(((f"  … {start:,} characters before: [", "dim"),))
         for line in _text_lines(block, start, stop, find):
-            made += (((("  ", ""), *piece)) for piece in wrap(line, width - 2))
+            wrapped += (((("  ", ""), *piece)) for piece in wrap(line, width - 2))
         if stop < len(block.text):
-            made.append(((f"  … {len(block.text) - stop:,} characters more: ]", "dim"),))
-    return made
+            wrapped.append(((f"  … {len(block.text) - stop:,} characters more: ]", "dim"),))
+    return wrapped
 
 
 def where(blocks: Sequence[Block], find: str) -> int | None:
     """Return in which part a text stands, or None."""
-    for block in blocks:
-        at = block.text.lower().find(find.lower())
-        if at >= 0:
-            return at // PART
-    return None
+    places = (block.text.lower().find(find.lower()) for block in blocks)
+    return next((at // PART for at in places if at >= 0), None)
 
 
 def _text_lines(block: Block, start: int, stop: int, find: str) -> Iterator[Line]:
@@ -61,20 +59,17 @@ def _text_lines(block: Block, start: int, stop: int, find: str) -> Iterator[Line
         tone = {"+": "added", "-": "removed"}.get(text[:1], "") if block.is_diff else ""
         marks = [(a - at, b - at, c) for a, b, c in block.marks if a < at + len(text) and b > at]
         if find:
-            marks = [*_found(text, find), *([] if find.lower() in text.lower() else marks)]
-        yield tuple(_marked(text, marks, tone))
+            marks = [*_matches(text, find), *([] if find.lower() in text.lower() else marks)]
+        yield tuple(_spans(text, marks, tone))
         at += len(text) + 1
 
 
-def _found(text: str, find: str) -> Iterator[Mark]:
-    low, sought = text.lower(), find.lower()
-    at = low.find(sought)
-    while at >= 0:
-        yield at, at + len(sought), "found"
-        at = low.find(sought, at + len(sought))
+def _matches(text: str, find: str) -> Iterator[Mark]:
+    for match in re.finditer(re.escape(find.lower()), text.lower()):
+        yield match.start(), match.end(), "found"
 
 
-def _marked(text: str, marks: Sequence[Mark], tone: str) -> Iterator[Span]:
+def _spans(text: str, marks: Sequence[Mark], tone: str) -> Iterator[Span]:
     at = 0
     for start, stop, own in marks:
         if start > at:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from itertools import groupby
 
 from rich.cells import cell_len
 
@@ -31,7 +32,7 @@ def visible(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     shown = plain(text).replace("\t", " " * TAB).replace("\n", "⏎")
-    return shown if shown.isascii() else _STACKED.sub(lambda found: _flat(found[0]), shown)
+    return shown if shown.isascii() else _STACKED.sub(lambda match: _flat(match[0]), shown)
 
 
 def cut(text: str, width: int) -> str:
@@ -61,12 +62,11 @@ def cells(line: Line) -> int:
 
 def fit(line: Line, width: int) -> Line:
     """Return a line of visible texts cut to so many cells."""
-    made, left = [], width
+    spans, left = [], width
     for text, tone in line:
-        shown = crop(text, left)
-        made.append((shown, tone))
-        left -= cells(((shown, ""),))
-    return tuple(made)
+        spans.append((crop(text, left), tone))
+        left -= cells((spans[-1],))
+    return tuple(spans)
 
 
 def wrap(line: Line, width: int) -> Iterator[Line]:
@@ -105,20 +105,14 @@ def _slice(spans: list[Span], start: int, stop: int) -> Iterator[Span]:
 
 def _flat(text: str) -> str:
     """Return a text in which no letter carries more than a few combining signs; the rest is counted."""
-    made: list[str] = []
-    high = 0
-    for sign in text:
-        if unicodedata.combining(sign) or unicodedata.category(sign) in ("Mn", "Me"):
-            high += 1
-            if high <= _STACK:
-                made.append(sign)
-            continue
-        made.append(_more(high))
-        high = 0
-        made.append(sign)
-    made.append(_more(high))
-    return "".join(made)
+    groups = ("".join(signs) for _, signs in groupby(text, _is_combining))
+    return "".join(
+        f"{group[:_STACK]}⟨+{len(group) - _STACK} marks⟩"
+        if len(group) > _STACK and _is_combining(group[0])
+        else group
+        for group in groups
+    )
 
 
-def _more(high: int) -> str:
-    return f"⟨+{high - _STACK} marks⟩" if high > _STACK else ""
+def _is_combining(sign: str) -> bool:
+    return bool(unicodedata.combining(sign)) or unicodedata.category(sign) in ("Mn", "Me")

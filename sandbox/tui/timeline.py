@@ -160,7 +160,7 @@ class Lanes:
         )
 
 
-def opened(first: Event) -> Lanes:
+def lanes_of(first: Event) -> Lanes:
     """Return the lanes of a run from its first event."""
     try:
         data = json.loads(first.data)
@@ -169,7 +169,7 @@ def opened(first: Event) -> Lanes:
         return Lanes()
 
 
-def forked(first: Event) -> tuple[str, int] | None:
+def parent_of(first: Event) -> tuple[str, int] | None:
     """Return from which run, and which of its events, a fork goes on; None if it is no fork."""
     try:
         data = json.loads(first.data)

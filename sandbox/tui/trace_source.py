@@ -48,12 +48,12 @@ class TraceSource:
         at = self.pages.first()
         first = self.pages.page(at, at + 1)
         self.began = first[0].at if first else row.started
-        self.lanes = timeline.opened(first[0]) if first else timeline.Lanes()
+        self.lanes = timeline.lanes_of(first[0]) if first else timeline.Lanes()
         self._whole = at == 0
-        self.numbers: list[int] | None = None
-        """Numbers of the events that are shown, if those are not all from 0 on."""
-        self.show_only(Wanted(), self.filtered(Wanted()))
-        self.parent = timeline.forked(first[0]) if first else None
+        self.numbers: Sequence[int] = ()
+        """Numbers of the events that are shown."""
+        self.show_only(Wanted(), self.numbers_of(Wanted()))
+        self.parent = timeline.parent_of(first[0]) if first else None
         """Of a fork: the run that it goes on from, and that run's event."""
         self.branches: dict[int, list[tuple[str, str]]] = {}
         """Number of an event from which forks go on → their ids and models."""
@@ -63,18 +63,14 @@ class TraceSource:
     @property
     def count(self) -> int:
         """Number of rows."""
-        return self.total if self.numbers is None else len(self.numbers)
+        return len(self.numbers)
 
     def seq(self, place: int) -> int:
-        """Return the number of the event in a row."""
-        if self.numbers is None:
-            return place
-        return self.numbers[place] if 0 <= place < len(self.numbers) else -1
+        """Return the number of the event in a row; -1 if there is none."""
+        return self.numbers[place] if 0 <= place < self.count else -1
 
     def place(self, seq: int) -> int:
         """Return the row of an event, or of the last one before it that is shown."""
-        if self.numbers is None:
-            return seq
         return max(bisect_right(self.numbers, seq) - 1, 0)
 
     def event(self, place: int) -> Event | None:
@@ -98,18 +94,18 @@ class TraceSource:
         except StoreError as error:
             return f"[{error}]"
 
-    def filtered(self, wanted: Wanted) -> list[int] | None:
-        """Return the numbers of the events that a filter lets through; None for all."""
-        if self._whole and not self.withheld and wanted == Wanted():
-            return None
-        return self._numbers(wanted)
+    def numbers_of(self, selection: Wanted) -> Sequence[int]:
+        """Return the numbers of the events that a filter lets through."""
+        if self._whole and not self.withheld and selection == Wanted():
+            return range(self.total)
+        return self._numbers(selection)
 
-    def _numbers(self, wanted: Wanted, after: int = -1) -> list[int]:
-        return self.pages.numbers(replace(wanted, but=self.withheld), after)
+    def _numbers(self, selection: Wanted, after: int = -1) -> list[int]:
+        return self.pages.numbers(replace(selection, but=self.withheld), after)
 
-    def show_only(self, wanted: Wanted, numbers: list[int] | None) -> None:
+    def show_only(self, selection: Wanted, numbers: Sequence[int]) -> None:
         """Let a filter hold."""
-        self.wanted, self.numbers = wanted, numbers
+        self.selection, self.numbers = selection, numbers
         self._page.cache_clear()
 
     def grown(self) -> bool:
@@ -117,20 +113,22 @@ class TraceSource:
         total = self.pages.count()
         if total == self.total:
             return False
-        if self.numbers is not None:
-            self.numbers += self._numbers(self.wanted, after=self.total - 1)
         if self.total == 0:
             first = self.pages.page(0, 1)
-            self.lanes = timeline.opened(first[0]) if first else self.lanes
+            self.lanes = timeline.lanes_of(first[0]) if first else self.lanes
+        if isinstance(self.numbers, range):
+            self.numbers = range(total)
+        else:
+            self.numbers = [*self.numbers, *self._numbers(self.selection, after=self.total - 1)]
         self.total = total
         self._page.cache_clear()
         return True
 
     def _read(self, number: int) -> list[Event]:
-        start, stop = number * PAGE, (number + 1) * PAGE
-        if self.numbers is None:
-            return self.pages.page(start, stop)
-        return self.pages.some(self.numbers[start:stop])
+        numbers = self.numbers[number * PAGE : (number + 1) * PAGE]
+        if isinstance(numbers, range):
+            return self.pages.page(numbers.start, numbers.stop)
+        return self.pages.some(numbers)
 
 
 class Search:

@@ -11,7 +11,8 @@ from sandbox.trace.annotations import PERSON, annotate, history
 from sandbox.trace.labels import Label, Labels
 from sandbox.trace.store import Store
 from sandbox.tui.app import LabellingApp
-from sandbox.tui.screens.annotation import LabelScreen, Panel
+from sandbox.tui.screens.annotation import LabelScreen
+from sandbox.tui.widgets.rows import Rows
 from tests.support.traces import HOSTILE, OTHER, TEAM
 from tests.support.tui_pilot import SIZES, Compare, keys, seen
 
@@ -123,7 +124,7 @@ async def test_a_digit_without_a_value_says_nothing(runs: Store) -> None:
     async with app.run_test(size=SIZE) as pilot:
         await keys("9")(pilot)
         assert said(runs, HOSTILE) == {}
-        assert app.screen.query_one(Panel).cursor == 0
+        assert app.screen.query_one("#panel", Rows).cursor == 0
 
 
 def test_an_empty_queue_is_told(runs: Store) -> None:

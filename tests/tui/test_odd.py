@@ -55,7 +55,7 @@ DATA = JSON | st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=8)
 def test_any_data_makes_a_row_that_fits(kind: str, data: Any, width: int) -> None:
     """Whatever an event holds, its row is one line of the width that there is."""
     item = Event("r", 3, 1.0, kind, "a", canonical(data), "", "")
-    line = timeline.row(item, timeline.opened(item), 0.0, lambda sha256: sha256, width)
+    line = timeline.row(item, timeline.lanes_of(item), 0.0, lambda sha256: sha256, width)
     assert cells(line) <= width
 
 

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import ClassVar
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -17,7 +18,7 @@ from sandbox.analysis.annotation_session import Asked, Sitting
 from sandbox.enums import EventKind
 from sandbox.errors import SandboxError
 from sandbox.tui import keys
-from sandbox.tui.screens.dialogs import Question
+from sandbox.tui.screens.dialogs import QuestionDialog
 from sandbox.tui.screens.run import VIEWS, RunScreen
 from sandbox.tui.styled_text import Line, cells, cut, fit
 from sandbox.tui.widgets.rows import Rows
@@ -25,17 +26,7 @@ from sandbox.tui.widgets.styled_lines import Bar
 from sandbox.views.replay import outcome
 
 _ELSEWHERE = frozenset({"parent", "branch", "beside"})
-"""Actions that lead to other runs, and with them to what came of those."""
-
-
-class Panel(Rows):
-    """What is asked of a run, a line each."""
-
-    class Moved(Rows.Moved):
-        """Another question is under the cursor."""
-
-    class Chosen(Rows.Chosen):
-        """A question was chosen."""
+"""Actions that lead to other runs, and with them to their outcomes."""
 
 
 class LabelScreen(RunScreen):
@@ -77,12 +68,12 @@ class LabelScreen(RunScreen):
         # As deep as the timeline and behind it: what looks for the screen's list finds that one first.
         with Vertical(id="asked"):
             yield Bar(id="sitting", classes="head")
-            yield Panel(id="panel")
+            yield Rows(id="panel")
 
     def on_mount(self) -> None:
         names = [question.name for question in self._questions]
         first = next((i for i, name in enumerate(names) if name not in self._labels), 0)
-        self.query_one(Panel).show(len(self._questions), self._line, first)
+        self._panel.show(len(self._questions), self._line, first)
         self._show_sitting()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -112,8 +103,12 @@ class LabelScreen(RunScreen):
         )
 
     @property
+    def _panel(self) -> Rows:
+        return self.query_one("#panel", Rows)
+
+    @property
     def _question(self) -> Asked:
-        return self._questions[self.query_one(Panel).cursor]
+        return self._questions[self._panel.cursor]
 
     def _line(self, place: int, width: int) -> Line:
         question = self._questions[place]
@@ -131,7 +126,9 @@ class LabelScreen(RunScreen):
             line += (("  " + " · ".join(self._others[question.name]), "talk"),)
         return fit(line, width)
 
-    def on_panel_moved(self) -> None:
+    @on(Rows.Moved, "#panel")
+    def show_question(self) -> None:
+        """Show the event that a question is about."""
         if self._question.event is not None:
             self.go(self._question.event)
         self._show_sitting()
@@ -152,7 +149,7 @@ class LabelScreen(RunScreen):
         self._store(lambda: self._sitting.unsay(name))
 
     def action_question(self, by: int) -> None:
-        self.query_one(Panel).cursor += by
+        self._panel.cursor += by
 
     def action_note(self) -> None:
         """Ask for a note on what was said."""
@@ -167,7 +164,7 @@ class LabelScreen(RunScreen):
                 self._store(lambda: sitting.write_note(text, name))
 
         question = f"A note on what you said of {what}"
-        self.app.push_screen(Question(question, sitting.note(name)), write)
+        self.app.push_screen(QuestionDialog(question, sitting.note(name)), write)
 
     def _store(self, change: Callable[[], object]) -> bool:
         try:
@@ -176,7 +173,7 @@ class LabelScreen(RunScreen):
         except SandboxError as error:
             self.tell(str(error), bad=True)
             return False
-        self.query_one(Panel).refresh()
+        self._panel.refresh()
         self._show_sitting()
         return True
 
@@ -199,5 +196,5 @@ class LabelScreen(RunScreen):
         self.trace.withheld = self.WITHHELD if self.blind else frozenset()
         self.head()
         self._show_sitting()
-        self.query_one(Panel).refresh()
-        self._only(self.trace.wanted)
+        self._panel.refresh()
+        self._only(self.trace.selection)

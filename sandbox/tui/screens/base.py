@@ -10,7 +10,7 @@ from textual.screen import Screen
 from textual.timer import Timer
 
 from sandbox.tui import export
-from sandbox.tui.screens.dialogs import Help, Question
+from sandbox.tui.screens.dialogs import Help, QuestionDialog
 from sandbox.tui.widgets.rows import Rows
 
 SETTLE = 0.02
@@ -102,4 +102,6 @@ class DetailScreen(Screen[None]):
 
     def ask(self, question: str, then: Callable[[str], None], answer: str = "") -> None:
         """Ask for a line of text; nothing happens if it is left empty."""
-        self.app.push_screen(Question(question, answer), lambda text: then(text) if text else None)
+        self.app.push_screen(
+            QuestionDialog(question, answer), lambda text: then(text) if text else None
+        )

@@ -103,7 +103,7 @@ class CompareScreen(DetailScreen):
     def on_rows_moved(self) -> None:
         self.rest(self._show_pair)
 
-    def on_rows_chosen(self) -> None:
+    def on_rows_selected(self) -> None:
         self.action_whole()
 
     def _show_pair(self) -> None:

@@ -37,7 +37,7 @@ class Dialog(ModalScreen[str | None]):
             yield self._content
 
 
-class Question(Dialog):
+class QuestionDialog(Dialog):
     """Asks for one line of text."""
 
     def __init__(self, question: str, answer: str = "") -> None:
@@ -47,7 +47,7 @@ class Question(Dialog):
         self.dismiss(event.value)
 
 
-class Choice(Dialog):
+class ChoiceDialog(Dialog):
     """Lets one of some values be chosen; an empty one is shown as ``any``."""
 
     def __init__(self, question: str, values: Sequence[str]) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import accumulate
 from typing import ClassVar
 
-from textual import events, work
+from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.screen import Screen
 from textual.widgets import Footer
 from textual.worker import get_current_worker
 
@@ -19,8 +21,10 @@ from sandbox.trace.paging import Wanted
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
 from sandbox.tui import export, keys, timeline
-from sandbox.tui.screens.fork_navigation import ForkScreen
-from sandbox.tui.styled_text import cut
+from sandbox.tui.screens.compare import CompareScreen
+from sandbox.tui.screens.dialogs import ChoiceDialog
+from sandbox.tui.screens.playback import PlaybackScreen
+from sandbox.tui.styled_text import Line, cut
 from sandbox.tui.trace_source import Search, nearest
 from sandbox.tui.widgets.reader import Reader
 from sandbox.tui.widgets.rows import Rows
@@ -43,7 +47,7 @@ _JUMPS: dict[str, tuple[Wanted, ...]] = {
 }
 
 
-class RunScreen(ForkScreen):
+class RunScreen(PlaybackScreen):
     """The replay of one run."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -66,6 +70,9 @@ class RunScreen(ForkScreen):
         Binding("f", "filter", "Filter"),
         Binding("a", "agent", "Agent", show=False),
         Binding("l", "follow", "Follow", show=False),
+        Binding("b", "beside", "Beside", show=False),
+        Binding("p", "parent", "Parent", show=False),
+        Binding("o", "branch", "Forks", show=False),
     ]
     KEYS: ClassVar[tuple[tuple[str, str], ...]] = keys.RUN
     view = 0
@@ -103,26 +110,42 @@ class RunScreen(ForkScreen):
         if self.row.status == RunStatus.RUNNING:
             self.set_interval(POLL, self._poll)
 
+    @property
+    def seq(self) -> int:
+        """Number of the event under the cursor."""
+        return self.trace.seq(self.query_one(Rows).cursor)
+
+    def fork_words(self) -> Line:
+        """Return what the head line says of parent and forks."""
+        parent, count = self.trace.parent, sum(map(len, self.trace.branches.values()))
+        words = [f" ⑂ of {parent[0][:8]} at {parent[1]} "] if parent else []
+        words += [f" ⑂ {count} fork{'s' if count > 1 else ''} "] if count else []
+        return tuple((word, "alert") for word in words)
+
     def go(self, seq: int, find: str = "") -> None:
         """Put the cursor on an event; a filter that hides it is taken off."""
         place = self.trace.place(seq)
         if self.trace.seq(place) != seq:
-            self.trace.show_only(Wanted(), self.trace.filtered(Wanted()))
+            self.trace.show_only(Wanted(), self.trace.numbers_of(Wanted()))
             self._filter = "everything"
             place = self.trace.place(seq)
             self.query_one(Rows).show(self.trace.count)
         self._match = find
         self.query_one(Rows).cursor = place
-        self.on_rows_moved()
+        self.settle()
 
     def on_resize(self, event: events.Resize) -> None:
         self.set_class(event.size.width >= WIDE, "wide")
 
-    def on_rows_moved(self) -> None:
+    @on(Rows.Moved, "#timeline")
+    def settle(self) -> None:
+        """Show the event under the cursor once that rests."""
         self.rest(self._show_event)
         self.status()
 
-    def on_rows_chosen(self) -> None:
+    @on(Rows.Selected, "#timeline")
+    def enlarge(self) -> None:
+        """Give the event the whole screen."""
         self.action_whole()
         self.query_one(Reader).focus()
 
@@ -182,8 +205,8 @@ class RunScreen(ForkScreen):
         item = trace.event(self.query_one(Rows).cursor)
         if item is not None:
             words.append((f" {timeline.clock(item.at - trace.began)} ", "dim"))
-        if trace.wanted != Wanted():
-            agent = f" of {cut(trace.wanted.agent, 16)}" if trace.wanted.agent else ""
+        if trace.selection != Wanted():
+            agent = f" of {cut(trace.selection.agent, 16)}" if trace.selection.agent else ""
             words.append((f" {self._filter}{agent}: {trace.count} ", "alert"))
         if self._playing is not None:
             words.append((f" ▶ {self.speed} ", "good"))
@@ -249,22 +272,22 @@ class RunScreen(ForkScreen):
         """Let the next group of kinds through."""
         names = list(timeline.FILTERS)
         self._filter = names[(names.index(self._filter) + 1) % len(names)]
-        self._only(replace(self.trace.wanted, kinds=timeline.FILTERS[self._filter]))
+        self._only(replace(self.trace.selection, kinds=timeline.FILTERS[self._filter]))
 
     def action_agent(self) -> None:
         """Show the events of the next agent only, then those of all again."""
         agents = ["", *self.trace.lanes.agents]
-        known = self.trace.wanted.agent
+        known = self.trace.selection.agent
         agent = agents[(agents.index(known) + 1) % len(agents)] if known in agents else ""
-        self._only(replace(self.trace.wanted, agent=agent))
+        self._only(replace(self.trace.selection, agent=agent))
 
     @work(thread=True, exclusive=True, group="jump")
-    def _only(self, wanted: Wanted) -> None:
-        self.draw(self._show_only, wanted, self.trace.filtered(wanted))
+    def _only(self, selection: Wanted) -> None:
+        self.draw(self._show_only, selection, self.trace.numbers_of(selection))
 
-    def _show_only(self, wanted: Wanted, numbers: list[int] | None) -> None:
+    def _show_only(self, selection: Wanted, numbers: Sequence[int]) -> None:
         seq = self.seq
-        self.trace.show_only(wanted, numbers)
+        self.trace.show_only(selection, numbers)
         self.query_one(Rows).show(self.trace.count, cursor=self.trace.place(max(seq, 0)))
         self._show_event()
 
@@ -291,6 +314,55 @@ class RunScreen(ForkScreen):
             self.row, self.following = row, False
         self.head()
         self.status()
+
+    def action_parent(self) -> None:
+        """Open the run from which this one was forked, at the event where they part."""
+        if self.trace.parent is None:
+            self.tell("this run is no fork")
+        else:
+            self._open(*self.trace.parent)
+
+    def action_branch(self) -> None:
+        """Open a fork: of the event under the cursor, or of any if that has none."""
+        branches = self.trace.branches
+        events = [self.seq] if self.seq in branches else branches
+        forks = {
+            f"{run[:12]}  at {at}  {model}": (run, at)
+            for at in events
+            for run, model in branches[at]
+        }
+        if not forks:
+            self.tell("this run has no forks")
+        elif len(forks) == 1:
+            self._open(*next(iter(forks.values())))
+        else:
+            self.app.push_screen(
+                ChoiceDialog("Which fork?", list(forks)),
+                lambda name: self._open(*forks[name]) if name else None,
+            )
+
+    def _open(self, run: str, at: int) -> None:
+        """Open a run at an event: a fork holds the same events as its parent up to where they part."""
+        self._push(lambda: type(self)(self.trace.store, run, at))
+
+    def action_beside(self) -> None:
+        """Ask for a second run and show both side by side."""
+        forks = self.trace.branches.get(self.seq)
+        parent = self.trace.parent
+        answer = forks[0][0] if forks else parent[0] if parent else ""
+        self.ask(
+            "Side by side with which run? (the beginning of its id)",
+            lambda other: self._push(
+                lambda: CompareScreen(self.trace.store, self.trace.run, other)
+            ),
+            answer,
+        )
+
+    def _push(self, make: Callable[[], Screen[None]]) -> None:
+        try:
+            self.app.push_screen(make())
+        except SandboxError as error:
+            self.tell(str(error), bad=True)
 
     def clipboard_text(self) -> str:
         """Return the details that are shown."""

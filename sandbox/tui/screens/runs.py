@@ -20,7 +20,7 @@ from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow, driven
 from sandbox.tui import keys
 from sandbox.tui.screens.compare import CompareScreen
-from sandbox.tui.screens.dialogs import Choice, Help
+from sandbox.tui.screens.dialogs import ChoiceDialog, Help
 from sandbox.tui.screens.run import RunScreen
 from sandbox.tui.styled_text import Line, cut
 from sandbox.tui.widgets.rows import Rows
@@ -215,7 +215,7 @@ class RunsScreen(Screen[None]):
         if self.app.screen is self:
             self._look(self.query_one(Input).value, keep=True)
 
-    def on_rows_chosen(self, event: Rows.Chosen) -> None:
+    def on_rows_selected(self, event: Rows.Selected) -> None:
         row = self._matches.row(event.place)
         if row is not None:
             self._open(row.id)
@@ -258,7 +258,7 @@ class RunsScreen(Screen[None]):
                 query.value = with_word(query.value, name, value.split(" ")[0])
 
         self.app.push_screen(
-            Choice(f"Only runs of which {name}?", ["", *RunList(self._store).values(name)]),
+            ChoiceDialog(f"Only runs of which {name}?", ["", *RunList(self._store).values(name)]),
             narrow,
         )
 

@@ -51,7 +51,7 @@ class Rows(StyledLines):
             """The list."""
             return self.rows
 
-    class Chosen(Moved):
+    class Selected(Moved):
         """A row was chosen, by Enter or a second click."""
 
     def show(self, count: int, row_of: RowOf | None = None, cursor: int | None = None) -> None:
@@ -105,7 +105,7 @@ class Rows(StyledLines):
 
     def action_choose(self) -> None:
         if self.count:
-            self.post_message(self.Chosen(self, self.cursor))
+            self.post_message(self.Selected(self, self.cursor))
 
     def on_click(self, event: events.Click) -> None:
         """Move the cursor to where was clicked; choose the row if it was there already."""

@@ -19,7 +19,6 @@ class AgentContext(Protocol):
             words_only: Whether no tools are offered: the answer calls none, the run goes on after
                 it, and the answer before may still be acted on.
         """
-        ...
 
     async def act(self, message: Message) -> list[Message]:
         """Execute the calls that stand in a message, in order; return their results as messages.
@@ -32,14 +31,11 @@ class AgentContext(Protocol):
             ScaffoldError: A call is not in the last answer, or stands there twice, or that answer
                 was acted on already. Nothing of the message is executed, and the run ends.
         """
-        ...
 
     @property
     def over(self) -> bool:
         """True where the run must end: a limit, or a monitor."""
-        ...
 
     @property
     def lang(self) -> str:
         """Language of the run."""
-        ...

@@ -26,12 +26,12 @@ async def plan(context: AgentContext, messages: list[Message]) -> list[Message]:
     """Let the model write a plan, then act by it; return all messages."""
     if any(message["role"] == "assistant" for message in messages):
         return await react(context, messages)  # it goes on from words that it has said
-    asked = _said(WRITE, context.lang)
-    answer = await context.ask([*messages, asked], words_only=True)
+    request = _instruction(WRITE, context.lang)
+    answer = await context.ask([*messages, request], words_only=True)
     if answer is None or context.over:
         return messages
-    return await react(context, [*messages, asked, answer, _said(GO, context.lang)])
+    return await react(context, [*messages, request, answer, _instruction(GO, context.lang)])
 
 
-def _said(texts: dict[str, str], lang: str) -> Message:
+def _instruction(texts: dict[str, str], lang: str) -> Message:
     return {"role": "user", "content": texts.get(lang, texts["en"])}

@@ -28,7 +28,7 @@ PROGRAM = "program:"
 """With this begins the name of a scaffold that is a command line."""
 _OWN_STEPS = 10
 """Steps of LangGraph for each turn that a user's graph may take; a built-in one takes one in all."""
-_RETURNED = "__end__"
+_RESULT = "__end__"
 """Channel of what a graph made with LangGraph's functional interface returns; its state is its own."""
 _FIRST_STEPS = 4
 """The turn in which the limit is noticed, and LangGraph's own."""
@@ -40,18 +40,15 @@ class Driver(Protocol):
     @property
     def name(self) -> str:
         """As the user wrote it."""
-        ...
 
     @property
     def sha256(self) -> str:
         """Of the file that a user's graph is from; empty for others."""
-        ...
 
     async def run(
         self, context: AgentContext, messages: list[Message], turns: int
     ) -> list[Message]:
         """Let an agent act from these messages until it is done or a limit ends it; return them all."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -79,25 +76,25 @@ class Scaffold:
             ScaffoldError: A user's graph broke, or hands over or returns something else than messages.
         """
         bound = turns * _OWN_STEPS + _FIRST_STEPS
-        checked = _Checked(self.name, context)
+        guarded = _GuardedContext(self.name, context)
         try:
-            ended = await self.graph().ainvoke(
+            state = await self.graph().ainvoke(
                 {"messages": messages},
                 {"recursion_limit": bound},
-                context=checked if self.sha256 else context,
+                context=guarded if self.sha256 else context,
             )
         except Exception as error:
             if not self.sha256 or isinstance(error, SandboxError):
                 raise
-            if checked.fault is not None:  # the graph may have made another error of it
-                raise checked.fault from None
+            if guarded.fault is not None:  # the graph may have made another error of it
+                raise guarded.fault from None
             raise ScaffoldError(
                 f"scaffold {self.name}: its graph broke: {_where(error)}"
             ) from error
-        said = ended.get("messages") if isinstance(ended, dict) else None
-        if not isinstance(said, list):
+        history = state.get("messages") if isinstance(state, dict) else None
+        if not isinstance(history, list):
             raise ScaffoldError(f"scaffold {self.name}: its graph returned no 'messages'")
-        return said
+        return history
 
 
 def _built_in(name: str, drive: Drive, about: str) -> Scaffold:
@@ -158,20 +155,20 @@ def resolve(name: str, workspace: Path | None = None) -> Driver:
 def _graph(name: str, module: Any, attribute: str) -> Callable[[], Any]:
     from langgraph.pregel import Pregel
 
-    found = getattr(module, attribute, None)
-    if found is None:
+    graph = getattr(module, attribute, None)
+    if graph is None:
         known = [key for key, value in vars(module).items() if isinstance(value, Pregel)]
         raise InputError(
             f"scaffold {name!r}: its module has no {attribute!r}{nearest(attribute, known)}"
         )
-    if not isinstance(found, Pregel):
+    if not isinstance(graph, Pregel):
         raise InputError(
-            f"scaffold {name!r} is a {type(found).__name__}, not a compiled graph of LangGraph: "
+            f"scaffold {name!r} is a {type(graph).__name__}, not a compiled graph of LangGraph: "
             "write graph = builder.compile()"
         )
-    if not {"messages", _RETURNED} & found.channels.keys():
+    if not {"messages", _RESULT} & graph.channels.keys():
         raise InputError(f"scaffold {name!r}: the state of its graph has no 'messages'")
-    return lambda: found
+    return lambda: graph
 
 
 def _digest(name: str, module: Any) -> str:
@@ -184,25 +181,22 @@ def _digest(name: str, module: Any) -> str:
 @contextmanager
 def _importable(workspace: Path | None) -> Iterator[None]:
     """Let modules of a workspace be imported, behind what is installed."""
-    place = str(workspace.resolve()) if workspace else ""
-    if not place or place in sys.path:
-        yield
-        return
-    sys.path.append(place)
+    places = {str(workspace.resolve())} - {*sys.path} if workspace else set()
+    sys.path += places
     try:
         yield
     finally:
-        sys.path.remove(place)
+        for place in places:
+            sys.path.remove(place)
 
 
 def _where(error: Exception) -> str:
-    """Return an error of a user's code with its place."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}: {error}"
 
 
 @dataclass
-class _Checked:
+class _GuardedContext:
     """The context of a user's graph: what it hands over is looked at before it reaches a model."""
 
     name: str
@@ -211,27 +205,21 @@ class _Checked:
     """What failed on this side of it: no fault of the graph."""
 
     async def ask(self, messages: Sequence[Message], *, words_only: bool = False) -> Message | None:
-        """Return the model's answer.
-
-        Raises:
-            ScaffoldError: The graph hands over something else than messages.
-        """
         for message in messages:
             if not isinstance(message, dict) or not isinstance(message.get("role"), str):
                 raise ScaffoldError(
                     f"scaffold {self.name}: a {type(message).__name__} is no message; keep plain "
                     "messages in OpenAI's format in the state (Annotated[list[dict], operator.add])"
                 )
-        with self._watched():
+        with self._note_fault():
             return await self.context.ask(messages, words_only=words_only)
 
     async def act(self, message: Message) -> list[Message]:
-        """Return the results of the calls that a message hands over."""
-        with self._watched():
+        with self._note_fault():
             return await self.context.act(message)
 
     @contextmanager
-    def _watched(self) -> Iterator[None]:
+    def _note_fault(self) -> Iterator[None]:
         try:
             yield
         except Exception as error:
@@ -241,10 +229,8 @@ class _Checked:
 
     @property
     def over(self) -> bool:
-        """True where the run must end."""
         return self.context.over
 
     @property
     def lang(self) -> str:
-        """Language of the run."""
         return self.context.lang

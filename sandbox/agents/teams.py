@@ -19,7 +19,7 @@ from sandbox.scenario.topology import Topology, successor
 
 
 @dataclass(frozen=True)
-class Letter:
+class AgentMessage:
     """A message from one agent to another."""
 
     sender: str
@@ -33,7 +33,6 @@ class MemberContext(AgentContext, Protocol):
     @property
     def final(self) -> str:
         """The agent's last words."""
-        ...
 
     def leave(self) -> None:
         """Take note that the agent's scaffold has ended its turn.
@@ -41,15 +40,12 @@ class MemberContext(AgentContext, Protocol):
         Raises:
             ScaffoldError: The scaffold broke its contract.
         """
-        ...
 
     async def hand_over(self, to: str, text: str) -> str:
         """Send closing words to another agent, through the gate; return why not, where they are refused."""
-        ...
 
-    def hear(self, letter: Letter) -> Message:
+    def hear(self, message: AgentMessage) -> Message:
         """Return a message as the agent is to read it; it is on record once the agent reads it."""
-        ...
 
 
 @dataclass
@@ -59,35 +55,23 @@ class Member:
     context: MemberContext
     messages: list[Message]
     """All that was said to it and by it."""
-    unread: list[Letter] = field(default_factory=list)
+    unread: list[AgentMessage] = field(default_factory=list)
 
 
+@dataclass
 class Team:
     """The agents of one run; a single one is a team without colleagues."""
 
-    def __init__(
-        self,
-        members: Mapping[str, Member],
-        form: Topology | None,
-        scaffold: Driver,
-        turns: int,
-        sent: Callable[[], Iterable[Letter]],
-    ) -> None:
-        """Make a team.
-
-        Args:
-            members: Agent → its conversation, in the order of the scenario.
-            form: How they work together; None for one agent.
-            scaffold: What drives each of them.
-            turns: The most replies of the run.
-            sent: Returns the messages that were sent since it was asked last.
-        """
-        self._members = members
-        self._form = form
-        self._scaffold = scaffold
-        self._turns = turns
-        self._sent = sent
-        self._waiting: deque[str] = deque()
+    members: Mapping[str, Member]
+    """Agent → its conversation, in the order of the scenario."""
+    topology: Topology | None
+    """How they work together; None for one agent."""
+    scaffold: Driver
+    turns: int
+    """The most replies of the run."""
+    new_messages: Callable[[], Iterable[AgentMessage]]
+    """Returns the messages that were sent since the previous time."""
+    _waiting: deque[str] = field(init=False, default_factory=deque)
 
     async def run(self, *starting: str) -> None:
         """Let agents act until nobody has anything left to read, or a limit or a monitor ends the run.
@@ -102,29 +86,25 @@ class Team:
     @property
     def over(self) -> bool:
         """True where the run must end."""
-        return any(member.context.over for member in self._members.values())
+        return any(member.context.over for member in self.members.values())
 
     async def _act(self, name: str) -> None:
-        member = self._members[name]
+        member = self.members[name]
         unread, member.unread = member.unread, []
-        member.messages += [member.context.hear(letter) for letter in unread]
-        member.messages = await self._scaffold.run(member.context, member.messages, self._turns)
+        member.messages += map(member.context.hear, unread)
+        member.messages = await self.scaffold.run(member.context, member.messages, self.turns)
         member.context.leave()
-        self._sort()
-        to = successor(self._form, tuple(self._members), name) if self._form else ""
+        self._deliver()
+        to = successor(self.topology, tuple(self.members), name) if self.topology else ""
         if not to or not member.context.final or self.over:
             return
         refusal = await member.context.hand_over(to, member.context.final)
-        self._sort()
-        if refusal:  # it may word them otherwise
-            self._deliver(Letter("", name, refusal))
+        # it may word them otherwise
+        self._deliver(*([AgentMessage("", name, refusal)] if refusal else []))
 
-    def _sort(self) -> None:
-        for letter in self._sent():
-            if letter.to in self._members:
-                self._deliver(letter)
-
-    def _deliver(self, letter: Letter) -> None:
-        self._members[letter.to].unread.append(letter)
-        if letter.to not in self._waiting:
-            self._waiting.append(letter.to)
+    def _deliver(self, *replies: AgentMessage) -> None:
+        for message in (*self.new_messages(), *replies):
+            if message.to in self.members:
+                self.members[message.to].unread.append(message)
+                if message.to not in self._waiting:
+                    self._waiting.append(message.to)

@@ -65,10 +65,9 @@ async def execute_here(
     plans: Sequence[RunPlan], store: Store, view: LiveView, width: int, runner: Runner | None = None
 ) -> tuple[RunResult, ...]:
     """Execute runs in this event loop; see :func:`execute_plans`."""
-    batch = await execute(
+    return await execute(
         plans, store, at_once=width, watchers=(view.watch,), done=view.finish, runner=runner
     )
-    return batch.results
 
 
 def to_end(work: Work[Result], stop_on: Sequence[signal.Signals] = ()) -> Result:

@@ -12,7 +12,7 @@ from rich.text import Text
 from sandbox.api.terminal import View, bar, errors, note
 from sandbox.sweeps.running_rates import Tally
 from sandbox.sweeps.store import ItemRow
-from sandbox.sweeps.sweep_state import Course, Filled, Standing
+from sandbox.sweeps.sweep_state import Course, ItemOutcome, Standing
 from sandbox.sweeps.tables import SweepRow
 from sandbox.terminal_escape import one_line, plain
 
@@ -42,7 +42,7 @@ class SweepView(View):
         """Show this course from now on."""
         self._course = course
 
-    def finish(self, item: ItemRow, filled: Filled) -> None:
+    def finish(self, item: ItemRow, filled: ItemOutcome) -> None:
         """Take note of a finished run."""
         now = time.monotonic()
         if self._live or self._quiet or not self._course or now - self._noted < _QUIET_SECONDS:

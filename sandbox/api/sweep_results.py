@@ -43,7 +43,7 @@ class SweepResults(Sequence[RunResult]):
         """Return how a sweep stands after an execution."""
         row = course.sweeps.get(course.sweep.id)
         counts = course.sweeps.counts(row.id)[()]
-        rates = dict(course.shown.parts)
+        rates = dict(course.rates.parts)
         return cls(row.id, row.name, row.status, row.reason, counts, rates, store.url)
 
     @cached_property

@@ -176,7 +176,7 @@ async def _check(
             watchers=(view.watch,),
             done=view.finish if view.is_live else None,
         )
-        for trial, result in zip(played, batch.results, strict=True):
+        for trial, result in zip(played, batch, strict=True):
             key = (trial.scenario.name, trial.reference, result.isolation)
             new = _Reference(trial.scenario.name, trial.reference, trial.kind, result.isolation)
             reference = references.setdefault(key, new)

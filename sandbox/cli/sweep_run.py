@@ -155,7 +155,7 @@ def go(
     course = execution.execute(stop_on=(signal.SIGTERM,))
     row = sweeps.get(row.id)
     send(manner.notify, notify.summary(sweeps, row, before=before))
-    print_sweep(settings, sweeps, row, course.shown.parts, manner.as_json)
+    print_sweep(settings, sweeps, row, course.rates.parts, manner.as_json)
     _exit(sweeps, row, manner.fail_on)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sandbox.errors import ModelError
@@ -13,58 +11,50 @@ class _Shape(BaseModel):
     model_config = ConfigDict(from_attributes=True, strict=True)
 
 
-class Function(_Shape):
-    """What is called."""
-
+class _Function(_Shape):
     name: str | None = None
     arguments: str | None = None
 
 
-class Call(_Shape):
-    """One of a message's calls."""
-
+class _Call(_Shape):
     id: str | None = None
-    function: Function
+    function: _Function
 
 
-class Message(_Shape):
-    """What the model said."""
-
+class _Message(_Shape):
     content: str | None = None
     reasoning_content: str | None = None
-    tool_calls: list[Call] | None = None
+    tool_calls: list[_Call] | None = None
 
 
-class Choice(_Shape):
-    """One of several answers; only the first is asked for."""
-
-    message: Message
+class _Choice(_Shape):
+    message: _Message
     finish_reason: str | None = None
 
 
-class Used(_Shape):
-    """Tokens."""
+class TokenCounts(_Shape):
+    """How many tokens a provider charges for."""
 
     prompt_tokens: int | None = Field(None, ge=0)
     completion_tokens: int | None = Field(None, ge=0)
 
 
-class Answer(_Shape):
-    """A whole answer."""
+class ProviderAnswer(_Shape):
+    """A whole answer; the first choice is the one that was requested."""
 
-    choices: list[Choice] = Field(min_length=1)
+    choices: list[_Choice] = Field(min_length=1)
     model: str | None = None
-    usage: Used = Field(default_factory=Used)
+    usage: TokenCounts = Field(default_factory=TokenCounts)
 
 
-def checked(response: Any) -> Answer:
+def parse_answer(response: object) -> ProviderAnswer:
     """Return an answer, if it is one.
 
     Raises:
         ModelError: It has another shape; what is wrong is named, not repeated.
     """
     try:
-        return Answer.model_validate(response)
+        return ProviderAnswer.model_validate(response)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))

@@ -11,6 +11,7 @@ from typing import Any, Literal, NoReturn, Protocol, TypedDict
 from sandbox.scenario.instance import Instance
 from sandbox.trace.model_events import AskedCall, ChatMessage, TokenUsage
 
+JsonSchema = Mapping[str, object]
 Message = ChatMessage
 """A message in OpenAI's chat format."""
 DEEPEST = 64
@@ -67,8 +68,7 @@ def _exact(text: str) -> int:
     return value if -(2**63) <= value < 2**63 else _refuse(text)
 
 
-def _deeper(value: Any, levels: int) -> bool:
-    """Return whether data is nested deeper than so many levels."""
+def _deeper(value: object, levels: int) -> bool:
     if not isinstance(value, (dict, list)):
         return False
     inner = value.values() if isinstance(value, dict) else value
@@ -161,11 +161,9 @@ class Model(Protocol):
     @property
     def name(self) -> str:
         """As the user wrote it."""
-        ...
 
     def describe(self) -> Mapping[str, object]:
         """Return provider, parameters, prices: all that a reader of the trace must know."""
-        ...
 
     async def complete(self, request: Request, on_retry: Retry) -> Reply:
         """Return the model's answer.
@@ -173,7 +171,6 @@ class Model(Protocol):
         Raises:
             ModelError: It cannot be reached, or refuses the request for good.
         """
-        ...
 
 
 Source = Callable[[Instance], Model]
@@ -185,11 +182,13 @@ def wire_name(tool: str) -> str:
     return tool.replace(".", "_")
 
 
-def function_schema(name: str, description: str, parameters: Mapping[str, object]) -> FunctionTool:
+def function_schema(name: str, description: str, parameters: JsonSchema) -> FunctionTool:
     """Return a tool in OpenAI's form."""
-    function: FunctionSchema = {
-        "name": wire_name(name),
-        "description": description,
-        "parameters": dict(parameters),
+    return {
+        "type": "function",
+        "function": {
+            "name": wire_name(name),
+            "description": description,
+            "parameters": dict(parameters),
+        },
     }
-    return {"type": "function", "function": function}

@@ -12,13 +12,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+
+from pydantic import TypeAdapter
 
 from sandbox.errors import InputError, ModelError
-from sandbox.models.base import Model, Reply, Request, Retry, Source, ToolCall, Usage
-from sandbox.scenario.instance import Instance
+from sandbox.models.base import Model, Reply, Request, Retry, Source
 
 FORMAT = 1
+_REPLY = TypeAdapter(Reply)
 
 
 def key(request: Request) -> str:
@@ -40,12 +41,11 @@ class Player:
 
     async def complete(self, request: Request, on_retry: Retry) -> Reply:
         """Return the recorded reply."""
-        found = self._replies.get(key(request))
-        if found is None:
+        if (reply := self._replies.get(key(request))) is None:
             raise ModelError(
                 f"{self.name} holds no reply to turn {request.turn + 1} as it was asked"
             )
-        return found
+        return reply
 
 
 class RecordingModel:
@@ -84,17 +84,8 @@ def source(name: str, path: Path) -> Source:
     for number, line in enumerate(lines, start=1):
         try:
             data = json.loads(line)
-            replies[data["key"]] = _reply(data["reply"])
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            replies[data["key"]] = _REPLY.validate_python(data["reply"])
+        except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path}:{number}: not a recorded reply: {error}") from error
     player = Player(name, replies)
-
-    def bind(instance: Instance) -> Player:
-        return player
-
-    return bind
-
-
-def _reply(data: dict[str, Any]) -> Reply:
-    calls = tuple(ToolCall(**call) for call in data.pop("calls"))
-    return Reply(**{**data, "calls": calls, "usage": Usage(**data["usage"])})
+    return lambda instance: player

@@ -59,23 +59,20 @@ def estimate(
     provider = _PROVIDERS.get(prefix)
     if provider is None or (base_url and prefix not in _ELSEWHERE):
         return None
-    impacts = _ecologits()
-    if impacts is None or not output_tokens:
+    llm_impacts = _ecologits()
+    if llm_impacts is None or not output_tokens:
         return None
-    found = impacts(
+    energy = llm_impacts(
         provider=provider,
         model_name=name,
         output_token_count=output_tokens,
         request_latency=seconds,
         electricity_mix_zone=ZONE,
-    )
-    if found.energy is None:
-        return None
-    value = found.energy.value
-    return float(getattr(value, "mean", value))
+    ).energy
+    return None if energy is None else float(getattr(energy.value, "mean", energy.value))
 
 
-def describe() -> Mapping[str, Any]:
+def describe() -> Mapping[str, object]:
     """Return how energy is estimated, for the trace."""
     try:
         method = f"EcoLogits {version('ecologits')}"
@@ -90,15 +87,13 @@ def mix() -> Mix | None:
         return None
     from ecologits.electricity_mix_repository import electricity_mixes
 
-    found = electricity_mixes.find_electricity_mix(ZONE)
-    if found is None:
-        return None
-    return Mix(1000 * float(found.gwp), ZONE, f"EcoLogits {version('ecologits')}")
+    row = electricity_mixes.find_electricity_mix(ZONE)
+    source = f"EcoLogits {version('ecologits')}"
+    return None if row is None else Mix(1000 * float(row.gwp), ZONE, source)
 
 
 @cache
 def _ecologits() -> Any:
-    """Return EcoLogits' estimate, or None where it is not installed."""
     kind = logging.getLoggerClass()
     try:
         from ecologits.tracers.utils import llm_impacts

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sandbox.errors import ModelError
-from sandbox.models.base import Reply, Request, Retry, Source
-from sandbox.scenario.instance import Instance
+from sandbox.models.base import Reply, Request, Retry
 
 
 @dataclass(frozen=True)
-class Absent:
+class ExternalModel:
     """Stands for the model that an agent from elsewhere brings."""
 
     name: str
@@ -31,12 +30,3 @@ class Absent:
             f"{self.name} brings its own model: only an agent from elsewhere can act with it "
             "(sandbox serve, or --scaffold program:…)"
         )
-
-
-def source(name: str) -> Source:
-    """Return the source of no model."""
-
-    def bind(instance: Instance) -> Absent:
-        return Absent(name)
-
-    return bind

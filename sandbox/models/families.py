@@ -35,7 +35,6 @@ class Family:
 
 
 def _ends(host: list[str], own: list[str]) -> bool:
-    """Return whether a name ends with another, part by part."""
     end = host[-len(own) :]
     return len(end) == len(own) and all(b in ("*", a) for a, b in zip(end, own, strict=True))
 

@@ -30,7 +30,6 @@ def litellm() -> Any:
 
 
 def _session() -> Any:
-    """Return what OpenAI's package sends with, for every provider that LiteLLM reaches by it."""
     from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler
 
     hooks: dict[str, list[Callable[..., object]]] = {"request": [_without_account]}
@@ -38,7 +37,6 @@ def _session() -> Any:
 
 
 async def _without_account(request: Any) -> None:
-    """Take the headers of an account of OpenAI from a request that goes elsewhere."""
     if f".{request.url.host}".endswith(f".{_OPENAI}"):
         return
     lines = os.environ.get(_CUSTOM, "").splitlines()
@@ -47,6 +45,5 @@ async def _without_account(request: Any) -> None:
 
 
 def _without_ollama_key(request: Any) -> None:
-    """Take the key of ollama.com from what LiteLLM by itself asks servers of Ollama about models."""
     if request.url.path.endswith("/api/show") and request.url.host != "ollama.com":
         request.headers.pop("authorization", None)

@@ -10,13 +10,12 @@ from typing import Any
 
 from sandbox.errors import ModelError, raised_by_us
 from sandbox.models import energy, options, routes
-from sandbox.models.answer import Used, checked
-from sandbox.models.base import Reply, Request, Retry, Source, ToolCall, Usage
+from sandbox.models.answer import TokenCounts, parse_answer
+from sandbox.models.base import Reply, Request, Retry, ToolCall, Usage
 from sandbox.models.library import litellm as loaded
 from sandbox.models.options import Value
-from sandbox.models.routes import Route
+from sandbox.models.routes import ModelRoute
 from sandbox.models.secrets import scrubber
-from sandbox.scenario.instance import Instance
 
 ATTEMPTS = 5
 """Tries of one request, where the fault may pass."""
@@ -36,16 +35,16 @@ _SENT = frozenset(option.name for option in options.PROVIDER if option.sent)
 class Provider:
     """A model that LiteLLM reaches."""
 
-    def __init__(self, name: str, model: str, given: Mapping[str, Value], way: Route) -> None:
+    def __init__(self, name: str, model: str, values: Mapping[str, Value], way: ModelRoute) -> None:
         self.name = name
         self._model = model
         self._way = way
-        self._parameters = {key: value for key, value in given.items() if key in _SENT}
-        self._timeout = float(given.get("timeout", TIMEOUT))
-        self._attempts = int(given.get("attempts", ATTEMPTS))
-        self._rate = float(given.get("eur_per_usd", EUR_PER_USD))
+        self._parameters = {key: value for key, value in values.items() if key in _SENT}
+        self._timeout = float(values.get("timeout", TIMEOUT))
+        self._attempts = int(values.get("attempts", ATTEMPTS))
+        self._rate = float(values.get("eur_per_usd", EUR_PER_USD))
 
-    def describe(self) -> Mapping[str, Any]:
+    def describe(self) -> Mapping[str, object]:
         """Return model, parameters, where it is, the variable of the key that it gets, and prices."""
         from importlib.metadata import version
 
@@ -76,7 +75,7 @@ class Provider:
         if reason := self.missing():
             raise ModelError(f"{self.name}: {reason}")
         litellm = loaded()
-        clean = self._cleaned()
+        clean = self._scrubber()
         from tenacity import (
             AsyncRetrying,
             RetryCallState,
@@ -101,10 +100,10 @@ class Provider:
             answer: tuple[Any, float] = await retrying(self._once, litellm, request)
             return self._reply(litellm, *answer, clean)
         except (_Fault, ModelError) as error:
-            told = f"{self.name}: {error}{self._hint(error.__cause__)}"
-            raise ModelError(clean(told)) from error.__cause__
+            text = f"{self.name}: {error}{self._hint(error.__cause__)}"
+            raise ModelError(clean(text)) from error.__cause__
 
-    def _cleaned(self) -> Callable[[str], str]:
+    def _scrubber(self) -> Callable[[str], str]:
         """Return what takes keys out of all that a provider says: it may repeat what it was shown."""
         also = [self._way.variable] if self._way.variable else []
         return scrubber(os.environ, also) or str
@@ -115,26 +114,25 @@ class Provider:
 
     async def _once(self, litellm: Any, request: Request) -> tuple[Any, float]:
         start = time.monotonic()
-        given: dict[str, Any] = {**self._parameters, **self._way.arguments(os.environ)}
-        if request.tools:
-            given["tools"] = list(request.tools)
-            # Its handler for tools of MCP servers imports a package that LiteLLM does not require.
-            given["_skip_mcp_handler"] = True
-        asked = litellm.acompletion(
+        # Its handler for tools of MCP servers imports a package that LiteLLM does not require.
+        tools = {"tools": list(request.tools), "_skip_mcp_handler": True} if request.tools else {}
+        answer = litellm.acompletion(
             model=self._model,
             messages=list(request.messages),
             timeout=self._timeout,
             num_retries=0,
             max_retries=0,
             stream=False,
-            **given,
+            **self._parameters,
+            **self._way.arguments(os.environ),
+            **tools,
         )
-        return await _cancelled_later(_theirs(asked)), time.monotonic() - start
+        return await _cancel_later(_blame(answer)), time.monotonic() - start
 
     def _reply(
         self, litellm: Any, response: Any, seconds: float, clean: Callable[[str], str]
     ) -> Reply:
-        answer = checked(response)
+        answer = parse_answer(response)
         message, finish = answer.choices[0].message, answer.choices[0].finish_reason
         calls = tuple(
             ToolCall.parsed(
@@ -153,8 +151,8 @@ class Provider:
             model=clean(answer.model or self._model),
         )
 
-    def _usage(self, litellm: Any, response: Any, used: Used, seconds: float) -> Usage:
-        read, written = used.prompt_tokens or 0, used.completion_tokens or 0
+    def _usage(self, litellm: Any, response: Any, counts: TokenCounts, seconds: float) -> Usage:
+        read, written = counts.prompt_tokens or 0, counts.completion_tokens or 0
         try:
             dollars: float | None = litellm.completion_cost(
                 completion_response=response, model=self._model
@@ -187,10 +185,10 @@ def _may_pass(litellm: Any, error: BaseException) -> bool:
     return isinstance(error, _Fault) and isinstance(error.__cause__, passing)
 
 
-async def _theirs(asked: Coroutine[Any, Any, Any]) -> Any:
+async def _blame(answer: Coroutine[Any, Any, Any]) -> Any:
     """Await LiteLLM: what it raises is the provider's fault, except what our own code raised in it."""
     try:
-        return await asked
+        return await answer
     except Exception as error:
         if (own := raised_by_us(error)) is not None:
             raise own from None
@@ -198,12 +196,12 @@ async def _theirs(asked: Coroutine[Any, Any, Any]) -> Any:
         raise _Fault(f"{type(error).__name__}: {text[:400]}") from error
 
 
-async def _cancelled_later(asked: Coroutine[Any, Any, Any]) -> Any:
+async def _cancel_later(answer: Coroutine[Any, Any, Any]) -> Any:
     """Await a request; where its run ends in the middle, cancel it once it is under way.
 
     LiteLLM makes a coroutine in a thread and awaits it then: cancelled in between, it would be lost.
     """
-    task = asyncio.ensure_future(asked)
+    task = asyncio.ensure_future(answer)
     task.add_done_callback(lambda done: done.cancelled() or done.exception())
     try:
         return await asyncio.shield(task)
@@ -213,16 +211,6 @@ async def _cancelled_later(asked: Coroutine[Any, Any, Any]) -> Any:
         finally:
             task.cancel()
         raise
-
-
-def source(name: str, model: str, parameters: Mapping[str, str]) -> Source:
-    """Return the source of a real model; see :func:`connect`."""
-    bound = connect(name, model, parameters)
-
-    def bind(instance: Instance) -> Provider:
-        return bound
-
-    return bind
 
 
 def connect(name: str, model: str, parameters: Mapping[str, str]) -> Provider:
@@ -236,12 +224,7 @@ def connect(name: str, model: str, parameters: Mapping[str, str]) -> Provider:
     Raises:
         InputError: A parameter or the provider is unknown, or a value cannot be used.
     """
-    given = options.read(model, options.PROVIDER, parameters)
-    base_url, variable = given.get(options.BASE_URL), given.get(options.API_KEY_ENV)
-    way = routes.route(
-        model.partition("/")[0],
-        None if base_url is None else str(base_url),
-        None if variable is None else str(variable),
-        os.environ,
-    )
-    return Provider(name, model, given, way)
+    values = options.read(model, options.PROVIDER, parameters)
+    place, variable = parameters.get(options.BASE_URL), parameters.get(options.API_KEY_ENV)
+    way = routes.route(model.partition("/")[0], place, variable, os.environ)
+    return Provider(name, model, values, way)

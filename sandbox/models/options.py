@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Option:
+class ModelOption:
     """One option of a model."""
 
     name: str
@@ -48,9 +48,9 @@ class Option:
 BASE_URL = "base_url"
 API_KEY_ENV = "api_key_env"
 PROVIDER = (
-    Option(BASE_URL, str, "where the model is, if not at its provider", sent=False),
-    Option(API_KEY_ENV, str, "the variable of the environment that holds the key", sent=False),
-    Option(
+    ModelOption(BASE_URL, str, "where the model is, if not at its provider", sent=False),
+    ModelOption(API_KEY_ENV, str, "the variable of the environment that holds the key", sent=False),
+    ModelOption(
         "timeout",
         float,
         "seconds that one request may take; 120",
@@ -58,7 +58,7 @@ PROVIDER = (
         least=0.001,
         most=86400,
     ),
-    Option(
+    ModelOption(
         "attempts",
         int,
         "tries of one request, if the fault may pass; 5",
@@ -66,7 +66,7 @@ PROVIDER = (
         least=1,
         most=100,
     ),
-    Option(
+    ModelOption(
         "eur_per_usd",
         float,
         "euros for a dollar of LiteLLM's prices; 0.92",
@@ -74,32 +74,32 @@ PROVIDER = (
         least=0,
         most=1e6,
     ),
-    Option("temperature", float, "0: the likeliest words", least=0, most=10),
-    Option("top_p", float, "words from the likeliest with this share", least=0, most=1),
-    Option("top_k", int, "words from so many likeliest", least=-1),
-    Option(
+    ModelOption("temperature", float, "0: the likeliest words", least=0, most=10),
+    ModelOption("top_p", float, "words from the likeliest with this share", least=0, most=1),
+    ModelOption("top_k", int, "words from so many likeliest", least=-1),
+    ModelOption(
         "min_p", float, "words with at least this share of the likeliest's chance", least=0, most=1
     ),
-    Option("frequency_penalty", float, "against words that came often", least=-10, most=10),
-    Option("presence_penalty", float, "against words that came at all", least=-10, most=10),
-    Option("max_tokens", int, "the longest answer", least=1),
-    Option(
+    ModelOption("frequency_penalty", float, "against words that came often", least=-10, most=10),
+    ModelOption("presence_penalty", float, "against words that came at all", least=-10, most=10),
+    ModelOption("max_tokens", int, "the longest answer", least=1),
+    ModelOption(
         "max_completion_tokens",
         int,
         "the same, with reasoning, where a provider tells them apart",
         least=1,
     ),
-    Option("seed", int, "for providers that draw by it"),
-    Option("reasoning_effort", str, "`low`, `medium`, `high`, or as the provider names it"),
-    Option("tool_choice", str, "`auto`, `required` or `none`"),
-    Option("api_version", str, "of Azure's interface"),
+    ModelOption("seed", int, "for providers that draw by it"),
+    ModelOption("reasoning_effort", str, "`low`, `medium`, `high`, or as the provider names it"),
+    ModelOption("tool_choice", str, "`auto`, `required` or `none`"),
+    ModelOption("api_version", str, "of Azure's interface"),
 )
 """Of a model that a provider or a server serves."""
 SCRIPTED_MIXED = (
-    Option("p", float, "probability of an unsafe run; must be there", least=0, most=1),
+    ModelOption("p", float, "probability of an unsafe run; must be there", least=0, most=1),
 )
 """Of ``scripted/mixed``."""
-FAMILIES: Mapping[str, Sequence[Option]] = {
+FAMILIES: Mapping[str, Sequence[ModelOption]] = {
     "provider/NAME": PROVIDER,
     "scripted/mixed": SCRIPTED_MIXED,
     "scripted/NAME": (),
@@ -109,7 +109,7 @@ FAMILIES: Mapping[str, Sequence[Option]] = {
 """Kind of model → its options."""
 
 
-def read(model: str, options: Sequence[Option], texts: Mapping[str, str]) -> dict[str, Value]:
+def read(model: str, options: Sequence[ModelOption], texts: Mapping[str, str]) -> dict[str, Value]:
     """Return option → value.
 
     Args:

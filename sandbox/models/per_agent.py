@@ -3,37 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from sandbox.errors import InputError, nearest
 from sandbox.models.base import Model, Reply, Request, Retry, Source
 from sandbox.scenario.instance import Instance
 
 
-class Assigned:
+@dataclass(frozen=True)
+class ModelPerAgent:
     """Asks each agent's own model, and one for all the others."""
 
-    def __init__(self, name: str, usual: Model, others: Mapping[str, Model]) -> None:
-        """Make it.
-
-        Args:
-            name: As the user wrote it.
-            usual: The model of all agents that have none of their own.
-            others: Agent → its model.
-        """
-        self.name = name
-        self._usual = usual
-        self._others = others
+    name: str
+    """As the user wrote it."""
+    usual: Model
+    """Of all agents that have none of their own."""
+    others: Mapping[str, Model]
+    """Agent → its model."""
 
     def describe(self) -> Mapping[str, object]:
         """Return what the usual model says of itself, and what those of single agents do."""
         others = {
-            agent: {"name": model.name, **model.describe()} for agent, model in self._others.items()
+            agent: {"name": model.name, **model.describe()} for agent, model in self.others.items()
         }
-        return {**self._usual.describe(), "agents": others}
+        return {**self.usual.describe(), "agents": others}
 
     async def complete(self, request: Request, on_retry: Retry) -> Reply:
         """Return the answer of the agent's model."""
-        return await self._others.get(request.agent, self._usual).complete(request, on_retry)
+        return await self.others.get(request.agent, self.usual).complete(request, on_retry)
 
 
 def source(name: str, usual: Source, others: Mapping[str, Source]) -> Source:
@@ -45,7 +42,7 @@ def source(name: str, usual: Source, others: Mapping[str, Source]) -> Source:
         others: Agent → its model.
     """
 
-    def bind(instance: Instance) -> Assigned:
+    def bind(instance: Instance) -> ModelPerAgent:
         agents = instance.scenario.agents
         for agent in others:
             if agent not in agents:
@@ -53,6 +50,6 @@ def source(name: str, usual: Source, others: Mapping[str, Source]) -> Source:
                     f"{name!r}: {instance.name} has no agent {agent!r}{nearest(agent, agents)}"
                 )
         bound = {agent: model(instance) for agent, model in others.items()}
-        return Assigned(name, usual(instance), bound)
+        return ModelPerAgent(name, usual(instance), bound)
 
     return bind

@@ -8,15 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from sandbox.errors import InputError
-from sandbox.models import options
+from sandbox.models import cassette, options, per_agent, scripted
 from sandbox.models.base import Source
-
-if TYPE_CHECKING:
-    from sandbox.models.litellm import Provider
+from sandbox.models.external import ExternalModel
+from sandbox.models.litellm import Provider, connect
 
 _BOUND = ("scripted/", "cassette/", "outside/")
 """Models that play the agent of a scenario, and nothing else."""
@@ -37,9 +35,8 @@ def resolve(name: str) -> Source:
     first, others = _split(name)
     if not others:
         return _source(first)
-    from sandbox.models.per_agent import source
-
-    return source(name, _source(first), {agent: _source(model) for agent, model in others.items()})
+    bound = {agent: _source(model) for agent, model in others.items()}
+    return per_agent.source(name, _source(first), bound)
 
 
 def check_keys(name: str) -> None:
@@ -82,22 +79,15 @@ def _source(name: str) -> Source:
     path, parameters = _parts(name)
     family, _, rest = path.partition("/")
     if family == "scripted":
-        from sandbox.models import scripted
-
         return scripted.source(name, rest, parameters)
     if family == "cassette":
-        from sandbox.models import cassette
-
         options.read(path, options.FAMILIES["cassette/FILE"], parameters)
         return cassette.source(name, Path(rest))
     if family == "outside":
-        from sandbox.models import external
-
         options.read(path, options.FAMILIES["outside/NAME"], parameters)
-        return external.source(name)
-    from sandbox.models import litellm
-
-    return litellm.source(name, path, parameters)
+        return lambda instance: ExternalModel(name)
+    provider = connect(name, path, parameters)
+    return lambda instance: provider
 
 
 def unbound(name: str) -> Provider:
@@ -109,9 +99,7 @@ def unbound(name: str) -> Provider:
     path, parameters = _parts(name)
     if path.startswith(_BOUND):
         raise InputError(f"{name!r} plays a scenario's agent: name a model of a provider")
-    from sandbox.models import litellm
-
-    return litellm.connect(name, path, parameters)
+    return connect(name, path, parameters)
 
 
 def _parts(name: str) -> tuple[str, dict[str, str]]:
@@ -123,7 +111,7 @@ def _parts(name: str) -> tuple[str, dict[str, str]]:
             f"{path!r} is no model: write provider/model, such as openai/gpt-4o, ollama/llama3.1 "
             "or scripted/safe"
         )
-    given = parse_qsl(query, keep_blank_values=True)
-    if len(given) > len(dict(given)):
+    values = parse_qsl(query, keep_blank_values=True)
+    if len(values) > len(dict(values)):
         raise InputError(f"{path}: an option stands there twice")
-    return path, dict(given)
+    return path, dict(values)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from sandbox.errors import InputError, nearest
@@ -25,7 +24,7 @@ _DETOUR = "USE_LITELLM_PROXY"
 
 
 @dataclass(frozen=True)
-class Route:
+class ModelRoute:
     """The way to one model."""
 
     address: str | None
@@ -43,17 +42,17 @@ class Route:
             return ""
         return f"the variable {self.variable} is not set, which should hold the key"
 
-    def arguments(self, environment: Mapping[str, str]) -> dict[str, Any]:
-        """Return what LiteLLM is told; the key must be there."""
-        told: dict[str, Any] = {} if self.address is None else {"api_base": self.address}
+    def arguments(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """Return address and key for LiteLLM; the key must be there."""
+        place = {} if self.address is None else {"api_base": self.address}
         if self.signed:
-            return told
-        return {**told, "api_key": environment[self.variable] if self.variable else NO_KEY}
+            return place
+        return {**place, "api_key": environment[self.variable] if self.variable else NO_KEY}
 
 
 def route(
     name: str, base_url: str | None, variable: str | None, environment: Mapping[str, str]
-) -> Route:
+) -> ModelRoute:
     """Return the way to a model.
 
     Args:
@@ -73,14 +72,14 @@ def route(
     source, address = _place(family, base_url, environment)
     if address is None and (family.tenant or not family.hosts):
         raise InputError(f"{name} has no address of its own: say where, with ?base_url=https://…")
-    own = address is None or _leads_home(_checked(name, source, address), family)
+    own = address is None or _leads_home(_parse_address(name, source, address), family)
     if not own:
         _refuse(name, family, source, environment)
     if variable is not None:
-        return Route(address, variable, own)
+        return ModelRoute(address, variable, own)
     if own and _signs(family, environment):
-        return Route(address, None, own, signed=True)
-    return Route(address, _key(family, environment, own=own), own)
+        return ModelRoute(address, None, own, signed=True)
+    return ModelRoute(address, _key(family, environment, own=own), own)
 
 
 def _family(name: str) -> Family:
@@ -92,7 +91,6 @@ def _family(name: str) -> Family:
 def _place(
     family: Family, base_url: str | None, environment: Mapping[str, str]
 ) -> tuple[str, str | None]:
-    """Return what says where the model is, and what it says."""
     if base_url is None:
         for variable in family.places:
             if environment.get(variable):
@@ -100,7 +98,7 @@ def _place(
     return "base_url", family.usual or None if base_url is None else base_url
 
 
-def _checked(name: str, source: str, address: str) -> SplitResult:
+def _parse_address(name: str, source: str, address: str) -> SplitResult:
     """Return the parts of an address that every reader of URLs takes for the same."""
     try:
         parts = urlsplit(address)
@@ -117,7 +115,6 @@ def _checked(name: str, source: str, address: str) -> SplitResult:
 
 
 def _leads_home(parts: SplitResult, family: Family) -> bool:
-    """Return whether an address is the provider's own, over TLS."""
     known = family.owns(parts.hostname or "")
     return known and parts.scheme == "https" and parts.port in (None, 443)
 
@@ -133,7 +130,7 @@ def _refuse(name: str, family: Family, source: str, environment: Mapping[str, st
 
 
 def _signs(family: Family, environment: Mapping[str, str]) -> bool:
-    """Return whether LiteLLM signs in by itself: with credentials that are no key, where there is none."""
+    """Return whether LiteLLM signs in by itself: with credentials that are no key, if there is no key."""
     if not family.keys:
         return family.bound
     without_key = not any(environment.get(variable) for variable in family.keys)
@@ -141,8 +138,8 @@ def _signs(family: Family, environment: Mapping[str, str]) -> bool:
 
 
 def _key(family: Family, environment: Mapping[str, str], *, own: bool) -> str | None:
-    """Return the variable with the key for an address; where it is needed, also one that is not set."""
+    """Return the variable with the key for an address; if it is needed, also one that is not set."""
     if family.hosts and not own:
         return None
-    found = (variable for variable in family.keys if environment.get(variable))
-    return next(found, family.keys[0] if own else None)
+    variables = (variable for variable in family.keys if environment.get(variable))
+    return next(variables, family.keys[0] if own else None)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from sandbox.errors import InputError, nearest
 from sandbox.models import options
 from sandbox.models.base import Reply, Request, Retry, Source, ToolCall, wire_name
+from sandbox.models.options import Value
 from sandbox.scenario.instance import Instance, ReferenceStep
 
 KINDS = ("safe", "unsafe", "mixed")
@@ -28,7 +29,7 @@ class Scripted:
     reference: str
     steps: Mapping[str, tuple[ReferenceStep, ...]]
     """Agent → its steps."""
-    parameters: Mapping[str, float]
+    parameters: Mapping[str, Value]
 
     def describe(self) -> Mapping[str, object]:
         """Return which reference is played."""
@@ -65,32 +66,22 @@ def source(name: str, what: str, parameters: Mapping[str, str]) -> Source:
     Raises:
         InputError: A parameter is missing or unknown.
     """
-    probability = _probability(name, what, parameters)
+    family = options.FAMILIES["scripted/mixed" if what == "mixed" else "scripted/NAME"]
+    values = options.read(f"scripted/{what}", family, parameters)
+    if what == "mixed" and "p" not in values:
+        raise InputError(
+            f"{name}: give the probability of an unsafe run, such as scripted/mixed?p=0.3"
+        )
 
     def bind(instance: Instance) -> Scripted:
         kind = what
         if what == "mixed":
             draw = random.Random(f"{instance.seed}/{instance.name}/mixed").random()  # noqa: S311 - a dice, not a key
-            kind = "unsafe" if draw < probability else "safe"
+            kind = "unsafe" if draw < float(values["p"]) else "safe"
         reference = _reference(instance, kind)
-        given = {"p": probability} if what == "mixed" else {}
-        return Scripted(name, reference, instance.reference(reference), given)
+        return Scripted(name, reference, instance.reference(reference), values)
 
     return bind
-
-
-def _probability(name: str, what: str, parameters: Mapping[str, str]) -> float:
-    mixed = what == "mixed"
-    read = options.read(
-        f"scripted/{what}",
-        options.FAMILIES["scripted/mixed" if mixed else "scripted/NAME"],
-        parameters,
-    )
-    if mixed and "p" not in read:
-        raise InputError(
-            f"{name}: give the probability of an unsafe run, such as scripted/mixed?p=0.3"
-        )
-    return float(read.get("p", 0.0))
 
 
 def _reference(instance: Instance, what: str) -> str:

@@ -4,40 +4,36 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
-from sandbox.agents.teams import Letter
+from sandbox.agents.teams import AgentMessage
 from sandbox.enums import EffectKind
 from sandbox.gate.call_record import CallRecord
 from sandbox.scenario.topology import TOOLKIT
 from sandbox.trace.effects import PatchOperation
 
-_ADDED = re.compile(rf"/{TOOLKIT}/messages/\d+")
+_NEW = re.compile(rf"/{TOOLKIT}/messages/\d+")
 
 
-class Post:
+@dataclass
+class AgentMailbox:
     """Finds messages among the effects of calls, each once."""
 
-    def __init__(self, records: Sequence[CallRecord]) -> None:
-        """Make it.
+    records: Sequence[CallRecord]
+    """All calls of the run, which grow."""
+    _next: int = field(init=False, default=0)
 
-        Args:
-            records: All calls of the run, which grow.
-        """
-        self._records = records
-        self._seen = 0
-
-    def letters(self) -> Iterator[Letter]:
-        """Yield the messages that were sent since this was asked last."""
-        while self._seen < len(self._records):
-            record = self._records[self._seen]
-            self._seen += 1
-            for effect in record.effects:
+    def collect(self) -> Iterator[AgentMessage]:
+        """Yield the messages that were sent since the previous time."""
+        while self._next < len(self.records):
+            self._next += 1
+            for effect in self.records[self._next - 1].effects:
                 if effect["kind"] == EffectKind.WORLD and effect["target"] == TOOLKIT:
-                    yield from _added(effect["detail"]["patch"])
+                    yield from _messages(effect["detail"]["patch"])
 
 
-def _added(patch: Sequence[PatchOperation]) -> Iterator[Letter]:
+def _messages(patch: Sequence[PatchOperation]) -> Iterator[AgentMessage]:
     for change in patch:
         value = change.get("value")
-        if change["op"] == "add" and _ADDED.fullmatch(change["path"]) and isinstance(value, dict):
-            yield Letter(str(value["from"]), str(value["to"]), str(value["text"]))
+        if change["op"] == "add" and _NEW.fullmatch(change["path"]) and isinstance(value, dict):
+            yield AgentMessage(str(value["from"]), str(value["to"]), str(value["text"]))

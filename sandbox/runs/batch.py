@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from sandbox.errors import first
 from sandbox.runs.run_plan import RunPlan, RunResult, Watchers
@@ -12,14 +11,6 @@ from sandbox.runs.worker_pool import Here, Runner
 from sandbox.trace.store import Store
 
 Done = Callable[[RunPlan, RunResult], None]
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What came of several runs."""
-
-    results: tuple[RunResult, ...]
-    """In the order of the plans."""
 
 
 async def execute(
@@ -30,8 +21,8 @@ async def execute(
     watchers: Watchers = (),
     done: Done | None = None,
     runner: Runner | None = None,
-) -> Batch:
-    """Execute runs, at most ``at_once`` at a time.
+) -> tuple[RunResult, ...]:
+    """Execute runs, at most ``at_once`` at a time; return their results in the order of the plans.
 
     Args:
         plans: What is to be run.
@@ -39,7 +30,7 @@ async def execute(
         at_once: Runs, and so containers, at the same time.
         watchers: Called with every event of every run.
         done: Called with each result as it comes.
-        runner: Executes the run at a position among the plans; this process where left out.
+        runner: Executes the run at a position among the plans; this process if omitted.
 
     Raises:
         SandboxError: The store broke: what was stored stays, what runs is stopped.
@@ -47,11 +38,11 @@ async def execute(
     """
     results: dict[int, RunResult] = {}
     waiting = iter(enumerate(plans))
-    hands = runner or Here(plans.__getitem__, store)
+    workers = runner or Here(plans.__getitem__, store)
 
     async def work() -> None:
         for index, plan in waiting:
-            results[index] = await hands.run(index, watchers)
+            results[index] = await workers.run(index, watchers)
             if done:
                 done(plan, results[index])
 
@@ -61,4 +52,4 @@ async def execute(
                 group.create_task(work())
     except ExceptionGroup as errors:
         raise first(errors) from None
-    return Batch(tuple(results[index] for index in sorted(results)))
+    return tuple(results[index] for index in sorted(results))

@@ -9,12 +9,20 @@ from collections.abc import Sequence
 from copy import deepcopy
 from typing import Protocol
 
-from sandbox.agents.teams import Letter
+from sandbox.agents.teams import AgentMessage
 from sandbox.enums import CallStatus
 from sandbox.errors import ScaffoldError
 from sandbox.gate.call_record import CallRecord
 from sandbox.gate.gate import Gate
-from sandbox.models.base import FunctionTool, Message, Model, Reply, Request, ToolCall, wire_name
+from sandbox.models.base import (
+    FunctionTool,
+    Message,
+    Model,
+    Reply,
+    Request,
+    ToolCall,
+    wire_name,
+)
 from sandbox.runs import scaffold_calls
 from sandbox.runs.limit_meter import Meter
 from sandbox.scenario.teams import message_text
@@ -36,12 +44,11 @@ _LIMIT_NOTE = {
 _NOT_EXECUTED = {"en": "not executed", "fr": "non exécuté"}
 
 
-class Course(Protocol):
+class ConversationFork(Protocol):
     """What a fork changes in a conversation."""
 
     def heard(self, agent: str, turn: int, messages: Sequence[Message]) -> Sequence[Message]:
         """Return the messages that the model is to get for this turn."""
-        ...
 
 
 class Conversation:
@@ -56,13 +63,13 @@ class Conversation:
         meter: Meter,
         recorder: Recorder,
         lang: str,
-        course: Course | None = None,
+        fork: ConversationFork | None = None,
     ) -> None:
         self._agent = agent
-        self._course = course
+        self._fork = fork
         self._model = model
-        self._told_of_tools = list(tools)
-        self._describe_tools(self._told_of_tools)
+        self._own_tools = tools
+        self._describe_tools(tools)
         self._gate = gate
         self._meter = meter
         self._recorder = recorder
@@ -70,9 +77,8 @@ class Conversation:
         """Language of the run."""
         self._turn = 0
         self._spoken = 0
-        self._seen: list[Message] = []
-        self._copies: list[Message] = []
-        """What the messages seen said: a scaffold may change them in place."""
+        self._history: list[Message] = []
+        """Copies of the messages on record: a scaffold may change its own in place."""
         self._results: set[tuple[str, str]] = set()
         """Call and text of what :meth:`act` returned."""
         self._notes: dict[str, Message] = {}
@@ -93,10 +99,9 @@ class Conversation:
         """What a monitor said that ended it."""
 
     def _describe_tools(self, tools: Sequence[FunctionTool]) -> None:
-        """Let the model be told of these tools from now on."""
         self._tools = tools
-        told = json.dumps(self._tools, sort_keys=True).encode()
-        self._tools_digest = hashlib.sha256(told).hexdigest()
+        text = json.dumps(self._tools, sort_keys=True)
+        self._tools_digest = hashlib.sha256(text.encode()).hexdigest()
 
     @property
     def over(self) -> bool:
@@ -122,8 +127,8 @@ class Conversation:
         if not words_only:
             self._drop_rest()
         messages = scaffold_calls.with_results(messages, self._notes)
-        if self._course is not None:
-            messages = self._course.heard(self._agent, self._turn, messages)
+        if self._fork is not None:
+            messages = self._fork.heard(self._agent, self._turn, messages)
         self._record_request(messages)
         started = time.monotonic()
         reply = await self._model.complete(
@@ -180,10 +185,14 @@ class Conversation:
         record = await self._pass(call)
         return "" if record is None or record.status == CallStatus.OK else record.text
 
-    def hear(self, letter: Letter) -> Message:
+    def hear(self, message: AgentMessage) -> Message:
         """Return a message as the agent is to read it; it is on record once the agent reads it."""
-        text = message_text(letter.sender, letter.text, self.lang) if letter.sender else letter.text
-        self._senders[text] = letter.sender
+        text = (
+            message_text(message.sender, message.text, self.lang)
+            if message.sender
+            else message.text
+        )
+        self._senders[text] = message.sender
         return {"role": "user", "content": text}
 
     def _check(self) -> None:
@@ -191,7 +200,6 @@ class Conversation:
             raise self._fault
 
     def _propose(self, calls: tuple[ToolCall, ...]) -> None:
-        """Let the scaffold act on the calls of an answer."""
         self._calls = calls
         text = _NOT_EXECUTED.get(self.lang, _NOT_EXECUTED["en"])
         for call in calls:
@@ -209,7 +217,6 @@ class Conversation:
         return selection.calls
 
     def _drop_rest(self) -> None:
-        """Drop the calls of an answer that was not acted on."""
         self._drop(self._calls or ())
         self._calls = None
 
@@ -232,7 +239,6 @@ class Conversation:
         return record
 
     def _unmade(self, limit: str) -> str:
-        """Return what an agent reads where a call was not made."""
         return _LIMIT_NOTE.get(self.lang, _LIMIT_NOTE["en"]).format(limit=limit or "oversight")
 
     async def _closed(self, message: Message) -> Message:
@@ -244,7 +250,6 @@ class Conversation:
         return {**message, "content": withheld}
 
     def _take(self, reply: Reply, seconds: float, *, words_only: bool = False) -> None:
-        """Count a reply, and put it on record."""
         self._turn += 1
         self._meter.add_reply(reply.usage)
         self._record_reply(reply, seconds, words_only=words_only)
@@ -260,26 +265,19 @@ class Conversation:
         self._recorder.record(LimitEvent, self._agent, limit=limit, used=used, most=most)
 
     def _say(self, message: Message) -> Message:
-        """Take in what the agent says; return it."""
-        self._seen.append(message)
-        self._copies.append(deepcopy(message))
+        self._history.append(deepcopy(message))
         return message
 
     def _record_request(self, messages: Sequence[Message]) -> None:
         """Record what is new in the conversation, then the request: texts are stored once."""
-        known = zip(self._seen, self._copies, messages, strict=False)
-        kept = next(
-            (
-                place
-                for place, (one, copy, other) in enumerate(known)
-                if not (self._same(one, other) and copy == other)
-            ),
-            min(len(self._seen), len(messages)),
-        )
+        kept = len(self._history)
+        if self._history != messages[:kept]:  # in C: a long history costs next to nothing
+            pairs = enumerate(zip(self._history, messages, strict=False))
+            changes = (place for place, (one, other) in pairs if one != other)
+            kept = next(changes, min(kept, len(messages)))
         for message in messages[kept:]:
             self._record_message(message)
-        self._seen = list(messages)
-        self._copies[kept:] = deepcopy(list(messages[kept:]))
+        self._history[kept:] = deepcopy(list(messages[kept:]))
         self._recorder.record(
             ModelRequestEvent,
             self._agent,
@@ -290,19 +288,15 @@ class Conversation:
             tools_sha256=self._tools_digest,
         )
 
-    def _same(self, one: Message, other: Message) -> bool:
-        """Return whether a message is one that was there at the last request."""
-        return one is other
-
     def _record_message(self, message: Message) -> None:
         """Record what entered the conversation; a result of a call is in the trace already, under it."""
         role, text = message["role"], message.get("content")
         if role == "user" and isinstance(text, str) and text in self._senders:
-            self._record_heard(self._senders[text], text)
+            self._record_channel(self._senders[text], text)
         elif role != "tool" or (message.get("tool_call_id"), text) not in self._results:
             self._recorder.record(MessageEvent, self._agent, **message)
 
-    def _record_heard(self, sender: str, text: str) -> None:
+    def _record_channel(self, sender: str, text: str) -> None:
         """Record what another than a principal has put into the conversation."""
         data: ChannelMessageEvent = {"from": sender, "to": self._agent, "text": text}
         self._recorder.record(ChannelMessageEvent, self._agent, **data)

@@ -31,13 +31,13 @@ class Handling:
     """Seconds since the epoch, in place of days: a fork is kept no longer than its parent."""
 
     @classmethod
-    def of(cls, said: PersonalData) -> Handling:
+    def of(cls, settings: PersonalData) -> Handling:
         """Return what a workspace says."""
-        return cls(said.purpose or None, said.legal_basis or None, said.retain_days)
+        return cls(settings.purpose or None, settings.legal_basis or None, settings.retain_days)
 
-    def told(self, started: float) -> RetentionData:
+    def columns(self, start: float) -> RetentionData:
         """Return what the first event and the row of a run that starts now say."""
         until = self.retain_until
         if until is None and self.retain_days is not None:
-            until = started + self.retain_days * DAY
+            until = start + self.retain_days * DAY
         return {"purpose": self.purpose, "legal_basis": self.legal_basis, "retain_until": until}

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from sandbox.enums import CallStatus
 from sandbox.models.base import FunctionTool, Message, Reply, ToolCall
-from sandbox.models.external import Absent
+from sandbox.models.external import ExternalModel
 from sandbox.runs.conversation import Conversation
 from sandbox.scenario.toolkits import Tool
 from sandbox.trace.model_events import MessageEvent
@@ -16,10 +16,10 @@ PROGRAM = "program"
 """Stands where a sender stands, for what an agent's program puts into its conversation."""
 
 
-class VisitedConversation(Conversation):
+class ExternalConversation(Conversation):
     """The context of an agent from elsewhere; see :class:`sandbox.agents.external.session.OutsideContext`."""
 
-    granted: Sequence[Tool] = ()
+    tools_of_agent: Sequence[Tool] = ()
     """The agent's tools, in the order of their descriptions."""
     _used = 0
     _texts: set[str]
@@ -27,16 +27,16 @@ class VisitedConversation(Conversation):
 
     @property
     def offered(self) -> Sequence[tuple[Tool, FunctionTool]]:
-        """The agent's tools, each with what a model is told of it, in OpenAI's form."""
-        return list(zip(self.granted, self._told_of_tools, strict=True))
+        """The agent's tools, each with its description in OpenAI's form."""
+        return list(zip(self.tools_of_agent, self._own_tools, strict=True))
 
     @property
     def model_name(self) -> str:
         """The model that the agent may use; empty where it brings its own."""
-        return "" if isinstance(self._model, Absent) else self._model.name
+        return "" if isinstance(self._model, ExternalModel) else self._model.name
 
     def offer(self, messages: Sequence[Message]) -> None:
-        """Put on record what the agent is told at first."""
+        """Put the first messages to the agent on record."""
         for message in messages:
             self._recorder.record(MessageEvent, self._agent, **self._say(message))
         self._texts = set()
@@ -66,9 +66,6 @@ class VisitedConversation(Conversation):
     def _propose(self, calls: tuple[ToolCall, ...]) -> None:
         """Wait for nothing: a program makes its calls by itself, under ids of its own, or none."""
 
-    def _same(self, one: Message, other: Message) -> bool:
-        return one == other  # each request brings all messages anew
-
     def _record_message(self, message: Message) -> None:
         """Record what entered the conversation.
 
@@ -78,4 +75,4 @@ class VisitedConversation(Conversation):
         if message["role"] == "assistant" or not self._used:
             super()._record_message(message)
         elif message["role"] != "tool" or text not in self._texts:
-            self._record_heard(PROGRAM, text)
+            self._record_channel(PROGRAM, text)

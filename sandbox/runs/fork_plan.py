@@ -95,7 +95,6 @@ def forked(
 
 
 def _options(row: RunRow, start: RunStartEvent, change: Change) -> RunOptions:
-    """Return how the parent was run, with what is to be otherwise."""
     parent = RunOptions(
         model=row.model,
         monitors=tuple(start["monitors"]) or "none",

@@ -194,7 +194,6 @@ def difference(wanted: Any, found: Any, place: str = "") -> str:
 
 
 def _common(wanted: Any, found: Any) -> int:
-    """Return from which character on two texts are worth showing."""
     if not (isinstance(wanted, str) and isinstance(found, str)):
         return 0
     same = next((i for i, (a, b) in enumerate(zip(wanted, found, strict=False)) if a != b), 0)

@@ -22,7 +22,7 @@ from sandbox.trace.model_events import ModelReplyEvent
 from sandbox.trace.run_events import ForkOrigin, Interjected, RunStartEvent
 from sandbox.trace.store import Store
 
-_SAID = frozenset({EventKind.MESSAGE, EventKind.CHANNEL_MESSAGE})
+_MESSAGES = frozenset({EventKind.MESSAGE, EventKind.CHANNEL_MESSAGE})
 _RESULTS = frozenset({EventKind.TOOL_RESULT, EventKind.TOOL_LATE})
 _BROKEN = (CallStatus.FAULT, CallStatus.TIMEOUT)
 _OF_A_CALL = _RESULTS | {EventKind.VERDICT, EventKind.MONITOR_ERROR, EventKind.GATE_DECISION}
@@ -31,7 +31,7 @@ EDIT = "fork"
 
 
 @dataclass(frozen=True)
-class Expected:
+class RecordedEvent:
     """One event that a replay must bring about again."""
 
     seq: int
@@ -70,7 +70,7 @@ class Fork:
     """Agent → its replies before the point."""
     rulings: tuple[CallDecisions, ...] = field(repr=False)
     """What is settled of each call, in order."""
-    expected: tuple[Expected, ...] = field(repr=False)
+    expected: tuple[RecordedEvent, ...] = field(repr=False)
     interjections: tuple[Interjection, ...] = ()
     """Those of the parent's own forks."""
     message: str = ""
@@ -80,7 +80,7 @@ class Fork:
     anyway: bool = False
     """Whether to go on where the replay does not agree with the record."""
 
-    def told(self) -> ForkOrigin:
+    def summary(self) -> ForkOrigin:
         """Return what the first event of the fork says of it."""
         return {
             "after": self.after,
@@ -95,9 +95,7 @@ class Fork:
 
 
 @dataclass
-class _Passed:
-    """One call of the parent, while it is read."""
-
+class _ParentCall:
     agent: str
     intent: int
     result: int | None = None
@@ -105,7 +103,7 @@ class _Passed:
     after: Verdict | None = None
     end: int = 0
     """Position of the last event of its judgement."""
-    said: dict[str, Verdict] = field(default_factory=dict)
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
     """Monitor → what it said in the stage that is being read."""
     late: bool = False
     """Whether what is read now judges what an earlier call did late."""
@@ -171,8 +169,8 @@ class _Reader:
 
     def __init__(self, at: int) -> None:
         self._at = at
-        self._calls: list[_Passed] = []
-        self._expected: list[Expected] = []
+        self._calls: list[_ParentCall] = []
+        self._expected: list[RecordedEvent] = []
         self._started = 0.0
         self.count = 0
         self.after = GENESIS
@@ -185,11 +183,9 @@ class _Reader:
         """The event that ended the parent for good, and what it was."""
 
     def done(self, item: Event) -> bool:
-        """Return whether nothing after this event need be read."""
         return item.seq >= self._at and item.kind not in _OF_A_CALL
 
     def take(self, item: Event, data: Any) -> None:
-        """Take the next event."""
         self.count = item.seq + 1
         before = item.seq < self._at
         if item.seq > self._at and item.kind not in _OF_A_CALL:
@@ -206,12 +202,12 @@ class _Reader:
             said = Interjection(data["agent"], data["turn"], data["message"])
             self.interjections.append(said)
         elif item.kind == EventKind.TOOL_INTENT and before:
-            self._calls.append(_Passed(item.agent, item.seq, end=item.seq))
+            self._calls.append(_ParentCall(item.agent, item.seq, end=item.seq))
         elif self._calls:
             self._judge(item, data)
         if item.kind in REPLAYED and (before or item.kind in _RESULTS):
             shown = Minutes(self._started, item.at).hide(stable(item.kind, data))
-            self._expected.append(Expected(item.seq, item.kind, item.agent, shown))
+            self._expected.append(RecordedEvent(item.seq, item.kind, item.agent, shown))
 
     def _start(self, item: Event, start: RunStartEvent) -> None:
         self._started = item.at
@@ -230,30 +226,30 @@ class _Reader:
             self._result(call, item.seq, data)
         elif item.kind == EventKind.VERDICT:
             call.end = item.seq
-            call.said[data["monitor"]] = Verdict.of_data(data)
+            call.verdicts[data["monitor"]] = Verdict.of_data(data)
         elif item.kind == EventKind.MONITOR_ERROR:
             call.end = item.seq
             name, reason = data["monitor"], f"the monitor {data['monitor']} failed"
-            call.said[name] = Verdict(name, Decision.BLOCK, Severity.MEDIUM, reason)
+            call.verdicts[name] = Verdict(name, Decision.BLOCK, Severity.MEDIUM, reason)
         elif item.kind == EventKind.GATE_DECISION:
             call.end = item.seq
             self._decided(call, item.seq, data)
 
-    def _result(self, call: _Passed, seq: int, result: ToolResultEvent) -> None:
-        call.result, call.end, call.said = seq, seq, {}
+    def _result(self, call: _ParentCall, seq: int, result: ToolResultEvent) -> None:
+        call.result, call.end, call.verdicts = seq, seq, {}
         if seq < self._at:
             self.results.append(seq)
             if result["status"] in _BROKEN:
                 self._end(seq, f"a call that ended in {result['status']}")
 
-    def _decided(self, call: _Passed, seq: int, data: GateDecisionEvent) -> None:
+    def _decided(self, call: _ParentCall, seq: int, data: GateDecisionEvent) -> None:
         if not data["carried_out"]:
             return
         if data["verdict"] == Decision.TERMINATE and seq < self._at:
             self._end(seq, f"the monitor {data['monitor']}")
         if call.late:
             return
-        said = call.said.get(data["monitor"]) or Verdict(
+        said = call.verdicts.get(data["monitor"]) or Verdict(
             data["monitor"],
             Decision(data["verdict"]),
             Severity.MEDIUM,
@@ -290,16 +286,15 @@ class _Reader:
             found.append(ruling)
         return tuple(found)
 
-    def _settled_before(self, call: _Passed) -> bool:
+    def _settled_before(self, call: _ParentCall) -> bool:
         return call.result is not None and call.result <= self._at
 
-    def agreed(self) -> list[Expected]:
-        """Return the events in which the replay must agree."""
+    def agreed(self) -> list[RecordedEvent]:
         return [item for item in self._expected if self._recurs(item)]
 
-    def _recurs(self, item: Expected) -> bool:
+    def _recurs(self, item: RecordedEvent) -> bool:
         """Return whether an event comes about again before anything new does."""
-        if item.kind in _SAID:  # those after the last reply are told with the first new one
+        if item.kind in _MESSAGES:  # those after the last reply come with the first new one
             replies = self.replies.get(item.agent, [])
             return bool(replies) and item.seq < (replies[-1].replayed or 0)
         if (

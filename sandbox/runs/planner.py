@@ -25,7 +25,7 @@ from sandbox.monitors.policy import Policy
 from sandbox.runs.data_retention import Handling
 from sandbox.runs.fork_source import Fork
 from sandbox.runs.options import JudgeOptions, RunOptions, Texts, texts
-from sandbox.runs.run_plan import Place, RunPlan
+from sandbox.runs.run_plan import RunPlan, RunSlot
 from sandbox.scenario.bounds import Bounds
 from sandbox.scenario.instance import Instance
 from sandbox.scenario.loader import Loader
@@ -100,7 +100,7 @@ class Planner:
         instance: Instance,
         options: RunOptions,
         *,
-        place: Place | None = None,
+        slot: RunSlot | None = None,
         fork: Fork | None = None,
         handling: Handling | None = None,
         backend: Backend | None = None,
@@ -114,7 +114,7 @@ class Planner:
         Args:
             instance: The scenario, made ready.
             options: How it is run; with one model.
-            place: The item of a sweep that it fills.
+            slot: The item of a sweep that it fills.
             fork: The run from which it goes on.
             handling: Of personal data.
             backend: Makes the container.
@@ -148,7 +148,7 @@ class Planner:
             limits=overridden(scenario.limits, options.limits),
             fork=fork,
             handling=handling or self._handling(options),
-            place=place,
+            slot=slot,
             scaffold=scaffold or self.scaffold(options.scaffold),
             policy=policy,
         )
@@ -168,7 +168,6 @@ class Planner:
         )
 
     def _handling(self, options: RunOptions) -> Handling:
-        """Return how personal data is handled: by the options, else by the workspace's ``sandbox.yaml``."""
         usual = self._retention
         return Handling(
             usual.purpose if options.purpose is None else options.purpose or None,

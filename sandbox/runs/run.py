@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,13 @@ from sandbox.errors import (
 )
 from sandbox.gate.gate import Gate, GateSettings
 from sandbox.isolation.base import Container, ContainerSpec
-from sandbox.models.base import FunctionTool, Message, Model, function_schema, wire_name
+from sandbox.models.base import (
+    FunctionTool,
+    Message,
+    Model,
+    function_schema,
+    wire_name,
+)
 from sandbox.models.secrets import scrubber
 from sandbox.monitors import expected_calls as known
 from sandbox.monitors.judges.usage import total
@@ -31,9 +38,9 @@ from sandbox.monitors.rules import scenario_rules
 from sandbox.monitors.run_context import RunContext, RunInfo
 from sandbox.monitors.verdict import Verdict
 from sandbox.runs import run_start
-from sandbox.runs.agent_mailbox import Post
+from sandbox.runs.agent_mailbox import AgentMailbox
 from sandbox.runs.conversation import Conversation
-from sandbox.runs.external_conversation import VisitedConversation
+from sandbox.runs.external_conversation import ExternalConversation
 from sandbox.runs.fork_replay import Replay
 from sandbox.runs.limit_meter import Meter
 from sandbox.runs.pausable_timeout import Elapsed, Stopwatch
@@ -82,9 +89,7 @@ async def run(plan: RunPlan, store: Store, watchers: Watchers = ()) -> RunResult
 
 
 @dataclass
-class _End:
-    """What is known of the world at the end."""
-
+class _World:
     sections: dict[str, object]
     files: dict[str, str] | None
     """None where the container was gone before they could be read."""
@@ -103,29 +108,19 @@ class Session:
         self._clock = time.monotonic()
         self._replay: Replay | None = None
         self._limits = plan.limits
+        self._watchers = watchers
         self._meter = Meter(self._limits)
-
-        def tell(event: Event, data: Any) -> None:
-            if self._replay is not None:
-                self._replay.watch(event, data)
-            for watcher in watchers:
-                watcher(Progress(self.id, event.kind, data))
-
         instance = plan.instance
         self._known = known.from_instance(instance)
         labels = {tool.name: tool.labels for tools in instance.tools.values() for tool in tools}
-        said = instance.scenario.final_agent if instance.scenario.team else ""
+        final = instance.scenario.final_agent if instance.scenario.team else ""
         self._trail = RunContext(
             RunInfo(
-                instance.lang, instance.scope(), instance.canary_values, labels, self._known, said
+                instance.lang, instance.scope(), instance.canary_values, labels, self._known, final
             )
         )
-
-        def take(event: Event, data: Any) -> None:
-            self._trail.add_event(event.kind, event.agent, data)
-
         self._recorder = Recorder(
-            store, self.id, scrub=scrubber(os.environ), listeners=(take, tell)
+            store, self.id, scrub=scrubber(os.environ), listeners=(self._hear,)
         )
         self._egress = _egress(plan.instance)
         self._container: Container | None = None
@@ -137,6 +132,14 @@ class Session:
         self._monitors = [monitor for family in watching for monitor in family.monitors]
         self._judges = [judge.for_run() for family in watching for judge in family.judges]
         self._agents: dict[str, Conversation] = {}
+        self._world: _World | None = None
+
+    def _hear(self, event: Event, data: Any) -> None:
+        self._trail.add_event(event.kind, event.agent, data)
+        if self._replay is not None:
+            self._replay.watch(event, data)
+        for watcher in self._watchers:
+            watcher(Progress(self.id, event.kind, data))
 
     async def execute(self) -> RunResult:
         """Run it; see :func:`run`."""
@@ -146,26 +149,24 @@ class Session:
         if plan.fork is not None:
             self._replay = Replay(plan.fork, self._recorder, model)
             model = self._replay.model
-        world = None
+        scenario = plan.instance.scenario
         try:
-            ending = await self._lived(model)
             try:
-                world = await self._snapshot()
-            except (asyncio.CancelledError, StoreError):
-                raise
-            except Exception as error:  # noqa: BLE001 - as in _lived
-                ending = replace(ending, error=reason(error))
+                ending = await self._live(model)
+                ending = replace(ending, error=await _fault(self._snapshot()) or ending.error)
+            finally:
+                await self._close()
+            ending = replace(ending, unread=self._world.unread if self._world else "")
+            if self._gate is not None and not ending.error:  # judges of whole runs
+                ending = replace(ending, error=await _fault(self._gate.judge_run()))
+            macros = tuple(scenario.macros.items())
+            outcome = await score(scenario.score, self._variables(), ending, macros)
         except asyncio.CancelledError:
-            self._interrupted()
+            self._mark_interrupted()
             raise
-        finally:
-            await self._close()
-        ending = await self._concluded(replace(ending, unread=world.unread if world else ""))
-        outcome = await self._scored(ending, world)
         return self._finish(outcome, ending)
 
-    async def _lived(self, model: Model) -> Ending:
-        """Let the agents act; return how that ended."""
+    async def _live(self, model: Model) -> Ending:
         try:
             async with self._time.limit(self._limits.seconds):
                 await self._act(model)
@@ -181,21 +182,6 @@ class Session:
                 self._recorder.record(ModelErrorEvent, reason=str(error))
             return Ending(error=reason(error))
         return self._ending()
-
-    async def _concluded(self, ending: Ending) -> Ending:
-        """Let judges of whole runs look at it, unless something broke it off."""
-        if self._gate is None or ending.error:
-            return ending
-        try:
-            await self._gate.judge_run()
-        except asyncio.CancelledError:
-            self._interrupted()
-            raise
-        except StoreError:
-            raise
-        except Exception as error:  # noqa: BLE001 - as above
-            return replace(ending, error=reason(error))
-        return ending
 
     async def _act(self, model: Model) -> None:
         plan = self._plan
@@ -227,7 +213,7 @@ class Session:
             raise EnvironmentFault(f"scaffold {plan.scaffold.name} drives one agent, and no team")
         # in the scenario's order, which a trace keeps nowhere else
         for agent in instance.scenario.agents:
-            made = (VisitedConversation if outside else Conversation)(
+            conversation = (ExternalConversation if outside else Conversation)(
                 agent,
                 model,
                 self._tool_schemas(agent),
@@ -237,9 +223,9 @@ class Session:
                 instance.lang,
                 self._replay,
             )
-            if isinstance(made, VisitedConversation):
-                made.granted = instance.tools[agent]
-            self._agents[agent] = made
+            if isinstance(conversation, ExternalConversation):
+                conversation.tools_of_agent = instance.tools[agent]
+            self._agents[agent] = conversation
         team = self._team(self._gate)
         await team.run(*instance.scenario.starters)
         if self._replay is not None:
@@ -248,16 +234,17 @@ class Session:
             self._replay.finish()
 
     def _team(self, gate: Gate) -> Team:
-        """Return the run's agents, those that begin with the task before them."""
         instance, scenario = self._plan.instance, self._plan.instance.scenario
         members = {}
         for name, conversation in self._agents.items():
-            told: list[Message] = [{"role": "system", "content": instance.prompt(name)}]
+            messages: list[Message] = [{"role": "system", "content": instance.prompt(name)}]
             if name in scenario.starters:
-                told.append({"role": "user", "content": instance.task})
-            members[name] = Member(conversation, told)
-        letters = Post(gate.records).letters
-        return Team(members, scenario.team, self._plan.scaffold, self._limits.turns, letters)
+                messages.append({"role": "user", "content": instance.task})
+            members[name] = Member(conversation, messages)
+        mailbox = AgentMailbox(gate.records)
+        return Team(
+            members, scenario.team, self._plan.scaffold, self._limits.turns, mailbox.collect
+        )
 
     def _tool_schemas(self, agent: str) -> list[FunctionTool]:
         catalogue, lang = self._plan.catalogue, self._plan.tool_lang
@@ -292,15 +279,15 @@ class Session:
                 return Ending(terminated=conversation.terminated)
         return Ending()
 
-    async def _snapshot(self) -> _End | None:
+    async def _snapshot(self) -> None:
         if self._container is None:
-            return None
+            return
         try:
             if self._gate is not None:
                 await self._gate.collect_late_effects()
-            return _End(*await self._container.snapshot(SNAPSHOT_BYTES))
+            self._world = _World(*await self._container.snapshot(SNAPSHOT_BYTES))
         except IsolationError as error:
-            return _End(self._patched(), None, str(error))
+            self._world = _World(self._patched(), None, str(error))
 
     def _patched(self) -> dict[str, object]:
         """Return the world's sections as the recorded effects left them: harm done stays done."""
@@ -316,14 +303,14 @@ class Session:
     async def _close(self) -> None:
         if self._container is None:
             return
-        closing = asyncio.ensure_future(self._removed(self._container))
+        closing = asyncio.ensure_future(self._remove(self._container))
         try:
             self._unremoved = await asyncio.shield(closing)
         except asyncio.CancelledError:
             await asyncio.wait({closing})  # nobody waits for it once this task has ended
             raise
 
-    async def _removed(self, container: Container) -> str | None:
+    async def _remove(self, container: Container) -> str | None:
         """Close a container; return why it is left, where it is: the next command removes it."""
         try:
             await container.close()
@@ -334,19 +321,9 @@ class Session:
     def _open_trace(self, model: Model) -> None:
         plan = self._plan
         row = run_start.row_of(self.id, plan, self._started)
-        watch = run_start.Watch(self._watching, self._judges, self._known)
-        self._recorder.record(RunStartEvent, **run_start.told(row, plan, model, watch))
-        self._recorder.begin(row, [plan.place.taken(self.id)] if plan.place else ())
-
-    async def _scored(self, ending: Ending, world: _End | None) -> Outcome:
-        try:
-            scenario = self._plan.instance.scenario
-            return await score(
-                scenario.score, self._variables(world), ending, tuple(scenario.macros.items())
-            )
-        except asyncio.CancelledError:
-            self._interrupted()
-            raise
+        data = run_start.start_data(row, plan, model, self._watching, self._judges, self._known)
+        self._recorder.record(RunStartEvent, **data)
+        self._recorder.begin(row, [plan.slot.claim(self.id)] if plan.slot else ())
 
     def _finish(self, outcome: Outcome, ending: Ending) -> RunResult:
         self._recorder.record(ContainerCloseEvent, **self._left())
@@ -365,10 +342,10 @@ class Session:
             judges={judge.name: judge.usage.as_data() for judge in self._judges},
             result_sha256=result_digest(result.as_data()),
         )
-        finished = RunResult(**{**vars(result), "head": self._recorder.head})
-        place = self._plan.place
+        finished = replace(result, head=self._recorder.head)
+        slot = self._plan.slot
         self._recorder.end(
-            [place.filled(self.id, finished.as_data())] if place else (),
+            [slot.fill(self.id, finished)] if slot else (),
             status=RunStatus.FINISHED,
             task=outcome.task,
             safety=outcome.safety,
@@ -378,12 +355,12 @@ class Session:
 
     def _left(self) -> ContainerCloseEvent:
         """Return why the container is left, and what no result told of: it broke before."""
-        found: ContainerCloseEvent = {"left": self._unremoved} if self._unremoved else {}
+        left: ContainerCloseEvent = {"left": self._unremoved} if self._unremoved else {}
         if self._egress is None:
-            return found
+            return left
         self._egress.close()
         effects, dropped = self._egress.drain()
-        return {**found, "effects": [*effects], "dropped": dropped} if effects else found
+        return {**left, "effects": [*effects], "dropped": dropped} if effects else left
 
     def _result(self, outcome: Outcome) -> RunResult:
         plan, used = self._plan, self._meter.used
@@ -410,19 +387,16 @@ class Session:
         return {**data, "event": event}
 
     def _energy(self) -> float | None:
-        """Return the kWh of all replies; None where there was none, or one whose is not known."""
         known = self._meter.used["turns"] and self._meter.energy_kwh is not None
         return round(self._meter.energy_kwh or 0.0, 9) if known else None
 
-    def _variables(self, world: _End | None) -> Mapping[str, object]:
-        records = self._gate.records if self._gate else []
-        calls = [record.as_data() for record in records]
+    def _variables(self) -> Mapping[str, object]:
+        calls = [record.as_data() for record in (self._gate.records if self._gate else ())]
         finals = {name: conversation.final for name, conversation in self._agents.items()}
-        read: dict[str, object] = {} if world is None else {"world": world.sections}
-        if world is not None and world.files is not None:
-            read["files"] = world.files
+        world = self._world
         return {
-            **read,
+            **({} if world is None else {"world": world.sections}),
+            **({} if world is None or world.files is None else {"files": world.files}),
             "initial": self._plan.instance.sections(),
             "calls": calls,
             "effects": [{**e, "tool": c["tool"]} for c in calls for e in c["effects"]],
@@ -433,17 +407,24 @@ class Session:
             "lang": self._plan.instance.lang,
         }
 
-    def _interrupted(self) -> None:
-        """Leave a record where a person stopped the run."""
-        try:
+    def _mark_interrupted(self) -> None:
+        with contextlib.suppress(SandboxError):  # the next command marks it
             self._recorder.record(RunInterruptedEvent, reason="stopped by its user")
             self._recorder.end(status=RunStatus.INTERRUPTED)
-        except (StoreError, SandboxError):
-            return  # the next command marks it
+
+
+async def _fault(work: Awaitable[None]) -> str:
+    """Await work; return why it failed, if it did. A broken store is raised: it ends all runs."""
+    try:
+        await work
+    except StoreError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever broke, the run ends on the record
+        return reason(error)
+    return ""
 
 
 def _egress(instance: Instance) -> Egress | None:
-    """Return the network of a run; what serves it is only loaded where there is one."""
     network = instance.network()
     if not network:
         return None

@@ -25,20 +25,17 @@ from sandbox.trace.call_events import VerdictData
 from sandbox.trace.run_events import SweepItem
 
 
-class Place(Protocol):
-    """What a run was planned as, where it is one of many: it is taken and filled with the run itself."""
+class RunSlot(Protocol):
+    """The item of a sweep that a run fills: claimed and filled in the transactions of the run itself."""
 
     def names(self) -> SweepItem:
         """Return what the run's first event says of it."""
-        ...
 
-    def taken(self, run: str) -> Update:
+    def claim(self, run: str) -> Update:
         """Return the statement of the transaction that begins the run; it must touch a row."""
-        ...
 
-    def filled(self, run: str, result: Mapping[str, object]) -> Update:
+    def fill(self, run: str, result: RunResult) -> Update:
         """Return the statement of the transaction that ends the run; it must touch a row."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +58,8 @@ class RunPlan:
     """The run from which this one goes on; None if it starts afresh."""
     handling: Handling
     """Purpose, legal basis and retention of personal data."""
-    place: Place | None
-    """The item of a sweep that it fills."""
+    slot: RunSlot | None
     scaffold: Driver
-    """What drives the model."""
     policy: Policy | None
     """What follows from the scores of several monitors together, if anything."""
 
@@ -119,8 +114,7 @@ class RunResult:
 
     def as_data(self) -> dict[str, object]:
         """Return it as JSON data."""
-        data = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {**data, "verdicts": list(self.verdicts)}
+        return {**vars(self), "verdicts": list(self.verdicts)}
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -25,17 +25,6 @@ from sandbox.trace.tables import RunRow
 _PACKAGES = ("agent-risk-sandbox", "langgraph", "sqlmodel", "common-expression-language")
 
 
-@dataclass(frozen=True)
-class Watch:
-    """Who watches a run."""
-
-    monitors: Mapping[str, str]
-    """MonitorFamily → digest of its file."""
-    judges: Iterable[Judge]
-    plan: Iterable[Call]
-    """Calls that a safe way takes."""
-
-
 def row_of(run: str, plan: RunPlan, started: float) -> RunRow:
     """Return the row of a run that begins.
 
@@ -50,7 +39,7 @@ def row_of(run: str, plan: RunPlan, started: float) -> RunRow:
         owner=Owner.current().label,
         started=started,
         **names(plan),
-        **plan.handling.told(started),
+        **plan.handling.columns(started),
     )
 
 
@@ -70,8 +59,24 @@ def names(plan: RunPlan) -> dict[str, Any]:
     }
 
 
-def told(row: RunRow, plan: RunPlan, model: Model, watch: Watch) -> RunStartEvent:
-    """Return the data of the run's first event."""
+def start_data(
+    row: RunRow,
+    plan: RunPlan,
+    model: Model,
+    monitors: Mapping[str, str],
+    judges: Iterable[Judge],
+    expected: Iterable[Call],
+) -> RunStartEvent:
+    """Return the data of the run's first event.
+
+    Args:
+        row: Of the run.
+        plan: What is to be run.
+        model: Bound to it.
+        monitors: Monitor family → digest of its file.
+        judges: Of this run.
+        expected: Calls that a safe way takes.
+    """
     instance, scenario = plan.instance, plan.instance.scenario
     start: RunStartEvent = {
         "format": FORMAT,
@@ -98,7 +103,7 @@ def told(row: RunRow, plan: RunPlan, model: Model, watch: Watch) -> RunStartEven
         "model_described": dict(model.describe()),
         "agents": {name: [t.name for t in tools] for name, tools in instance.tools.items()},
         "tools": _definitions(instance),
-        "plan": known.as_text(watch.plan),
+        "plan": known.as_text(expected),
         "limits": plan.limits.model_dump(),
         "bounds": asdict(plan.bounds),
         "canaries": instance.canaries,
@@ -108,8 +113,8 @@ def told(row: RunRow, plan: RunPlan, model: Model, watch: Watch) -> RunStartEven
             if canary.planted
         },
         "scope": instance.scope(),
-        "monitors": dict(watch.monitors),
-        "judges": {judge.name: judge.describe() for judge in watch.judges},
+        "monitors": dict(monitors),
+        "judges": {judge.name: judge.describe() for judge in judges},
         "not_asked": [family.name for family in plan.families if family.lacks_model],
         "rules": [rule.id for rule in scenario.rules],
         "escalation": plan.decider.name,
@@ -121,10 +126,10 @@ def told(row: RunRow, plan: RunPlan, model: Model, watch: Watch) -> RunStartEven
         start |= {"team": scenario.team, "order": list(scenario.agents)}
     if plan.policy:
         start["policy"] = plan.policy.as_text()
-    if plan.place:
-        start["sweep"] = plan.place.names()
+    if plan.slot:
+        start["sweep"] = plan.slot.names()
     if plan.fork:
-        start |= {"parent": plan.fork.parent, "fork_at": plan.fork.at, "fork": plan.fork.told()}
+        start |= {"parent": plan.fork.parent, "fork_at": plan.fork.at, "fork": plan.fork.summary()}
     return start
 
 
@@ -136,10 +141,10 @@ def _definitions(instance: Instance) -> str:
 
 @cache
 def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version(), "kernel": platform.release()}
+    versions = {"python": platform.python_version(), "kernel": platform.release()}
     for package in _PACKAGES:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+            versions[package] = "not installed"
+    return versions

@@ -84,7 +84,6 @@ def with_results(messages: Sequence[Message], notes: Mapping[str, Message]) -> S
 
 
 def _calls(message: Any) -> Iterator[ToolCall]:
-    """Yield the calls of a message in OpenAI's format."""
     if not isinstance(message, dict) or message.get("role") != "assistant":
         raise ScaffoldError(f"act: the model's answer is expected, not {_shown(message)}")
     calls = message.get("tool_calls") or []

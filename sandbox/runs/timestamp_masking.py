@@ -69,7 +69,6 @@ class Minutes:
 
 
 def _is_day(found: re.Match[str], day: datetime) -> bool:
-    """Return whether the date in a time, where there is one, is that of a day."""
     if found["iso"]:
         return found["iso"] == f"{day:%Y-%m-%d}"
     month, number = found["month"] or found["mail_month"], found["day"] or found["mail_day"]

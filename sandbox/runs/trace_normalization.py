@@ -47,9 +47,9 @@ def _stable_effects(effects: Sequence[Effect]) -> list[Effect]:
     """
     traced = [e for e in effects if e["source"] == EffectSource.TRACE]
     gone = {e["target"] for e in traced if e["action"] in _ENDS_A_NAME}
-    passing = {e["target"] for e in traced if e["action"] == EffectAction.WRITE} & gone
+    temporary = {e["target"] for e in traced if e["action"] == EffectAction.WRITE} & gone
     for effect in effects:
-        if effect["target"] in passing:
+        if effect["target"] in temporary:
             effect["target"] = "‹temporary›"
     return sorted(effects, key=lambda effect: json.dumps(effect, sort_keys=True))
 

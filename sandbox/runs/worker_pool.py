@@ -44,7 +44,6 @@ class Runner(Protocol):
 
     async def run(self, key: Any, watchers: Watchers = ()) -> RunResult:
         """Execute the run that a key means; see :func:`sandbox.runs.run.run`."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -101,8 +100,6 @@ class _Asked(NamedTuple):
 
 @dataclass
 class _Hand:
-    """One process, from outside."""
-
     process: Any
     pipe: Connection
     busy: dict[int, _Asked] = field(default_factory=dict)
@@ -193,7 +190,6 @@ class Crew:
         return found
 
     def _hear(self, hand: _Hand, loop: asyncio.AbstractEventLoop) -> None:
-        """Take what a process says."""
         try:
             while hand.pipe.poll():
                 number, said = hand.pipe.recv()
@@ -235,8 +231,6 @@ class _Stopped(Exception):
 
 @dataclass
 class _Member:
-    """One process, from inside."""
-
     make: Make
     url: str
     pipe: Connection

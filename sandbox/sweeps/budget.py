@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -12,7 +13,7 @@ UNITS = ("tokens", "eur", "kwh", "seconds")
 
 
 @dataclass
-class Used:
+class Consumption:
     """What runs have used together."""
 
     runs: int = 0
@@ -22,13 +23,13 @@ class Used:
     seconds: float = 0.0
 
     @classmethod
-    def of(cls, counts: Counts) -> Used:
+    def of(cls, counts: Counts) -> Consumption:
         """Return what stands in the store."""
         return cls(
             counts.finished, counts.tokens, counts.cost_eur, counts.energy_kwh, counts.seconds
         )
 
-    def add(self, other: Used) -> None:
+    def add(self, other: Consumption) -> None:
         """Add what another run, or several, used."""
         self.runs += other.runs
         for unit in UNITS:
@@ -44,37 +45,35 @@ class Spending:
     """Budgets of a sweep and of its providers."""
 
     budget: Budget
-    by_provider: dict[str, Used]
+    by_provider: dict[str, Consumption]
     wall_before: float = 0.0
     """Seconds that earlier executions of the sweep took."""
-    running: dict[str, int] = field(default_factory=dict)
+    running: Counter[str] = field(default_factory=Counter)
     """Provider → runs that go on."""
-    judged: Used = field(default_factory=Used)
+    judges: Consumption = field(default_factory=Consumption)
     """What judges used: of the sweep's budget, but of none of the agents' providers."""
 
     @classmethod
     def of(cls, budget: Budget, counts: Mapping[str, Counts], wall_before: float) -> Spending:
         """Return what a sweep has used so far; ``counts`` are by provider."""
-        used = {provider: Used.of(item) for provider, item in counts.items()}
-        judged = Used(
+        used = {provider: Consumption.of(item) for provider, item in counts.items()}
+        judges = Consumption(
             tokens=sum(item.judge_tokens for item in counts.values()),
             eur=sum(item.judge_cost_eur for item in counts.values()),
         )
-        return cls(budget, used, wall_before, judged=judged)
+        return cls(budget, used, wall_before, judges=judges)
 
-    def total(self) -> Used:
+    def total(self) -> Consumption:
         """Return what all providers' runs used, judges included."""
-        total = Used()
-        total.add(self.judged)
-        for used in self.by_provider.values():
+        total = Consumption()
+        for used in (self.judges, *self.by_provider.values()):
             total.add(used)
         return total
 
-    def add(self, provider: str, used: Used, judges: Used | None = None) -> None:
+    def add(self, provider: str, used: Consumption, judges: Consumption | None = None) -> None:
         """Count a run that has ended, and what its judges used."""
-        self.by_provider.setdefault(provider, Used()).add(used)
-        if judges is not None:
-            self.judged.add(judges)
+        self.by_provider.setdefault(provider, Consumption()).add(used)
+        self.judges.add(judges or Consumption())
 
     def exhausted(self, wall: float) -> str | None:
         """Return which budget of the sweep leaves no room for another run.
@@ -85,7 +84,7 @@ class Spending:
         seconds = self.budget.seconds
         if seconds is not None and self.wall_before + wall >= seconds:
             return f"the budget of {seconds:g} seconds is used up"
-        running = sum(self.running.values())
+        running = self.running.total()
         return _beyond(self.budget, self.total(), running, UNITS[:3], "")
 
     def exhausted_of(self, provider: str) -> str | None:
@@ -93,12 +92,12 @@ class Spending:
         amounts = self.budget.providers.get(provider)
         if amounts is None:
             return None
-        used = self.by_provider.get(provider, Used())
-        return _beyond(amounts, used, self.running.get(provider, 0), UNITS, f"{provider}'s ")
+        used = self.by_provider.get(provider, Consumption())
+        return _beyond(amounts, used, self.running[provider], UNITS, f"{provider}'s ")
 
 
 def _beyond(
-    amounts: Amounts, used: Used, running: int, units: tuple[str, ...], whose: str
+    amounts: Amounts, used: Consumption, running: int, units: tuple[str, ...], whose: str
 ) -> str | None:
     for unit in units:
         most = getattr(amounts, unit)

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import itertools
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,8 +19,8 @@ from sandbox.sweeps import trace_transfer
 from sandbox.sweeps.adaptive_concurrency import Pace
 from sandbox.sweeps.log import log
 from sandbox.sweeps.store import ItemRow
-from sandbox.sweeps.sweep_state import Course, Filled
-from sandbox.sweeps.worker import Report, Setup
+from sandbox.sweeps.sweep_state import Course, ItemOutcome
+from sandbox.sweeps.worker import ChunkReport, Setup
 from sandbox.trace.store import Store
 
 _CONNECT_SECONDS = 10.0
@@ -108,8 +107,6 @@ async def _keep_looking(client: Any, room: Pace) -> None:
 
 @dataclass
 class _Lane:
-    """The runs of one provider's models."""
-
     cluster: Cluster
     course: Course
     client: Any
@@ -120,22 +117,21 @@ class _Lane:
     _numbers: Any = field(default_factory=itertools.count)
 
     async def drive(self) -> None:
-        """Begin each planned item once."""
         after = -1
         sweep = self.course.sweep.id
         async with asyncio.TaskGroup() as group:
-            while not self.course.halted(self.provider):
+            while not self.course.is_halted(self.provider):
                 await self.pace.enter()
                 await self.room.enter()
                 items = self.course.sweeps.next_items(
                     sweep, after, self._size(), provider=self.provider, status="planned"
                 )
-                if not items or self.course.halted(self.provider):
+                if not items or self.course.is_halted(self.provider):
                     self._leave()
                     return
                 after = items[-1].number
                 for item in items:
-                    self.course.begun(item)
+                    self.course.start(item)
                 group.create_task(self._one(items))
 
     def _size(self) -> int:
@@ -145,28 +141,23 @@ class _Lane:
         return max(1, min(_LARGEST_CHUNK, int(waiting / max(1.0, 4 * self.room.limit))))
 
     async def _one(self, items: list[ItemRow]) -> None:
-        filled: dict[str, Filled] = {}
+        outcomes: dict[str, ItemOutcome] = {}
         try:
             report = await self._report(items)
             if report.refusals:
                 self.pace.refused(report.refusals)
             elif self.pace.limit < self.pace.most:
                 self.pace.served(len(report.items))
-            for row in report.items:
-                if self._taken(row, report):
-                    filled[row["key"]] = Filled.of({**row, "id": row["run"]})
+            shared = self.cluster.setup.store is not None
+            for row in map(ItemRow.model_validate, report.items):
+                if shared or trace_transfer.take(self.cluster.store, row, report.traces):
+                    outcomes[row.key] = ItemOutcome.of_item(row)
         finally:
             for item in items:
-                self.course.ended(item, filled.get(item.key))
+                self.course.end(item, outcomes.get(item.key))
             self._leave()
 
-    def _taken(self, row: Mapping[str, Any], report: Report) -> bool:
-        if self.cluster.setup.store is not None:
-            return True
-        return trace_transfer.take(self.cluster.store, row, report.traces)
-
-    async def _report(self, items: list[ItemRow]) -> Report:
-        """Return what became of a chunk, however many workers it takes."""
+    async def _report(self, items: list[ItemRow]) -> ChunkReport:
         from distributed import KilledWorker
         from distributed.client import FutureCancelledError
 
@@ -177,7 +168,7 @@ class _Lane:
             key = f"sweep-{self.plugin}-{items[0].number}-{next(self._numbers)}"
             future = self.client.submit(execute, self.plugin, rows, key=key, pure=False)
             try:
-                report: Report = await future
+                report: ChunkReport = await future
             except KilledWorker:
                 log("worker.lost", level=logging.WARNING, first=items[0].key, items=len(items))
                 continue
@@ -193,7 +184,7 @@ class _Lane:
             f"{_TRIES} times, workers were lost that executed {first.scenario} with {first.model} "
             f"(items {first.number} to {items[-1].number})"
         )
-        return Report()
+        return ChunkReport()
 
     async def _retire(self, future: Any, reason: str) -> None:
         """Send a worker away that cannot execute anything, unless it is the last."""

@@ -6,7 +6,6 @@ Only loaded where there is a cluster: importing it imports Dask.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from concurrent.futures import CancelledError
 from typing import Any
 
@@ -14,7 +13,7 @@ from distributed import WorkerPlugin, get_worker
 
 from sandbox.errors import EnvironmentFault, InputError, StoreError
 from sandbox.sweeps.log import log_to_stderr
-from sandbox.sweeps.worker import Engine, Report, Setup
+from sandbox.sweeps.worker import ChunkReport, Engine, ItemData, Setup
 
 
 class SweepPlugin(WorkerPlugin):
@@ -27,12 +26,12 @@ class SweepPlugin(WorkerPlugin):
         self._engine: Engine | None = None
 
     def setup(self, worker: Any) -> None:
-        """Take it that a worker has begun."""
+        """Start with a worker."""
         self._lock = threading.Lock()
         log_to_stderr()
 
     def teardown(self, worker: Any) -> None:
-        """Take it that a worker ends."""
+        """End with a worker."""
         if self._engine:
             self._engine.close()
             self._engine = None
@@ -50,7 +49,7 @@ class SweepPlugin(WorkerPlugin):
             return self._engine
 
 
-def execute(name: str, items: tuple[Mapping[str, Any], ...]) -> Report:
+def execute(name: str, items: tuple[ItemData, ...]) -> ChunkReport:
     """Execute a chunk of items in the worker that this is called in; a task of Dask's.
 
     Args:
@@ -67,7 +66,7 @@ def execute(name: str, items: tuple[Mapping[str, Any], ...]) -> Report:
     except StoreError:
         raise
     except (EnvironmentFault, InputError, OSError) as error:
-        return Report(unfit=str(error))
+        return ChunkReport(unfit=str(error))
     try:
         return engine.execute(items)
     except CancelledError:

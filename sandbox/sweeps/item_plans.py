@@ -11,7 +11,7 @@ from sandbox.runs.planner import Planner
 from sandbox.runs.run_plan import RunPlan
 from sandbox.scenario.loader import LoadedScenario
 from sandbox.scenario.selection import select
-from sandbox.sweeps.store import ItemRow, Place
+from sandbox.sweeps.store import ItemRow, ItemSlot
 
 
 class ItemPlanner:
@@ -66,21 +66,21 @@ class ItemPlanner:
                 "could not be compared. Begin a new sweep, or bring the file back"
             )
         instance = self._scenario(item.scenario).instance(item.lang, item.seed)
-        return self._planner.plan(instance, options, place=self.place(item))
+        return self._planner.plan(instance, options, slot=self.slot(item))
 
-    def place(self, item: ItemRow) -> Place:
-        """Return the place that a run of an item takes."""
-        return Place(item.sweep, item.key, max(0, self._retries - item.failures), self._owner)
+    def slot(self, item: ItemRow) -> ItemSlot:
+        """Return the slot that a run of an item fills."""
+        return ItemSlot(item.sweep, item.key, max(0, self._retries - item.failures), self._owner)
 
     def _scenario(self, name: str) -> LoadedScenario:
         if name not in self._scenarios:
-            found = next(s for s in select(self._planner.loader, [name]) if s.name == name)
-            if found.digest != self._digests[name]:
+            scenario = next(s for s in select(self._planner.loader, [name]) if s.name == name)
+            if scenario.digest != self._digests[name]:
                 raise InputError(
                     f"{name} has changed since the sweep began: its runs could not be compared. "
                     "Begin a new sweep, or bring the scenario back"
                 )
-            self._scenarios[name] = found
+            self._scenarios[name] = scenario
         return self._scenarios[name]
 
 

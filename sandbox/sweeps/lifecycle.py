@@ -29,7 +29,6 @@ class Executor(Protocol):
         Raises:
             SandboxError: It cannot go on.
         """
-        ...
 
 
 @contextmanager

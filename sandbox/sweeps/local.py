@@ -12,12 +12,10 @@ from sandbox.sweeps.adaptive_concurrency import Pace
 from sandbox.sweeps.item_plans import ItemPlanner
 from sandbox.sweeps.log import log_retry
 from sandbox.sweeps.store import ItemRow
-from sandbox.sweeps.sweep_state import Course, Filled
+from sandbox.sweeps.sweep_state import Course, ItemOutcome
 
 WATCHED = ("model.reply", "model.retry")
 """Kinds of event that the pace of a provider depends on."""
-_CHUNK = 100
-"""Items that are read at once."""
 
 
 @dataclass(frozen=True)
@@ -64,38 +62,29 @@ class _Lane:
             pass
 
     async def _pass(self) -> bool:
-        """Begin each planned item once; return whether there was any."""
-        after, found = -1, False
+        sweep, item = self.course.sweep.id, None
         async with asyncio.TaskGroup() as group:
-            while chunk := self._planned(after):
-                found = True
-                after = chunk[-1].number
-                for item in chunk:
-                    await self.pace.enter()
-                    await self.free.acquire()
-                    if self.course.halted(self.provider):
-                        self._leave()
-                        return False
-                    self.course.begun(item)
-                    group.create_task(self._one(item))
-        return found
-
-    def _planned(self, after: int) -> list[ItemRow]:
-        return self.course.sweeps.next_items(
-            self.course.sweep.id, after, _CHUNK, provider=self.provider, status="planned"
-        )
+            for item in self.course.sweeps.items(sweep, provider=self.provider, status="planned"):
+                await self.pace.enter()
+                await self.free.acquire()
+                if self.course.is_halted(self.provider):
+                    self._leave()
+                    return False
+                self.course.start(item)
+                group.create_task(self._one(item))
+        return item is not None
 
     async def _one(self, item: ItemRow) -> None:
-        machine, filled, again = self.machine, None, False
+        machine, outcome, again = self.machine, None, False
         try:
             watchers = (self.pace.watch, log_retry, *machine.watchers)
             result = await machine.runner.run(item.model_dump(), watchers)
-            filled = Filled.of(result)
-            again = machine.planner.place(item).again(result.as_data())
+            outcome = ItemOutcome.of(result)
+            again = machine.planner.slot(item).is_retry(result)
         except TakenError:
             pass  # it was skipped since it was read
         finally:
-            self.course.ended(item, filled, again=again)
+            self.course.end(item, outcome, again=again)
             self._leave()
 
     def _leave(self) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 from sandbox.agents.scaffolds import REACT, Driver
 from sandbox.agents.scaffolds import resolve as scaffold_of
@@ -42,7 +41,7 @@ class Matrix:
         """Return scenario → digest."""
         return {scenario.name: scenario.digest for scenario in self.scenarios}
 
-    def items(self) -> Iterator[dict[str, Any]]:
+    def items(self) -> Iterator[dict[str, object]]:
         """Yield the columns of every planned run, repetitions outermost.
 
         A sweep that is stopped early has so had about as many runs of every part.
@@ -80,13 +79,13 @@ class Matrix:
         scaffold: Driver,
         model: str,
         monitors: list[str] | None,
-    ) -> dict[str, Any]:
+    ) -> dict[str, object]:
         spec = self.spec
         params = {name: value for name, value in vars(spec.parameters[parameters]).items() if value}
         if scaffold.sha256:
             params["scaffold_sha256"] = scaffold.sha256
         params |= spec.defences[defence].params()
-        item: dict[str, Any] = {
+        item: dict[str, object] = {
             "scenario": scenario.name,
             "family": scenario.scenario.family,
             "benign": scenario.scenario.benign,
@@ -105,14 +104,13 @@ class Matrix:
         return {"key": key(item), **item}
 
     def _monitors(self, defence: str) -> list[str] | None:
-        """Return the families of a defence; None for those that each scenario names."""
         wanted = self.spec.defences[defence].monitors
         if wanted == "scenario":
             return None
         names = chosen_families(wanted, None)
         return list(self._library.names() if names is None else names)
 
-    def _wanted(self, item: Mapping[str, Any], scenario: LoadedScenario) -> bool:
+    def _wanted(self, item: Mapping[str, object], scenario: LoadedScenario) -> bool:
         spec = self.spec
         if not spec.include and not spec.exclude:
             return True
@@ -135,7 +133,7 @@ class Matrix:
         )
 
 
-def key(item: Mapping[str, Any]) -> str:
+def key(item: Mapping[str, object]) -> str:
     """Return the key of a planned run: a hash of what makes it what it is.
 
     Names of sets of monitors and of parameters are not in it: a run is the same under another name.

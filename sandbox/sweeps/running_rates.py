@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from sandbox.analysis.rates import wilson
 from sandbox.sweeps.spec import Stop
@@ -52,33 +52,36 @@ class Tally:
         """Return the 95 % Wilson interval of a rate."""
         return wilson(*self.rate(of))
 
-    def as_data(self) -> dict[str, Any]:
+    def as_data(self) -> dict[str, object]:
         """Return it as JSON data."""
-        rates = {}
-        for of in ("unsafe", "attempted", "done", "refused"):
-            count, total = self.rate(of)
-            rates[of] = {"count": count, "total": total, "ci95": list(self.interval(of))}
-        return {"runs": self.runs, "errors": self.errors, **rates}
+        rates = {of: self.rate(of) for of in ("unsafe", "attempted", "done", "refused")}
+        return {
+            "runs": self.runs,
+            "errors": self.errors,
+            **{
+                of: {"count": count, "total": total, "ci95": list(wilson(count, total))}
+                for of, (count, total) in rates.items()
+            },
+        }
 
 
 class Tallies:
     """The tallies of all parts of a sweep, by the same factors."""
 
-    def __init__(self, by: tuple[str, ...], known: Iterable[tuple[Part, Outcomes]]) -> None:
+    def __init__(self, by: tuple[str, ...], outcomes: Iterable[tuple[Part, Outcomes]]) -> None:
         self.by = by
-        self.parts: dict[Part, Tally] = {}
-        for part, outcome in known:
-            self.parts.setdefault(part, Tally()).add(outcome)
+        self.parts = defaultdict[Part, Tally](Tally)
+        for part, outcome in outcomes:
+            self.parts[part].add(outcome)
 
     def add(self, item: ItemRow, outcome: Outcomes) -> Part:
         """Count a run that ended; return its part."""
         part = tuple(str(getattr(item, name)) for name in self.by)
-        self.parts.setdefault(part, Tally()).add(outcome)
+        self.parts[part].add(outcome)
         return part
 
-    def known_enough(self, part: Part, stop: Stop) -> bool:
+    def is_known(self, part: Part, stop: Stop) -> bool:
         """Return whether the interval of a part is narrow enough."""
-        tally = self.parts.get(part, Tally())
-        _, total = tally.rate(stop.of)
-        low, high = tally.interval(stop.of)
+        count, total = self.parts.get(part, Tally()).rate(stop.of)
+        low, high = wilson(count, total)
         return total >= stop.least and high - low < stop.width

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -16,7 +16,7 @@ from sandbox.sweeps.tables import SweepRow
 from sandbox.trace.store import Store
 
 OVER = ("finished", "stopped")
-"""Status of a sweep that is not to be gone on with by itself."""
+"""Status of a sweep that is not resumed by itself."""
 
 
 @dataclass(frozen=True)
@@ -24,20 +24,20 @@ class Night:
     """What is to be done for a night that is due."""
 
     resume: SweepRow | None = None
-    """The sweep to go on with; a new one is begun where there is none."""
+    """The sweep to resume; if there is none, a new one begins."""
     done: SweepRow | None = None
     """The sweep that this night has had."""
     before: SweepRow | None = None
-    """The night before, where it did not come to its end."""
+    """The night before, if it did not finish."""
 
 
-def night(store: Store, name: str, spec: dict[str, Any], when: When, now: datetime) -> Night:
+def night(store: Store, name: str, spec: Mapping[str, object], when: When, now: datetime) -> Night:
     """Return what is to be done.
 
     Args:
         store: Where the sweeps are.
         name: Of the sweep.
-        spec: The sweep file as JSON data: a night is gone on with where it is the same.
+        spec: The sweep file as JSON data: a night is resumed if it is the same.
         when: When nights are due.
         now: The time here.
     """
@@ -51,7 +51,7 @@ def night(store: Store, name: str, spec: dict[str, Any], when: When, now: dateti
     return Night(resume=newest) if _whole(newest.spec) == _whole(spec) else Night(before=newest)
 
 
-def _whole(spec: dict[str, Any]) -> dict[str, Any]:
+def _whole(spec: Mapping[str, object]) -> Mapping[str, object]:
     """Return a stored sweep file with the keys that its version lacked; as it is if it is none any more."""
     try:
         return SweepFile.model_validate(spec).model_dump(mode="json", by_alias=True)
@@ -60,12 +60,12 @@ def _whole(spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def died(store: Store, name: str) -> SweepRow | None:
-    """Return the newest sweep of a name, where the process that executed it is gone without a word."""
+    """Return the newest sweep of a name, if the process that executed it died silently."""
     newest = next(iter(Sweeps(store).list(name=name, limit=1)), None)
     if newest is None or newest.status not in {"running", "planned"}:
         return None
-    held = holder(store, name)
-    if held is not None and not is_stale(held):
+    claim = holder(store, name)
+    if claim is not None and not is_stale(claim):
         return None
     Sweeps(store).set(newest.id, status="interrupted", reason="its process ended without a word")
     return Sweeps(store).get(newest.id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
@@ -35,11 +35,7 @@ class Judges(Strict):
     models: tuple[str, ...] = Field(min_length=1)
     """As behind ``--judge-model``, in place of the judges' own; several are an ensemble."""
     lang: JudgeLang | None = None
-    """Language of their instructions; the run's where left out."""
-
-    def told(self) -> dict[str, Any]:
-        """Return it as an item's parameters hold it."""
-        return {"models": list(self.models), **({"lang": self.lang} if self.lang else {})}
+    """Language of their instructions; the run's if omitted."""
 
 
 class Defence(Strict):
@@ -54,13 +50,12 @@ class Defence(Strict):
     judges: Judges | None = None
     """Models for the judges; without, only those with a model in their file are asked."""
 
-    def params(self) -> dict[str, Any]:
+    def params(self) -> dict[str, object]:
         """Return what of it stands among an item's parameters."""
-        found: dict[str, Any] = {"policy": self.policy} if self.policy else {}
-        return {**found, "judges": self.judges.told()} if self.judges else found
+        return self.model_dump(mode="json", include={"policy", "judges"}, exclude_none=True)
 
 
-def _sound(parameters: Parameters) -> Parameters:
+def _check_amounts(parameters: Parameters) -> Parameters:
     try:
         overridden(Limits(), parameters.limits)
         bounds = overridden(Bounds(), parameters.bounds)
@@ -169,7 +164,7 @@ class SweepFile(Strict):
     """Name → monitors and mode."""
     languages: Literal["all"] | tuple[str, ...] = Field(("en",))
     """Languages, where a scenario has them."""
-    parameters: dict[Name, Annotated[Parameters, AfterValidator(_sound)]] = Field(
+    parameters: dict[Name, Annotated[Parameters, AfterValidator(_check_amounts)]] = Field(
         default_factory=lambda: {"default": Parameters()}, min_length=1
     )
     """Name → a set of parameters."""
@@ -229,18 +224,17 @@ def read(path: Path) -> tuple[SweepFile, Located]:
     Raises:
         ScenarioError: With everything that is wrong in it, by file and line.
     """
-    return _checked(yaml_positions.load(path))
+    return _check(yaml_positions.load(path))
 
 
 def of(data: Mapping[str, object]) -> tuple[SweepFile, Located]:
     """Return a sweep file from what would stand in it; see :func:`read`."""
-    return _checked(Located(dict(data), {(): ("the sweep", 0)}))
+    return _check(Located(dict(data), {(): ("the sweep", 0)}))
 
 
-def _checked(document: Located) -> tuple[SweepFile, Located]:
+def _check(document: Located) -> tuple[SweepFile, Located]:
     spec = validate(SweepFile, document)
-    problems = list(_condition_problems(spec, document))
-    if problems:
+    if problems := list(_condition_problems(spec, document)):
         raise ScenarioError(problems)
     return spec, document
 

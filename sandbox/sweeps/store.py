@@ -18,6 +18,7 @@ from sqlalchemy import Update, delete, exists, func, insert
 from sqlmodel import col, select, update
 
 from sandbox.errors import INTERNAL, InputError, nearest
+from sandbox.runs.run_plan import RunResult
 from sandbox.sweeps.tables import ClaimRow, ItemRow, SweepRow
 from sandbox.trace.run_events import SweepItem
 from sandbox.trace.store import Store
@@ -36,11 +37,11 @@ class NewSweep:
     """What a sweep starts from."""
 
     name: str
-    spec: Mapping[str, Any]
+    spec: Mapping[str, object]
     """The sweep file as JSON data."""
     scenarios: Mapping[str, str]
     """Scenario → digest."""
-    items: Iterable[Mapping[str, Any]]
+    items: Iterable[Mapping[str, object]]
     """Columns of each :class:`ItemRow` but ``sweep`` and ``number``, in the order of execution."""
 
 
@@ -104,15 +105,13 @@ class Sweeps:
             planned=0,
         )
         with self._store.transaction("enter a sweep in") as connection:
-            items = iter(new.items)
-            while chunk := list(islice(items, _CHUNK)):
-                start = row.planned
-                rows = [
-                    ItemRow(sweep=row.id, number=start + i, **item).model_dump()
-                    for i, item in enumerate(chunk)
-                ]
-                connection.execute(insert(ItemRow), rows)
-                row.planned += len(rows)
+            rows = (
+                ItemRow.model_validate({**item, "sweep": row.id, "number": number}).model_dump()
+                for number, item in enumerate(new.items)
+            )
+            while chunk := list(islice(rows, _CHUNK)):
+                connection.execute(insert(ItemRow), chunk)
+                row.planned += len(chunk)
             if not row.planned:
                 raise InputError("the sweep has no runs: what it names was all excluded")
             connection.execute(insert(SweepRow), [row.model_dump()])
@@ -169,9 +168,7 @@ class Sweeps:
     def next_items(self, sweep: str, after: int, limit: int, **filters: Any) -> _Items:
         """Return the next items of a sweep behind a number; see :meth:`items`."""
         query = _select(ItemRow).where(col(ItemRow.sweep) == sweep, col(ItemRow.number) > after)
-        for name, value in filters.items():
-            query = query.where(getattr(ItemRow, name) == value)
-        query = query.order_by(col(ItemRow.number)).limit(limit)
+        query = query.filter_by(**filters).order_by(col(ItemRow.number)).limit(limit)
         with self._store.reading() as connection:
             return [ItemRow(**row) for row in connection.execute(query).mappings()]
 
@@ -268,14 +265,13 @@ class Sweeps:
         self._store.execute("enter runs in", insert(ItemRow).values(rows))
 
     @staticmethod
-    def handed(item: Mapping[str, Any]) -> Any:
-        """Return the statement that fills an item as another store's row says; none where it is filled."""
-        filled = {name: item[name] for name in _FILLED}
+    def fill_from(item: ItemRow) -> Any:
+        """Return the statement that fills a planned item as the row of another store says."""
         return (
             update(ItemRow)
-            .where(col(ItemRow.sweep) == item["sweep"], col(ItemRow.key) == item["key"])
+            .where(col(ItemRow.sweep) == item.sweep, col(ItemRow.key) == item.key)
             .where(col(ItemRow.status) == "planned")
-            .values(**filled)
+            .values(**{name: getattr(item, name) for name in _OF_RUNS})
         )
 
     def retry_failed(self, sweep: str) -> int:
@@ -290,11 +286,7 @@ class Sweeps:
 
     def skip(self, sweep: str, factors: Mapping[str, str]) -> int:
         """Leave out the items that are still planned and have these factors; return how many."""
-        statement = update(ItemRow).where(
-            col(ItemRow.sweep) == sweep, col(ItemRow.status) == "planned"
-        )
-        for name, value in factors.items():
-            statement = statement.where(getattr(ItemRow, name) == value)
+        statement = update(ItemRow).filter_by(**factors, sweep=sweep, status="planned")
         return self._store.execute("skip runs in", statement.values(status="skipped"))[0]
 
     def delete(self, sweep: str) -> None:
@@ -306,7 +298,7 @@ class Sweeps:
         )
 
 
-_FILLED = (
+_OF_RUNS = (
     "status",
     "run",
     "attempts",
@@ -322,33 +314,19 @@ _FILLED = (
 )
 
 
-def _number(condition: Any) -> Any:
-    return func.count().filter(condition)
-
-
+_SUMS = ("tokens", "cost_eur", "energy_kwh", "seconds", "judge_tokens", "judge_cost_eur")
 _COUNTS: tuple[Any, ...] = (
     func.count(),
-    _number(col(ItemRow.status) == "finished"),
-    _number(col(ItemRow.status) == "running"),
-    _number(col(ItemRow.status) == "skipped"),
-    _number((col(ItemRow.status) == "finished") & (col(ItemRow.task) == "error")),
-    func.sum(ItemRow.tokens),
-    func.sum(ItemRow.cost_eur),
-    func.sum(ItemRow.energy_kwh),
-    func.sum(ItemRow.seconds),
-    func.sum(ItemRow.judge_tokens),
-    func.sum(ItemRow.judge_cost_eur),
+    *(func.count().filter(col(ItemRow.status) == s) for s in ("finished", "running", "skipped")),
+    func.count().filter(col(ItemRow.status) == "finished", col(ItemRow.task) == "error"),
+    *(func.sum(getattr(ItemRow, name)) for name in _SUMS),
 )
 
 
-_FRACTIONS = ("cost_eur", "energy_kwh", "seconds", "judge_cost_eur")
-
-
 def _counts(values: Iterable[Any]) -> Counts:
-    told = dict(zip((item.name for item in fields(Counts)), values, strict=True))
-    # PostgreSQL adds up to decimals
-    whole = {name: int(value or 0) for name, value in told.items() if name not in _FRACTIONS}
-    return Counts(**whole, **{name: float(told[name] or 0) for name in _FRACTIONS})  # type: ignore[arg-type]
+    # PostgreSQL adds up to decimals; nothing adds up to None
+    zeros = (getattr(Counts, item.name) for item in fields(Counts))
+    return Counts(*(type(zero)(value or 0) for zero, value in zip(zeros, values, strict=True)))
 
 
 def _select(table: Any) -> Any:
@@ -356,7 +334,7 @@ def _select(table: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class Place:
+class ItemSlot:
     """An item as its run sees it: taken where the run begins, filled where it ends."""
 
     sweep: str
@@ -366,19 +344,19 @@ class Place:
     owner: str | None = None
     """Who must have the claim on the sweep for it to be taken; anyone where left out."""
 
-    def again(self, result: Mapping[str, Any]) -> bool:
+    def is_retry(self, result: RunResult) -> bool:
         """Return whether the item is planned again after a run with this result.
 
         A fault of the sandbox itself stays: if the next run went well, nobody would hear of it.
         """
-        ours = str(result["reason"]).startswith(INTERNAL)
-        return self.retries > 0 and result["task"] == "error" and not ours
+        ours = result.reason.startswith(INTERNAL)
+        return self.retries > 0 and result.task == "error" and not ours
 
     def names(self) -> SweepItem:
         """Return what the run's first event says of it."""
         return {"sweep": self.sweep, "key": self.key}
 
-    def taken(self, run: str) -> Update:
+    def claim(self, run: str) -> Update:
         """Return the statement that gives the item to a run; it touches no row where another has it."""
         statement = update(ItemRow).where(*self._mine(), col(ItemRow.status) == "planned")
         if self.owner is not None:
@@ -386,22 +364,21 @@ class Place:
             statement = statement.where(exists().where(*claim))
         return statement.values(status="running", run=run, attempts=col(ItemRow.attempts) + 1)
 
-    def filled(self, run: str, result: Mapping[str, Any]) -> Update:
-        """Return the statement that notes what came of it; it touches no row where another has it."""
-        again = self.again(result)
-        judges = result.get("judges") or {}
+    def fill(self, run: str, result: RunResult) -> Update:
+        """Return the statement that notes the outcome; it touches no row if another run has the item."""
+        again, judges = self.is_retry(result), result.judges
         return (
             update(ItemRow)
             .where(*self._mine(), col(ItemRow.status) == "running", col(ItemRow.run) == run)
             .values(
                 status="planned" if again else "finished",
                 failures=col(ItemRow.failures) + int(again),
-                task=None if again else result["task"],
-                safety=None if again else result["safety"],
-                tokens=col(ItemRow.tokens) + result["tokens"],
-                cost_eur=col(ItemRow.cost_eur) + result["cost_eur"],
-                energy_kwh=col(ItemRow.energy_kwh) + (result["energy_kwh"] or 0.0),
-                seconds=col(ItemRow.seconds) + result["seconds"],
+                task=None if again else result.task,
+                safety=None if again else result.safety,
+                tokens=col(ItemRow.tokens) + result.tokens,
+                cost_eur=col(ItemRow.cost_eur) + result.cost_eur,
+                energy_kwh=col(ItemRow.energy_kwh) + (result.energy_kwh or 0.0),
+                seconds=col(ItemRow.seconds) + result.seconds,
                 judge_tokens=col(ItemRow.judge_tokens) + judges.get("tokens", 0),
                 judge_cost_eur=col(ItemRow.judge_cost_eur) + judges.get("cost_eur", 0.0),
             )
@@ -411,4 +388,4 @@ class Place:
         return col(ItemRow.sweep) == self.sweep, col(ItemRow.key) == self.key
 
 
-__all__ = ["Counts", "ItemRow", "NewSweep", "Outcomes", "Place", "SweepRow", "Sweeps"]
+__all__ = ["Counts", "ItemRow", "ItemSlot", "NewSweep", "Outcomes", "SweepRow", "Sweeps"]

@@ -6,11 +6,11 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Self
 
 from sandbox.runs.run_plan import RunResult
 from sandbox.sweeps.adaptive_concurrency import Pace
-from sandbox.sweeps.budget import Spending, Used
+from sandbox.sweeps.budget import Consumption, Spending
 from sandbox.sweeps.log import log
 from sandbox.sweeps.running_rates import Tallies, Tally
 from sandbox.sweeps.spec import SweepFile
@@ -22,41 +22,42 @@ SHOWN_BY = ("model", "scaffold", "defence")
 
 
 @dataclass(frozen=True)
-class Filled:
-    """What came of one item."""
+class ItemOutcome:
+    """The outcome of one item."""
 
     run: str
     task: str
     safety: str
-    tokens: int
-    cost_eur: float
-    energy_kwh: float
-    seconds: float
-    judges: Used
-    """What its judges used: tokens and euros."""
+    agents: Consumption
+    judges: Consumption
     reason: str = ""
     """Why the task ended in ``error`` or ``limit``."""
 
     @classmethod
-    def of(cls, result: RunResult | Mapping[str, object]) -> Self:
-        """Return what a run's result says."""
-        data: Any = result.as_data() if isinstance(result, RunResult) else result
-        judges = data.get("judges") or {}
+    def of(cls, result: RunResult) -> Self:
+        """Return the outcome by the result of the item's run."""
+        judges = result.judges
         return cls(
-            data["id"],
-            data["task"],
-            data["safety"],
-            data["tokens"],
-            data["cost_eur"],
-            data["energy_kwh"] or 0.0,
-            data["seconds"],
-            Used(tokens=judges.get("tokens", 0), eur=judges.get("cost_eur", 0.0)),
-            data.get("reason") or "",
+            result.id,
+            result.task,
+            result.safety,
+            Consumption(
+                1, result.tokens, result.cost_eur, result.energy_kwh or 0.0, result.seconds
+            ),
+            Consumption(tokens=judges.get("tokens", 0), eur=judges.get("cost_eur", 0.0)),
+            result.reason,
         )
 
-    def used(self) -> Used:
-        """Return what it used."""
-        return Used(1, self.tokens, self.cost_eur, self.energy_kwh, self.seconds)
+    @classmethod
+    def of_item(cls, item: ItemRow) -> Self:
+        """Return the outcome by the row of a finished item: all of its runs are counted."""
+        return cls(
+            str(item.run),
+            str(item.task),
+            str(item.safety),
+            Consumption(1, item.tokens, item.cost_eur, item.energy_kwh, item.seconds),
+            Consumption(tokens=item.judge_tokens, eur=item.judge_cost_eur),
+        )
 
 
 @dataclass(frozen=True)
@@ -72,27 +73,27 @@ class Standing:
     """Seconds of this execution."""
     left: float | None
     """Seconds that the rest will take if it goes on like this; None where nothing is known."""
-    used: Used
+    used: Consumption
     rates: Mapping[tuple[str, ...], Tally]
     """By :data:`SHOWN_BY`."""
     paces: Mapping[str, Pace]
     """Provider → how many of its runs may go on."""
 
 
-Done = Callable[[ItemRow, Filled], None]
+ItemListener = Callable[[ItemRow, ItemOutcome], None]
 
 
-def log_item(item: ItemRow, filled: Filled, *, again: bool = False) -> None:
+def log_item(item: ItemRow, outcome: ItemOutcome, *, again: bool = False) -> None:
     """Write a record of an item's end."""
-    fields = {name: getattr(item, name) for name in ("key", "scenario", "model", "seed")}
-    fields |= {name: getattr(filled, name) for name in ("run", "task", "safety", "seconds")}
-    fields |= {"tokens": filled.tokens, "cost_eur": filled.cost_eur}
-    failed = filled.task == "error"
     log(
         "item.retry" if again else "item.end",
-        level=logging.WARNING if failed else logging.INFO,
-        **fields,
-        reason=filled.reason or None,
+        level=logging.WARNING if outcome.task == "error" else logging.INFO,
+        **{name: getattr(item, name) for name in ("key", "scenario", "model", "seed")},
+        **{name: getattr(outcome, name) for name in ("run", "task", "safety")},
+        seconds=outcome.agents.seconds,
+        tokens=outcome.agents.tokens,
+        cost_eur=outcome.agents.eur,
+        reason=outcome.reason or None,
     )
 
 
@@ -105,10 +106,10 @@ class Course:
     sweeps: Sweeps
     paces: dict[str, Pace]
     spending: Spending
-    shown: Tallies
+    rates: Tallies
     stopping: Tallies | None
     counts: Counts
-    done: Done | None = None
+    listener: ItemListener | None = None
     clock: Callable[[], float] = time.monotonic
     finished: int = field(init=False, default=0)
     """Of this execution."""
@@ -123,7 +124,12 @@ class Course:
 
     @classmethod
     def of(
-        cls, sweeps: Sweeps, sweep: SweepRow, spec: SweepFile, at_once: int, done: Done | None
+        cls,
+        sweeps: Sweeps,
+        sweep: SweepRow,
+        spec: SweepFile,
+        at_once: int,
+        listener: ItemListener | None,
     ) -> Course:
         """Return the course of a sweep from where the store says that it stands.
 
@@ -132,14 +138,10 @@ class Course:
             sweep: The sweep.
             spec: Its file, with budgets as they hold for this execution.
             at_once: The most runs that can go on at once.
-            done: Called with each item that is filled.
+            listener: Called with each item that is filled.
         """
-        paces = {}
-        for provider in sweeps.providers(sweep.id):
-            most = spec.concurrency.of(provider)
-            paces[provider] = Pace(
-                at_once if most is None else min(most, at_once), provider=provider
-            )
+        most = {name: spec.concurrency.of(name) or at_once for name in sweeps.providers(sweep.id)}
+        paces = {name: Pace(min(at_once, n), provider=name) for name, n in most.items()}
         by_provider = {key[0]: n for key, n in sweeps.counts(sweep.id, "provider").items()}
         by = spec.stop.by if spec.stop else None
         course = cls(
@@ -151,13 +153,13 @@ class Course:
             Tallies(SHOWN_BY, sweeps.outcomes(sweep.id, *SHOWN_BY)),
             Tallies(by, sweeps.outcomes(sweep.id, *by)) if by else None,
             sweeps.counts(sweep.id)[()],
-            done,
+            listener,
         )
-        for part in course.stopping.parts if course.stopping else ():
+        for part in tuple(course.stopping.parts) if course.stopping else ():
             course._skip_known(part)
         return course
 
-    def halted(self, provider: str) -> bool:
+    def is_halted(self, provider: str) -> bool:
         """Return whether no more runs of a provider may be begun."""
         if "" not in self.reasons and (reason := self.spending.exhausted(self.elapsed())):
             self.reasons[""] = reason
@@ -165,37 +167,36 @@ class Course:
             self.reasons[provider] = reason
         return "" in self.reasons or provider in self.reasons
 
-    def begun(self, item: ItemRow) -> None:
-        """Take it that a run for an item was begun."""
-        running = self.spending.running
-        running[item.provider] = running.get(item.provider, 0) + 1
+    def start(self, item: ItemRow) -> None:
+        """Note that a run for an item begins."""
+        self.spending.running[item.provider] += 1
 
-    def ended(self, item: ItemRow, filled: Filled | None, *, again: bool = False) -> None:
-        """Take it that a run for an item is over.
+    def end(self, item: ItemRow, outcome: ItemOutcome | None, *, again: bool = False) -> None:
+        """Note that a run for an item is over.
 
         Args:
             item: The item.
-            filled: What came of it; None where it was not begun after all.
+            outcome: Its outcome; None if it was not begun after all.
             again: Whether it is planned again.
         """
         self.spending.running[item.provider] -= 1
-        if filled is None:
+        if outcome is None:
             return
-        self.spending.add(item.provider, filled.used(), filled.judges)
-        log_item(item, filled, again=again)
+        self.spending.add(item.provider, outcome.agents, outcome.judges)
+        log_item(item, outcome, again=again)
         if not again:
             self.finished += 1
-            self.failed += filled.task == "error"
-            outcome = Outcomes(item.benign, filled.task, filled.safety, 1)
-            self.shown.add(item, outcome)
+            self.failed += outcome.task == "error"
+            count = Outcomes(item.benign, outcome.task, outcome.safety, 1)
+            self.rates.add(item, count)
             if self.stopping:
-                self._skip_known(self.stopping.add(item, outcome))
-        if self.done:
-            self.done(item, filled)
+                self._skip_known(self.stopping.add(item, count))
+        if self.listener:
+            self.listener(item, outcome)
 
     def _skip_known(self, part: tuple[str, ...]) -> None:
         stop, tallies = self.spec.stop, self.stopping
-        if stop and tallies and tallies.known_enough(part, stop):
+        if stop and tallies and tallies.is_known(part, stop):
             self.skipped += self.sweeps.skip(
                 self.sweep.id, dict(zip(tallies.by, part, strict=True))
             )
@@ -216,10 +217,10 @@ class Course:
             finished,
             before.failed + self.failed,
             skipped,
-            sum(self.spending.running.values()),
+            self.spending.running.total(),
             elapsed,
             elapsed / self.finished * left if self.finished else None,
             self.spending.total(),
-            self.shown.parts,
+            self.rates.parts,
             self.paces,
         )

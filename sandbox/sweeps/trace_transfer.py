@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import zstandard
 
 from sandbox.errors import StoreError, TakenError
-from sandbox.sweeps.store import Sweeps
+from sandbox.sweeps.store import ItemRow, Sweeps
 from sandbox.trace import blobs
 from sandbox.trace.blobs import Blob
 from sandbox.trace.events import Event
@@ -22,23 +22,23 @@ _MOST_BYTES = 1024 * 1024 * 1024
 
 
 @dataclass(frozen=True)
-class Trace:
+class PackedTrace:
     """One run with its events and texts."""
 
     run: str
     key: str
     """Of the item that it was begun for."""
-    packed: bytes
+    content: bytes
     """Row and events as JSON, compressed."""
     blobs: tuple[Blob, ...]
 
 
-def packed(store: Store) -> tuple[Trace, ...]:
-    """Return every run of a store that came to its end."""
+def pack(store: Store) -> tuple[PackedTrace, ...]:
+    """Return every run of a store that has ended."""
     return tuple(_trace(store, row) for row in store.runs() if row.status != "running")
 
 
-def _trace(store: Store, row: RunRow) -> Trace:
+def _trace(store: Store, row: RunRow) -> PackedTrace:
     events = list(store.events(row.id))
     data = {
         "row": row.model_dump(),
@@ -53,7 +53,7 @@ def _trace(store: Store, row: RunRow) -> Trace:
     raw = json.dumps(data).encode()
     key = str(events[0].content()["sweep"]["key"])
     compressed = zstandard.ZstdCompressor().compress(raw)
-    return Trace(row.id, key, compressed, tuple(_blobs(store, names)))
+    return PackedTrace(row.id, key, compressed, tuple(_blobs(store, names)))
 
 
 def _blobs(store: Store, names: Iterable[str]) -> Iterable[Blob]:
@@ -64,7 +64,7 @@ def _blobs(store: Store, names: Iterable[str]) -> Iterable[Blob]:
         yield Blob(row.sha256, row.size, row.packed, row.packed_sha256)
 
 
-def take(store: Store, item: Mapping[str, Any], traces: Sequence[Trace]) -> bool:
+def take(store: Store, item: ItemRow, traces: Sequence[PackedTrace]) -> bool:
     """Take what a worker hands back for an item, unless the item has been filled since.
 
     Args:
@@ -78,10 +78,9 @@ def take(store: Store, item: Mapping[str, Any], traces: Sequence[Trace]) -> bool
     Raises:
         StoreError: They could not be stored, or one is damaged.
     """
-    filling = Sweeps.handed(item)
-    last = next(trace for trace in traces if trace.run == item["run"])
+    last = next(trace for trace in traces if trace.run == item.run)
     try:
-        _store(store, last, (filling,))
+        _store(store, last, (Sweeps.fill_from(item),))
     except TakenError:
         return False
     for trace in traces:
@@ -90,9 +89,9 @@ def take(store: Store, item: Mapping[str, Any], traces: Sequence[Trace]) -> bool
     return True
 
 
-def _store(store: Store, trace: Trace, also: tuple[Any, ...]) -> None:
+def _store(store: Store, trace: PackedTrace, also: tuple[Any, ...]) -> None:
     try:
-        raw = zstandard.ZstdDecompressor().decompress(trace.packed, max_output_size=_MOST_BYTES)
+        raw = zstandard.ZstdDecompressor().decompress(trace.content, max_output_size=_MOST_BYTES)
         data = json.loads(raw)
         row, events = RunRow(**data["row"]), [Event(*event) for event in data["events"]]
     except (zstandard.ZstdError, ValueError, KeyError, TypeError) as error:

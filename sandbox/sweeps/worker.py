@@ -28,10 +28,12 @@ from sandbox.sweeps.adaptive_concurrency import is_refusal
 from sandbox.sweeps.item_plans import ItemPlanner
 from sandbox.sweeps.log import log, log_retry
 from sandbox.sweeps.store import ItemRow, Sweeps
-from sandbox.sweeps.sweep_state import Filled, log_item
+from sandbox.sweeps.sweep_state import ItemOutcome, log_item
 from sandbox.trace.store import Store
 
 Result = TypeVar("Result")
+ItemData = dict[str, object]
+"""The columns of an item."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +56,13 @@ class Setup:
 
 
 @dataclass(frozen=True)
-class Report:
-    """What became of a chunk."""
+class ChunkReport:
+    """The outcome of a chunk."""
 
-    items: tuple[Mapping[str, Any], ...] = ()
+    items: tuple[ItemData, ...] = ()
     """Rows of the items that are filled."""
-    traces: tuple[trace_transfer.Trace, ...] = ()
-    """Where they are handed back."""
+    traces: tuple[trace_transfer.PackedTrace, ...] = ()
+    """If they are handed back."""
     refusals: int = 0
     """How often a provider asked for fewer requests."""
     unfit: str = ""
@@ -100,12 +102,12 @@ class Engine:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="runs", daemon=True)
         self._thread.start()
-        self._store = self._wait(_opened(setup.store)) if setup.store else None
+        self._store = self._wait(_open(setup.store)) if setup.store else None
         log("worker.start", sweep=setup.sweep, version=here, isolation=chosen.name)
 
-    def execute(self, items: tuple[Mapping[str, Any], ...]) -> Report:
+    def execute(self, items: tuple[ItemData, ...]) -> ChunkReport:
         """Execute items one after the other; called from a thread of Dask's."""
-        return self._wait(self._chunk([ItemRow(**item) for item in items]))
+        return self._wait(self._chunk([*map(ItemRow.model_validate, items)]))
 
     def close(self) -> None:
         """Stop whatever still runs."""
@@ -123,7 +125,7 @@ class Engine:
     def _wait(self, work: Coroutine[Any, Any, Result]) -> Result:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
-    async def _chunk(self, items: list[ItemRow]) -> Report:
+    async def _chunk(self, items: list[ItemRow]) -> ChunkReport:
         refusals = 0
 
         def watch(progress: Progress) -> None:
@@ -131,23 +133,22 @@ class Engine:
             refusals += progress.kind == "model.retry" and is_refusal(progress.data)
             log_retry(progress)
 
-        filled: list[Mapping[str, Any]] = []
-        with self._opened() as store:
+        rows: list[ItemRow] = []
+        with self._open() as store:
             sweeps = Sweeps(store)
             if self._store is None:
                 sweeps.adopt(items)
             for item in items:
-                row = await self._filled(store, sweeps, item, watch)
-                if row:
-                    filled.append(row.model_dump())
-                    log_item(row, Filled.of({**row.model_dump(), "id": row.run}))
-            traces = () if self._store else trace_transfer.packed(store)
-        return Report(tuple(filled), traces, refusals)
+                if row := await self._fill(store, sweeps, item, watch):
+                    rows.append(row)
+                    log_item(row, ItemOutcome.of_item(row))
+            traces = () if self._store else trace_transfer.pack(store)
+        return ChunkReport(tuple(row.model_dump() for row in rows), traces, refusals)
 
-    def _opened(self) -> AbstractContextManager[Store]:
+    def _open(self) -> AbstractContextManager[Store]:
         return _Own() if self._store is None else nullcontext(self._store)
 
-    async def _filled(
+    async def _fill(
         self, store: Store, sweeps: Sweeps, item: ItemRow, watch: Any
     ) -> ItemRow | None:
         """Bring an item to its end, whatever a worker before this one left of it.
@@ -193,5 +194,5 @@ class _Own(AbstractContextManager[Store]):
         self._folder.cleanup()
 
 
-async def _opened(url: str) -> Store:
+async def _open(url: str) -> Store:
     return Store(url)

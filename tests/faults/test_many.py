@@ -83,7 +83,7 @@ async def test_runs_in_a_row(
     async def runs(seeds: range) -> None:
         plans = [play.plan("scripted/unsafe", seed=seed) for seed in seeds]
         batch = await execute(plans, store, at_once=5)
-        assert {result.task for result in batch.results} == {"incapable"}
+        assert {result.task for result in batch} == {"incapable"}
 
     await runs(range(10))
     before = _held()

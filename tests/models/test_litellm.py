@@ -9,7 +9,7 @@ import pytest
 
 from sandbox.errors import InputError, ModelError
 from sandbox.models.base import Message, Model, Reply, Request, function_schema
-from sandbox.models.options import PROVIDER, Option
+from sandbox.models.options import PROVIDER, ModelOption
 from sandbox.models.resolve import resolve
 from sandbox.scenario.instance import Instance
 from sandbox.scenario.loader import Loader
@@ -68,7 +68,9 @@ SENT = [option for option in PROVIDER if option.sent and option.name != "api_ver
 
 
 @pytest.mark.parametrize("option", SENT, ids=lambda option: option.name)
-async def test_every_option_arrives(chat_server: ChatServer, bind: Any, option: Option) -> None:
+async def test_every_option_arrives(
+    chat_server: ChatServer, bind: Any, option: ModelOption
+) -> None:
     """An option that is the provider's to read reaches a server, under its name and as it was written."""
     chat_server.does(reply())
     value = TEXTS.get(option.name) or option.kind(1)

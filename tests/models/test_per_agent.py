@@ -52,7 +52,7 @@ async def test_each_agent_is_answered_by_its_own(instance: Instance) -> None:
     assert model.name == name == "scripted/unsafe clerk=scripted/safe"
     said = [await model.complete(Request(who, 0, [], []), nothing) for who in ("boss", "clerk")]
     assert [reply.text for reply in said] == ["bad", "good"]
-    told = model.describe()
+    told: Any = model.describe()
     assert told["reference"] == "unsafe"
     agents: Any = told["agents"]
     assert agents["clerk"]["reference"] == "safe"

@@ -38,12 +38,12 @@ def test_the_same_runs(play: Play, store: Store, processes: int) -> None:
     with spread(planned.__getitem__, store, processes, ()) as runner:
         batch = asyncio.run(execute(planned, store, at_once=6, runner=runner))
     alone = asyncio.run(execute(planned, store, at_once=6))
-    outcomes = [(r.model, r.seed, r.task, r.safety, len(r.verdicts)) for r in batch.results]
-    assert outcomes == [(r.model, r.seed, r.task, r.safety, len(r.verdicts)) for r in alone.results]
-    for there, here in zip(batch.results, alone.results, strict=True):
+    outcomes = [(r.model, r.seed, r.task, r.safety, len(r.verdicts)) for r in batch]
+    assert outcomes == [(r.model, r.seed, r.task, r.safety, len(r.verdicts)) for r in alone]
+    for there, here in zip(batch, alone, strict=True):
         assert essence(store, there.id) == essence(store, here.id)
         assert verify(store, store.run(there.id)).ok
-    rows = [store.run(result.id) for result in batch.results]
+    rows = [store.run(result.id) for result in batch]
     pids = {Owner.of(row.owner).pid for row in rows}
     assert len(pids) == processes
     assert (os.getpid() in pids) == (processes == 1)

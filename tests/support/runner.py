@@ -17,7 +17,7 @@ from sandbox.monitors.policy import Policy
 from sandbox.runs.options import RunOptions
 from sandbox.runs.planner import DENY, Planner
 from sandbox.runs.run import run
-from sandbox.runs.run_plan import Place, RunPlan, RunResult, Watchers
+from sandbox.runs.run_plan import RunPlan, RunResult, RunSlot, Watchers
 from sandbox.scenario.instance import Instance, ReferenceCall, ReferenceStep
 from sandbox.scenario.loader import Loader
 from sandbox.scenario.selection import select
@@ -43,7 +43,7 @@ class How(TypedDict, total=False):
     bounds: Mapping[str, float | str] | None
     policy: Policy | None
     scaffold: Driver
-    place: Place
+    slot: RunSlot
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Runner:
             families=how.get("families"),
             policy=how.get("policy"),
             scaffold=how.get("scaffold"),
-            place=how.get("place"),
+            slot=how.get("slot"),
         )
 
     def events(self, run_id: str, kind: str = "") -> list[tuple[Event, Any]]:

@@ -31,7 +31,7 @@ async def test_a_whole_sweep(sweeper: Sweeper) -> None:
     assert (row.status, counts.finished, counts.left, counts.failed) == ("finished", 6, 0, 0)
     assert len({item.run for item in sweeps.items(row.id)}) == 6
     assert all(verify(sweeper.store, run).ok for run in sweeper.store.runs())
-    parts = courses[0].shown.parts
+    parts = courses[0].rates.parts
     assert parts["scripted/unsafe", "react", "scenario"].rate("unsafe") == (3, 3)
     assert parts["scripted/safe", "react", "scenario"].rate("unsafe") == (0, 3)
     assert holder(sweeper.store, row.name) is None
@@ -54,7 +54,7 @@ async def test_what_is_stopped_is_gone_on_with(sweeper: Sweeper) -> None:
     three = asyncio.Event()
 
     def watch(course: Course) -> None:
-        course.done = lambda item, filled: three.set() if course.finished >= 3 else None
+        course.listener = lambda item, filled: three.set() if course.finished >= 3 else None
 
     task = asyncio.create_task(sweeper.execute(parts, seen=watch))
     await asyncio.wait_for(three.wait(), 30)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.sweeps.adaptive_concurrency import Pace, is_refusal
-from sandbox.sweeps.budget import Spending, Used
+from sandbox.sweeps.budget import Consumption, Spending
 from sandbox.sweeps.running_rates import Tallies, Tally
 from sandbox.sweeps.spec import Budget, Stop
 from sandbox.sweeps.store import Counts, Outcomes
@@ -92,7 +92,7 @@ def test_a_run_that_would_go_beyond_is_not_begun() -> None:
     """What goes on counts as what runs used so far on average."""
     spending = Spending(Budget(tokens=1000), {})
     assert spending.exhausted(0) is None
-    spending.add("openai", Used(runs=4, tokens=800))
+    spending.add("openai", Consumption(runs=4, tokens=800))
     assert spending.exhausted(0) is None
     spending.running["openai"] = 1
     assert "1000 tokens" in str(spending.exhausted(0))
@@ -102,7 +102,7 @@ def test_judges_count_for_the_sweep_alone() -> None:
     """Judges may be asked elsewhere than the agents' models: their euros are the sweep's, and no provider's."""
     budget = Budget.model_validate({"eur": 1, "providers": {"openai": {"eur": 0.5}}})
     spending = Spending(budget, {})
-    spending.add("openai", Used(runs=2, eur=0.1), Used(tokens=100, eur=0.6))
+    spending.add("openai", Consumption(runs=2, eur=0.1), Consumption(tokens=100, eur=0.6))
     assert spending.exhausted_of("openai") is None
     assert "1 eur leaves no room: 0.7 are used" in str(spending.exhausted(0))
     before = {"openai": Counts(finished=2, cost_eur=0.1, judge_tokens=100, judge_cost_eur=0.6)}
@@ -112,7 +112,7 @@ def test_judges_count_for_the_sweep_alone() -> None:
 def test_budgets_of_their_own() -> None:
     """A provider's budget holds up that provider only; time counts over all executions."""
     budget = Budget.model_validate({"seconds": 100, "providers": {"openai": {"eur": 1}}})
-    spending = Spending(budget, {"openai": Used(runs=1, eur=1.5)}, wall_before=60)
+    spending = Spending(budget, {"openai": Consumption(runs=1, eur=1.5)}, wall_before=60)
     assert "openai's budget of 1 eur" in str(spending.exhausted_of("openai"))
     assert spending.exhausted_of("mistral") is None
     assert spending.exhausted(39) is None
@@ -141,8 +141,8 @@ def test_enough_is_known() -> None:
     """A part is known where its interval is narrow and it had the least number of runs."""
     stop = Stop(width=0.25, least=20)
     parts = [(("m", "d"), Outcomes(False, "done", "safe", 19))]
-    assert not Tallies(stop.by, parts).known_enough(("m", "d"), stop)
+    assert not Tallies(stop.by, parts).is_known(("m", "d"), stop)
     parts.append((("m", "d"), Outcomes(False, "done", "safe", 1)))
-    assert Tallies(stop.by, parts).known_enough(("m", "d"), stop)
+    assert Tallies(stop.by, parts).is_known(("m", "d"), stop)
     parts.append((("m", "d"), Outcomes(False, "done", "unsafe", 20)))
-    assert not Tallies(stop.by, parts).known_enough(("m", "d"), stop)
+    assert not Tallies(stop.by, parts).is_known(("m", "d"), stop)

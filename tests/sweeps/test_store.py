@@ -11,7 +11,7 @@ import pytest
 from sandbox.errors import InputError, StoreError, TakenError
 from sandbox.runs.run import run
 from sandbox.runs.run_plan import Progress, RunPlan
-from sandbox.sweeps.store import Place, Sweeps
+from sandbox.sweeps.store import ItemSlot, Sweeps
 from sandbox.trace.store import Store
 from sandbox.trace.verify import verify
 from tests.support.databases import KINDS, database
@@ -28,7 +28,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
 
 def placed(play: Runner, sweep: str, key: str, model: str = "scripted/safe") -> RunPlan:
     """Return the plan of a run that fills an item."""
-    return play.plan(model, place=Place(sweep, key))
+    return play.plan(model, slot=ItemSlot(sweep, key))
 
 
 async def test_a_run_fills_its_item(play: Runner) -> None:

@@ -38,7 +38,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def recorded(store: Store, run: str, *texts: str, **handling: Any) -> RunRow:
     """Write a finished run that holds some texts."""
-    told = Handling(**handling).told(1000.0)
+    told = Handling(**handling).columns(1000.0)
     row = RunRow(
         id=run,
         scenario="a/b",

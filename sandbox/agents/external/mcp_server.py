@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -37,30 +38,28 @@ def server(visit: Visit, *, finishes: bool) -> Server[Any]:
     async def list_tools(_context: Any, _params: Any) -> types.ListToolsResult:
         tools = [
             types.Tool(
-                name=told["function"]["name"],
-                description=told["function"]["description"],
-                input_schema=told["function"]["parameters"],
+                name=description["function"]["name"],
+                description=description["function"]["description"],
+                input_schema=dict(description["function"]["parameters"]),
                 annotations=types.ToolAnnotations.model_validate(tool.annotations),
             )
-            for tool, told in visit.context.offered
+            for tool, description in visit.context.offered
         ]
         if finishes:
             text = {"type": "string"}
             shape = {"type": "object", "properties": {"text": text}, "required": ["text"]}
-            said = _FINISH.get(lang, _FINISH["en"])
-            tools.append(types.Tool(name=FINISH, description=said, input_schema=shape))
+            words = _FINISH.get(lang, _FINISH["en"])
+            tools.append(types.Tool(name=FINISH, description=words, input_schema=shape))
         return types.ListToolsResult(tools=tools)
 
     async def call_tool(_context: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
-        given = dict(params.arguments or {})
-        try:
+        arguments, text, well = params.arguments or {}, _OVER.get(lang, _OVER["en"]), False
+        with suppress(Over):
             if finishes and params.name == FINISH:
-                await visit.finish(str(given.get("text", "")))
-                text, well = _OVER.get(lang, _OVER["en"]), True
+                await visit.finish(str(arguments.get("text", "")))
+                well = True
             else:
-                text, well = await visit.call(wire_name(params.name), given)
-        except Over:
-            text, well = _OVER.get(lang, _OVER["en"]), False
+                text, well = await visit.call(wire_name(params.name), arguments)
         content = [types.TextContent(type="text", text=text)]
         return types.CallToolResult(content=content, is_error=not well)
 
@@ -68,8 +67,8 @@ def server(visit: Visit, *, finishes: bool) -> Server[Any]:
         return types.ListPromptsResult(prompts=[types.Prompt(name="task", description=visit.task)])
 
     async def get_prompt(_context: Any, _params: Any) -> types.GetPromptResult:
-        said = types.TextContent(type="text", text=visit.task)
-        return types.GetPromptResult(messages=[types.PromptMessage(role="user", content=said)])
+        task = types.TextContent(type="text", text=visit.task)
+        return types.GetPromptResult(messages=[types.PromptMessage(role="user", content=task)])
 
     return Server(
         "agent-risk-sandbox",

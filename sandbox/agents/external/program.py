@@ -27,7 +27,7 @@ LONGEST = 500
 """Characters of such a name: it stands in rows and tables."""
 _GRACE = 5.0
 """Seconds that a program has to end by itself."""
-_SAID = 2000
+_EXCERPT = 2000
 """Bytes of the end of what a program wrote on stderr that a fault quotes."""
 
 Door = Callable[[Visit], AbstractAsyncContextManager[object]]
@@ -63,7 +63,7 @@ def waiting(announce: Callable[[Address, Visit], None], port: int = 0) -> Outsid
     """Return a scaffold that waits on loopback for an agent; SIGINT ends its visit, and the run is judged.
 
     Args:
-        announce: Told where the run is to be found.
+        announce: Receives the address of the run.
         port: TCP port; a free one where 0.
     """
 
@@ -114,13 +114,13 @@ def program(name: str, command: str) -> Outside:
     @asynccontextmanager
     async def door(visit: Visit) -> AsyncIterator[None]:
         async with transports.over_http(visit, visit.context.model_name) as address:
-            process = await _started(words, visit, address)
-            watching = asyncio.create_task(_watched(process, visit, words[0]))
+            process = await _start(words, visit, address)
+            watching = asyncio.create_task(_wait(process, visit, words[0]))
             visit.watch(watching, f"the program {words[0]!r} cannot be watched")
             try:
                 yield
             finally:
-                await _ended(process)
+                await _terminate(process)
                 await asyncio.gather(watching, return_exceptions=True)
 
     return Outside(name, door, _digest(words), "a program of your own")
@@ -137,7 +137,7 @@ def _digest(words: list[str]) -> str:
     return digest.hexdigest() if files else ""
 
 
-async def _started(words: list[str], visit: Visit, address: Address) -> asyncio.subprocess.Process:
+async def _start(words: list[str], visit: Visit, address: Address) -> asyncio.subprocess.Process:
     own_model = not visit.context.model_name
     environment = {
         **(os.environ if own_model else without_secrets(os.environ)),
@@ -161,22 +161,21 @@ async def _started(words: list[str], visit: Visit, address: Address) -> asyncio.
         raise EnvironmentFault(f"the program {words[0]!r} cannot be started: {error}") from error
 
 
-async def _watched(process: asyncio.subprocess.Process, visit: Visit, what: str) -> None:
+async def _wait(process: asyncio.subprocess.Process, visit: Visit, what: str) -> None:
     """End the visit with the program; a status other than 0 is a fault of the environment."""
     assert process.stderr is not None
-    said = b""
+    output = b""
     while part := await process.stderr.read(65536):
-        said = (said + part)[-_SAID:]
+        output = (output + part)[-_EXCERPT:]
     status = await process.wait()
     if status == 0:
         visit.end()
         return
-    text = " ".join(said.decode("utf-8", "replace").split())
+    text = " ".join(output.decode("utf-8", "replace").split())
     visit.end(EnvironmentFault(f"the program {what!r} ended with status {status}: {text or '–'}"))
 
 
-async def _ended(process: asyncio.subprocess.Process) -> None:
-    """End a program and what it started, and wait for that."""
+async def _terminate(process: asyncio.subprocess.Process) -> None:
     for sign in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, sign)

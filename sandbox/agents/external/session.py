@@ -22,31 +22,25 @@ class OutsideContext(AgentContext, Protocol):
 
     @property
     def offered(self) -> Sequence[tuple[Tool, FunctionTool]]:
-        """The agent's tools, each with what a model is told of it, in OpenAI's form."""
-        ...
+        """The agent's tools, each with its description in OpenAI's form."""
 
     @property
     def model_name(self) -> str:
         """The model that the agent may use; empty where it brings its own."""
-        ...
 
     def offer(self, messages: Sequence[Message]) -> None:
-        """Put on record what the agent is told at first."""
-        ...
+        """Put the first messages to the agent on record."""
 
     async def answer(
         self, messages: Sequence[Message], tools: Sequence[FunctionTool]
     ) -> Message | None:
         """Return the model's answer to messages and tools of the agent's own, None where a limit ends the run."""
-        ...
 
     async def use(self, tool: str, arguments: Mapping[str, object]) -> tuple[str, bool]:
         """Pass a call through the gate; return what the agent reads, and whether it went well."""
-        ...
 
     async def conclude(self, text: str) -> None:
         """Take the agent's closing words."""
-        ...
 
 
 class Over(Exception):
@@ -104,7 +98,7 @@ class Visit:
 
     @contextmanager
     def guard(self, *known: type[Exception]) -> Iterator[None]:
-        """End it where our code fails in answering the agent, which would be all that is told of it.
+        """End it if our code fails in answering the agent: the agent alone would hear of it otherwise.
 
         Args:
             known: What is meant to be raised.
@@ -124,10 +118,9 @@ class Visit:
             error = None if done.cancelled() else done.exception()
             if error is not None:
                 ours = raised_by_us(error) is not None
-                said = (
+                self.end(
                     InternalError(internal(error)) if ours else EnvironmentFault(f"{what}: {error}")
                 )
-                self.end(said)
 
         task.add_done_callback(over)
 
@@ -158,18 +151,18 @@ class Visit:
     async def _ask(self, act: Callable[[], Awaitable[Answer]]) -> Answer:
         if self._over:
             raise Over
-        found: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
         async def job() -> None:
-            if found.cancelled():  # whoever asked is gone
+            if answer.cancelled():  # whoever asked is gone
                 return
-            answer = await act()
-            if not found.done():
-                found.set_result(answer)
+            value = await act()
+            if not answer.done():
+                answer.set_result(value)
 
-        self._open.add(found)
+        self._open.add(answer)
         self._jobs.put_nowait(job)
         try:
-            return await found
+            return await answer
         finally:
-            self._open.discard(found)
+            self._open.discard(answer)

@@ -6,10 +6,10 @@ import asyncio
 import secrets
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, MutableMapping
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from sandbox.agents.external import mcp_server as tools
 from sandbox.agents.external import openai_server
@@ -22,7 +22,8 @@ _STARTING = 10.0
 _LAST_WORDS = 0.2
 """Seconds in which the answer to the last call gets out of a pipe."""
 _LOCAL = "127.0.0.1"
-_Scope = MutableMapping[str, Any]
+_Headers = Iterable[tuple[bytes, bytes]]
+_Scope = MutableMapping[str, object]
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ async def over_http(visit: Visit, model: str, port: int = 0) -> AsyncIterator[Ad
             timeout_graceful_shutdown=_CLOSING,
         )
         server = uvicorn.Server(config)
-        server.capture_signals = _left_alone  # type: ignore[method-assign]  # signals are the command's
+        server.capture_signals = nullcontext  # type: ignore[assignment, method-assign]  # signals are the command's
         serving = asyncio.create_task(server.serve([bound]))
         try:
             async with asyncio.timeout(_STARTING):
@@ -104,9 +105,9 @@ async def over_stdio(visit: Visit) -> AsyncIterator[None]:
     from mcp.server.stdio import stdio_server
 
     async def speak() -> None:
-        made = tools.server(visit, finishes=True)
+        server = tools.server(visit, finishes=True)
         async with _lines(sys.stdin) as lines, stdio_server(stdin=lines) as (reader, writer):
-            await made.run(reader, writer, made.create_initialization_options())
+            await server.run(reader, writer, server.create_initialization_options())
 
     speaking = asyncio.create_task(speak())
     visit.watch(speaking, "the agent cannot be served")
@@ -155,22 +156,17 @@ def _bound(port: int) -> Iterator[socket.socket]:
         yield bound
 
 
-@contextmanager
-def _left_alone() -> Iterator[None]:
-    yield
-
-
 def _behind(key: str, app: Any) -> Callable[..., Awaitable[None]]:
     """Return an application that only answers whoever has the key."""
     from starlette.responses import JSONResponse
 
-    wanted = f"Bearer {key}".encode()
+    expected = f"Bearer {key}".encode()
     refusal = JSONResponse({"error": {"message": "the key is missing or wrong"}}, status_code=401)
 
     async def guarded(scope: _Scope, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
-            given = dict(scope["headers"]).get(b"authorization", b"")
-            if not secrets.compare_digest(given, wanted):
+            key_sent = dict(cast("_Headers", scope["headers"])).get(b"authorization", b"")
+            if not secrets.compare_digest(key_sent, expected):
                 await refusal(scope, receive, send)
                 return
         await app(scope, receive, send)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sandbox.errors import InputError
 from sandbox.sweeps.schedule.job import PREFIX, Job
 
@@ -13,7 +11,7 @@ _NAME_MOST = 52
 """Characters of a CronJob's name (https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/)."""
 
 
-def manifest(job: Job, image: str, *, zone: str = "Etc/UTC") -> dict[str, Any]:
+def manifest(job: Job, image: str, *, zone: str = "Etc/UTC") -> dict[str, object]:
     """Return a CronJob.
 
     Args:

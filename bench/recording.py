@@ -18,9 +18,9 @@ from workload import WrappedBackend, arguments, make_workspace
 
 from sandbox.isolation.backends import backend
 from sandbox.monitors.library import MonitorLibrary
-from sandbox.runs.batch import execute
 from sandbox.runs.options import RunOptions
 from sandbox.runs.planner import Planner
+from sandbox.runs.worker_pool import execute
 from sandbox.scenario.loader import Loader
 from sandbox.trace.store import Store
 

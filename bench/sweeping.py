@@ -21,9 +21,9 @@ import sandbox
 from sandbox.isolation.backends import backend
 from sandbox.isolation.base import Backend, ContainerSpec
 from sandbox.monitors.library import MonitorLibrary
-from sandbox.runs.batch import execute
 from sandbox.runs.options import RunOptions
 from sandbox.runs.planner import Planner
+from sandbox.runs.worker_pool import execute
 from sandbox.scenario.content_paths import Content, library
 from sandbox.scenario.loader import Loader
 from sandbox.trace.store import Store

@@ -16,11 +16,10 @@ from workload import arguments, make_workspace, peak_mib
 
 from sandbox.isolation.backends import backend
 from sandbox.monitors.library import MonitorLibrary
-from sandbox.runs.batch import execute
 from sandbox.runs.options import RunOptions
 from sandbox.runs.planner import Planner
 from sandbox.runs.run_plan import RunPlan
-from sandbox.runs.worker_pool import Runner, processes_for, spread
+from sandbox.runs.worker_pool import Runner, execute, processes_for, spread
 from sandbox.trace.store import Store
 
 

@@ -7,15 +7,21 @@ first acts, and so on until nothing is left to read. Every message passes the ga
 
 from __future__ import annotations
 
+import re
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from sandbox.agents.context import AgentContext
 from sandbox.agents.scaffolds import Driver
+from sandbox.enums import EffectKind
+from sandbox.gate.call_record import CallRecord
 from sandbox.models.base import Message
-from sandbox.scenario.topology import Topology, successor
+from sandbox.scenario.topology import TOOLKIT, Topology, successor
+from sandbox.trace.effects import PatchOperation
+
+_NEW = re.compile(rf"/{TOOLKIT}/messages/\d+")
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,30 @@ class AgentMessage:
     sender: str
     to: str
     text: str
+
+
+@dataclass
+class AgentMailbox:
+    """Finds messages among the effects of calls, each once."""
+
+    records: Sequence[CallRecord]
+    """All calls of the run, which grow."""
+    _next: int = field(init=False, default=0)
+
+    def collect(self) -> Iterator[AgentMessage]:
+        """Yield the messages that were sent since the previous time."""
+        while self._next < len(self.records):
+            self._next += 1
+            for effect in self.records[self._next - 1].effects:
+                if effect["kind"] == EffectKind.WORLD and effect["target"] == TOOLKIT:
+                    yield from _messages(effect["detail"]["patch"])
+
+
+def _messages(patch: Sequence[PatchOperation]) -> Iterator[AgentMessage]:
+    for change in patch:
+        value = change.get("value")
+        if change["op"] == "add" and _NEW.fullmatch(change["path"]) and isinstance(value, dict):
+            yield AgentMessage(str(value["from"]), str(value["to"]), str(value["text"]))
 
 
 class MemberContext(AgentContext, Protocol):

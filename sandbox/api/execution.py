@@ -11,9 +11,8 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 from sandbox.api.progress import LiveView
-from sandbox.runs.batch import execute
 from sandbox.runs.run_plan import RunPlan, RunResult
-from sandbox.runs.worker_pool import Runner, spread
+from sandbox.runs.worker_pool import Runner, execute, spread
 from sandbox.trace.store import Store
 
 Result = TypeVar("Result")

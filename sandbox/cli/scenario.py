@@ -18,9 +18,9 @@ from sandbox.cli.init import copy_scenario, tell_files
 from sandbox.errors import InputError
 from sandbox.isolation.backends import backend, usual
 from sandbox.isolation.base import Backend
-from sandbox.runs.batch import execute
 from sandbox.runs.reference_check import problems, trials
 from sandbox.runs.trace_normalization import essence
+from sandbox.runs.worker_pool import execute
 from sandbox.scenario.loader import LoadedScenario
 from sandbox.scenario.localized_text import in_language
 from sandbox.scenario.schema import Scenario

@@ -87,9 +87,9 @@ def mix() -> Mix | None:
         return None
     from ecologits.electricity_mix_repository import electricity_mixes
 
-    row = electricity_mixes.find_electricity_mix(ZONE)
-    source = f"EcoLogits {version('ecologits')}"
-    return None if row is None else Mix(1000 * float(row.gwp), ZONE, source)
+    if (row := electricity_mixes.find_electricity_mix(ZONE)) is None:
+        return None
+    return Mix(1000 * float(row.gwp), ZONE, f"EcoLogits {version('ecologits')}")
 
 
 @cache

@@ -48,8 +48,7 @@ def _yours(keys: str = "", places: str = "", usual: str = "") -> Family:
 
 
 def _bound(hosts: str, keys: str = "", places: str = "", signs: str = "") -> Family:
-    own = _own(hosts, keys, places)
-    return replace(own, bound=True, signs=tuple(signs.split()))
+    return replace(_own(hosts, keys, places), bound=True, signs=tuple(signs.split()))
 
 
 _ENTRA = (

@@ -39,8 +39,8 @@ def _session() -> Any:
 async def _without_account(request: Any) -> None:
     if f".{request.url.host}".endswith(f".{_OPENAI}"):
         return
-    lines = os.environ.get(_CUSTOM, "").splitlines()
-    for name in (*_ACCOUNT, *(line.partition(":")[0].strip() for line in lines)):
+    custom = os.environ.get(_CUSTOM, "").splitlines()
+    for name in (*_ACCOUNT, *(line.partition(":")[0].strip() for line in custom)):
         request.headers.pop(name, None)
 
 

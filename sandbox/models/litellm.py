@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
 from sandbox.errors import ModelError, raised_by_us
 from sandbox.models import energy, options, routes
-from sandbox.models.answer import TokenCounts, parse_answer
 from sandbox.models.base import Reply, Request, Retry, ToolCall, Usage
 from sandbox.models.library import litellm as loaded
 from sandbox.models.options import Value
@@ -30,6 +31,58 @@ _UNDER_WAY = 1.0
 """Seconds after which a request that nobody waits for is cancelled."""
 _UNNAMED = "no key was sent there: name its variable with ?api_key_env=NAME"
 _SENT = frozenset(option.name for option in options.PROVIDER if option.sent)
+
+
+class _Shape(BaseModel):
+    """A part of an answer as LiteLLM hands it over: checked before anything reads it."""
+
+    model_config = ConfigDict(from_attributes=True, strict=True)
+
+
+class _Function(_Shape):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _Call(_Shape):
+    id: str | None = None
+    function: _Function
+
+
+class _Message(_Shape):
+    content: str | None = None
+    reasoning_content: str | None = None
+    tool_calls: list[_Call] | None = None
+
+
+class _Choice(_Shape):
+    message: _Message
+    finish_reason: str | None = None
+
+
+class _TokenCounts(_Shape):
+    prompt_tokens: int | None = Field(None, ge=0)
+    completion_tokens: int | None = Field(None, ge=0)
+
+
+class _Answer(_Shape):
+    choices: list[_Choice] = Field(min_length=1)
+    model: str | None = None
+    usage: _TokenCounts = Field(default_factory=_TokenCounts)
+
+
+def _parse_answer(response: object) -> _Answer:
+    """Return an answer, if it is one.
+
+    Raises:
+        ModelError: It has another shape; what is wrong is named, not repeated.
+    """
+    try:
+        return _Answer.model_validate(response)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ModelError(f"the answer is none: {place}: {first['msg']}") from None
 
 
 class Provider:
@@ -132,7 +185,7 @@ class Provider:
     def _reply(
         self, litellm: Any, response: Any, seconds: float, clean: Callable[[str], str]
     ) -> Reply:
-        answer = parse_answer(response)
+        answer = _parse_answer(response)
         message, finish = answer.choices[0].message, answer.choices[0].finish_reason
         calls = tuple(
             ToolCall.parsed(
@@ -151,7 +204,7 @@ class Provider:
             model=clean(answer.model or self._model),
         )
 
-    def _usage(self, litellm: Any, response: Any, counts: TokenCounts, seconds: float) -> Usage:
+    def _usage(self, litellm: Any, response: Any, counts: _TokenCounts, seconds: float) -> Usage:
         read, written = counts.prompt_tokens or 0, counts.completion_tokens or 0
         try:
             dollars: float | None = litellm.completion_cost(

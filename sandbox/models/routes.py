@@ -115,8 +115,8 @@ def _parse_address(name: str, source: str, address: str) -> SplitResult:
 
 
 def _leads_home(parts: SplitResult, family: Family) -> bool:
-    known = family.owns(parts.hostname or "")
-    return known and parts.scheme == "https" and parts.port in (None, 443)
+    secure = parts.scheme == "https" and parts.port in (None, 443)
+    return secure and family.owns(parts.hostname or "")
 
 
 def _refuse(name: str, family: Family, source: str, environment: Mapping[str, str]) -> None:
@@ -133,8 +133,8 @@ def _signs(family: Family, environment: Mapping[str, str]) -> bool:
     """Return whether LiteLLM signs in by itself: with credentials that are no key, if there is no key."""
     if not family.keys:
         return family.bound
-    without_key = not any(environment.get(variable) for variable in family.keys)
-    return without_key and any(environment.get(variable) for variable in family.signs)
+    keys, signs = (any(map(environment.get, names)) for names in (family.keys, family.signs))
+    return signs and not keys
 
 
 def _key(family: Family, environment: Mapping[str, str], *, own: bool) -> str | None:

@@ -93,5 +93,4 @@ def _reference(instance: Instance, what: str) -> str:
         return (instance.references(what) or instance.references(other))[0]
     if any(what in n or n in what for n in KINDS):
         raise InputError(f"{instance.name} has no reference {what!r}{nearest(what, names)}")
-    known = (*KINDS, *names)
-    raise InputError(f"unknown scripted model {what!r}{nearest(what, known)}")
+    raise InputError(f"unknown scripted model {what!r}{nearest(what, (*KINDS, *names))}")

@@ -31,11 +31,7 @@ def scrubber(
         return None
     longest_first = sorted(secrets, key=len, reverse=True)
     pattern = re.compile("|".join(map(re.escape, longest_first)))
-
-    def scrub(text: str) -> str:
-        return pattern.sub(lambda found: f"[secret {secrets[found[0]]}]", text)
-
-    return scrub
+    return lambda text: pattern.sub(lambda match: f"[secret {secrets[match[0]]}]", text)
 
 
 def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:

@@ -100,7 +100,7 @@ class Conversation:
 
     def _describe_tools(self, tools: Sequence[FunctionTool]) -> None:
         self._tools = tools
-        text = json.dumps(self._tools, sort_keys=True)
+        text = json.dumps(tools, sort_keys=True)
         self._tools_digest = hashlib.sha256(text.encode()).hexdigest()
 
     @property
@@ -150,7 +150,7 @@ class Conversation:
         self._propose(reply.calls)
         message = scaffold_calls.as_message(reply.text, reply.calls)
         if not reply.calls:
-            message = await self._closed(message)
+            message = await self._close(message)
         return self._say(message)
 
     async def act(self, message: Message) -> list[Message]:
@@ -165,7 +165,7 @@ class Conversation:
             if call.id not in self._dropped:
                 self._notes.pop(call.id, None)
             record = await self._pass(call)
-            text = self._unmade(self.limit) if record is None else record.text
+            text = self._limit_note() if record is None else record.text
             results.append(self._result(call, text))
             self._results.add((call.id, text))
         return results
@@ -238,10 +238,11 @@ class Conversation:
             self.terminated = record.text
         return record
 
-    def _unmade(self, limit: str) -> str:
-        return _LIMIT_NOTE.get(self.lang, _LIMIT_NOTE["en"]).format(limit=limit or "oversight")
+    def _limit_note(self) -> str:
+        note = _LIMIT_NOTE.get(self.lang, _LIMIT_NOTE["en"])
+        return note.format(limit=self.limit or "oversight")
 
-    async def _closed(self, message: Message) -> Message:
+    async def _close(self, message: Message) -> Message:
         """Take closing words, as oversight lets them stand; return them as they stand then."""
         withheld, ends = await self._gate.mediate_reply(self._agent, self.final)
         if not withheld:

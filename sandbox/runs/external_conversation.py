@@ -54,14 +54,14 @@ class ExternalConversation(Conversation):
         call = ToolCall.parsed(f"mcp_{self._used}", tool, json.dumps(arguments))
         record = await self._pass(call)
         if record is None:
-            return self._unmade(self.limit), False
+            return self._limit_note(), False
         self._texts.add(record.text)
         return record.text, record.status == CallStatus.OK
 
     async def conclude(self, text: str) -> None:
         """Take the agent's closing words."""
         self._take(Reply(text, model=self._model.name), 0.0)
-        await self._closed({"role": "assistant", "content": text})
+        await self._close({"role": "assistant", "content": text})
 
     def _propose(self, calls: tuple[ToolCall, ...]) -> None:
         """Wait for nothing: a program makes its calls by itself, under ids of its own, or none."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from sandbox.agents.scaffolds import Driver
 from sandbox.enums import EventKind, RunStatus
 from sandbox.errors import InputError
 from sandbox.models.base import Source
@@ -69,7 +68,12 @@ def forked(
             f"run {row.id} cannot be forked: these tools are not defined as they were: "
             f"{', '.join(origin.changed)} (--anyway to fork it with those of now)"
         )
-    _check_scaffold(row, start, change, planner.scaffold(options.scaffold))
+    scaffold = planner.scaffold(options.scaffold)
+    if scaffold.sha256 != start.get("scaffold_sha256", "") and not change.anyway:
+        raise InputError(
+            f"run {row.id} cannot be forked: the file of its scaffold {scaffold.name} is not what it "
+            "was (--anyway to fork it with that of now)"
+        )
     if model is None:
         check_model_keys(options)
     fork = read(
@@ -81,7 +85,7 @@ def forked(
         anyway=change.anyway,
     )
     families = planner.families(options, origin.instance.scenario)
-    families = tuple(_woken(family, start.get("judges", {})) for family in families)
+    families = tuple(_with_models(family, start.get("judges", {})) for family in families)
     _remember(families, store, row)
     return planner.plan(
         origin.instance,
@@ -111,30 +115,17 @@ def _options(row: RunRow, start: RunStartEvent, change: Change) -> RunOptions:
     return replace(parent, **added)  # type: ignore[arg-type] # checked when it is made
 
 
-def _check_scaffold(row: RunRow, start: RunStartEvent, change: Change, found: Driver) -> None:
-    """Check that what drives the fork's model is what drove the parent's.
-
-    Raises:
-        InputError: It is not.
-    """
-    if found.sha256 != start.get("scaffold_sha256", "") and not change.anyway:
-        raise InputError(
-            f"run {row.id} cannot be forked: the file of its scaffold {found.name} is not what it was "
-            "(--anyway to fork it with that of now)"
-        )
-
-
-def _woken(family: MonitorFamily, judges: Mapping[str, JudgeDescription]) -> MonitorFamily:
-    """Return a family whose judges have the models that they had in the parent, where they have none."""
+def _with_models(family: MonitorFamily, judges: Mapping[str, JudgeDescription]) -> MonitorFamily:
+    """Return a family whose judges have the models that they had in the parent, if they have none."""
     if not family.lacks_model:
         return family
-    found = [
+    awake = [
         replace(judge, models=tuple(unbound(m["name"]) for m in judges[judge.name]["models"]))
         if judge.name in judges
         else judge
         for judge in family.judges
     ]
-    return replace(family, judges=tuple(found))
+    return replace(family, judges=tuple(awake))
 
 
 def _remember(families: Sequence[MonitorFamily], store: Store, row: RunRow) -> None:

@@ -49,6 +49,7 @@ class Replay:
         """Gives the recorded replies, then the other model's."""
         self._ordered = [item for item in fork.expected if item.kind != EventKind.TOOL_LATE]
         self._met = 0
+        self._decisions = iter(fork.rulings)
         self._passed = 0
         self._late: list[Any] = []
         self._difference: Divergence | None = None
@@ -83,14 +84,12 @@ class Replay:
         Raises:
             ReplayError: The replay did not come out as the record says.
         """
-        found = CallDecisions()
-        if self._passed < len(self._fork.rulings):
-            found = self._fork.rulings[self._passed]
+        decisions = next(self._decisions, CallDecisions())
         self._passed += 1
-        if found.before is None:
+        if decisions.before is None:
             self._point(agent)
         self._check()
-        return found
+        return decisions
 
     def heard(self, agent: str, turn: int, messages: Sequence[Message]) -> Sequence[Message]:
         """Return an agent's messages with those that forks put in; see :class:`Course`.
@@ -99,22 +98,22 @@ class Replay:
             ReplayError: The replay did not come out as the record says.
         """
         place = len(messages)
-        for said in [s for s in self._inherited if (s.agent, s.turn) == (agent, turn)]:
-            self._inherited.remove(said)
-            self._put(said, place)
+        for each in [s for s in self._inherited if (s.agent, s.turn) == (agent, turn)]:
+            self._inherited.remove(each)
+            self._put(each, place)
         if not self.model.replays(agent, turn):
-            said = Interjection(agent, turn, self._message)
-            self._point(agent, said)
+            new = Interjection(agent, turn, self._message)
+            self._point(agent, new)
             self.model.hand_over()
             if self._message:
                 self._message = ""
-                self._put(said, place)
+                self._put(new, place)
         self._check()
-        heard = list(messages)
+        history = list(messages)
         mine = [(at, message) for who, at, message in self._placed if who == agent]
         for before, (at, message) in enumerate(mine):
-            heard.insert(at + before, message)
-        return heard
+            history.insert(at + before, message)
+        return history
 
     def finish(self) -> None:
         """Say how the replay came out, where nothing new has happened.

@@ -108,6 +108,9 @@ class _ParentCall:
     late: bool = False
     """Whether what is read now judges what an earlier call did late."""
 
+    def is_settled(self, at: int) -> bool:
+        return self.result is not None and self.result <= at
+
 
 def read(
     store: Store,
@@ -267,9 +270,9 @@ class _Reader:
 
     def rulings(self, run: str, result: str | None) -> tuple[CallDecisions, ...]:
         """Return what is settled of each call: each stage that was over before the point."""
-        by, found = f"the record of run {run}", []
+        by, rulings = f"the record of run {run}", []
         for call in self._calls:
-            before = self._settled_before(call)
+            before = call.is_settled(self._at)
             after = call.result is not None and max(call.end, call.result) < self._at
             if before and result is not None and call.result == self._at:
                 edit = Verdict(
@@ -283,11 +286,8 @@ class _Reader:
                     ReplayedDecision(call.before, by) if before else None,
                     ReplayedDecision(call.after, by) if after else None,
                 )
-            found.append(ruling)
-        return tuple(found)
-
-    def _settled_before(self, call: _ParentCall) -> bool:
-        return call.result is not None and call.result <= self._at
+            rulings.append(ruling)
+        return tuple(rulings)
 
     def agreed(self) -> list[RecordedEvent]:
         return [item for item in self._expected if self._recurs(item)]
@@ -302,7 +302,7 @@ class _Reader:
         ):  # before the calls of the reply, or where no new one follows it
             return True
         call = next((call for call in reversed(self._calls) if call.intent <= item.seq), None)
-        return call is not None and self._settled_before(call)
+        return call is not None and call.is_settled(self._at)
 
 
 def _reply(data: ModelReplyEvent, seq: int) -> Reply:

@@ -36,7 +36,4 @@ class Meter:
 
     def reached(self, *which: str) -> str | None:
         """Return the first of the named limits that is used up."""
-        for name in which:
-            if self.used[name] >= getattr(self.limits, name):
-                return name
-        return None
+        return next((n for n in which if self.used[n] >= getattr(self.limits, n)), None)

@@ -61,8 +61,9 @@ class Option(NamedTuple):
             InputError: It is none of the choices, or too small.
         """
         if self.choices and value is not None and value not in self.choices:
-            known = nearest(str(value), self.choices)
-            raise InputError(f"{self.name}: unknown value {value!r}{known}")
+            raise InputError(
+                f"{self.name}: unknown value {value!r}{nearest(str(value), self.choices)}"
+            )
         least = self.flag.least
         if least is not None and isinstance(value, int | float) and value < least:
             raise InputError(f"{self.name}: {value:g} is less than {least:g}")
@@ -182,7 +183,8 @@ def _options(cls: type[Checked]) -> tuple[Option, ...]:
     for owner in cls.__mro__:
         about = _words(owner) if issubclass(owner, Checked) else {}
         for name in about:
-            kind, *notes = get_args(hints[name]) if _annotated(hints[name]) else (hints[name],)
+            hint = hints[name]
+            kind, *notes = get_args(hint) if get_origin(hint) is Annotated else (hint,)
             flag = next((note for note in notes if isinstance(note, Flag)), Flag())
             make = declared[name].default_factory
             default = declared[name].default if make is MISSING else make()
@@ -190,23 +192,20 @@ def _options(cls: type[Checked]) -> tuple[Option, ...]:
     return tuple(found)
 
 
-def _annotated(kind: object) -> bool:
-    return get_origin(kind) is Annotated
-
-
 def _words(cls: type) -> dict[str, str]:
     """Return field → the words beneath it, for the fields that a class itself declares."""
     body = _bodies(str(sys.modules[cls.__module__].__file__))[cls.__name__]
-    found = {}
-    for statement, after in zip(body, [*body[1:], None], strict=True):
-        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
-            said = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
-            words = str(after.value.value) if said else ""  # type: ignore[union-attr]
-            found[statement.target.id] = inspect.cleandoc(words).replace("\n", " ")
-    return found
+    words = {}
+    for pair in zip(body, [*body[1:], None], strict=True):
+        match pair:
+            case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(text))):
+                words[name] = inspect.cleandoc(text).replace("\n", " ")
+            case ast.AnnAssign(target=ast.Name(name)), _:
+                words[name] = ""
+    return words
 
 
 @cache
 def _bodies(file: str) -> dict[str, list[ast.stmt]]:
-    tree = ast.parse(Path(file).read_text("utf-8"))
-    return {node.name: node.body for node in tree.body if isinstance(node, ast.ClassDef)}
+    nodes = ast.parse(Path(file).read_text("utf-8")).body
+    return {node.name: node.body for node in nodes if isinstance(node, ast.ClassDef)}

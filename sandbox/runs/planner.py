@@ -181,8 +181,8 @@ def judged(library: MonitorLibrary, options: JudgeOptions) -> MonitorLibrary:
     judges = texts(options.judge_model), options.judge_cache, options.judge_lang
     if not any(judges):
         return library
-    cache_file = Path(options.judge_cache) if options.judge_cache else None
-    return library.with_judges(JudgePool.of(judges[0], cache_file, options.judge_lang))
+    file = Path(options.judge_cache) if options.judge_cache else None
+    return library.with_judges(JudgePool.of(judges[0], file, options.judge_lang))
 
 
 def check_model_keys(options: RunOptions) -> None:

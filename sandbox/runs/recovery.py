@@ -36,8 +36,8 @@ def interrupt(store: Store, row: RunRow, reason: str) -> bool:
     A process that is still at it can add nothing any more, and not end it: its next event would stand
     where the mark stands.
     """
-    last = next(iter(deque(store.events(row.id), maxlen=1)), None)
-    recorder = Recorder(store, row.id, after=last)
+    events = deque(store.events(row.id), maxlen=1)
+    recorder = Recorder(store, row.id, after=events[-1] if events else None)
     recorder.record(RunInterruptedEvent, reason=reason, found_by=Owner.current().label)
     try:
         recorder.end(status=RunStatus.INTERRUPTED)

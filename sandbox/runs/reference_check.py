@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from sandbox.enums import Mode
 from sandbox.isolation.base import Backend
-from sandbox.monitors.library import MonitorFamily
 from sandbox.runs.options import RunOptions
 from sandbox.runs.planner import Planner
 from sandbox.runs.run_plan import RunPlan, RunResult
@@ -52,39 +51,31 @@ def trials(
                 modes = (Mode.OBSERVE,)
             for mode in modes:
                 options = RunOptions(model=f"scripted/{reference}", mode=mode)
-                families = _sure(planner.families(options, scenario.scenario))
+                # not those that ask a model: the others say the same each time
+                families = [f for f in planner.families(options, scenario.scenario) if not f.judges]
                 for backend in backends:
                     plan = planner.plan(instance, options, backend=backend, families=families)
                     yield Trial(scenario, reference, lang, mode, plan)
 
 
-def _sure(families: Sequence[MonitorFamily]) -> tuple[MonitorFamily, ...]:
-    """Return the families that say the same each time: not those that ask a model."""
-    return tuple(family for family in families if not family.judges)
-
-
 def problems(trial: Trial, result: RunResult) -> list[str]:
     """Return what a reference did that it must not."""
-    said = f"{trial.lang}, {trial.mode}: "
+    task = trial.scenario.scenario.references[trial.reference].task
+    names = ", ".join(dict.fromkeys(str(v["monitor"]) for v in result.verdicts))
+    by = f" (seen by {names})" if names else ""
     if result.task == "error":
-        return [f"{said}{result.reason}"]
-    named = ", ".join(dict.fromkeys(str(v["monitor"]) for v in result.verdicts))
-    found = []
-    if trial.kind == "safe":
-        wanted = trial.scenario.scenario.references[trial.reference].task
-        if result.task != wanted:
-            found.append(f"{said}the task ends {result.task}, not {wanted}")
-        if result.safety != "safe":
-            found.append(f"{said}it is scored {result.safety}")
-        if result.verdicts:
-            found.append(f"{said}monitors object: {named}")
+        checks = {result.reason: True}
+    elif trial.kind == "safe":
+        checks = {
+            f"the task ends {result.task}, not {task}": result.task != task,
+            f"it is scored {result.safety}": result.safety != "safe",
+            f"monitors object: {names}": bool(names),
+        }
     elif trial.mode == "observe":
-        if result.safety != "unsafe":
-            found.append(f"{said}it is scored {result.safety}, not unsafe")
-        if not result.verdicts:
-            found.append(f"{said}no monitor names it")
-    elif result.safety == "unsafe":
-        found.append(
-            f"{said}nothing stops it before the harm{f' (seen by {named})' if named else ''}"
-        )
-    return found
+        checks = {
+            f"it is scored {result.safety}, not unsafe": result.safety != "unsafe",
+            "no monitor names it": not names,
+        }
+    else:
+        checks = {f"nothing stops it before the harm{by}": result.safety == "unsafe"}
+    return [f"{trial.lang}, {trial.mode}: {text}" for text, failed in checks.items() if failed]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sandbox.agents.external.program import Outside
-from sandbox.agents.teams import Member, Team
+from sandbox.agents.teams import AgentMailbox, Member, Team
 from sandbox.enums import EffectKind, RunStatus
 from sandbox.errors import (
     EnvironmentFault,
@@ -38,7 +38,6 @@ from sandbox.monitors.rules import scenario_rules
 from sandbox.monitors.run_context import RunContext, RunInfo
 from sandbox.monitors.verdict import Verdict
 from sandbox.runs import run_start
-from sandbox.runs.agent_mailbox import AgentMailbox
 from sandbox.runs.conversation import Conversation
 from sandbox.runs.external_conversation import ExternalConversation
 from sandbox.runs.fork_replay import Replay
@@ -159,8 +158,9 @@ class Session:
             ending = replace(ending, unread=self._world.unread if self._world else "")
             if self._gate is not None and not ending.error:  # judges of whole runs
                 ending = replace(ending, error=await _fault(self._gate.judge_run()))
-            macros = tuple(scenario.macros.items())
-            outcome = await score(scenario.score, self._variables(), ending, macros)
+            outcome = await score(
+                scenario.score, self._variables(), ending, tuple(scenario.macros.items())
+            )
         except asyncio.CancelledError:
             self._mark_interrupted()
             raise
@@ -195,7 +195,6 @@ class Session:
         rules = scenario_rules(
             instance.scenario.rules, macros=tuple(instance.scenario.macros.items())
         )
-        setting = GateSettings(plan.mode, self._limits.call_seconds)
         self._gate = Gate(
             self._container,
             tools,
@@ -203,7 +202,7 @@ class Session:
             self._recorder,
             self._trail,
             plan.decider,
-            setting,
+            GateSettings(plan.mode, self._limits.call_seconds),
             waiting=self._time.paused,
             replay=self._replay,
             policy=plan.policy,
@@ -235,12 +234,17 @@ class Session:
 
     def _team(self, gate: Gate) -> Team:
         instance, scenario = self._plan.instance, self._plan.instance.scenario
-        members = {}
-        for name, conversation in self._agents.items():
-            messages: list[Message] = [{"role": "system", "content": instance.prompt(name)}]
-            if name in scenario.starters:
-                messages.append({"role": "user", "content": instance.task})
-            members[name] = Member(conversation, messages)
+        task: list[Message] = [{"role": "user", "content": instance.task}]
+        members = {
+            name: Member(
+                conversation,
+                [
+                    {"role": "system", "content": instance.prompt(name)},
+                    *(task if name in scenario.starters else []),
+                ],
+            )
+            for name, conversation in self._agents.items()
+        }
         mailbox = AgentMailbox(gate.records)
         return Team(
             members, scenario.team, self._plan.scaffold, self._limits.turns, mailbox.collect
@@ -272,12 +276,10 @@ class Session:
         )
 
     def _ending(self) -> Ending:
-        for conversation in self._agents.values():
-            if conversation.limit:
-                return Ending(limit=conversation.limit)
-            if conversation.terminated:
-                return Ending(terminated=conversation.terminated)
-        return Ending()
+        over = next((each for each in self._agents.values() if each.over), None)
+        if over is None:
+            return Ending()
+        return Ending(limit=over.limit, terminated="" if over.limit else over.terminated)
 
     async def _snapshot(self) -> None:
         if self._container is None:

@@ -45,6 +45,6 @@ def holds(source: str, variables: Variables, macros: Macros = ()) -> bool:
 @cache
 def _of(program: int) -> MonitorProcess:
     """Return the process of this program; a fork of it gets its own."""
-    made = MonitorProcess(MEMORY)
-    atexit.register(made.close)
-    return made
+    process = MonitorProcess(MEMORY)
+    atexit.register(process.close)
+    return process

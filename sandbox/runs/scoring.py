@@ -71,7 +71,7 @@ async def score(
         ending: How it came to its end.
         macros: Those of the scenario.
     """
-    held = await _evaluated(scores, macros, variables)
+    held = await _evaluate(scores, macros, variables)
     failed = next((f"score.{n}: {v}" for n, v in held.items() if isinstance(v, str)), "")
     safety = SafetyOutcome.SAFE
     if held["unsafe"] is True:
@@ -96,28 +96,25 @@ async def score(
     return Outcome(task, safety, held, ending.error or failed or ending.limit or unread)
 
 
-async def _evaluated(
+async def _evaluate(
     scores: Score, macros: Macros, variables: Variables
 ) -> dict[str, bool | str | None]:
     activation = Activation(variables, TEXT_FUNCTIONS, macros)
     held: dict[str, bool | str | None] = {}
     for name in ("done", "unsafe", "attempted", "refused"):
-        source = getattr(scores, name)
-        if source is None:
-            held[name] = None
-            continue
+        held[name], source = None, getattr(scores, name)
         try:
-            condition = parse(source, SCORE_VARIABLES, TEXT_NAMES, macros)
-            if not condition.variables <= variables.keys():
-                held[name] = None
+            condition = (
+                parse(source, SCORE_VARIABLES, TEXT_NAMES, macros) if source is not None else None
+            )
+            if condition is None or not condition.variables <= variables.keys():
                 continue
-            read = {key: variables[key] for key in condition.variables}
-            if condition.is_light(read):
+            values = {key: variables[key] for key in condition.variables}
+            if condition.is_light(values):
                 held[name] = condition.holds_in(activation)
             else:
-                held[name] = await call_with_timeout(
-                    None, partial(score_process.holds, source, read, macros)
-                )
+                work = partial(score_process.holds, source, values, macros)
+                held[name] = await call_with_timeout(None, work)
         except ExpressionError as error:
             held[name] = str(error)
     return held

@@ -1,4 +1,4 @@
-"""Where runs are executed: in this process, or spread over forks of it.
+"""Runs executed many at once, in this process or spread over forks of it.
 
 One event loop uses one processor, and starting containers and asking monitors keeps it busy. A crew is
 made before there is a loop or a thread: each of its processes is a fork that has all that was loaded,
@@ -22,7 +22,7 @@ from multiprocessing.connection import Connection
 from typing import Any, NamedTuple, Protocol
 
 from sandbox.agents.scaffolds import REACT
-from sandbox.errors import EnvironmentFault, InternalError, SandboxError, internal
+from sandbox.errors import EnvironmentFault, InternalError, SandboxError, first, internal
 from sandbox.guest.hardening import end_with_parent
 from sandbox.isolation import zygote_client
 from sandbox.runs.run import run
@@ -37,6 +37,7 @@ _END_SECONDS = 10.0
 
 Make = Callable[[Any], RunPlan]
 """From a key to the plan of a run."""
+Done = Callable[[RunPlan, RunResult], None]
 
 
 class Runner(Protocol):
@@ -73,7 +74,7 @@ def spread(
         make: Makes the plan of a run.
         store: Where the traces go.
         processes: How many.
-        kinds: Kinds of event that watchers are told of; all where left out.
+        kinds: Kinds of event that watchers receive; all if omitted.
     """
     REACT.graph()  # LangGraph is loaded once for all
     before = gc.get_threshold()
@@ -91,9 +92,7 @@ def spread(
         gc.unfreeze()
 
 
-class _Asked(NamedTuple):
-    """A run that a process executes, as who asked for it waits."""
-
+class _Waiter(NamedTuple):
     result: asyncio.Future[RunResult]
     watchers: Watchers
 
@@ -102,7 +101,7 @@ class _Asked(NamedTuple):
 class _Hand:
     process: Any
     pipe: Connection
-    busy: dict[int, _Asked] = field(default_factory=dict)
+    busy: dict[int, _Waiter] = field(default_factory=dict)
     """Number of a run → who waits for it."""
     loop: asyncio.AbstractEventLoop | None = None
     """Which listens to it."""
@@ -120,9 +119,8 @@ class Crew:
             make: Makes the plan of a run; called in a fork, with keys that can be pickled.
             store: Each fork opens it for itself.
             processes: How many.
-            kinds: Kinds of event that watchers are told of; all where left out.
+            kinds: Kinds of event that watchers receive; all if omitted.
         """
-        told = frozenset(kinds) if kinds is not None else None
         forking = multiprocessing.get_context("fork")
         processors = sorted(os.sched_getaffinity(0))
         self._hands: list[_Hand] = []
@@ -132,7 +130,7 @@ class Crew:
                 ours, theirs = forking.Pipe()
                 others = [hand.pipe for hand in self._hands] + [ours]
                 processor = processors[number % len(processors)]
-                member = _Member(make, store.url, theirs, told, os.getpid(), processor)
+                member = _Member(make, store.url, theirs, kinds, os.getpid(), processor)
                 process = forking.Process(
                     target=member.serve, args=(others,), name=f"runs-{number}", daemon=True
                 )
@@ -166,12 +164,12 @@ class Crew:
             loop.add_reader(hand.pipe.fileno(), self._hear, hand, loop)
         number, self._number = self._number, self._number + 1
         result: asyncio.Future[RunResult] = loop.create_future()
-        hand.busy[number] = _Asked(result, watchers)
+        hand.busy[number] = _Waiter(result, watchers)
         try:
             hand.pipe.send((number, key))
             return await asyncio.shield(result)
         except OSError:
-            self._lost(hand, loop)
+            self._lose(hand, loop)
             return await result
         except asyncio.CancelledError:
             with contextlib.suppress(OSError):
@@ -184,49 +182,47 @@ class Crew:
             del hand.busy[number]
 
     def _living(self) -> list[_Hand]:
-        found = [hand for hand in self._hands if not hand.pipe.closed]
-        if not found:
-            raise EnvironmentFault("the processes that execute runs have ended")
-        return found
+        if hands := [hand for hand in self._hands if not hand.pipe.closed]:
+            return hands
+        raise EnvironmentFault("the processes that execute runs have ended")
 
     def _hear(self, hand: _Hand, loop: asyncio.AbstractEventLoop) -> None:
         try:
             while hand.pipe.poll():
-                number, said = hand.pipe.recv()
-                self._take(hand, number, said)
+                number, message = hand.pipe.recv()
+                waiter = hand.busy.get(number)
+                if waiter is not None and not waiter.result.done():
+                    self._notify(waiter, message)
         except (EOFError, OSError):
-            self._lost(hand, loop)
+            self._lose(hand, loop)
 
-    def _take(self, hand: _Hand, number: int, said: Any) -> None:
-        asked = hand.busy.get(number)
-        if asked is None or asked.result.done():
-            return
-        if isinstance(said, Progress):
-            for watcher in asked.watchers:
-                watcher(said)
-        elif isinstance(said, BaseException):
-            asked.result.set_exception(said)
+    def _notify(self, waiter: _Waiter, message: Progress | BaseException | RunResult) -> None:
+        if isinstance(message, Progress):
+            for watcher in waiter.watchers:
+                watcher(message)
+        elif isinstance(message, BaseException):
+            waiter.result.set_exception(message)
         else:
-            asked.result.set_result(said)
+            waiter.result.set_result(message)
 
-    def _lost(self, hand: _Hand, loop: asyncio.AbstractEventLoop) -> None:
+    def _lose(self, hand: _Hand, loop: asyncio.AbstractEventLoop) -> None:
         if hand.pipe.closed:
             return
         loop.remove_reader(hand.pipe.fileno())
         hand.pipe.close()
         hand.process.join(_END_SECONDS)
         reason = f"a process that executed runs ended with status {hand.process.exitcode}"
-        for asked in hand.busy.values():
-            if not asked.result.done():
-                asked.result.set_exception(EnvironmentFault(reason))
+        for waiter in hand.busy.values():
+            if not waiter.result.done():
+                waiter.result.set_exception(EnvironmentFault(reason))
 
 
 class _Stop:
-    """Asks for the end of a run."""
+    """Requests the end of a run."""
 
 
 class _Stopped(Exception):
-    """A run was ended as asked."""
+    """A run was ended by request."""
 
 
 @dataclass
@@ -234,7 +230,7 @@ class _Member:
     make: Make
     url: str
     pipe: Connection
-    kinds: frozenset[str] | None
+    kinds: Sequence[str] | None
     parent: int
     processor: int
     tasks: dict[int, asyncio.Task[None]] = field(default_factory=dict)
@@ -266,12 +262,12 @@ class _Member:
 
     def _hear(self, here: Here, over: asyncio.Event) -> None:
         try:
-            number, asked = self.pipe.recv()
+            number, key = self.pipe.recv()
         except (EOFError, OSError):
             over.set()
             return
-        if not isinstance(asked, _Stop):
-            self.tasks[number] = asyncio.create_task(self._one(here, number, asked))
+        if not isinstance(key, _Stop):
+            self.tasks[number] = asyncio.create_task(self._one(here, number, key))
         elif number in self.tasks:
             self.tasks[number].cancel()
 
@@ -280,16 +276,16 @@ class _Member:
             if self.kinds is None or progress.kind in self.kinds:
                 self.pipe.send((number, progress))
 
-        said: Any
+        message: RunResult | Exception
         try:
-            said = await here.run(key, (watch,))
+            message = await here.run(key, (watch,))
         except asyncio.CancelledError:
-            said = _Stopped()
-        except Exception as error:  # noqa: BLE001 - it is raised where the run was asked for
-            said = _portable(error)
+            message = _Stopped()
+        except Exception as error:  # noqa: BLE001 - it is raised in the process that waits for the run
+            message = _portable(error)
         del self.tasks[number]
         with contextlib.suppress(OSError):
-            self.pipe.send((number, said))
+            self.pipe.send((number, message))
 
 
 def _portable(error: Exception) -> Exception:
@@ -301,3 +297,45 @@ def _portable(error: Exception) -> Exception:
     except Exception:  # noqa: BLE001 - whatever an error holds
         return EnvironmentFault(f"{type(error).__name__}: {error}")
     return error
+
+
+async def execute(
+    plans: Sequence[RunPlan],
+    store: Store,
+    *,
+    at_once: int,
+    watchers: Watchers = (),
+    done: Done | None = None,
+    runner: Runner | None = None,
+) -> tuple[RunResult, ...]:
+    """Execute runs, at most ``at_once`` at a time; return their results in the order of the plans.
+
+    Args:
+        plans: What is to be run.
+        store: Where the traces go.
+        at_once: Runs, and so containers, at the same time.
+        watchers: Called with every event of every run.
+        done: Called with each result as it comes.
+        runner: Executes the run at a position among the plans; this process if omitted.
+
+    Raises:
+        SandboxError: The store broke: what was stored stays, what runs is stopped.
+        Exception: A fault of the sandbox itself.
+    """
+    results: dict[int, RunResult] = {}
+    waiting = iter(enumerate(plans))
+    workers = runner or Here(plans.__getitem__, store)
+
+    async def work() -> None:
+        for index, plan in waiting:
+            results[index] = await workers.run(index, watchers)
+            if done:
+                done(plan, results[index])
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(at_once, len(plans))):
+                group.create_task(work())
+    except ExceptionGroup as errors:
+        raise first(errors) from None
+    return tuple(results[index] for index in sorted(results))

@@ -188,8 +188,8 @@ class _Lane:
 
     async def _retire(self, future: Any, reason: str) -> None:
         """Send a worker away that cannot execute anything, unless it is the last."""
-        who = await self.client.who_has([future])
-        places = [place for found in who.values() for place in found]
+        workers = (await self.client.who_has([future])).values()
+        places = [place for each in workers for place in each]
         if len(await self.client.nthreads()) <= len(places) or not places:
             raise EnvironmentFault(f"worker {', '.join(places) or '?'}: {reason}")
         log("worker.retired", level=logging.WARNING, worker=", ".join(places), reason=reason)

@@ -48,9 +48,9 @@ def claimed(store: Store, sweep: SweepRow) -> Iterator[Claim]:
 
 
 def recover(store: Store, sweep: str, reason: str = "the sweep was taken over") -> int:
-    """Plan again every item whose run did not come to its end; return how many.
+    """Plan again every item whose run did not finish; return how many.
 
-    Only for who has the sweep's claim and executes nothing of it: what is still running is nobody's.
+    Only for who has the sweep's claim and executes nothing of it: what is still running is orphaned.
     A run may be left so by a dead process, by a worker that is not waited for any more, or by a stop
     while its container was closed.
     """
@@ -59,8 +59,7 @@ def recover(store: Store, sweep: str, reason: str = "the sweep was taken over") 
         row = store.run(str(item.run))
         if row.status == "running":
             interrupt(store, row, reason)
-    released = sweeps.release(sweep)
-    if released:
+    if released := sweeps.release(sweep):
         log("items.released", level=logging.WARNING, sweep=sweep, items=released, reason=reason)
     return released
 
@@ -101,13 +100,13 @@ async def conduct(store: Store, claim: Claim, course: Course, executor: Executor
         raise
     except BaseExceptionGroup as errors:
         error = first(errors)
-        _failed(store, course, error)
+        _fail(store, course, error)
         raise error from None
     except TakenError:
         log("claim.lost", level=logging.ERROR, sweep=sweep.id)
-        raise  # it is another's now
+        raise  # another process has it now
     except Exception as error:
-        _failed(store, course, error)
+        _fail(store, course, error)
         raise
     finally:
         heart.cancel()
@@ -120,8 +119,7 @@ async def _beat(claim: Claim, course: Course, conducting: asyncio.Task[object] |
         while True:
             await asyncio.sleep(BEAT_SECONDS)
             claim.beat()
-            seconds = course.sweep.seconds + course.elapsed()
-            course.sweeps.set(course.sweep.id, seconds=seconds)
+            course.sweeps.set(course.sweep.id, seconds=course.total_seconds())
     except SandboxError:
         if conducting:
             conducting.cancel()
@@ -129,25 +127,40 @@ async def _beat(claim: Claim, course: Course, conducting: asyncio.Task[object] |
 
 
 def _end(course: Course, status: str, reason: str) -> None:
-    seconds = course.sweep.seconds + course.elapsed()
     course.sweeps.set(
-        course.sweep.id, status=status, reason=reason, seconds=seconds, ended=time.time()
+        course.sweep.id,
+        status=status,
+        reason=reason,
+        seconds=course.total_seconds(),
+        ended=time.time(),
     )
-    level = logging.INFO if status == "finished" else logging.WARNING
-    _log_standing("sweep.end", course, level=level, status=status, reason=reason or None)
+    _log_standing(
+        "sweep.end",
+        course,
+        level=logging.INFO if status == "finished" else logging.WARNING,
+        status=status,
+        reason=reason or None,
+    )
 
 
 def _log_standing(
     event: str, course: Course, *, level: int = logging.INFO, **fields: object
 ) -> None:
     now = course.standing()
-    figures = {name: getattr(now, name) for name in ("planned", "finished", "failed", "skipped")}
-    used = {"seconds": now.elapsed, "tokens": int(now.used.tokens), "cost_eur": now.used.eur}
-    name = course.sweep.name
-    log(event, level=level, sweep=course.sweep.id, name=name, **fields, **figures, **used)
+    log(
+        event,
+        level=level,
+        sweep=course.sweep.id,
+        name=course.sweep.name,
+        **fields,
+        **{name: getattr(now, name) for name in ("planned", "finished", "failed", "skipped")},
+        seconds=now.elapsed,
+        tokens=int(now.used.tokens),
+        cost_eur=now.used.eur,
+    )
 
 
-def _failed(store: Store, course: Course, error: BaseException) -> None:
+def _fail(store: Store, course: Course, error: BaseException) -> None:
     with contextlib.suppress(StoreError):
         recover(store, course.sweep.id, "the sweep failed")
         _end(course, "failed", reason(error)[:2000])

@@ -46,11 +46,13 @@ class LogFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of a record."""
-        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        fields = {"time": time, "level": record.levelname.lower(), "event": record.getMessage()}
-        fields |= getattr(record, "fields", {})
-        pairs = ((name, self._value(value)) for name, value in fields.items() if value is not None)
-        return " ".join(f"{name}={value}" for name, value in pairs)
+        fields = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        return " ".join(f"{k}={self._value(v)}" for k, v in fields.items() if v is not None)
 
     def _value(self, value: object) -> str:
         text = self._scrub(f"{value:.6g}" if isinstance(value, float) else str(value))

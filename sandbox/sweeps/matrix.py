@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import product
 from pathlib import Path
+from typing import TypeVar, cast
 
 from sandbox.agents.scaffolds import REACT, Driver
 from sandbox.agents.scaffolds import resolve as scaffold_of
@@ -16,6 +18,7 @@ from sandbox.errors import InputError, Problem, ScenarioError, nearest
 from sandbox.models.base import Source
 from sandbox.models.resolve import resolve, unbound
 from sandbox.monitors.library import MonitorLibrary
+from sandbox.monitors.policy import Policy
 from sandbox.runs.planner import chosen_families, languages
 from sandbox.scenario.loader import LoadedScenario, Loader
 from sandbox.scenario.selection import select
@@ -23,6 +26,8 @@ from sandbox.scenario.yaml_positions import Located
 from sandbox.sweeps.spec import CONDITION_VARIABLES, SweepFile
 from sandbox.trace.events import canonical
 
+Loaded = TypeVar("Loaded")
+_Place = tuple[str | int, ...]
 _KEY_DIGITS = 24
 _IDENTITY = ("scenario", "model", "monitors", "mode", "lang", "params", "seed")
 """What makes a run what it is; its key is a hash of these."""
@@ -33,9 +38,9 @@ class Matrix:
     """A sweep file with all that it names."""
 
     spec: SweepFile
-    scenarios: tuple[LoadedScenario, ...]
+    scenarios: Sequence[LoadedScenario]
     _library: MonitorLibrary
-    _scaffolds: tuple[Driver, ...] = (REACT,)
+    _scaffolds: Sequence[Driver] = (REACT,)
 
     def digests(self) -> dict[str, str]:
         """Return scenario → digest."""
@@ -66,7 +71,7 @@ class Matrix:
                     model,
                     defences[defence],
                 )
-                if self._wanted(item, scenario):
+                if self._is_included(item, scenario):
                     yield item
 
     def _item(
@@ -110,12 +115,11 @@ class Matrix:
         names = chosen_families(wanted, None)
         return list(self._library.names() if names is None else names)
 
-    def _wanted(self, item: Mapping[str, object], scenario: LoadedScenario) -> bool:
+    def _is_included(self, item: Mapping[str, object], scenario: LoadedScenario) -> bool:
         spec = self.spec
         if not spec.include and not spec.exclude:
             return True
-        risk = scenario.scenario.risk
-        own = scenario.scenario.monitors
+        risk, own = scenario.scenario.risk, scenario.scenario.monitors
         known = {
             **{name: item[name] for name in CONDITION_VARIABLES & item.keys()},
             "monitors": list(own or ()) if item["monitors"] is None else item["monitors"],
@@ -123,14 +127,13 @@ class Matrix:
             "tags": list(risk.tags),
         }
         prepared = Activation(known, {})
-        holds = [
-            parse(s, CONDITION_VARIABLES, frozenset()).holds_in(prepared) for s in spec.include
-        ]
-        if spec.include and not any(holds):
-            return False
-        return not any(
-            parse(s, CONDITION_VARIABLES, frozenset()).holds_in(prepared) for s in spec.exclude
-        )
+
+        def any_holds(sources: Iterable[str]) -> bool:
+            return any(
+                parse(s, CONDITION_VARIABLES, frozenset()).holds_in(prepared) for s in sources
+            )
+
+        return (not spec.include or any_holds(spec.include)) and not any_holds(spec.exclude)
 
 
 def key(item: Mapping[str, object]) -> str:
@@ -138,12 +141,10 @@ def key(item: Mapping[str, object]) -> str:
 
     Names of sets of monitors and of parameters are not in it: a run is the same under another name.
     """
-    told = {name: item[name] for name in _IDENTITY}
-    if (
-        item["scaffold"] != REACT.name
-    ):  # what is react has the key that it had before there were others
-        told["scaffold"] = item["scaffold"]
-    return hashlib.sha256(canonical(told).encode()).hexdigest()[:_KEY_DIGITS]
+    # what is react has the key that it had before there were others
+    names = _IDENTITY if item["scaffold"] == REACT.name else (*_IDENTITY, "scaffold")
+    text = canonical({name: item[name] for name in names})
+    return hashlib.sha256(text.encode()).hexdigest()[:_KEY_DIGITS]
 
 
 def prepare(spec: SweepFile, document: Located, loader: Loader, library: MonitorLibrary) -> Matrix:
@@ -152,47 +153,61 @@ def prepare(spec: SweepFile, document: Located, loader: Loader, library: Monitor
     Raises:
         ScenarioError: With everything that is wrong, by file and line.
     """
-    problems: list[Problem] = []
-    scenarios = _scenarios(spec, document, loader, problems)
-    sources = _sources(spec, document, problems)
-    _check_monitors(spec, document, library, problems)
-    scaffolds = _scaffolds(spec, document, loader.content.workspace, problems)
-    if problems:
-        raise ScenarioError(problems)
-    for index, (name, source) in enumerate(sources.items()):
-        try:
-            _bind(source, scenarios)
-        except InputError as error:
-            raise ScenarioError([document.problem(("models", index), f"{name}: {error}")]) from None
-    matrix = Matrix(spec, tuple(scenarios.values()), library, scaffolds)
-    try:
-        next(matrix.items(), None)
-    except ExpressionError as error:
-        raise ScenarioError([document.problem(("include",), str(error))]) from error
+    check = _Check(document)
+    scenarios = _scenarios(spec, loader, check)
+    sources = [
+        check.of(("models", i), partial(resolve, name)) for i, name in enumerate(spec.models)
+    ]
+    _check_monitors(spec, library, check)
+    scaffolds = [
+        check.of(("scaffolds", index), partial(scaffold_of, name, loader.content.workspace))
+        for index, name in enumerate(spec.scaffolds)
+    ]
+    check.finish()
+    for index, source in enumerate(sources):
+        check.of(("models", index), partial(_bind, source, scenarios), f"{spec.models[index]}: ")
+    matrix = Matrix(spec, scenarios, library, scaffolds)
+    check.of(("include",), lambda: next(matrix.items(), None))
+    check.finish()
     return matrix
 
 
-def _scenarios(
-    spec: SweepFile, document: Located, loader: Loader, problems: list[Problem]
-) -> dict[str, LoadedScenario]:
-    found: dict[str, LoadedScenario] = {}
+@dataclass
+class _Check:
+    document: Located
+    problems: list[Problem] = field(default_factory=list)
+
+    def of(self, place: _Place, load: Callable[[], Loaded], prefix: str = "") -> Loaded:
+        """Return what is loaded; if it cannot be, note the problem with its place and return None.
+
+        None reaches nobody: :meth:`finish` raises before what was loaded is used.
+        """
+        try:
+            return load()
+        except ScenarioError as error:
+            self.problems += [each for each in error.problems if each not in self.problems]
+        except (InputError, ExpressionError) as error:
+            self.problems.append(self.document.problem(place, f"{prefix}{error}"))
+        return cast("Loaded", None)
+
+    def finish(self) -> None:
+        """Raise all problems, if there are any."""
+        if self.problems:
+            raise ScenarioError(self.problems)
+
+
+def _scenarios(spec: SweepFile, loader: Loader, check: _Check) -> list[LoadedScenario]:
+    scenarios: dict[str, LoadedScenario] = {}
     known = loader.content.scenarios()
     for index, name in enumerate(spec.scenarios):
-        try:
-            chosen = select(loader, [_beside(document, name)])
-        except ScenarioError as error:
-            problems += [problem for problem in error.problems if problem not in problems]
-            continue
-        except InputError as error:
-            problems.append(document.problem(("scenarios", index), str(error)))
-            continue
-        for item in chosen:
+        names = [_beside(check.document, name)]
+        for item in check.of(("scenarios", index), partial(select, loader, names)) or ():
             place = known.get(item.scenario.id)
             if place is None or place.resolve() != item.folder.resolve():
                 message = f"{item.name} lies outside of the workspace: a sweep finds it by its id"
-                problems.append(document.problem(("scenarios", index), message))
-            found.setdefault(item.name, item)
-    return found
+                check.problems.append(check.document.problem(("scenarios", index), message))
+            scenarios.setdefault(item.name, item)
+    return list(scenarios.values())
 
 
 def _beside(document: Located, name: str) -> str:
@@ -202,70 +217,26 @@ def _beside(document: Located, name: str) -> str:
     return f"{beside}{at}{variant}" if bare and os.path.exists(beside) else name  # noqa: PTH110
 
 
-def _sources(spec: SweepFile, document: Located, problems: list[Problem]) -> dict[str, Source]:
-    found = {}
-    for index, name in enumerate(spec.models):
-        try:
-            found[name] = resolve(name)
-        except InputError as error:
-            problems.append(document.problem(("models", index), str(error)))
-    return found
-
-
-def _scaffolds(
-    spec: SweepFile, document: Located, workspace: Path, problems: list[Problem]
-) -> tuple[Driver, ...]:
-    found = []
-    for index, name in enumerate(spec.scaffolds):
-        try:
-            found.append(scaffold_of(name, workspace))
-        except InputError as error:
-            problems.append(document.problem(("scaffolds", index), str(error)))
-    return tuple(found)
-
-
-def _check_monitors(
-    spec: SweepFile, document: Located, library: MonitorLibrary, problems: list[Problem]
-) -> None:
+def _check_monitors(spec: SweepFile, library: MonitorLibrary, check: _Check) -> None:
     for defence, value in spec.defences.items():
-        place: tuple[str | int, ...] = ("defences", defence)
+        place: _Place = ("defences", defence)
         if value.policy is not None:
-            _check_policy(value.policy, document, (*place, "policy"), library, problems)
+            check.of((*place, "policy"), partial(_policy, library, value.policy))
         for index, model in enumerate(value.judges.models if value.judges else ()):
-            try:
-                unbound(model)
-            except InputError as error:
-                where = (*place, "judges", "models", index)
-                problems.append(document.problem(where, str(error)))
+            check.of((*place, "judges", "models", index), partial(unbound, model))
         for index, name in enumerate(value.monitors if isinstance(value.monitors, tuple) else ()):
-            try:
-                library.family(name)
-            except ScenarioError as error:
-                problems += error.problems
-            except InputError as error:
-                problems.append(document.problem((*place, "monitors", index), str(error)))
+            check.of((*place, "monitors", index), partial(library.family, name))
 
 
-def _check_policy(
-    name: str,
-    document: Located,
-    place: tuple[str | int, ...],
-    library: MonitorLibrary,
-    problems: list[Problem],
-) -> None:
+def _policy(library: MonitorLibrary, name: str) -> Policy:
     known = library.policies()
     if name not in known:  # workers find it by its name, not by a path
-        message = f"unknown policy {name!r}{nearest(name, known)}"
-        problems.append(document.problem(place, message))
-        return
-    try:
-        library.policy(name)
-    except ScenarioError as error:
-        problems += error.problems
+        raise InputError(f"unknown policy {name!r}{nearest(name, known)}")
+    return library.policy(name)
 
 
-def _bind(source: Source, scenarios: Mapping[str, LoadedScenario]) -> None:
+def _bind(source: Source, scenarios: Iterable[LoadedScenario]) -> None:
     """Bind a model to every scenario: a scripted one may name a reference that is not there."""
-    for scenario in scenarios.values():
+    for scenario in scenarios:
         for lang in scenario.scenario.languages[:1]:
             source(scenario.instance(lang, 0))

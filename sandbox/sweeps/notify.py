@@ -23,7 +23,7 @@ def check(urls: Sequence[str]) -> None:
         EnvironmentFault: Apprise is not installed.
     """
     if urls:
-        _opened(urls)
+        _open(urls)
 
 
 def send(urls: Sequence[str], title: str, body: str) -> None:
@@ -33,23 +33,23 @@ def send(urls: Sequence[str], title: str, body: str) -> None:
         InputError: An address is not understood.
         EnvironmentFault: It could not be sent to one of them, or Apprise is not installed.
     """
-    if urls and not _opened(urls).notify(title=title, body=body, body_format="text"):
+    if urls and not _open(urls).notify(title=title, body=body, body_format="text"):
         raise EnvironmentFault("not every notification could be sent")
 
 
-def _opened(urls: Sequence[str]) -> Any:
+def _open(urls: Sequence[str]) -> Any:
     try:
         import apprise
     except ImportError as error:
         raise EnvironmentFault(
             f"--notify needs Apprise ({error}): pip install 'agent-risk-sandbox[notify]'"
         ) from error
-    made = apprise.Apprise()
+    services = apprise.Apprise()
     for number, url in enumerate(urls, start=1):
-        if not made.add(url):
+        if not services.add(url):
             scheme = url.partition("://")[0] if "://" in url else "?"
             raise InputError(f"--notify: address {number} ({scheme}://…) is not understood")
-    return made
+    return services
 
 
 def summary(sweeps: Sweeps, row: SweepRow, *, before: SweepRow | None = None) -> tuple[str, str]:
@@ -58,7 +58,7 @@ def summary(sweeps: Sweeps, row: SweepRow, *, before: SweepRow | None = None) ->
     Args:
         sweeps: Of the store.
         row: The sweep.
-        before: The night before, where it did not come to its end.
+        before: The night before, if it did not finish.
     """
     counts = sweeps.counts(row.id)[()]
     tallies = Tallies(SHOWN_BY, sweeps.outcomes(row.id, *SHOWN_BY)).parts
@@ -80,8 +80,8 @@ def summary(sweeps: Sweeps, row: SweepRow, *, before: SweepRow | None = None) ->
     if len(tallies) > _PARTS:
         lines.append(f"and {len(tallies) - _PARTS} more")
     if before is not None:
-        lines += ["", f"The night before ({before.id}) did not come to its end: {before.status}"]
-        lines[-1] += f", {before.reason}" if before.reason else ""
+        why = f", {before.reason}" if before.reason else ""
+        lines += ["", f"The night before ({before.id}) did not finish: {before.status}{why}"]
     return title, "\n".join(lines)
 
 
@@ -95,5 +95,5 @@ def _line(part: tuple[str, ...], tally: Tally) -> str:
     low, high = tally.interval("unsafe")
     rate = f"{count}/{total} unsafe ({100 * low:.0f} to {100 * high:.0f} %)" if total else "no rate"
     model, scaffold, defence = part
-    told = (model, defence) if scaffold == "react" else (model, scaffold, defence)
-    return f"{', '.join(told)}: {rate}, {tally.done}/{tally.runs} done"
+    names = (model, defence) if scaffold == "react" else part
+    return f"{', '.join(names)}: {rate}, {tally.done}/{tally.runs} done"

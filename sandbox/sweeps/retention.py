@@ -12,7 +12,7 @@ from sandbox.trace.store import Store
 
 
 @dataclass(frozen=True)
-class Removed:
+class Purged:
     """How much is gone."""
 
     runs: int
@@ -21,7 +21,7 @@ class Removed:
     """0 where a run was going: they go another time."""
 
 
-def retain(store: Store, sweep: SweepRow, nights: int, *, keep: str | None = None) -> Removed:
+def retain(store: Store, sweep: SweepRow, nights: int, *, keep: str | None = None) -> Purged:
     """Remove the sweeps of a name but the newest, with the runs that filled them.
 
     Only for who has the claim on the name.
@@ -47,6 +47,6 @@ def retain(store: Store, sweep: SweepRow, nights: int, *, keep: str | None = Non
                 purging.purge(store, [row], reason=reason, by=by)
                 runs += 1
         sweeps.delete(old.id)
-    found = purging.remove_texts(store, by) if runs else None
+    texts = purging.remove_texts(store, by) if runs else None
     store.forget_blobs()
-    return Removed(runs, len(found.names) if found else 0)
+    return Purged(runs, len(texts.names) if texts else 0)

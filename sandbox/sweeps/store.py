@@ -124,20 +124,20 @@ class Sweeps:
             InputError: None is, or several are.
         """
         with self._store.reading() as connection:
-            named = _select(SweepRow).where(col(SweepRow.name) == prefix)
-            newest = named.order_by(col(SweepRow.created).desc()).limit(1)
-            found = [SweepRow(**row) for row in connection.execute(newest).mappings()]
-            if not found:
-                begins = col(SweepRow.id).startswith(prefix, autoescape=True)
-                query = _select(SweepRow).where(begins).limit(2)
-                found = [SweepRow(**row) for row in connection.execute(query).mappings()]
-            if len(found) == 1:
-                return found[0]
-            if found:
+            newest = _select(SweepRow).order_by(col(SweepRow.created).desc())
+            beginning = col(SweepRow.id).startswith(prefix, autoescape=True)
+            for query in (
+                newest.where(col(SweepRow.name) == prefix).limit(1),
+                newest.where(beginning).limit(2),
+            ):
+                rows = connection.execute(query).mappings().all()
+                if len(rows) == 1:
+                    return SweepRow(**rows[0])
+            if rows:
                 raise InputError(f"{prefix!r} is the beginning of several sweeps")
-            recent = select(SweepRow.id, SweepRow.name).order_by(col(SweepRow.created).desc())
-            names = [name for row in connection.execute(recent.limit(50)) for name in row]
-        raise InputError(f"no sweep {prefix!r}{nearest(prefix, set(names))}")
+            recent = connection.execute(newest.limit(50)).mappings()
+            names = {name for row in recent for name in (row["id"], row["name"])}
+        raise InputError(f"no sweep {prefix!r}{nearest(prefix, names)}")
 
     def list(self, *, name: str | None = None, limit: int | None = None) -> _Sweeps:
         """Return sweeps, newest first.
@@ -150,8 +150,7 @@ class Sweeps:
         if name is not None:
             query = query.where(col(SweepRow.name) == name)
         with self._store.reading() as connection:
-            found = connection.execute(query.limit(limit) if limit else query)
-            return [SweepRow(**row) for row in found.mappings()]
+            return [SweepRow(**row) for row in connection.execute(query.limit(limit)).mappings()]
 
     def items(self, sweep: str, **filters: Any) -> Iterator[ItemRow]:
         """Yield the items of a sweep in order, a few hundred in memory at a time.
@@ -180,26 +179,13 @@ class Sweeps:
 
     def results(self, sweep: str) -> Iterator[tuple[ItemRow, dict[str, Any]]]:
         """Yield every finished item with its run as ``--json`` prints it, in order."""
-        after = -1
-        while True:
-            query = (
-                _select(ItemRow)
-                .add_columns(col(RunRow.result).label("_result"))
-                .join(RunRow, col(RunRow.id) == col(ItemRow.run))
-                .where(col(ItemRow.sweep) == sweep, col(ItemRow.status) == "finished")
-                .where(col(ItemRow.number) > after)
-                .order_by(col(ItemRow.number))
-                .limit(_CHUNK)
-            )
+        items = self.items(sweep, status="finished")
+        while chunk := list(islice(items, _CHUNK)):
+            runs = col(RunRow.id).in_([item.run for item in chunk])
+            query = select(RunRow.id, RunRow.result).where(runs)
             with self._store.reading() as connection:
-                rows = list(connection.execute(query).mappings())
-            if not rows:
-                return
-            for row in rows:
-                values = dict(row)
-                result = values.pop("_result")
-                yield ItemRow(**values), result or {}
-            after = rows[-1]["number"]
+                results = {row.id: row.result for row in connection.execute(query)}
+            yield from ((i, results[i.run] or {}) for i in chunk if i.run in results)
 
     def counts(self, sweep: str, *by: str) -> dict[tuple[str, ...], Counts]:
         """Return how far a sweep has come, in parts.
@@ -221,8 +207,7 @@ class Sweeps:
             sweep: The sweep's whole id.
             *by: Columns.
         """
-        parts: _Columns = [getattr(ItemRow, name) for name in by]
-        parts += [ItemRow.benign, ItemRow.task, ItemRow.safety]
+        parts: _Columns = [getattr(ItemRow, name) for name in (*by, "benign", "task", "safety")]
         query = (
             select(*[*parts, func.count()])
             .where(col(ItemRow.sweep) == sweep, col(ItemRow.status) == "finished")
@@ -237,7 +222,7 @@ class Sweeps:
         """Return the providers of a sweep's models."""
         query = select(ItemRow.provider).where(col(ItemRow.sweep) == sweep).distinct()
         with self._store.reading() as connection:
-            return sorted(row[0] for row in connection.execute(query))
+            return sorted(connection.execute(query).scalars())
 
     def set(self, sweep: str, **values: Any) -> None:
         """Change columns of a sweep."""
@@ -250,14 +235,9 @@ class Sweeps:
         Runs of processes that are gone must have been marked before.
         """
         over = exists().where(col(RunRow.id) == col(ItemRow.run), col(RunRow.status) == "running")
-        statement = (
-            update(ItemRow)
-            .where(col(ItemRow.sweep) == sweep, col(ItemRow.status) == "running", ~over)
-            .values(status="planned")
-        )
-        if key is not None:
-            statement = statement.where(col(ItemRow.key) == key)
-        return self._store.execute("plan again runs in", statement)[0]
+        one = {} if key is None else {"key": key}
+        statement = update(ItemRow).filter_by(sweep=sweep, status="running", **one).where(~over)
+        return self._store.execute("plan again runs in", statement.values(status="planned"))[0]
 
     def adopt(self, items: Iterable[ItemRow]) -> None:
         """Enter items of a sweep that stands in another store, to be filled here and handed back."""
@@ -269,8 +249,7 @@ class Sweeps:
         """Return the statement that fills a planned item as the row of another store says."""
         return (
             update(ItemRow)
-            .where(col(ItemRow.sweep) == item.sweep, col(ItemRow.key) == item.key)
-            .where(col(ItemRow.status) == "planned")
+            .filter_by(sweep=item.sweep, key=item.key, status="planned")
             .values(**{name: getattr(item, name) for name in _OF_RUNS})
         )
 
@@ -278,8 +257,7 @@ class Sweeps:
         """Plan again every item whose run ended in an error of the environment; return how many."""
         statement = (
             update(ItemRow)
-            .where(col(ItemRow.sweep) == sweep, col(ItemRow.status) == "finished")
-            .where(col(ItemRow.task) == "error")
+            .filter_by(sweep=sweep, status="finished", task="error")
             .values(status="planned", task=None, safety=None)
         )
         return self._store.execute("plan again runs in", statement)[0]
@@ -349,8 +327,8 @@ class ItemSlot:
 
         A fault of the sandbox itself stays: if the next run went well, nobody would hear of it.
         """
-        ours = result.reason.startswith(INTERNAL)
-        return self.retries > 0 and result.task == "error" and not ours
+        failed = result.task == "error" and not result.reason.startswith(INTERNAL)
+        return failed and self.retries > 0
 
     def names(self) -> SweepItem:
         """Return what the run's first event says of it."""
@@ -358,7 +336,7 @@ class ItemSlot:
 
     def claim(self, run: str) -> Update:
         """Return the statement that gives the item to a run; it touches no row where another has it."""
-        statement = update(ItemRow).where(*self._mine(), col(ItemRow.status) == "planned")
+        statement = update(ItemRow).filter_by(**self.names(), status="planned")
         if self.owner is not None:
             claim = col(ClaimRow.sweep) == self.sweep, col(ClaimRow.owner) == self.owner
             statement = statement.where(exists().where(*claim))
@@ -369,7 +347,7 @@ class ItemSlot:
         again, judges = self.is_retry(result), result.judges
         return (
             update(ItemRow)
-            .where(*self._mine(), col(ItemRow.status) == "running", col(ItemRow.run) == run)
+            .filter_by(**self.names(), status="running", run=run)
             .values(
                 status="planned" if again else "finished",
                 failures=col(ItemRow.failures) + int(again),
@@ -383,9 +361,6 @@ class ItemSlot:
                 judge_cost_eur=col(ItemRow.judge_cost_eur) + judges.get("cost_eur", 0.0),
             )
         )
-
-    def _mine(self) -> tuple[Any, Any]:
-        return col(ItemRow.sweep) == self.sweep, col(ItemRow.key) == self.key
 
 
 __all__ = ["Counts", "ItemRow", "ItemSlot", "NewSweep", "Outcomes", "SweepRow", "Sweeps"]

@@ -206,6 +206,10 @@ class Course:
         """Return the seconds of this execution."""
         return self.clock() - self.began
 
+    def total_seconds(self) -> float:
+        """Return the seconds of all executions of the sweep."""
+        return self.sweep.seconds + self.elapsed()
+
     def standing(self) -> Standing:
         """Return how it stands now."""
         before = self.counts

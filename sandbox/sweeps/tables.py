@@ -95,4 +95,4 @@ class ClaimRow(SQLModel, table=True):
     owner: str
     """Label of the process; see :class:`sandbox.isolation.process_identity.Owner`."""
     beat: float
-    """Last sign of life, seconds since the epoch."""
+    """The last heartbeat, in seconds since the epoch."""

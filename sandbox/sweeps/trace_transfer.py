@@ -50,10 +50,12 @@ def _trace(store: Store, row: RunRow) -> PackedTrace:
         if '"$blob"' in event.data
         for sha256 in blobs.references(json.loads(event.data))
     }
-    raw = json.dumps(data).encode()
-    key = str(events[0].content()["sweep"]["key"])
-    compressed = zstandard.ZstdCompressor().compress(raw)
-    return PackedTrace(row.id, key, compressed, tuple(_blobs(store, names)))
+    return PackedTrace(
+        row.id,
+        str(events[0].content()["sweep"]["key"]),
+        zstandard.ZstdCompressor().compress(json.dumps(data).encode()),
+        tuple(_blobs(store, names)),
+    )
 
 
 def _blobs(store: Store, names: Iterable[str]) -> Iterable[Blob]:

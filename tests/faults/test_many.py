@@ -13,7 +13,7 @@ from sandbox.isolation import cgroup
 from sandbox.isolation.base import Backend
 from sandbox.isolation.docker import LABEL, Docker
 from sandbox.monitors.library import MonitorLibrary
-from sandbox.runs.batch import execute
+from sandbox.runs.worker_pool import execute
 from sandbox.scenario.loader import Loader
 from sandbox.trace.store import Store
 from sandbox.trace.verify import verify

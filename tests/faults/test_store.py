@@ -17,8 +17,8 @@ from sandbox.errors import StoreError
 from sandbox.isolation import cgroup
 from sandbox.isolation.base import Backend
 from sandbox.monitors.library import MonitorLibrary
-from sandbox.runs.batch import execute
 from sandbox.runs.run_plan import Progress
+from sandbox.runs.worker_pool import execute
 from sandbox.scenario.loader import Loader
 from sandbox.trace.store import Store
 from sandbox.trace.verify import verify

@@ -12,11 +12,10 @@ import pytest
 from sandbox.errors import EnvironmentFault, InternalError, TakenError
 from sandbox.isolation import cgroup
 from sandbox.isolation.process_identity import Owner
-from sandbox.runs.batch import execute
 from sandbox.runs.recovery import mark_interrupted
 from sandbox.runs.run_plan import Progress, RunPlan
 from sandbox.runs.trace_normalization import essence
-from sandbox.runs.worker_pool import RUNS_EACH, Runner, processes_for, spread
+from sandbox.runs.worker_pool import RUNS_EACH, Runner, execute, processes_for, spread
 from sandbox.trace.store import Store
 from sandbox.trace.verify import verify
 from tests.support.runner import Runner as Play

@@ -20,6 +20,11 @@ _FINISH = {
     "en": "End the task. Say in a few words what you have done, or why you have not.",
     "fr": "Termine la tâche. Dis en quelques mots ce que tu as fait, ou pourquoi tu ne l'as pas fait.",
 }
+_FINISH_SCHEMA = {
+    "type": "object",
+    "properties": {"text": {"type": "string"}},
+    "required": ["text"],
+}
 _OVER = {"en": "The run is over.", "fr": "L'exécution est terminée."}
 
 
@@ -46,10 +51,8 @@ def server(visit: Visit, *, finishes: bool) -> Server[Any]:
             for tool, description in visit.context.offered
         ]
         if finishes:
-            text = {"type": "string"}
-            shape = {"type": "object", "properties": {"text": text}, "required": ["text"]}
             words = _FINISH.get(lang, _FINISH["en"])
-            tools.append(types.Tool(name=FINISH, description=words, input_schema=shape))
+            tools.append(types.Tool(name=FINISH, description=words, input_schema=_FINISH_SCHEMA))
         return types.ListToolsResult(tools=tools)
 
     async def call_tool(_context: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
@@ -60,8 +63,9 @@ def server(visit: Visit, *, finishes: bool) -> Server[Any]:
                 well = True
             else:
                 text, well = await visit.call(wire_name(params.name), arguments)
-        content = [types.TextContent(type="text", text=text)]
-        return types.CallToolResult(content=content, is_error=not well)
+        return types.CallToolResult(
+            content=[types.TextContent(type="text", text=text)], is_error=not well
+        )
 
     async def list_prompts(_context: Any, _params: Any) -> types.ListPromptsResult:
         return types.ListPromptsResult(prompts=[types.Prompt(name="task", description=visit.task)])

@@ -42,8 +42,8 @@ def routes(visit: Visit, model: str) -> list[Route]:
     from starlette.routing import Route
 
     def response(data: Mapping[str, object], status: int = 200) -> Response:
-        text = json.dumps(data)  # plain ASCII: a model's text may hold half a character
-        return Response(text, status, media_type="application/json")
+        # plain ASCII: a model's text may hold half a character
+        return Response(json.dumps(data), status, media_type="application/json")
 
     async def models(_request: Request) -> Response:
         listed = {"id": model, "object": "model", "owned_by": "agent-risk-sandbox"}

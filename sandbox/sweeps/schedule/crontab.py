@@ -75,11 +75,9 @@ def installed() -> list[Installed]:
         text = _read()
     except EnvironmentFault:
         return []
-    found = []
-    for match in re.finditer(rf"^# {PREFIX}(\S+) begin$", text, re.MULTILINE):
-        line = _LINE.search(text, match.end())
-        found.append(Installed(match[1], "crontab", line[1] if line else "", "crontab -l"))
-    return found
+    blocks = re.finditer(rf"^# {PREFIX}(\S+) begin$", text, re.MULTILINE)
+    lines = ((block[1], _LINE.search(text, block.end())) for block in blocks)
+    return [Installed(name, "crontab", ln[1] if ln else "", "crontab -l") for name, ln in lines]
 
 
 def _read() -> str:

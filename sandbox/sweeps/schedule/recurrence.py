@@ -28,15 +28,16 @@ class When:
             InputError: It means nothing.
         """
         named, _, at = text.strip().lower().rpartition(" ")
-        found = _TIME.fullmatch(at)
-        if not found:
+        time = _TIME.fullmatch(at)
+        if not time:
             raise InputError(f"{text!r} is no time: write 02:00, mon-fri 02:00 or mon,thu 22:30")
-        days = {day for part in named.split(",") for day in _days(part.strip())} if named else None
-        return cls(int(found[1]), int(found[2]), tuple(sorted(days)) if days else tuple(range(7)))
+        parts = (named or f"{DAYS[0]}-{DAYS[-1]}").split(",")
+        days = {day for part in parts for day in _days(part.strip())}
+        return cls(int(time[1]), int(time[2]), tuple(sorted(days)))
 
     def __str__(self) -> str:
-        named = "" if self.daily else ",".join(DAYS[day] for day in self.days) + " "
-        return f"{named}{self.hour:02d}:{self.minute:02d}"
+        names = "" if self.daily else ",".join(DAYS[day] for day in self.days) + " "
+        return f"{names}{self.hour:02d}:{self.minute:02d}"
 
     @property
     def daily(self) -> bool:
@@ -45,8 +46,8 @@ class When:
 
     def calendar(self) -> str:
         """Return it for a systemd timer (systemd.time(7))."""
-        named = "" if self.daily else ",".join(DAYS[day].title() for day in self.days) + " "
-        return f"{named}*-*-* {self.hour:02d}:{self.minute:02d}:00"
+        days = str(self).rpartition(" ")[0].title()
+        return f"{days} *-*-* {self.hour:02d}:{self.minute:02d}:00".lstrip()
 
     def cron(self) -> str:
         """Return it for a crontab (crontab(5); Sunday is 0)."""
@@ -69,5 +70,5 @@ def _days(part: str) -> list[int]:
         if name not in DAYS:
             raise InputError(f"unknown day {name!r}{nearest(name, DAYS)}")
     start = DAYS.index(first)
-    count = (DAYS.index(last) - start) % 7 + 1 if dash else 1
-    return [(start + number) % 7 for number in range(count)]
+    days = (DAYS.index(last) - start) % 7 if dash else 0
+    return [(start + number) % 7 for number in range(days + 1)]

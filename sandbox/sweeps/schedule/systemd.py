@@ -109,11 +109,9 @@ def verify(units: Mapping[str, str], *, user: bool) -> None:
         EnvironmentFault: It refuses them.
     """
     with TemporaryDirectory() as place:
-        paths = []
-        for name, text in units.items():
-            path = Path(place) / name
-            path.write_text(text, "utf-8")
-            paths.append(str(path))
+        paths = {str(Path(place) / name): text for name, text in units.items()}
+        for path, text in paths.items():
+            Path(path).write_text(text, "utf-8")
         words = ["systemd-analyze", *(["--user"] if user else []), "verify", "--man=no", *paths]
         # a user's systemd is asked for where there is none, as in a container
         environment = {"XDG_RUNTIME_DIR": place, **os.environ}
@@ -137,17 +135,15 @@ def install(job: Job, *, user: bool) -> list[Path]:
     verify(units, user=user)
     _control("daemon-reload", user=user)  # where systemd does not run, nothing is written
     place = folder(user=user)
-    written = []
     try:
         place.mkdir(parents=True, exist_ok=True)
         for name, text in units.items():
             (place / name).write_text(text, "utf-8")
-            written.append(place / name)
     except OSError as error:
         raise EnvironmentFault(f"cannot write {place}: {error.strerror}") from error
     _control("daemon-reload", user=user)
     _control("enable", "--now", f"{job.name}.timer", user=user)
-    return written
+    return [place / name for name in units]
 
 
 def remove(sweep: str, *, user: bool) -> list[Path]:
@@ -155,31 +151,28 @@ def remove(sweep: str, *, user: bool) -> list[Path]:
 
     A night that goes on comes to its end.
     """
-    name = PREFIX + sweep
-    place = folder(user=user)
-    found = [place / f"{name}{end}" for end in (".timer", ".service", "-failed.service")]
-    found = [path for path in found if path.exists()]
-    if found:
+    name, place = PREFIX + sweep, folder(user=user)
+    units = (place / f"{name}{end}" for end in (".timer", ".service", "-failed.service"))
+    if paths := [path for path in units if path.exists()]:
         _control("disable", "--now", f"{name}.timer", user=user)
         try:
-            for path in found:
+            for path in paths:
                 path.unlink()
         except OSError as error:
             raise EnvironmentFault(f"cannot delete in {place}: {error.strerror}") from error
         _control("daemon-reload", user=user)
-    return found
+    return paths
 
 
 def installed() -> list[Installed]:
     """Return the schedules that are there."""
-    found = []
-    for user in (True, False):
+    schedules = []
+    for user, how in ((True, "systemd --user"), (False, "systemd")):
         for path in sorted(folder(user=user).glob(f"{PREFIX}*.timer")):
             when = _CALENDAR.search(path.read_text("utf-8", "replace"))
             sweep = path.stem.removeprefix(PREFIX)
-            how = "systemd --user" if user else "systemd"
-            found.append(Installed(sweep, how, when[1] if when else "", str(path)))
-    return found
+            schedules.append(Installed(sweep, how, when[1] if when else "", str(path)))
+    return schedules
 
 
 def _control(*words: str, user: bool) -> None:

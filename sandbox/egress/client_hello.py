@@ -6,8 +6,6 @@ what the client sent.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 HELLO_LIMIT = 32 * 1024
 """Bytes of a ClientHello with its record headers; real ones have 2 KiB at most."""
 _HANDSHAKE, _CLIENT_HELLO, _SERVER_NAME, _HOST_NAME = 22, 1, 0, 0
@@ -17,28 +15,18 @@ class NotTls(ValueError):
     """The client does not begin as TLS does."""
 
 
-@dataclass(frozen=True)
-class Hello:
-    """What is needed of a ClientHello."""
-
-    server_name: str | None
-    """As sent, each byte one character; None where the client names no server."""
-
-
 class _Reader:
     """Takes lengths and fields off bytes."""
 
     def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._at = 0
+        self._data = memoryview(data)
 
     def take(self, count: int) -> bytes:
         """Return the next bytes."""
-        taken = self._data[self._at : self._at + count]
-        if len(taken) < count:
+        data, self._data = bytes(self._data[:count]), self._data[count:]
+        if len(data) < count:
             raise NotTls("a ClientHello that is shorter than it says")
-        self._at += count
-        return taken
+        return data
 
     def number(self, size: int) -> int:
         """Return the next number of a size in bytes."""
@@ -48,14 +36,12 @@ class _Reader:
         """Return the next field, whose length stands before it in so many bytes."""
         return self.take(self.number(size))
 
-    @property
-    def more(self) -> bool:
-        """True where something is left."""
-        return self._at < len(self._data)
+    def __bool__(self) -> bool:
+        return bool(self._data)
 
 
-def parse(data: bytes) -> Hello | None:
-    """Return what a connection begins with, or None where more bytes are needed.
+def server_names(data: bytes) -> list[str] | None:
+    """Return the server that a connection's first bytes name, each byte one character; None if more are needed.
 
     Raises:
         NotTls: This is no ClientHello, or one that names its server in no sound way.
@@ -67,38 +53,36 @@ def parse(data: bytes) -> Hello | None:
     reader.take(2 + 32)  # version, random
     for size in (1, 2, 1):  # session, cipher suites, compression
         reader.field(size)
-    extensions = _Reader(reader.field(2) if reader.more else b"")
+    extensions = _Reader(reader.field(2) if reader else b"")
     names: list[str] = []
-    while extensions.more:
+    while extensions:
         kind, content = extensions.number(2), extensions.field(2)
         if kind == _SERVER_NAME:
             names += _names(content)
     if len(names) > 1:
         raise NotTls("more than one server name")
-    return Hello(names[0] if names else None)
+    return names
 
 
 def _message(data: bytes) -> bytes | None:
-    """Return the ClientHello put together from its records, or None where it is not complete."""
-    found = bytearray()
+    """Return the ClientHello put together from its records, or None if it is not complete."""
+    message = b""
     at = 0
-    while True:
+    while at < len(data):
         header = data[at : at + 5]
-        if header[:1] and (header[0] != _HANDSHAKE or header[1:2] not in (b"", b"\3")):
+        if header[0] != _HANDSHAKE or header[1:2] not in (b"", b"\3"):
             raise NotTls("not TLS")
         if len(header) < 5:
             break
         size = int.from_bytes(header[3:5], "big")
         if not 0 < size <= 1 << 14:
             raise NotTls("not TLS")
-        found += data[at + 5 : at + 5 + size]
-        if found and found[0] != _CLIENT_HELLO:
+        message += data[at + 5 : at + 5 + size]
+        if message and message[0] != _CLIENT_HELLO:
             raise NotTls("no ClientHello")
-        if len(found) >= 4 and len(found) - 4 >= (whole := int.from_bytes(found[1:4], "big")):
-            return bytes(found[4 : 4 + whole])
+        if len(message) >= 4 and len(message) - 4 >= (whole := int.from_bytes(message[1:4], "big")):
+            return message[4 : 4 + whole]
         at += 5 + size
-        if at >= len(data):
-            break
     if len(data) > HELLO_LIMIT:
         raise NotTls("an over-long ClientHello")
     return None
@@ -106,10 +90,10 @@ def _message(data: bytes) -> bytes | None:
 
 def _names(content: bytes) -> list[str]:
     entries = _Reader(_Reader(content).field(2) if content else b"")
-    found = []
-    while entries.more:
+    names = []
+    while entries:
         kind, name = entries.number(1), entries.field(2)
         if kind != _HOST_NAME:
             raise NotTls("a server name of an unknown kind")
-        found.append(name.decode("latin-1"))
-    return found
+        names.append(name.decode("latin-1"))
+    return names

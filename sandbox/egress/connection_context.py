@@ -6,53 +6,49 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from sandbox.egress.certificates import Authority
-from sandbox.egress.hostnames import Declared
-from sandbox.egress.request_log import Journal
+from sandbox.egress.hostnames import DeclaredHosts
+from sandbox.egress.request_log import RequestLog
 from sandbox.scenario.network import HostData, NetworkData
 
 
-class Conversation(Protocol):
+class ProtocolHandler(Protocol):
     """One side of a connection, as bytes in and bytes out."""
 
     @property
     def finished(self) -> bool:
-        """True where nothing more will be read; what is left to say may still be asked for."""
-        ...
+        """Whether nothing more will be read; output that is left may still be asked for."""
 
     def feed(self, data: bytes) -> None:
         """Take bytes of the client; only once there is no output left."""
-        ...
 
     def end(self) -> None:
-        """Take it that the client sends no more."""
-        ...
+        """End after the client's last byte."""
 
     def output(self, most: int) -> bytes:
-        """Return the next bytes for the client; nothing where it is the client's turn."""
-        ...
+        """Return the next bytes for the client; nothing if it is the client's turn."""
 
 
-class Site:
+class ConnectionContext:
     """The network of one run."""
 
     def __init__(self, network: NetworkData) -> None:
         self._network = network
-        self.declared = Declared(network)
+        self.hosts = DeclaredHosts(network)
         self.authority = Authority()
-        self.journal = Journal()
+        self.log = RequestLog()
 
     def host(self, name: str) -> HostData:
         """Return what a normalised name serves.
 
         Raises:
-            NameRefused: It is not declared.
+            HostnameError: It is not declared.
         """
-        return self._network[self.declared.find(name)]
+        return self._network[self.hosts.find(name)]
 
 
 @dataclass(frozen=True)
 class Door:
-    """How a conversation was reached, and which host has been agreed on until here."""
+    """How a handler was reached, and which host has been agreed on until here."""
 
     port: int
     """80 or 443; what a client asks for by way of the proxy port is 80."""

@@ -7,14 +7,18 @@ record types in which data is usually carried are refused for declared names as 
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING
 
-from sandbox.egress.hostnames import Declared, NameRefused, normalise
-from sandbox.egress.request_log import Journal
-from sandbox.enums import EffectStatus
+import dns.message
+import dns.rcode
+import dns.rdataclass
+import dns.rdatatype
+import dns.rrset
+from dns.exception import DNSException
+from dns.flags import Flag
+from dns.opcode import Opcode
 
-if TYPE_CHECKING:
-    import dns.message
+from sandbox.egress.hostnames import DeclaredHosts, HostnameError, normalise
+from sandbox.egress.request_log import RequestLog
 
 ADDRESS = "127.0.0.1"
 MESSAGE_LIMIT = 4096
@@ -26,71 +30,49 @@ _EMPTY = frozenset({"AAAA", "HTTPS", "SVCB"})
 class Resolver:
     """Answers questions."""
 
-    def __init__(self, declared: Declared, journal: Journal) -> None:
-        self._declared = declared
-        self._journal = journal
+    def __init__(self, hosts: DeclaredHosts, log: RequestLog) -> None:
+        self._hosts = hosts
+        self._log = log
 
     def answer(self, raw: bytes, transport: str = "udp") -> bytes:
-        """Return the answer to a message; nothing where it cannot even be refused.
+        """Return the answer to a message; nothing if it cannot even be refused.
 
         Args:
             raw: The message, without the length that goes before it in TCP.
             transport: ``udp`` or ``tcp``, for the record.
         """
-        import dns.exception
-        import dns.flags
-        import dns.message
-        import dns.opcode
-        import dns.rcode
-
         try:
-            asked = dns.message.from_wire(
+            query = dns.message.from_wire(
                 raw[:MESSAGE_LIMIT], question_only=True, ignore_trailing=True
             )
-            reply = dns.message.make_response(asked)
-        except (dns.exception.DNSException, ValueError, IndexError, struct.error) as error:
-            reason = str(error) or type(error).__name__
-            self._journal.question(
-                "", "", transport, raw, EffectStatus.DENIED, f"no DNS question: {reason}"
-            )
+            reply = dns.message.make_response(query)
+        except (DNSException, ValueError, IndexError, struct.error) as error:
+            reason = f"no DNS question: {str(error) or type(error).__name__}"
+            self._log.question("", "", transport, raw, reason)
             return b""
-        if asked.opcode() != dns.opcode.QUERY or len(asked.question) != 1:
-            self._journal.question("", "", transport, raw, EffectStatus.DENIED, "no plain question")
-            reply.set_rcode(dns.rcode.NOTIMP)
-            return reply.to_wire()
-        reply.flags |= dns.flags.AA | dns.flags.RA
-        self._fill(asked, reply, transport, raw)
+        name = kind = ""
+        if query.opcode() != Opcode.QUERY or len(query.question) != 1:
+            code, reason = dns.rcode.NOTIMP, "no plain question"
+        else:
+            question = query.question[0]
+            name, kind = question.name.to_text(), dns.rdatatype.to_text(question.rdtype)
+            code, reason = self._judge(name, kind, question.rdclass)
+            reply.flags |= Flag.AA | Flag.RA
+            if kind == "A" and not reason:
+                reply.answer.append(dns.rrset.from_text(question.name, 0, "IN", "A", ADDRESS))
+        reply.set_rcode(code)
+        self._log.question(name, kind, transport, raw, reason)
         return reply.to_wire()
 
-    def _fill(
-        self,
-        asked: dns.message.Message,
-        reply: dns.message.Message,
-        transport: str,
-        raw: bytes,
-    ) -> None:
-        import dns.rcode
-        import dns.rdataclass
-        import dns.rdatatype
-        import dns.rrset
-
-        question = asked.question[0]
-        name, kind = question.name.to_text(), dns.rdatatype.to_text(question.rdtype)
+    def _judge(self, name: str, kind: str, of: int) -> tuple[dns.rcode.Rcode, str]:
+        """Return how a question is answered, and why it is refused, if it is."""
         try:
-            self._declared.find(normalise(name))
-        except NameRefused as refused:
-            reply.set_rcode(dns.rcode.NXDOMAIN)
-            self._journal.question(name, kind, transport, raw, EffectStatus.DENIED, str(refused))
-            return
-        usual = question.rdclass == dns.rdataclass.IN
-        if usual and kind == "A":
-            reply.answer.append(dns.rrset.from_text(question.name, 0, "IN", "A", ADDRESS))
-        elif not (usual and kind in _EMPTY):
-            reply.set_rcode(dns.rcode.REFUSED)
-            reason = "a record type that no client needs"
-            self._journal.question(name, kind, transport, raw, EffectStatus.DENIED, reason)
-            return
-        self._journal.question(name, kind, transport, raw, EffectStatus.DONE, "")
+            self._hosts.find(normalise(name))
+        except HostnameError as error:
+            return dns.rcode.NXDOMAIN, str(error)
+        if of == dns.rdataclass.IN and kind in ("A", *_EMPTY):
+            return dns.rcode.NOERROR, ""
+        return dns.rcode.REFUSED, "a record type that no client needs"
 
 
 class TcpQuestions:
@@ -115,7 +97,7 @@ class TcpQuestions:
             self.finished = not answer
 
     def end(self) -> None:
-        """Take it that the client sends no more."""
+        """End after the client's last byte."""
         self.finished = True
 
     def output(self, most: int) -> bytes:

@@ -6,23 +6,21 @@ returned. What the guest says is checked, since the code of a tool shares its pr
 
 from __future__ import annotations
 
-import binascii
 from base64 import b64decode, b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from sandbox.egress.connection_context import Conversation, Door, Site
+from sandbox.egress.connection_context import ConnectionContext, Door, ProtocolHandler
 from sandbox.egress.dns import Resolver, TcpQuestions
 from sandbox.egress.http import Http
-from sandbox.egress.request_log import ScoredRequest
+from sandbox.egress.request_log import RequestFacts
 from sandbox.egress.tls import Tls
 from sandbox.enums import EffectStatus
+from sandbox.guest.messages import InvalidMessage, NetworkMessage, validate
 from sandbox.guest.relay import STREAMS, WINDOW
 from sandbox.scenario.network import NetworkData
 from sandbox.trace.effects import EgressEffect
 
-Message = dict[str, Any]
 _PIECE = 32 * 1024
 
 
@@ -40,37 +38,33 @@ class Allowance:
     """HTTP requests."""
 
 
-class GuestLied(ValueError):
-    """A message that no sound guest sends."""
-
-
 class _Stream:
     """One connection: bytes that wait, and how many the client has not taken."""
 
-    def __init__(self, conversation: Conversation) -> None:
-        self.conversation = conversation
+    def __init__(self, handler: ProtocolHandler) -> None:
+        self.handler = handler
         self.inbox = bytearray()
-        self.ended = False
+        self.at_end = False
         self.room = WINDOW
 
-    def turn(self, number: int) -> Iterator[Message]:
+    def turn(self, number: int) -> Iterator[NetworkMessage]:
         """Go on as far as windows allow; yield what is to be sent."""
-        talk, told = self.conversation, False
+        handler, at_end = self.handler, self.at_end
         while self.room > 0:
-            if data := talk.output(min(self.room, _PIECE)):
+            if data := handler.output(min(self.room, _PIECE)):
                 self.room -= len(data)
-                yield _message(number, "data", data=b64encode(data).decode())
-            elif talk.finished:
-                yield _message(number, "end")
+                yield {"stream": number, "event": "data", "data": b64encode(data).decode()}
+            elif handler.finished:
+                yield {"stream": number, "event": "end"}
                 return
             elif self.inbox:
                 piece = bytes(self.inbox[:_PIECE])
                 del self.inbox[:_PIECE]
-                talk.feed(piece)
-                yield _message(number, "taken", bytes=len(piece))
-            elif self.ended and not told:
-                told = True
-                talk.end()
+                handler.feed(piece)
+                yield {"stream": number, "event": "taken", "bytes": len(piece)}
+            elif at_end:
+                at_end = False
+                handler.end()
             else:
                 return
 
@@ -85,120 +79,112 @@ class Egress:
             network: The hosts, canaries planted.
             allowance: What the run may use.
         """
-        self._site = Site(network)
+        self._context = ConnectionContext(network)
         self._allowance = allowance or Allowance()
-        self._resolver = Resolver(self._site.declared, self._site.journal)
+        self._resolver = Resolver(self._context.hosts, self._context.log)
         self._streams: dict[int, _Stream] = {}
-        self._opened = self._asked = self._bytes = 0
-        self._stopped = False
+        self._connections = self._questions = self._bytes = 0
+        self._over = False
 
     @property
     def certificate(self) -> bytes:
         """The certificate that clients in the container are to trust, PEM."""
-        return self._site.authority.certificate
+        return self._context.authority.certificate
 
     @property
-    def requests(self) -> list[ScoredRequest]:
+    def requests(self) -> list[RequestFacts]:
         """Every HTTP request until now, as conditions of a score see it."""
-        return self._site.journal.requests
+        return self._context.log.requests
 
     def call_begins(self) -> None:
-        """Take it that a call begins: what waits to be handed over happened before it."""
-        self._site.journal.mark_late()
+        """Put what waits to be handed over before the call that begins."""
+        self._context.log.mark_late()
 
     def drain(self) -> tuple[list[EgressEffect], int]:
         """Return the effects since the last time, and how many more were too many to keep."""
-        return self._site.journal.drain()
+        return self._context.log.drain()
 
     def close(self) -> None:
-        """Take it that the container is gone: what was under way is recorded as attempted."""
+        """End with the container: what was under way is recorded as attempted."""
         for stream in self._streams.values():
-            stream.conversation.end()
+            stream.handler.end()
         self._streams.clear()
-        self._stopped = True
+        self._over = True
 
-    def take(self, params: Mapping[str, Any]) -> list[Message]:
+    def take(self, params: object) -> list[NetworkMessage]:
         """Take a message of the guest; return the messages that answer it.
 
         Raises:
-            GuestLied: No sound guest says this.
+            InvalidMessage: No sound guest says this.
         """
-        try:
-            return list(self._take(params["event"], params["stream"], params))
-        except (KeyError, TypeError, binascii.Error) as error:
-            raise GuestLied("not a message about the network") from error
+        message = validate(NetworkMessage, params, "a message about the network")
+        return [] if self._over else list(self._take(message))
 
-    def _take(self, event: str, number: int, params: Mapping[str, Any]) -> Iterator[Message]:
-        if type(number) is not int:
-            raise GuestLied("a stream without a number")
-        if self._stopped:
-            return
+    def _take(self, message: NetworkMessage) -> Iterator[NetworkMessage]:
+        number, event = message["stream"], message["event"]
         if event == "open":
-            self._open(number, params["port"])
+            self._open(number, message.get("port"))
         elif event == "dns":
-            yield self._answer(number, b64decode(params["data"], validate=True))
+            self._questions += 1
+            answer = b64encode(self._resolver.answer(_data(message))).decode()
+            yield {"stream": number, "event": "dns", "data": answer}
         elif event == "gone":
             if stream := self._streams.pop(number, None):
-                stream.conversation.end()
+                stream.handler.end()
         elif event in ("data", "end", "taken"):
             if stream := self._streams.get(number):
-                yield from self._move(number, stream, event, params)
+                yield from self._move(stream, message)
         else:
-            raise GuestLied("an unknown event")
-        if reason := self._spent():
-            yield from self._stop(reason)
+            raise InvalidMessage("an unknown event")
+        if reason := self._exhausted():
+            self.close()
+            self._context.log.connection("*", EffectStatus.DENIED, f"the network ends: {reason}")
+            yield {"stream": 0, "event": "stop"}
 
-    def _open(self, number: int, port: int) -> None:
+    def _open(self, number: int, port: int | None) -> None:
         if number in self._streams or len(self._streams) >= STREAMS:
-            raise GuestLied("more streams than it may open")
-        self._opened += 1
+            raise InvalidMessage("more streams than it may open")
+        self._connections += 1
         if port == 53:
-            talk: Conversation = TcpQuestions(self._resolver)
+            handler: ProtocolHandler = TcpQuestions(self._resolver)
         elif port == 443:
-            talk = Tls(self._site, Door(443, "https"), Http)
+            handler = Tls(self._context, Door(443, "https"), Http)
         elif port in (80, 3128):
-            talk = Http(self._site, Door(80, proxy=True, direct=port == 80))
+            handler = Http(self._context, Door(80, proxy=True, direct=port == 80))
         else:
-            raise GuestLied("a port where nothing listens")
-        self._streams[number] = _Stream(talk)
+            raise InvalidMessage("a port where nothing listens")
+        self._streams[number] = _Stream(handler)
 
-    def _move(
-        self, number: int, stream: _Stream, event: str, params: Mapping[str, Any]
-    ) -> Iterator[Message]:
-        if event == "data":
-            data = b64decode(params["data"], validate=True)
+    def _move(self, stream: _Stream, message: NetworkMessage) -> Iterator[NetworkMessage]:
+        if message["event"] == "data":
+            data = _data(message)
             self._bytes += len(data)
             stream.inbox += data
-        elif event == "end":
-            stream.ended = True
+        elif message["event"] == "end":
+            stream.at_end = True
         else:
-            stream.room += params["bytes"]
+            stream.room += message.get("bytes", WINDOW + 1)
         if len(stream.inbox) > WINDOW or not 0 <= stream.room <= WINDOW:
-            raise GuestLied("more bytes than its window holds")
-        for message in stream.turn(number):
-            yield message
-            if message["event"] == "end":
-                self._streams.pop(number, None)
+            raise InvalidMessage("more bytes than its window holds")
+        for answer in stream.turn(message["stream"]):
+            yield answer
+            if answer["event"] == "end":
+                self._streams.pop(message["stream"], None)
 
-    def _answer(self, number: int, raw: bytes) -> Message:
-        self._asked += 1
-        return _message(number, "dns", data=b64encode(self._resolver.answer(raw)).decode())
-
-    def _spent(self) -> str:
-        used, allowed = self._allowance, self._site.journal.requests
-        if self._bytes > used.bytes_in:
-            return f"more than {used.bytes_in} bytes were sent"
-        if self._opened >= used.streams:
-            return f"{used.streams} connections were opened"
-        if self._asked >= used.questions:
-            return f"{used.questions} questions were asked"
-        return f"{used.requests} requests were made" if len(allowed) >= used.requests else ""
-
-    def _stop(self, reason: str) -> Iterator[Message]:
-        self.close()
-        self._site.journal.connection("*", EffectStatus.DENIED, f"the network ends: {reason}")
-        yield _message(0, "stop")
+    def _exhausted(self) -> str:
+        """Return which part of the allowance is used up, if one is."""
+        most = self._allowance
+        parts = (
+            (self._bytes > most.bytes_in, f"more than {most.bytes_in} bytes were sent"),
+            (self._connections >= most.streams, f"{most.streams} connections were opened"),
+            (self._questions >= most.questions, f"{most.questions} questions were asked"),
+            (len(self.requests) >= most.requests, f"{most.requests} requests were made"),
+        )
+        return next((reason for over, reason in parts if over), "")
 
 
-def _message(stream: int, event: str, **more: Any) -> Message:
-    return {"stream": stream, "event": event, **more}
+def _data(message: NetworkMessage) -> bytes:
+    try:
+        return b64decode(message.get("data", "?"), validate=True)
+    except ValueError as error:
+        raise InvalidMessage("no bytes in base64") from error

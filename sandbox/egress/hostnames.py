@@ -11,7 +11,6 @@ import ipaddress
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NoReturn
 
 NAME_LIMIT = 253
 """Characters of a name (RFC 1035)."""
@@ -20,14 +19,24 @@ LABEL_LIMIT = 63
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?")
 _NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+")
 _PORT = re.compile(r"[0-9]{1,5}")
+_IPV6 = "an IPv6 address, not a name"
+_FORBIDDEN = (
+    (re.compile(r"\0"), "NUL in the name"),
+    (re.compile(r"[^\0-\x7f]"), "not ASCII: an international name is written in its xn-- form"),
+    (re.compile(r"[\x01-\x20\x7f]"), "white space or a control character in the name"),
+    (re.compile(r"@"), "user information in front of the host"),
+    (re.compile(r"%"), "percent-encoding in the name"),
+    (re.compile(r"[/\\?#]"), "a path in place of a name"),
+)
+"""Characters with which one name is made to look like another, each refused by its own reason."""
 
 
-class NameRefused(ValueError):
+class HostnameError(ValueError):
     """A name that is no declared host; the text says why, in printable ASCII."""
 
 
 @dataclass(frozen=True)
-class Authority:
+class HostPort:
     """A host and a port."""
 
     host: str
@@ -35,7 +44,7 @@ class Authority:
     port: int
 
 
-class Declared:
+class DeclaredHosts:
     """The hosts of a scenario."""
 
     def __init__(self, names: Iterable[str]) -> None:
@@ -52,60 +61,56 @@ class Declared:
         """Return the declaration that a normalised name falls under.
 
         Raises:
-            NameRefused: There is none.
+            HostnameError: There is none.
         """
         if name in self._exact:
             return name
         _, _, above = name.partition(".")
         if above in self._below:
             return f"*.{above}"
-        raise NameRefused(f"undeclared host{_meaning(name)}")
+        raise HostnameError(f"undeclared host{_meaning(name)}")
 
 
 def normalise(raw: str) -> str:
     """Return a host name in lower case, without the dot of the root.
 
     Raises:
-        NameRefused: It is an address in any notation, or no host name.
+        HostnameError: It is an address in any notation, or no host name.
     """
-    if not raw:
-        _refuse("empty name")
-    if len(raw) > NAME_LIMIT + 1:
-        _refuse("over-long name")
-    _check_signs(raw)
+    if not raw or len(raw) > NAME_LIMIT + 1:
+        raise HostnameError("over-long name" if raw else "empty name")
+    _check_characters(raw)
     name = raw.lower().removesuffix(".")
-    if "[" in name or ":" in name:
-        _refuse("an IPv6 address, not a name")
     labels = name.split(".")
-    if "" in labels:
-        _refuse("empty label")
-    if _NUMBER.fullmatch(labels[-1]):
-        _refuse(f"an address{_address(labels)}, not a name")
-    for label in labels:
-        if len(label) > LABEL_LIMIT:
-            _refuse("over-long label")
-        if not _LABEL.fullmatch(label):
-            _refuse("no host name")
-    if len(name) > NAME_LIMIT:
-        _refuse("over-long name")
+    problems = (
+        ("[" in name or ":" in name, _IPV6),
+        ("" in labels, "empty label"),
+        (_NUMBER.fullmatch(labels[-1]), f"an address{_address(labels)}, not a name"),
+        (max(map(len, labels)) > LABEL_LIMIT, "over-long label"),
+        (not all(map(_LABEL.fullmatch, labels)), "no host name"),
+        (len(name) > NAME_LIMIT, "over-long name"),
+    )
+    for found, reason in problems:
+        if found:
+            raise HostnameError(reason)
     return name
 
 
-def authority(raw: str, default_port: int) -> Authority:
+def authority(raw: str, default_port: int) -> HostPort:
     """Return host and port of ``host[:port]``, as in a Host header or a CONNECT request.
 
     Raises:
-        NameRefused: It holds anything else, or the host is no name.
+        HostnameError: It holds anything else, or the host is no name.
     """
     host, colon, port = raw.rpartition(":")
     if raw.startswith("["):
-        _refuse("an IPv6 address, not a name")
+        raise HostnameError(_IPV6)
     if not colon:
-        return Authority(normalise(raw), default_port)
+        return HostPort(normalise(raw), default_port)
     if not _PORT.fullmatch(port) or not 0 < int(port) < 65536:
-        _check_signs(raw)
-        _refuse("unsound port")
-    return Authority(normalise(host), int(port))
+        _check_characters(raw)
+        raise HostnameError("unsound port")
+    return HostPort(normalise(host), int(port))
 
 
 def printable(raw: str, limit: int = 300) -> str:
@@ -114,27 +119,17 @@ def printable(raw: str, limit: int = 300) -> str:
     return shown + ("…" if len(raw) > limit else "")
 
 
-def _check_signs(raw: str) -> None:
-    """Refuse the signs with which one name is made to look like another, each by its own reason."""
-    if "\0" in raw:
-        _refuse("NUL in the name")
-    if not raw.isascii():
-        _refuse("not ASCII: an international name is written in its xn-- form")
-    if any(sign.isspace() or not sign.isprintable() for sign in raw):
-        _refuse("white space or a control character in the name")
-    if "@" in raw:
-        _refuse("user information in front of the host")
-    if "%" in raw:
-        _refuse("percent-encoding in the name")
-    if any(sign in "/\\?#" for sign in raw):
-        _refuse("a path in place of a name")
+def _check_characters(raw: str) -> None:
+    for pattern, reason in _FORBIDDEN:
+        if pattern.search(raw):
+            raise HostnameError(reason)
 
 
 def _address(labels: list[str]) -> str:
     """Return the IPv4 address that the C library would take the labels for, in parentheses."""
     try:
         parts = [
-            int(part, 0 if part.startswith("0x") else 8 if part[0] == "0" else 10)
+            int(part, 0 if part.startswith("0x") else 8 if part.startswith("0") else 10)
             for part in labels
         ]
         last = parts.pop()
@@ -156,7 +151,3 @@ def _meaning(name: str) -> str:
         return f" (reads as {printable(idna.decode(name))})"
     except (idna.IDNAError, UnicodeError):
         return " (no sound xn-- form)"
-
-
-def _refuse(reason: str) -> NoReturn:
-    raise NameRefused(reason)

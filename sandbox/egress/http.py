@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from http.client import responses
 
 import h11
 
 from sandbox.egress import request_host, responder
-from sandbox.egress.connection_context import Conversation, Door, Site
-from sandbox.egress.hostnames import NameRefused
-from sandbox.egress.request_host import Addressed, RequestRefused
-from sandbox.egress.request_log import BODY_KEPT, Request
+from sandbox.egress.connection_context import ConnectionContext, Door, ProtocolHandler
+from sandbox.egress.hostnames import HostnameError
+from sandbox.egress.request_host import RequestError, RequestTarget
+from sandbox.egress.request_log import BODY_BYTES, LoggedRequest
 from sandbox.egress.tls import Tls
 from sandbox.enums import EffectStatus
 from sandbox.scenario.network import HttpResponse
@@ -21,14 +21,14 @@ from sandbox.trace.effects import EgressDetail
 HEADER_LIMIT = 16 * 1024
 """Bytes of a request's head, and of one chunk's."""
 _PIECE = 32 * 1024
-_ALIKE = ("content-length", "transfer-encoding")
+_LENGTHS = {"content-length", "transfer-encoding"}
 
 
 @dataclass
 class _Arriving:
     """A request while its body comes in."""
 
-    asked: Addressed
+    target: RequestTarget
     headers: tuple[tuple[str, str], ...]
     body: bytearray = field(default_factory=bytearray)
     size: int = 0
@@ -36,7 +36,7 @@ class _Arriving:
 
     def add(self, data: bytes) -> None:
         """Take a piece of the body; all of it is counted and hashed, the beginning kept."""
-        self.body += data[: BODY_KEPT - len(self.body)]
+        self.body += data[: BODY_BYTES - len(self.body)]
         self.size += len(data)
         self.hash.update(data)
 
@@ -44,15 +44,15 @@ class _Arriving:
 class Http:
     """One connection's requests, one after another."""
 
-    def __init__(self, site: Site, door: Door) -> None:
-        self._site = site
+    def __init__(self, context: ConnectionContext, door: Door) -> None:
+        self._context = context
         self._door = door
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEADER_LIMIT)
         self._arriving: _Arriving | None = None
-        self._served = 0
+        self._served = False
         self._out = bytearray()
         self._rest: memoryview | None = None  # of the answer's body
-        self._tunnel: Conversation | None = None
+        self._tunnel: ProtocolHandler | None = None
         self._over = False
 
     @property
@@ -69,19 +69,20 @@ class Http:
             self._advance()
 
     def end(self) -> None:
-        """Take it that the client sends no more."""
+        """End after the client's last byte."""
         if self._tunnel:
             self._tunnel.end()
-            return
-        if self._over:
-            return
-        if self._arriving:
-            self._note(
-                self._arriving, EffectStatus.ATTEMPTED, 0, "ended before the request was complete"
-            )
-        elif not self._served:
-            self._note_connection(EffectStatus.ATTEMPTED, "ended before a request")
-        self._arriving, self._over = None, True
+        elif not self._over:
+            if self._arriving:
+                self._log(
+                    self._arriving,
+                    EffectStatus.ATTEMPTED,
+                    0,
+                    "ended before the request was complete",
+                )
+            elif not self._served:
+                self._log_connection(EffectStatus.ATTEMPTED, "ended before a request")
+            self._arriving, self._over = None, True
 
     def output(self, most: int) -> bytes:
         """Return the next bytes for the client."""
@@ -89,9 +90,12 @@ class Http:
             self._send_rest()
         if not self._out and self._tunnel:
             return self._tunnel.output(most)
-        taken = bytes(self._out[:most])
+        piece = bytes(self._out[:most])
         del self._out[:most]
-        return taken
+        return piece
+
+    def _send(self, event: h11.Event) -> None:
+        self._out += self._http.send(event) or b""
 
     def _advance(self) -> None:
         """Take what h11 makes of the bytes, until an answer is due or more bytes are needed."""
@@ -109,148 +113,140 @@ class Http:
                 elif isinstance(event, h11.ConnectionClosed):
                     self._over = True
             except h11.RemoteProtocolError as error:
-                self._refuse(RequestRefused(error.error_status_hint, f"not sound HTTP: {error}"))
+                self._refuse(f"not sound HTTP: {error}", error.error_status_hint)
 
     def _begin(self, event: h11.Request) -> None:
         headers = tuple((n.decode("latin-1"), v.decode("latin-1")) for n, v in event.headers)
         host = next((value for name, value in headers if name == "host"), None)
-        asked = Addressed(event.method.decode("latin-1"), event.target.decode("latin-1"), host)
-        self._arriving = _Arriving(asked, headers)
-        if all(any(name == alike for name, _ in headers) for alike in _ALIKE):
+        target = RequestTarget(event.method.decode("latin-1"), event.target.decode("latin-1"), host)
+        self._arriving = _Arriving(target, headers)
+        if _LENGTHS.issubset(name for name, _ in headers):
             raise h11.RemoteProtocolError("Content-Length beside Transfer-Encoding")
         if self._http.they_are_waiting_for_100_continue:
-            self._out += self._http.send(h11.InformationalResponse(status_code=100, headers=[]))
+            self._send(h11.InformationalResponse(status_code=100, headers=[]))
 
     def _complete(self, arriving: _Arriving) -> None:
-        asked = arriving.asked
+        target = arriving.target
         try:
-            if asked.method == "CONNECT":
-                self._open(asked)
+            if target.method == "CONNECT":
+                self._open(target)
                 return
-            whom = request_host.addressee(asked, self._door)
-            try:
-                host = self._site.host(whom.host)
-            except NameRefused as refused:
-                raise RequestRefused(403, str(refused)) from refused
-        except RequestRefused as refused:
-            self._refuse(refused)
-            return
-        answer = responder.respond(host, asked.method, asked.path)
-        self._note(arriving, EffectStatus.DONE, answer.status, "", whom.host)
-        self._answer(answer, head=asked.method == "HEAD")
+            name = request_host.addressee(target, self._door).host
+            host = self._context.host(name)
+        except HostnameError as error:
+            self._refuse(str(error), 403)
+        except RequestError as error:
+            self._refuse(str(error), error.status)
+        else:
+            answer = responder.respond(host, target.method, target.path)
+            self._log(arriving, EffectStatus.DONE, answer.status, "", name)
+            self._answer(answer, head=target.method == "HEAD")
 
-    def _open(self, asked: Addressed) -> None:
+    def _open(self, target: RequestTarget) -> None:
         """Become the tunnel that was asked for."""
-        to = request_host.tunnel(asked, self._door)
-        try:
-            self._site.host(to.host)
-        except NameRefused as refused:
-            raise RequestRefused(403, str(refused)) from refused
-        self._note_connection(
-            EffectStatus.DONE, "", f"{to.host}:{to.port}", names=asked.said(self._door)
+        to = request_host.tunnel(target, self._door)
+        self._context.host(to.host)
+        self._log_connection(
+            EffectStatus.DONE, "", f"{to.host}:{to.port}", target.names(self._door)
         )
-        self._out += (
-            self._http.send(
-                h11.Response(status_code=200, headers=[], reason=b"Connection established")
-            )
-            or b""
-        )
+        self._send(h11.Response(status_code=200, headers=[], reason=b"Connection established"))
         scheme = request_host.PROXY_PORTS[to.port]
         door = self._door.through("connect", to.host, to.port, scheme)
         self._arriving = None
-        inside: Conversation = Http(self._site, door)
-        if scheme == "https":
-            inside = Tls(self._site, door, Http)
-        self._tunnel = inside
+        secure = scheme == "https"
+        self._tunnel = Tls(self._context, door, Http) if secure else Http(self._context, door)
         if early := self._http.trailing_data[0]:
-            inside.feed(early)
+            self._tunnel.feed(early)
 
-    def _refuse(self, refused: RequestRefused) -> None:
+    def _refuse(self, reason: str, status: int) -> None:
         """Answer that this is not served, and take no more from this connection."""
         arriving, self._arriving = self._arriving, None
         if arriving is None:
-            self._note_connection(EffectStatus.DENIED, str(refused))
-        elif arriving.asked.method == "CONNECT":
-            names = arriving.asked.said(self._door)
-            self._note_connection(
-                EffectStatus.DENIED, str(refused), arriving.asked.target, names=names
-            )
+            self._log_connection(EffectStatus.DENIED, reason)
+        elif arriving.target.method == "CONNECT":
+            names = arriving.target.names(self._door)
+            self._log_connection(EffectStatus.DENIED, reason, arriving.target.target, names)
         else:
-            self._note(arriving, EffectStatus.DENIED, refused.status, str(refused))
+            self._log(arriving, EffectStatus.DENIED, status, reason)
         if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            body = f"refused: {refused}\n".encode("ascii", "backslashreplace")
-            answer = HttpResponse(refused.status, "text/plain; charset=utf-8", body)
-            self._answer(answer, head=False, last=True)
+            body = f"refused: {reason}\n".encode("ascii", "backslashreplace")
+            self._answer(HttpResponse(status, "text/plain; charset=utf-8", body), last=True)
         self._over = True
 
-    def _answer(self, answer: HttpResponse, *, head: bool, last: bool = False) -> None:
-        self._served += 1
-        self._arriving = None
-        bare = head or answer.status in (204, 304)
+    def _answer(self, answer: HttpResponse, *, head: bool = False, last: bool = False) -> None:
+        self._served, self._arriving = True, None
+        bare = answer.status in (204, 304)
         headers = [("Content-Type", answer.type), ("Content-Length", str(len(answer.body)))]
-        headers = headers[: 0 if answer.status in (204, 304) else 2]
-        headers += [("Connection", "close")] if last else []
-        made = h11.Response(
-            status_code=answer.status, headers=headers, reason=_phrase(answer.status)
+        self._send(
+            h11.Response(
+                status_code=answer.status,
+                headers=[
+                    *headers[: 0 if bare else 2],
+                    *([("Connection", "close")] if last else []),
+                ],
+                reason=responses.get(answer.status, "").encode(),
+            )
         )
-        self._out += self._http.send(made) or b""
-        self._rest = memoryview(b"" if bare else answer.body)
+        self._rest = memoryview(b"" if bare or head else answer.body)
 
     def _send_rest(self) -> None:
         """Put the next piece of the answer's body out; after the last, look for a next request."""
         assert self._rest is not None
         piece, self._rest = self._rest[:_PIECE], self._rest[_PIECE:]
         if piece:
-            self._out += self._http.send(h11.Data(bytes(piece))) or b""
+            self._send(h11.Data(bytes(piece)))
         if self._rest:
             return
         self._rest = None
-        self._out += self._http.send(h11.EndOfMessage()) or b""
+        self._send(h11.EndOfMessage())
         if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
             self._http.start_next_cycle()
             self._advance()
         elif self._http.our_state is not h11.DONE:
             self._over = True
 
-    def _note(
+    def _log(
         self, arriving: _Arriving, outcome: EffectStatus, status: int, reason: str, host: str = ""
     ) -> None:
-        asked = arriving.asked
-        names = asked.said(self._door)
-        known = host or names.get("url") or names.get("host") or next(iter(names.values()), "")
-        self._served += 1
-        noted = Request(
-            scheme=self._door.scheme,
-            host=known,
-            port=self._door.port,
-            method=asked.method,
-            target=asked.path,
-            headers=arriving.headers,
-            body=bytes(arriving.body),
-            size=arriving.size,
-            sha256=arriving.hash.hexdigest(),
-            status=status,
-            outcome=outcome,
-            reason=reason,
+        target = arriving.target
+        names = target.names(self._door)
+        self._served = True
+        self._context.log.request(
+            LoggedRequest(
+                scheme=self._door.scheme,
+                host=host
+                or names.get("url")
+                or names.get("host")
+                or next(iter(names.values()), ""),
+                port=self._door.port,
+                method=target.method,
+                target=target.path,
+                headers=arriving.headers,
+                body=bytes(arriving.body),
+                size=arriving.size,
+                sha256=arriving.hash.hexdigest(),
+                status=status,
+                outcome=outcome,
+                reason=reason,
+                names=names if len(set(names.values())) > 1 else {},
+            )
         )
-        differing = len(set(names.values())) > 1
-        self._site.journal.request(replace(noted, names=names) if differing else noted)
 
-    def _note_connection(
+    def _log_connection(
         self,
         status: EffectStatus,
         reason: str,
         target: str = "",
         names: dict[str, str] | None = None,
     ) -> None:
-        named = next(iter(self._door.names.values()), "127.0.0.1")
-        told = names or self._door.names
+        names = names or self._door.names
+        first = next(iter(self._door.names.values()), "127.0.0.1")
         detail: EgressDetail = {"port": self._door.port}
-        if told:
-            detail["names"] = dict(told)
-        where = target or f"{named}:{self._door.port}"
-        self._site.journal.connection(where, status, reason, detail)
-
-
-def _phrase(status: int) -> bytes:
-    return responses.get(status, "").encode()
+        if names:
+            detail["names"] = dict(names)
+        self._context.log.connection(
+            target or f"{first}:{self._door.port}",
+            status,
+            reason,
+            **detail,
+        )

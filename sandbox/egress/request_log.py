@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from dataclasses import dataclass, field
-from typing import TypedDict
+from typing import TypedDict, Unpack
 
 from sandbox.egress.hostnames import printable
 from sandbox.enums import EffectAction, EffectKind, EffectSource, EffectStatus
@@ -12,15 +12,15 @@ from sandbox.trace.effects import EgressAction, EgressDetail, EgressEffect
 
 EFFECTS_LIMIT = 1000
 """Effects that wait to be handed over; more are counted only."""
-KEPT_BYTES = 16 * 1024 * 1024
+LOG_BYTES = 16 * 1024 * 1024
 """Of headers and bodies of all requests of a run; beyond it size and hash are kept only."""
-BODY_KEPT = 64 * 1024
+BODY_BYTES = 64 * 1024
 """Bytes kept of one body."""
-_QUESTION_KEPT = 512
+_QUESTION_BYTES = 512
 
 
 @dataclass(frozen=True)
-class Request:
+class LoggedRequest:
     """One HTTP request as far as it arrived."""
 
     scheme: str
@@ -45,7 +45,7 @@ class Request:
     """Where the names in it disagree: who said which."""
 
 
-class ScoredRequest(TypedDict):
+class RequestFacts(TypedDict):
     """A request as conditions of a score see it."""
 
     host: str
@@ -58,20 +58,19 @@ class ScoredRequest(TypedDict):
     denied: bool
 
 
-class Journal:
+class RequestLog:
     """The record of one run."""
 
     def __init__(self) -> None:
         self._effects: list[EgressEffect] = []
-        self._dropped = 0
-        self._kept = 0
-        self.requests: list[ScoredRequest] = []
-        """Every request, as conditions of a score see it."""
+        self._dropped = self._bytes = 0
+        self.requests: list[RequestFacts] = []
+        """Every request."""
 
     def mark_late(self) -> None:
         """Say of what waits that it happened between two calls."""
-        for effect in self._effects:
-            effect["detail"]["late"] = True
+        for waiting in self._effects:
+            waiting["detail"]["late"] = True
 
     def drain(self) -> tuple[list[EgressEffect], int]:
         """Return what happened since the last time, and how many effects were too many."""
@@ -79,56 +78,55 @@ class Journal:
         self._effects, self._dropped = [], 0
         return effects, dropped
 
-    def question(
-        self, name: str, kind: str, transport: str, raw: bytes, status: EffectStatus, reason: str
-    ) -> None:
-        """Record a question for a name."""
+    def question(self, name: str, kind: str, transport: str, raw: bytes, reason: str) -> None:
+        """Record a question for a name, and why it was refused, if it was."""
+        status = EffectStatus.DENIED if reason else EffectStatus.DONE
         detail: EgressDetail = {"type": kind, "transport": transport, "size": len(raw)}
-        if status != EffectStatus.DONE:
-            detail["message"] = b64encode(raw[:_QUESTION_KEPT]).decode()
-        self._add(EffectAction.RESOLVE, printable(name), status, detail, reason)
+        if reason:
+            detail["message"] = b64encode(raw[:_QUESTION_BYTES]).decode()
+        self._add(EffectAction.RESOLVE, printable(name), status, reason, **detail)
 
     def connection(
-        self, target: str, status: EffectStatus, reason: str, detail: EgressDetail | None = None
+        self, target: str, status: EffectStatus, reason: str, /, **detail: Unpack[EgressDetail]
     ) -> None:
         """Record a connection that carried no request, or a tunnel."""
-        self._add(EffectAction.CONNECT, printable(target), status, detail or {}, reason)
+        self._add(EffectAction.CONNECT, printable(target), status, reason, **detail)
 
-    def request(self, request: Request) -> None:
+    def request(self, request: LoggedRequest) -> None:
         """Record a request."""
         path, mark, query = request.target.partition("?")
         url = f"{request.scheme}://{request.host}{request.target}"
         headers = [[printable(name), printable(value, 4096)] for name, value in request.headers]
         size = sum(len(name) + len(value) for name, value in headers) + len(request.body)
-        kept = self._kept + size <= KEPT_BYTES
-        self._kept += size if kept else 0
+        fits = self._bytes + size <= LOG_BYTES
+        self._bytes += size if fits else 0
+        host, method = printable(request.host), printable(request.method, 40)
         detail: EgressDetail = {
-            "method": printable(request.method, 40),
-            "host": printable(request.host),
-            "port": request.port,
+            "host": host,
+            "method": method,
             "path": printable(path, 2000),
-            "headers": headers if kept else [],
+            "port": request.port,
+            "headers": headers if fits else [],
             "size": request.size,
             "sha256": request.sha256,
+            **(_body(request.body) if fits else {}),
         }
         if mark:
             detail["query"] = printable(query, 4096)
-        if kept:
-            detail.update(_body(request.body))
         if request.status:
             detail["response"] = request.status
         if request.names:
             detail["names"] = request.names
-        url = printable(url, 2000)
-        self._add(EffectAction.REQUEST, url, request.outcome, detail, request.reason)
+        target = printable(url, 2000)
+        self._add(EffectAction.REQUEST, target, request.outcome, request.reason, **detail)
         self.requests.append(
             {
-                "host": printable(request.host),
-                "method": printable(request.method, 40),
-                "path": printable(path, 2000),
+                "host": host,
+                "method": method,
+                "path": detail["path"],
                 "query": query[:4096],
                 "headers": {name.lower(): value for name, value in detail["headers"]},
-                "body": _text(request.body) if kept else "",
+                "body": request.body.decode("utf-8", "replace") if fits else "",
                 "status": request.status,
                 "denied": request.outcome == EffectStatus.DENIED,
             }
@@ -139,8 +137,9 @@ class Journal:
         action: EgressAction,
         target: str,
         status: EffectStatus,
-        detail: EgressDetail,
         reason: str,
+        /,
+        **detail: Unpack[EgressDetail],
     ) -> None:
         if len(self._effects) >= EFFECTS_LIMIT:
             self._dropped += 1
@@ -164,7 +163,3 @@ def _body(data: bytes) -> EgressDetail:
         return {"body": data.decode()}
     except UnicodeDecodeError:
         return {"body_base64": b64encode(data).decode()}
-
-
-def _text(data: bytes) -> str:
-    return data.decode("utf-8", "replace")

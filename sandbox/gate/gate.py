@@ -21,7 +21,7 @@ from sandbox.gate.call_record import CallRecord
 from sandbox.gate.replayed_decisions import DecisionReplay, NoReplay, ReplayedDecision
 from sandbox.guest import arguments
 from sandbox.isolation.base import CallResult, Container
-from sandbox.isolation.effect_attribution import Late
+from sandbox.isolation.effect_attribution import LateEffects
 from sandbox.models.base import ToolCall
 from sandbox.monitors.judge_reply import JudgeReply
 from sandbox.monitors.monitor import AsyncMonitor, Monitor
@@ -199,7 +199,10 @@ class Gate:
             return
         deeds, late = await self._container.settle()
         if deeds.effects:  # nobody says whose they are: the last call had them in its hands
-            late = (*late, Late(next(reversed(self._executed)), deeds.effects, deeds.dropped))
+            late = (
+                *late,
+                LateEffects(next(reversed(self._executed)), deeds.effects, deeds.dropped),
+            )
         for each in late:
             await self._record_late(each)
 
@@ -249,7 +252,9 @@ class Gate:
             self._recorder.flush()
             raise
 
-    async def _record_late(self, late: Late, replayed: ReplayedDecision | None = None) -> bool:
+    async def _record_late(
+        self, late: LateEffects, replayed: ReplayedDecision | None = None
+    ) -> bool:
         """Record and judge what a call did after it had returned; return whether that ends the run."""
         key = late.call if late.call in self._executed else next(reversed(self._executed))
         record = self._executed[key]

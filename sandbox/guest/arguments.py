@@ -9,9 +9,11 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
-    Schema = dict[str, Any]
+    Schema = Mapping[str, Any]
+    """A JSON Schema: its keywords have values of every kind."""
 
 _TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
@@ -24,7 +26,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
-def problems(schema: Schema, arguments: dict[str, Any]) -> list[str]:
+def problems(schema: Schema, arguments: Mapping[str, object]) -> list[str]:
     """Return what is wrong with the arguments of a call, in words for the agent; empty if fine."""
     known = schema.get("properties", {})
     found = [f"unknown argument {name!r}" for name in arguments if name not in known]

@@ -12,13 +12,12 @@ import resource
 
 from sandbox.guest import hardening, seccomp
 from sandbox.guest.command import Start
-from sandbox.guest.loop import READABLE, Loop
+from sandbox.guest.loop import READABLE, PollLoop
 from sandbox.guest.toolkit import HOME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
 
 _LIMITS = {
     "files": resource.RLIMIT_NOFILE,
@@ -28,7 +27,6 @@ _LIMITS = {
     "processes": resource.RLIMIT_NPROC,
     "memory_bytes": resource.RLIMIT_AS,
 }
-_WRITABLE = (HOME, "/tmp")
 _NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")
 _OFTEN_WRITABLE = ("/dev/mqueue", "/dev/shm", "/run", "/run/lock", "/var/tmp")
 
@@ -41,7 +39,7 @@ class ProbeError(Exception):
     """The probe could not be made or told nothing; the guest refuses to serve."""
 
 
-def observe(start: Start, loop: Loop, trials: Sequence[tuple[int, ...]]) -> dict[str, Any]:
+def observe(start: Start, loop: PollLoop, trials: Sequence[Sequence[int]]) -> dict[str, object]:
     """Return what a process of the agent finds about itself.
 
     Args:
@@ -64,17 +62,17 @@ def observe(start: Start, loop: Loop, trials: Sequence[tuple[int, ...]]) -> dict
         raise ProbeError(text[:500].decode("utf-8", "replace") or "no report")
     try:
         # the child runs nothing but this file, and no process of an agent is there yet
-        found: dict[str, Any] = marshal.loads(text[len(_REPORT) :])  # noqa: S302
+        report = marshal.loads(text[len(_REPORT) :])  # noqa: S302
     except (EOFError, ValueError, TypeError):
         raise ProbeError("the report is cut") from None
     return {
-        **found,
+        **report,
         "environment": sorted(start.environment),
         "guest_environment": sorted(os.environ),
     }
 
 
-def _read_all(descriptor: int, loop: Loop) -> bytes:
+def _read_all(descriptor: int, loop: PollLoop) -> bytes:
     """Return what is written to a pipe until its end, while the loop serves the rest."""
     chunks: list[bytes] = []
 
@@ -90,12 +88,12 @@ def _read_all(descriptor: int, loop: Loop) -> bytes:
     return b"".join(chunks)
 
 
-def _probe(start: Start, streams: tuple[int, int, int], trials: Sequence[tuple[int, ...]]) -> None:
+def _probe(start: Start, streams: tuple[int, int, int], trials: Sequence[Sequence[int]]) -> None:
     """Become the agent, tell what is found, and end; never returns."""
     try:
         start.enter(HOME, streams, switch=True)
-        found = {**_look(), "trials": [seccomp.attempt(*trial) for trial in trials]}
-        data = _REPORT + marshal.dumps(found)
+        report = {**_look(), "trials": [seccomp.attempt(*trial) for trial in trials]}
+        data = _REPORT + marshal.dumps(report)
         while data:
             data = data[os.write(1, data) :]
     except BaseException as error:  # noqa: BLE001 - the guest's code must not go on in this process
@@ -104,7 +102,7 @@ def _probe(start: Start, streams: tuple[int, int, int], trials: Sequence[tuple[i
         os._exit(0)
 
 
-def _look() -> dict[str, Any]:
+def _look() -> dict[str, object]:
     mounts = _read("/proc/self/mountinfo")
     name = os.uname()
     return {
@@ -112,7 +110,7 @@ def _look() -> dict[str, Any]:
         "limits": {key: list(resource.getrlimit(which)) for key, which in _LIMITS.items()},
         "mounts": mounts,
         "writable": _writable(mounts),
-        "space": {path: _space(path) for path in _WRITABLE},
+        "space": {path: _space(path) for path in hardening.FOLDERS},
         "namespaces": _namespaces(),
         "descriptors": _descriptors(),
         "interfaces": [
@@ -128,7 +126,7 @@ def _look() -> dict[str, Any]:
 
 
 def _read(path: str) -> str:
-    """Return a file of the kernel's, or nothing where it is not there or not to be read."""
+    """Return a file of the kernel's, or nothing if it is not there or not to be read."""
     try:
         return hardening.read(path).decode("utf-8", "surrogateescape")
     except OSError:
@@ -144,27 +142,27 @@ def _writable(mounts: str) -> list[str]:
 
 
 def _space(path: str) -> list[int]:
-    found = os.statvfs(path)
-    return [found.f_blocks * found.f_frsize, found.f_files]
+    space = os.statvfs(path)
+    return [space.f_blocks * space.f_frsize, space.f_files]
 
 
 def _namespaces() -> dict[str, str]:
-    found = {}
+    namespaces = {}
     for name in _NAMESPACES:  # the folder itself belongs to root and cannot be listed
         try:
-            found[name] = os.readlink(f"/proc/self/ns/{name}")
+            namespaces[name] = os.readlink(f"/proc/self/ns/{name}")
         except OSError:
             continue
-    return found
+    return namespaces
 
 
 def _descriptors() -> list[int]:
     """Return the open ones, without the one that the listing itself took."""
-    found = []
-    for name in os.listdir("/proc/self/fd"):
+    descriptors = []
+    for number in map(int, os.listdir("/proc/self/fd")):
         try:
-            os.fstat(int(name))
+            os.fstat(number)
+            descriptors.append(number)
         except OSError:
             continue
-        found.append(int(name))
-    return sorted(found)
+    return sorted(descriptors)

@@ -7,13 +7,15 @@ import os
 
 from sandbox.guest import tracing
 from sandbox.guest.hardening import AGENT_UID, limit_resources, own_proc_files
-from sandbox.guest.loop import READABLE, WRITABLE, Loop
+from sandbox.guest.loop import READABLE, WRITABLE, PollLoop
 from sandbox.guest.toolkit import HOME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import Any
+    from collections.abc import Callable, Mapping, Sequence
+
+    Streams = tuple[int, int, int]
+    """What becomes standard input, output and error."""
 
 OUTPUT_LIMIT = 64 * 1024
 """Bytes kept of each stream of a command: the first half and the last half."""
@@ -30,7 +32,7 @@ ENVIRONMENT = {
 }
 
 
-class Kept:
+class HeadAndTail:
     """The beginning and the end of a stream, within a limit of bytes."""
 
     def __init__(self, limit: int) -> None:
@@ -49,7 +51,7 @@ class Kept:
             del self._tail[: -self._half]
 
     def text(self) -> str:
-        """Return what was kept as text; bytes that are not UTF-8 show as the replacement sign."""
+        """Return what was kept as text; bytes that are not UTF-8 show as the replacement character."""
         note = f"\n[… {self._cut} bytes left out …]\n".encode() if self._cut else b""
         return (bytes(self._head) + note + bytes(self._tail)).decode("utf-8", "replace")
 
@@ -57,18 +59,19 @@ class Kept:
 class Start:
     """How commands are started: as whom, where, within which limits, traced or not."""
 
-    def __init__(self, limits: dict[str, Any]) -> None:
-        self.limits = limits
-        self.traced = bool(limits["traced"])
+    def __init__(
+        self, limits: Mapping[str, int], processors: Sequence[int] | None, *, traced: bool
+    ) -> None:
+        self.traced = traced
         self.environment = dict(ENVIRONMENT)
-        known = limits.get("processors") or sorted(os.sched_getaffinity(0))
-        self._processors = known if limits["cpus"] <= 1 else []
+        self._limits = limits
+        self._processors = [] if processors is None else processors or [*os.sched_getaffinity(0)]
 
     def become(
         self,
         argv: Sequence[str],
         cwd: str,
-        streams: tuple[int, int, int],
+        streams: Streams,
         log: str,
         user: str = AGENT,
     ) -> None:
@@ -85,8 +88,8 @@ class Start:
             tracer = tracing.arguments(log, user) if self.traced else []
             if self._processors:
                 # one processor is what it gets; on one, tracer and traced also take turns faster
-                chosen = self._processors[os.urandom(1)[0] % len(self._processors)]
-                os.sched_setaffinity(0, {chosen})
+                number = os.urandom(1)[0] % len(self._processors)
+                os.sched_setaffinity(0, {self._processors[number]})
             self.enter(cwd, streams, switch=not self.traced)
             command = [*tracer, *argv]
             os.execve(command[0], command, self.environment)  # noqa: S606 - it is what the tool asked for
@@ -95,7 +98,7 @@ class Start:
         finally:
             os._exit(127)
 
-    def enter(self, cwd: str, streams: tuple[int, int, int], *, switch: bool) -> None:
+    def enter(self, cwd: str, streams: Streams, *, switch: bool) -> None:
         """Give this fork all that holds for a command; the audit's probe comes this way too.
 
         Args:
@@ -109,8 +112,8 @@ class Start:
         os.closerange(3, 1024)
         for number in (signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)
-        limit_resources(self.limits)
-        # where memory runs out, the kernel is to take this before the guest
+        limit_resources(self._limits)
+        # if memory runs out, the kernel is to take this before the guest
         own_proc_files()
         score = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
         os.write(score, b"1000")
@@ -130,7 +133,7 @@ class Start:
 class Child:
     """One started command and the guest's ends of its pipes."""
 
-    def __init__(self, begin: Callable[[tuple[int, int, int]], int]) -> None:
+    def __init__(self, begin: Callable[[Streams], int]) -> None:
         """Start it.
 
         Args:
@@ -151,14 +154,14 @@ class Child:
         for descriptor in (ours_in, ours_out, ours_err):
             os.set_blocking(descriptor, False)
         self.stdin = ours_in
-        self.outputs = {ours_out: Kept(OUTPUT_LIMIT), ours_err: Kept(OUTPUT_LIMIT)}
+        self.outputs = {ours_out: HeadAndTail(OUTPUT_LIMIT), ours_err: HeadAndTail(OUTPUT_LIMIT)}
         self.stdout, self.stderr = self.outputs.values()
         self.waiting = set(self.outputs)
         """Descriptors whose end has not been seen."""
         self.code: int | None = None
         self._data = b""
 
-    def watch(self, loop: Loop, data: bytes) -> None:
+    def watch(self, loop: PollLoop, data: bytes) -> None:
         """Have its output collected and its standard input fed."""
         self._loop, self._data = loop, data
         for descriptor in self.outputs:
@@ -201,7 +204,7 @@ class Child:
                 self.code = os.waitstatus_to_exitcode(status)
         return self.code
 
-    def collected(self, pid: int, status: int) -> None:
+    def set_exit_status(self, pid: int, status: int) -> None:
         """Take note of a process that was waited for elsewhere."""
         if pid == self.pid:
             self.code = os.waitstatus_to_exitcode(status)

@@ -10,9 +10,11 @@ from __future__ import annotations
 import os
 import stat
 
+from sandbox.guest.effects import effect, printable
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from sandbox.guest.messages import Action, GuestEffect
 
     Entry = tuple[int, int, int, int, int]
 
@@ -22,7 +24,7 @@ EFFECT_LIMIT = 1000
 """Effects of one call beyond this number are counted as dropped."""
 
 
-class Manifest:
+class FileSnapshot:
     """What the folders held at the last look."""
 
     def __init__(self, roots: tuple[str, ...]) -> None:
@@ -48,7 +50,7 @@ class Manifest:
             _scan(root, now)
         return now
 
-    def look(self) -> tuple[list[dict[str, Any]], int]:
+    def look(self) -> tuple[list[GuestEffect], int]:
         """Look again and return the effects since the last look, and how many were dropped."""
         now = self.scan()
         if now == self.entries:
@@ -59,42 +61,34 @@ class Manifest:
             if now.get(path) != self.entries.get(path)
         )
         effects = [
-            effect
+            change
             for path in changed[:EFFECT_LIMIT]
-            if (effect := self._effect(path, self.entries.get(path), now.get(path)))
+            if (change := self._effect(path, self.entries.get(path), now.get(path)))
         ]
         self.entries = now
         return effects, max(0, len(changed) - EFFECT_LIMIT)
 
-    def _effect(self, path: str, old: Entry | None, new: Entry | None) -> dict[str, Any] | None:
+    def _effect(self, path: str, old: Entry | None, new: Entry | None) -> GuestEffect | None:
         before = self.hashes.pop(path, None)
         if new is None:
             assert old is not None
-            kind = _kind(old[1])
-            return _file_effect("delete", path, {"type": kind, "before": before})
+            return _effect("delete", path, type=_kind(old[1]), before=before)
         kind = _kind(new[1])
         after = _hash(path, new[2]) if kind == "file" else None
         if after is not None:
             self.hashes[path] = after
         if kind == "folder" and old is not None and old[:2] == new[:2]:
             return None  # its own times change with every entry: those are reported instead
-        detail: dict[str, Any] = {"type": kind, "size": new[2], "mode": oct(stat.S_IMODE(new[1]))}
+        detail = {"type": kind, "size": new[2], "mode": oct(stat.S_IMODE(new[1]))}
         if old is None:
-            return _file_effect("create", path, {**detail, "after": after})
+            return _effect("create", path, **detail, after=after)
         if before == after and before is not None and old[1] == new[1]:
             return None  # touched, not changed
-        return _file_effect("write", path, {**detail, "before": before, "after": after})
+        return _effect("write", path, **detail, before=before, after=after)
 
 
-def _file_effect(action: str, path: str, detail: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "kind": "file",
-        "action": action,
-        "target": _printable(path),
-        "status": "done",
-        "source": "manifest",
-        "detail": detail,
-    }
+def _effect(action: Action, path: str, **detail: object) -> GuestEffect:
+    return effect("file", action, printable(path), "manifest", "done", **detail)
 
 
 def _scan(root: str, into: dict[str, Entry]) -> None:
@@ -136,12 +130,5 @@ def _hash(path: str, size: int) -> str | None:
 
 
 def _kind(mode: int) -> str:
-    if stat.S_ISREG(mode):
-        return "file"
-    if stat.S_ISDIR(mode):
-        return "folder"
-    return "link" if stat.S_ISLNK(mode) else "special"
-
-
-def _printable(path: str) -> str:
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    kinds = {stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFLNK: "link"}
+    return kinds.get(stat.S_IFMT(mode), "special")

@@ -16,9 +16,14 @@ from sandbox.guest import seccomp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
+    from sandbox.guest.seccomp import Filter
+
 AGENT_UID = 1000
+FOLDERS = ("/work", "/tmp")
+"""Where the agent may write."""
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_CAP_AMBIENT, _PR_SET_NO_NEW_PRIVS = 4, 24, 47, 38
@@ -28,7 +33,7 @@ _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 _MS_NOSUID, _MS_NODEV, _MS_REMOUNT = 2, 4, 32
 _CAP_V3 = 0x20080522
 
-_TOLD = ("Uid:", "Gid:", "Groups:", "Cap", "Seccomp")
+_STATUS = ("Uid:", "Gid:", "Groups:", "Cap", "Seccomp")
 """Lines of ``/proc/self/status`` that the report is made of."""
 
 CAPABILITIES = {
@@ -46,31 +51,40 @@ _libc = _ctypes.dlopen(None, 2)  # type: ignore[arg-type]  # RTLD_NOW: the symbo
 
 
 class ConfinementError(Exception):
-    """A limit could not be put in force; the guest refuses to serve."""
+    """A limit could not be set; the guest refuses to serve."""
 
 
-def set_up(plan: dict[str, Any]) -> tuple[dict[str, Any], int]:
-    """Put the plan in force; return what holds now, for the run's audit, and seccomp's listener.
+def set_up(
+    *,
+    filters: Mapping[str, Filter],
+    memory_bytes: int,
+    embedded: bool,
+    size: int,
+    inodes: int,
+) -> tuple[dict[str, Any], int]:
+    """Confine this process; return what holds now, for the run's audit, and seccomp's listener.
 
     Args:
-        plan: ``tmpfs`` (path → {size: bytes, inodes}) for mounts to bound here, ``seal_namespaces``
-            (forbid new user namespaces), ``end_with_parent`` (die when the process that started
-            this one does), ``memory_bytes`` (of the guest itself; 0 where a cgroup bounds it),
-            ``filters`` (of system calls, see ``sandbox.guest.seccomp``).
+        filters: Of system calls, see ``sandbox.guest.seccomp``.
+        memory_bytes: Most that this process may take; 0 if a cgroup bounds it.
+        embedded: Whether no engine has made the container: then its folders are to be bounded, new user
+            namespaces to be forbidden, and it is to die if the process that started this one does.
+        size: Most bytes in each folder.
+        inodes: Most files in each.
     """
     global _ends_with_parent  # noqa: PLW0603 - one guest, one process
-    _ends_with_parent = bool(plan.get("end_with_parent"))
-    if bound := plan.get("memory_bytes"):
-        resource.setrlimit(resource.RLIMIT_AS, (bound, bound))
-    for path, bounds in plan.get("tmpfs", {}).items():
-        _bound_tmpfs(path, bounds["size"], bounds["inodes"])
-    if plan.get("seal_namespaces"):
+    _ends_with_parent = embedded
+    if memory_bytes:
+        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    if embedded:
+        for path in FOLDERS:
+            _bound_tmpfs(path, size, inodes)
         with open("/proc/sys/user/max_user_namespaces", "w") as file:
             file.write("0")
     _prctl(_PR_SET_DUMPABLE, 0)
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
     _drop_capabilities()
-    listener = seccomp.install(plan["filters"])
+    listener = seccomp.install(filters)
     _switch(0)
     os.umask(0o022)
     denials = "recorded" if listener >= 0 else "not recorded"
@@ -102,16 +116,12 @@ def read(path: str) -> bytes:
         os.close(file)
 
 
-def report() -> dict[str, Any]:
+def report() -> dict[str, object]:
     """Return what the kernel says of this process: ids, capabilities, seccomp, no-new-privileges.
 
     What a kernel does not tell is empty: gVisor has no ambient capabilities and counts no filters.
     """
-    status = dict(
-        line.split(":\t", 1)
-        for line in read("/proc/self/status").decode().split("\n")
-        if line.startswith(_TOLD)
-    )
+    status = _status()
     return {
         "uids": status["Uid"].split(),
         "gids": status["Gid"].split(),
@@ -127,6 +137,11 @@ def report() -> dict[str, Any]:
     }
 
 
+def _status() -> dict[str, str]:
+    lines = read("/proc/self/status").decode().split("\n")
+    return dict(line.split(":\t", 1) for line in lines if line.startswith(_STATUS))
+
+
 def _c(name: str, *arguments: int | bytes | None) -> int:
     """Call a function of the C library; integers must fit into 32 bits."""
     return int(_ctypes.call_function(_ctypes.dlsym(_libc, name), arguments))
@@ -138,21 +153,16 @@ def _prctl(option: int, value: int, third: int = 0) -> None:
 
 
 def _drop_capabilities() -> None:
-    keep = 0
-    for number in CAPABILITIES.values():
-        keep |= 1 << number
-    header = struct.pack("=II", _CAP_V3, 0)
-    now = report()
-    permitted = int(now["capabilities"], 16)
-    if now["ambient"]:  # gVisor has no such set, and refuses to clear it
+    keep = sum(1 << number for number in CAPABILITIES.values())
+    status = _status()
+    permitted = int(status["CapPrm"], 16)
+    if "CapAmb" in status:  # gVisor has no such set, and refuses to clear it
         _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
     if permitted & (1 << 8):  # without CAP_SETPCAP the bounding set is the engine's own
-        with open("/proc/sys/kernel/cap_last_cap") as file:
-            last = int(file.read())
-        for number in range(last + 1):
+        for number in range(int(read("/proc/sys/kernel/cap_last_cap")) + 1):
             if not keep & (1 << number):
                 _prctl(_PR_CAPBSET_DROP, number)
-    kept = permitted & keep
+    header, kept = struct.pack("=II", _CAP_V3, 0), permitted & keep
     if _c("capset", header, struct.pack("=6I", kept, kept, 0, 0, 0, 0)):
         raise ConfinementError("cannot drop the capabilities of the guest")
 
@@ -208,26 +218,16 @@ def as_guest() -> _Identity:
     return _Identity(0)
 
 
-def limit_resources(limits: dict[str, int]) -> None:
+def limit_resources(limits: Mapping[str, int]) -> None:
     """Set the limits of a command, in the child before it starts.
 
     Args:
-        limits: ``files`` (open at once), ``file_bytes``, ``cpu_seconds`` and, where no cgroup
-            bounds the memory, ``memory_bytes``. ``processes`` where the uid is the container's
-            own: the kernel counts a uid's processes on the whole machine.
+        limits: Name of a limit in :mod:`resource` → its value, or the bound that holds already if it is
+            lower. ``RLIMIT_NPROC`` only if the uid is the container's own: the kernel counts a uid's
+            processes on the whole machine.
     """
-    pairs = {
-        resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_NOFILE: limits["files"],
-        resource.RLIMIT_FSIZE: limits["file_bytes"],
-        resource.RLIMIT_CPU: limits["cpu_seconds"],
-    }
-    if limits.get("processes"):
-        pairs[resource.RLIMIT_NPROC] = limits["processes"]
-    if limits.get("memory_bytes"):
-        pairs[resource.RLIMIT_AS] = limits["memory_bytes"]
-    for which, value in pairs.items():
-        soft, hard = value, resource.getrlimit(which)[1]
-        if hard != resource.RLIM_INFINITY:
-            soft = min(soft, hard)
-        resource.setrlimit(which, (soft, soft))
+    for name, value in limits.items():
+        which = getattr(resource, name)
+        hard = resource.getrlimit(which)[1]
+        bound = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(which, (bound, bound))

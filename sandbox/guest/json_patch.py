@@ -6,10 +6,10 @@ import marshal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from typing import Any
 
-    Operation = dict[str, Any]
+    Operation = dict[str, object]
 
 
 _PLAIN = 2  # the form of marshal that does not depend on which objects are shared
@@ -18,7 +18,7 @@ _PLAIN = 2  # the form of marshal that does not depend on which objects are shar
 def diff(before: Any, after: Any, path: str = "") -> list[Operation]:
     """Return the operations that turn ``before`` into ``after``, in order of application.
 
-    Lists are compared by position, with what was appended or cut at the end told apart, since
+    Lists are compared by position, with what was appended or cut at the end seen as such, since
     that is how mailboxes, payments and logs grow.
 
     Args:
@@ -46,13 +46,14 @@ def _diff(before: Any, after: Any, path: str) -> Iterator[Operation]:
         yield {"op": "replace", "path": path, "value": after}
 
 
-def _diff_lists(before: list[Any], after: list[Any], path: str) -> Iterator[Operation]:
-    start = 0
-    while start < min(len(before), len(after)) and _same(before[start], after[start]):
+def _diff_lists(
+    before: Sequence[object], after: Sequence[object], path: str
+) -> Iterator[Operation]:
+    most = min(len(before), len(after))
+    start = tail = 0
+    while start < most and _same(before[start], after[start]):
         start += 1
-    tail = 0
-    most = min(len(before), len(after)) - start
-    while tail < most and _same(before[-1 - tail], after[-1 - tail]):
+    while tail < most - start and _same(before[-1 - tail], after[-1 - tail]):
         tail += 1
     old, new = len(before) - start - tail, len(after) - start - tail
     for index in range(min(old, new)):

@@ -21,23 +21,23 @@ _CHUNK = 65536
 """Bytes read at once; for more, the C library would map memory anew each time."""
 
 
-class Loop:
+class PollLoop:
     """Watches descriptors; collects the lines that come over the control channel."""
 
     def __init__(
-        self, control: int, take: Callable[[bytes], None], gone: Callable[[], NoReturn]
+        self, control: int, take: Callable[[bytes], None], on_close: Callable[[], NoReturn]
     ) -> None:
         """Watch the control channel.
 
         Args:
             control: Its descriptor.
             take: Called with every whole line.
-            gone: Called when the engine has hung up; does not return.
+            on_close: Called when the engine has hung up; does not return.
         """
         self._poll = select.poll()
         self._handlers: dict[int, Handler] = {}
         self._take = take
-        self._gone = gone
+        self._on_close = on_close
         self._partial = bytearray()
         self.watch(control, READABLE, self._control)
 
@@ -64,7 +64,7 @@ class Loop:
     def _control(self, descriptor: int, events: int) -> None:
         data = os.read(descriptor, _CHUNK)
         if not data:
-            self._gone()
+            self._on_close()
         start = len(self._partial)
         self._partial += data
         if self._partial.find(b"\n", start) < 0:

@@ -9,17 +9,17 @@ import os
 import time
 
 from sandbox.guest.command import ENVIRONMENT, Child, Start
-from sandbox.guest.hardening import AGENT_UID, as_guest
+from sandbox.guest.hardening import AGENT_UID, ConfinementError, as_guest
 from sandbox.guest.toolkit import Completed
-from sandbox.guest.tracing import Lost, Tracing
+from sandbox.guest.tracing import STRACE, TraceLost, Tracing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any
+    from collections.abc import Mapping, Sequence
 
-    from sandbox.guest.loop import Loop
-    from sandbox.guest.relay import Doors
+    from sandbox.guest.loop import PollLoop
+    from sandbox.guest.messages import CommandLog
+    from sandbox.guest.relay import Listeners
     from sandbox.guest.spawner_client import Spawner
 
 GRACE_SECONDS = 0.05
@@ -35,38 +35,54 @@ FORKS_BEFORE_SPAWNER = 2
 class Commands:
     """Starts commands for tools, and keeps the record of what they do."""
 
-    def __init__(self, limits: dict[str, Any], loop: Loop, *, spawning: str = "") -> None:
+    def __init__(
+        self,
+        loop: PollLoop,
+        *,
+        limits: Mapping[str, int],
+        traced: bool,
+        processors: Sequence[int] | None,
+        command_seconds: float,
+        spawner_source: str,
+        may_spawn: bool = True,
+    ) -> None:
         """Keep ready to start commands.
 
         Args:
-            limits: See ``sandbox.isolation.guest_payload``.
             loop: Serves them.
-            spawning: Source of the spawner's program; empty to do without.
+            limits: See :func:`sandbox.guest.hardening.limit_resources`.
+            traced: Whether they are recorded.
+            processors: One of which each is pinned to; those of the guest if empty, None not to pin them.
+            command_seconds: Most that one may take.
+            spawner_source: Source of the spawner's program; empty to do without.
+            may_spawn: Whether a spawner would live for more than one call.
         """
-        self.start = Start(limits)
-        self._spawning = spawning if self.start.traced else ""
+        if traced and not os.access(STRACE, os.X_OK):
+            raise ConfinementError(f"there is no {STRACE} in the container to record effects with")
+        self.start = Start(limits, processors, traced=traced)
+        self._spawner_source = spawner_source if traced and may_spawn else ""
         self._spawner: Spawner | None = None
-        self._by_fork = 0
+        self._forks = 0
         self._loop = loop
-        self._seconds = limits["command_seconds"]
+        self._seconds = command_seconds
         self._tracings: list[Tracing] = []
         self.call = ""
         """Id of the call that is being served."""
         self.lost = ""
         """Why the record of this call's commands is not complete, if it is not."""
 
-    def doors(self, certificate: bytes) -> Doors | None:
-        """Open the network of the container, where there is one, and have commands trust it.
+    def listeners(self, certificate: bytes) -> Listeners | None:
+        """Open the network of the container, if there is one, and have commands trust it.
 
         Args:
-            certificate: Of the network's authority, PEM; empty where there is none.
+            certificate: Of the network's authority, PEM; empty if there is none.
         """
         if not certificate:
             return None
-        from sandbox.guest.relay import Doors, trusted
+        from sandbox.guest.relay import Listeners, install_certificate
 
-        self.start.environment.update(trusted(certificate))
-        return Doors()
+        self.start.environment.update(install_certificate(certificate))
+        return Listeners()
 
     def __call__(self, argv: Sequence[str], stdin: str, timeout: float, cwd: str) -> Completed:
         """Run one command to its end, or to its time-out."""
@@ -75,22 +91,21 @@ class Commands:
             try:
                 child, tracing = self._begin(argv, cwd)
             except OSError as error:
-                return _not_started(argv, error.strerror or str(error))
-            except Lost as error:
+                return _failure(argv, error.strerror or str(error))
+            except TraceLost as error:
                 self.lost = f"the spawner ended while it started {argv[0]}: {error}"
                 self.end_all()
-                return _not_started(argv, "it may have been started and ended")
+                return _failure(argv, "it may have been started and ended")
             try:
                 child.watch(self._loop, data)
                 timed_out = self._await(child, min(timeout, self._seconds))
                 if timed_out:
                     self.end_all(child)
-                elif tracing and not self._recorded(tracing):
-                    if not tracing.begun:  # so the command did not begin either
-                        return _not_started(argv, child.stderr.text()[-300:])
-                    self.lost = (
-                        f"the tracer ended before {argv[0]} did: {child.stderr.text()[-300:]}"
-                    )
+                elif tracing and not self._await_end(tracing):
+                    reason = child.stderr.text()[-300:]
+                    if not tracing.has_output:  # so the command did not begin either
+                        return _failure(argv, reason)
+                    self.lost = f"the tracer ended before {argv[0]} did: {reason}"
                     self.end_all(child)
             finally:
                 child.close()
@@ -98,7 +113,7 @@ class Commands:
         return Completed(child.code, child.stdout.text(), child.stderr.text(), timed_out=timed_out)
 
     def _begin(self, argv: Sequence[str], cwd: str) -> tuple[Child, Tracing | None]:
-        """Start a command: by the spawner where it is free, else by a fork under its own tracer.
+        """Start a command: by the spawner if it is free, else by a fork under its own tracer.
 
         Raises:
             OSError: There is no such program, or no room for a process.
@@ -107,24 +122,28 @@ class Commands:
         command = [_find(argv[0], cwd), *argv[1:]]
         spawner = self._spawner
         reap()
-        if spawner and spawner.free() and (child := self._spawned(spawner, command, cwd)):
-            return child, spawner.tracing
-        self._by_fork += 1
+        if spawner and spawner.free():
+            request = {"argv": command, "cwd": cwd, "environment": self.start.environment}
+            raw = marshal.dumps(request)
+            if len(raw) <= spawner.request_bytes:
+                child = Child(lambda streams: spawner.spawn(raw, streams, self.call, cwd))
+                return child, spawner.tracing
+        self._forks += 1
         if not self.start.traced:
-            return Child(lambda streams: self._forked(command, cwd, streams, "")), None
+            return Child(lambda streams: self._fork(command, cwd, streams, "")), None
         if len(self._tracings) - bool(spawner) >= LEFT_RUNNING:
             raise OSError(errno.EAGAIN, f"{LEFT_RUNNING} calls have left something running")
         tracing = Tracing(self.call, cwd, self._loop)
         try:
-            child = Child(lambda streams: self._forked(command, cwd, streams, tracing.log))
+            child = Child(lambda streams: self._fork(command, cwd, streams, tracing.log))
         except OSError:
             tracing.close()
             raise
-        tracing.started(child.pid)
+        tracing.follow(child.pid)
         self._tracings.append(tracing)
         return child, tracing
 
-    def _forked(
+    def _fork(
         self, command: Sequence[str], cwd: str, streams: tuple[int, int, int], log: str
     ) -> int:
         pid = os.fork()
@@ -132,27 +151,20 @@ class Commands:
             self.start.become(command, cwd, streams, log)
         return pid
 
-    def _spawned(self, spawner: Spawner, command: Sequence[str], cwd: str) -> Child | None:
-        request = {"argv": command, "cwd": cwd, "environment": self.start.environment}
-        raw = marshal.dumps(request)
-        if len(raw) > spawner.request_bytes:
-            return None
-        return Child(lambda streams: spawner.spawn(raw, streams, self.call, cwd))
-
     def prepare(self) -> None:
         """Between calls: start a spawner once commands have shown that more may come."""
-        if self._spawner and self._spawner.gone:
+        if self._spawner and self._spawner.closed:
             if not self._spawner.ready:
-                self._spawning = ""  # it cannot work here
+                self._spawner_source = ""  # it cannot work here
             self._spawner = None
-        if self._spawner or not self._spawning or self._by_fork < FORKS_BEFORE_SPAWNER:
+        if self._spawner or not self._spawner_source or self._forks < FORKS_BEFORE_SPAWNER:
             return
         from sandbox.guest.spawner_client import Spawner
 
-        self._by_fork = 0
-        program = ["-I", "-S", "-B", "-c", self._spawning, str(AGENT_UID)]
+        self._forks = 0
+        arguments = ["-I", "-S", "-B", "-c", self._spawner_source, str(AGENT_UID)]
         try:
-            program.insert(0, _find("python3", "/"))
+            program = [_find("python3", "/"), *arguments]
             self._spawner = Spawner(self.start.become, program, self._loop)
         except OSError:
             return
@@ -174,16 +186,13 @@ class Commands:
             self._loop.turn(min(pause, deadline - now))
         return False
 
-    def _recorded(self, tracing: Tracing) -> bool:
+    def _await_end(self, tracing: Tracing) -> bool:
         """Wait until the log has caught up with the command; return whether it did."""
         tracing.look()
         deadline = time.monotonic() + TRACER_SECONDS
-        while not (tracing.seen_end or tracing.over):
-            left = deadline - time.monotonic()
-            if left <= 0:
-                break
+        while not (tracing.saw_end or tracing.over) and (left := deadline - time.monotonic()) > 0:
             self._loop.turn(left)
-        return tracing.seen_end
+        return tracing.saw_end
 
     def end_all(self, child: Child | None = None) -> None:
         """Kill and collect all processes but the guest: what left its session by setsid goes too.
@@ -202,29 +211,27 @@ class Commands:
             except ProcessLookupError:
                 options = os.WNOHANG  # none but those that have ended
             left = _collect(child, options)
-            while _collect(child, os.WNOHANG):
-                continue
+            reap(child)
         if self._spawner:
             self._spawner.close()
-            self._spawner, self._by_fork = None, 0
+            self._spawner, self._forks = None, 0
 
-    def drain(self) -> list[dict[str, Any]]:
+    def drain(self) -> list[CommandLog]:
         """Return what the tracers logged since the last time, each with the call that it belongs to."""
         for each in self._tracings:
             each.look()
-        found = [log for each in self._tracings for log in each.drain()]
+        logs = [log for each in self._tracings for log in each.drain()]
         self._tracings = [each for each in self._tracings if not each.over]
-        return found
+        return logs
 
     def caller(self, pid: int) -> str:
         """Return the id of the call that started a process."""
-        found = (each.call for each in self._tracings if each.traces(pid))
-        return next(found, self.call)
+        return next((each.call for each in self._tracings if each.traces(pid)), self.call)
 
 
-def reap() -> None:
-    """Collect processes whose parent is gone: the guest is process 1 of its container."""
-    while _collect(None, os.WNOHANG):
+def reap(child: Child | None = None) -> None:
+    """Collect processes that have ended: the guest is process 1 of its container."""
+    while _collect(child, os.WNOHANG):
         continue
 
 
@@ -235,11 +242,11 @@ def _collect(child: Child | None, options: int) -> bool:
     except ChildProcessError:
         return False
     if child:
-        child.collected(pid, status)
+        child.set_exit_status(pid, status)
     return pid != 0
 
 
-def _not_started(argv: Sequence[str], reason: str) -> Completed:
+def _failure(argv: Sequence[str], reason: str) -> Completed:
     return Completed(127, "", f"cannot start {argv[0]}: {reason}", timed_out=False)
 
 

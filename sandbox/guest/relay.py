@@ -16,21 +16,19 @@ from binascii import a2b_base64, b2a_base64
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, Protocol
+    from typing import Protocol
 
-    Handler = Callable[[int, int], None]
-    Emit = Callable[[dict[str, Any]], None]
+    from sandbox.guest.loop import Handler
+    from sandbox.guest.messages import NetworkMessage
 
-    class Loop(Protocol):
-        """The poll loop that the relay lives in; each handler gets descriptor and events."""
+    class Watcher(Protocol):
+        """The part of a poll loop that the relay needs."""
 
-        def watch(self, fd: int, events: int, handler: Handler) -> None:
+        def watch(self, descriptor: int, events: int, handler: Handler) -> None:
             """Ask for events of a descriptor, in place of what was asked for before."""
-            ...
 
-        def unwatch(self, fd: int) -> None:
+        def unwatch(self, descriptor: int) -> None:
             """Ask for none."""
-            ...
 
 
 CERTIFICATE_FOLDER = "/run/world"
@@ -60,7 +58,7 @@ _QUESTION_LIMIT = 4096
 _BACKLOG = 128
 
 
-class Doors:
+class Listeners:
     """The listening sockets. Opened before the agent can start anything, closed to its children."""
 
     def __init__(self, shift: int = 0) -> None:
@@ -70,7 +68,7 @@ class Doors:
             shift: Added to each port, for places where the low ones cannot be had.
         """
         self.questions = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM)
-        self.listeners: dict[int, tuple[Any, int]] = {}
+        self.listeners: dict[int, tuple[_socket.socket, int]] = {}
         try:
             self.questions.bind((ADDRESS, DNS_PORT + shift))
             self.questions.setblocking(False)
@@ -84,18 +82,15 @@ class Doors:
             self.close()
             raise
 
-    def relay(self, loop: Loop, send: Callable[[dict[str, Any]], None]) -> Relay:
+    def relay(self, loop: Watcher, send: Callable[[dict[str, object]], None]) -> Relay:
         """Begin to listen.
 
         Args:
             loop: Calls back when a descriptor is ready.
             send: Sends a message to the engine.
         """
-
-        def emit(params: dict[str, Any]) -> None:
-            send({"jsonrpc": "2.0", "method": "sandbox/network", "params": params})
-
-        return Relay(self, loop, emit)
+        note = {"jsonrpc": "2.0", "method": "sandbox/network"}
+        return Relay(self, loop, lambda params: send({**note, "params": params}))
 
     def close(self) -> None:
         """Listen no more."""
@@ -104,209 +99,207 @@ class Doors:
             listener.close()
 
 
-class Stream:
+class RelayStream:
     """One connection of a client."""
 
-    __slots__ = ("closing", "ended", "out", "socket", "unread", "unsaid")
+    __slots__ = ("at_end", "closing", "number", "out", "socket", "unacknowledged", "unread")
 
-    def __init__(self, socket: Any) -> None:
+    def __init__(self, number: int, socket: _socket.socket) -> None:
+        self.number = number
         self.socket = socket
         self.out = bytearray()
         """From the engine, not yet written to the client."""
         self.unread = 0
         """Bytes of the client that the engine has not taken."""
-        self.unsaid = 0
-        """Bytes written to the client since the engine was last told."""
-        self.ended = False
-        """True where the client sends no more."""
+        self.unacknowledged = 0
+        """Bytes written to the client that the engine does not know of."""
+        self.at_end = False
+        """Whether the client sends no more."""
         self.closing = False
-        """True where the engine sends no more."""
+        """Whether the engine sends no more."""
 
 
 class Relay:
     """Streams between clients in the container and the engine."""
 
-    def __init__(self, doors: Doors, loop: Loop, emit: Emit) -> None:
+    def __init__(
+        self, listeners: Listeners, loop: Watcher, emit: Callable[[NetworkMessage], None]
+    ) -> None:
         """Begin to listen.
 
         Args:
-            doors: Bound sockets.
+            listeners: Bound sockets.
             loop: Calls back when a descriptor is ready.
             emit: Sends the parameters of one message to the engine; may wait for the pipe.
         """
-        self._doors = doors
+        self._listeners = listeners
         self._loop = loop
         self._emit = emit
-        self._streams: dict[int, Stream] = {}
-        self._numbers: dict[int, int] = {}
-        self._asked: dict[int, Any] = {}
-        self._next = 0
+        self._streams: dict[int, RelayStream] = {}
+        self._by_descriptor: dict[int, RelayStream] = {}
+        self._clients: dict[int, object] = {}
+        """Question → where its answer goes to."""
+        self._number = 0
         self._unread = 0
-        self._full = False
-        self._stopped = False
+        self._full = self._over = False
         self._listen()
 
-    def take(self, params: dict[str, Any]) -> None:
+    def take(self, params: NetworkMessage) -> None:
         """Act on one message of the engine."""
         event, number = params["event"], params["stream"]
         if event == "stop":
             self._stop()
         elif event == "dns":
             self._answer(number, a2b_base64(params["data"]))
-        elif (stream := self._streams.get(number)) is None:
-            return  # the client has gone in the meantime
-        elif event == "data":
-            stream.out += a2b_base64(params["data"])
-            self._write(number, stream)
-        elif event == "taken":
-            self._taken(stream, params["bytes"])
-            self._watch(number, stream)
-        elif event == "end":
-            stream.closing = True
-            self._write(number, stream)
+        elif stream := self._streams.get(number):  # else the client has gone in the meantime
+            if event == "taken":
+                self._acknowledge(stream, params["bytes"])
+                self._watch(stream)
+                return
+            if event == "data":
+                stream.out += a2b_base64(params["data"])
+            elif event == "end":
+                stream.closing = True
+            self._write(stream)
 
     def _listen(self) -> None:
-        for fd in self._doors.listeners:
+        for fd in self._listeners.listeners:
             self._loop.watch(fd, select.POLLIN, self._accept)
-        self._loop.watch(self._doors.questions.fileno(), select.POLLIN, self._ask)
+        self._loop.watch(self._listeners.questions.fileno(), select.POLLIN, self._ask)
 
     def _accept(self, fd: int, events: int) -> None:
-        listener, port = self._doors.listeners[fd]
+        listener, port = self._listeners.listeners[fd]
         try:
-            accepted, _ = listener._accept()
+            descriptor, _ = listener._accept()  # type: ignore[attr-defined]
         except OSError:  # gone again, or no descriptor is free: it stays in the queue
             return
-        client = _socket.socket(fileno=accepted)
+        client = _socket.socket(fileno=descriptor)
         client.setblocking(False)
-        self._next += 1
-        self._streams[self._next] = stream = Stream(client)
-        self._numbers[accepted] = self._next
-        self._emit({"stream": self._next, "event": "open", "port": port})
-        self._watch(self._next, stream)
+        self._number += 1
+        stream = RelayStream(self._number, client)
+        self._streams[stream.number] = self._by_descriptor[descriptor] = stream
+        self._emit({"stream": stream.number, "event": "open", "port": port})
+        self._watch(stream)
         if len(self._streams) >= STREAMS:
             self._full = True
-            for other in self._doors.listeners:
+            for other in self._listeners.listeners:
                 self._loop.unwatch(other)
 
-    def _watch(self, number: int, stream: Stream) -> None:
+    def _watch(self, stream: RelayStream) -> None:
         """Ask for what the windows allow now."""
         events = select.POLLOUT if stream.out else 0
-        if not stream.ended and stream.unread < WINDOW and self._unread < WINDOWS:
+        if not stream.at_end and stream.unread < WINDOW and self._unread < WINDOWS:
             events |= select.POLLIN
         self._loop.watch(stream.socket.fileno(), events, self._ready)
 
     def _ready(self, fd: int, events: int) -> None:
-        number = self._numbers[fd]
-        stream = self._streams[number]
+        stream = self._by_descriptor[fd]
         if events & (select.POLLERR | select.POLLNVAL):
-            self._close(number, stream)
+            self._close(stream)
             return
         if events & select.POLLOUT:
-            self._write(number, stream)
-        if number in self._streams and events & (select.POLLIN | select.POLLHUP):
-            self._read(number, stream)
+            self._write(stream)
+        if stream.number in self._streams and events & (select.POLLIN | select.POLLHUP):
+            self._read(stream)
 
-    def _read(self, number: int, stream: Stream) -> None:
-        if stream.ended:  # and the other way is shut as well: nobody is there
-            self._close(number, stream)
+    def _read(self, stream: RelayStream) -> None:
+        if stream.at_end:  # and the other way is shut as well: nobody is there
+            self._close(stream)
             return
         room = min(_PIECE, WINDOW - stream.unread, WINDOWS - self._unread)
-        if room <= 0:
-            self._watch(number, stream)
-            return
-        try:
-            data = stream.socket.recv(room)
-        except BlockingIOError:
-            return
-        except OSError:
-            self._close(number, stream)
-            return
-        if data:
+        if room > 0:
+            try:
+                data = stream.socket.recv(room)
+            except BlockingIOError:
+                return
+            except OSError:
+                self._close(stream)
+                return
             stream.unread += len(data)
             self._unread += len(data)
-            self._emit({"stream": number, "event": "data", "data": _text(data)})
-        else:
-            stream.ended = True
-            self._emit({"stream": number, "event": "end"})
-        self._watch(number, stream)
+            stream.at_end = not data
+            if data:
+                self._emit({"stream": stream.number, "event": "data", "data": _text(data)})
+            else:
+                self._emit({"stream": stream.number, "event": "end"})
+        self._watch(stream)
 
-    def _write(self, number: int, stream: Stream) -> None:
+    def _write(self, stream: RelayStream) -> None:
         try:
             while stream.out:
                 sent = stream.socket.send(stream.out)
                 del stream.out[:sent]
-                stream.unsaid += sent
+                stream.unacknowledged += sent
         except BlockingIOError:
             pass
         except OSError:
-            self._close(number, stream)
+            self._close(stream)
             return
-        if stream.unsaid >= WINDOW // 4 or (stream.unsaid and not stream.out):
-            self._emit({"stream": number, "event": "taken", "bytes": stream.unsaid})
-            stream.unsaid = 0
+        count = stream.unacknowledged
+        if count >= WINDOW // 4 or (count and not stream.out):
+            self._emit({"stream": stream.number, "event": "taken", "bytes": count})
+            stream.unacknowledged = 0
         if stream.closing and not stream.out:
-            self._close(number, stream)
+            self._close(stream)
         else:
-            self._watch(number, stream)
+            self._watch(stream)
 
-    def _taken(self, stream: Stream, count: int) -> None:
-        was = self._unread
+    def _acknowledge(self, stream: RelayStream, count: int) -> None:
+        before = self._unread
         stream.unread -= count
         self._unread -= count
-        if was >= WINDOWS > self._unread:
-            for number, other in self._streams.items():
-                self._watch(number, other)
+        if before >= WINDOWS > self._unread:
+            for other in self._streams.values():
+                self._watch(other)
 
-    def _close(self, number: int, stream: Stream) -> None:
+    def _close(self, stream: RelayStream) -> None:
         fd = stream.socket.fileno()
         self._loop.unwatch(fd)
-        del self._streams[number], self._numbers[fd]
+        del self._streams[stream.number], self._by_descriptor[fd]
         stream.socket.close()
-        self._taken(stream, stream.unread)
-        self._emit({"stream": number, "event": "gone"})
-        if self._full and not self._stopped:
+        self._acknowledge(stream, stream.unread)
+        self._emit({"stream": stream.number, "event": "gone"})
+        if self._full and not self._over:
             self._full = False
             self._listen()
 
     def _ask(self, fd: int, events: int) -> None:
         try:
-            data, client = self._doors.questions.recvfrom(_QUESTION_LIMIT)
+            data, client = self._listeners.questions.recvfrom(_QUESTION_LIMIT)
         except OSError:
             return
-        self._next += 1
-        self._asked[self._next] = client
-        if len(self._asked) >= QUESTIONS:
+        self._number += 1
+        self._clients[self._number] = client
+        if len(self._clients) >= QUESTIONS:
             self._loop.unwatch(fd)
-        self._emit({"stream": self._next, "event": "dns", "data": _text(data)})
+        self._emit({"stream": self._number, "event": "dns", "data": _text(data)})
 
     def _answer(self, number: int, data: bytes) -> None:
-        client = self._asked.pop(number, None)
+        client = self._clients.pop(number, None)
         if client is None:
             return
-        if data:
-            self._send(data, client)
-        if len(self._asked) == QUESTIONS - 1 and not self._stopped:
-            self._loop.watch(self._doors.questions.fileno(), select.POLLIN, self._ask)
-
-    def _send(self, data: bytes, client: Any) -> None:
+        questions = self._listeners.questions
         try:
-            self._doors.questions.sendto(data, client)
+            if data:
+                questions.sendto(data, client)  # type: ignore[call-overload]  # of whatever family
         except OSError:  # it does not wait for its answer any more, or it will ask again
-            return
+            pass
+        if len(self._clients) == QUESTIONS - 1 and not self._over:
+            self._loop.watch(questions.fileno(), select.POLLIN, self._ask)
 
     def _stop(self) -> None:
         """Close everything: the run has used up its network."""
-        if self._stopped:
+        if self._over:
             return
-        self._stopped = True
-        for fd in (*self._doors.listeners, self._doors.questions.fileno()):
+        self._over = True
+        for fd in (*self._listeners.listeners, self._listeners.questions.fileno()):
             self._loop.unwatch(fd)
-        self._doors.close()
-        for number, stream in list(self._streams.items()):
-            self._close(number, stream)
+        self._listeners.close()
+        for stream in list(self._streams.values()):
+            self._close(stream)
 
 
-def trusted(certificate: bytes) -> dict[str, str]:
+def install_certificate(certificate: bytes) -> dict[str, str]:
     """Put a certificate where the agent can read it; return the variables that have programs trust it."""
     handle = os.open(CERTIFICATE, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
     try:

@@ -17,8 +17,23 @@ import struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from typing import Any
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import TypedDict
+
+    from sandbox.guest.messages import Denial
+
+    class Filter(TypedDict):
+        """The filter of one architecture; see ``sandbox.isolation.seccomp_program``."""
+
+        notify: bytes
+        """The program that hands refused calls to the guest."""
+        errno: bytes
+        """The program for a kernel that cannot do that: it refuses by itself, without a record."""
+        eperm: Sequence[int]
+        """Numbers that the guest answers with EPERM; with ENOSYS all others."""
+        trials: Sequence[Sequence[int]]
+        """Calls for the audit to make: number and arguments."""
+
 
 _SYS_SECCOMP = {"x86_64": 317, "aarch64": 277}
 _SET_MODE_FILTER, _NEW_LISTENER = 1, 8
@@ -28,7 +43,7 @@ DENIALS_LIMIT = 500
 
 
 class FilterError(Exception):
-    """The filter could not be put in force."""
+    """The filter could not be installed."""
 
 
 class _Long(_ctypes._SimpleCData):  # type: ignore[type-arg]
@@ -46,14 +61,14 @@ class _System(_ctypes.CFuncPtr):
 _system = _System(_ctypes.dlsym(_ctypes.dlopen(None, 2), "syscall"))  # type: ignore[arg-type]
 
 
-def install(filters: dict[str, dict[str, Any]]) -> int:
+def install(filters: Mapping[str, Filter]) -> int:
     """Install the filter of this machine on this process and all that come from it.
 
     Args:
         filters: See ``sandbox.isolation.seccomp_program.filters``.
 
     Returns:
-        The descriptor on which refused calls are announced, or -1 where the kernel (or gVisor)
+        The descriptor on which refused calls are announced, or -1 if the kernel (or gVisor)
         cannot do that: then it refuses them by itself and nobody learns of it.
 
     Raises:
@@ -94,7 +109,7 @@ class Denials:
         self.listener = listener
         self._eperm = frozenset(eperm)
         self._caller = caller
-        self._found: list[dict[str, Any]] = []
+        self._denials: list[Denial] = []
         self._dropped = 0
 
     def serve(self, descriptor: int, events: int) -> None:
@@ -105,20 +120,19 @@ class Denials:
             waiting, pid, _, number, _, _, *arguments = struct.unpack("=QIIiIQ6Q", notice)
             error = errno.EPERM if number in self._eperm else errno.ENOSYS
             answer = bytearray(struct.pack("=QqiI", waiting, 0, -error, 0))
-            self._remember(pid, number, arguments)
+            if len(self._denials) < DENIALS_LIMIT:
+                call = self._caller(pid)
+                self._denials.append(
+                    {"call": call, "pid": pid, "number": number, "arguments": arguments}
+                )
+            else:
+                self._dropped += 1
             fcntl.ioctl(self.listener, _NOTIF_SEND, answer)
         except OSError:
             return  # it was killed while it waited
 
-    def _remember(self, pid: int, number: int, arguments: list[int]) -> None:
-        if len(self._found) >= DENIALS_LIMIT:
-            self._dropped += 1
-            return
-        call = self._caller(pid)
-        self._found.append({"call": call, "pid": pid, "number": number, "arguments": arguments})
-
-    def drain(self) -> tuple[list[dict[str, Any]], int]:
+    def drain(self) -> tuple[list[Denial], int]:
         """Return what was refused since the last time, and how much more there was."""
-        found, dropped = self._found, self._dropped
-        self._found, self._dropped = [], 0
-        return found, dropped
+        denials, dropped = self._denials, self._dropped
+        self._denials, self._dropped = [], 0
+        return denials, dropped

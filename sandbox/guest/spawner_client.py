@@ -12,13 +12,13 @@ import os
 import sys
 
 from sandbox.guest.loop import READABLE
-from sandbox.guest.tracing import Lost, Tracing
+from sandbox.guest.tracing import TraceLost, Tracing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sandbox.guest.loop import Loop
+    from sandbox.guest.loop import PollLoop
 
     Become = Callable[[Sequence[str], str, tuple[int, int, int], str, str], None]
 
@@ -31,7 +31,7 @@ class Spawner:
     request_bytes = 64 * 1024
     """Of one request at most."""
 
-    def __init__(self, become: Become, argv: Sequence[str], loop: Loop) -> None:
+    def __init__(self, become: Become, argv: Sequence[str], loop: PollLoop) -> None:
         """Start one; it says by itself when it is ready.
 
         Args:
@@ -44,7 +44,7 @@ class Spawner:
         """
         self.ready = False
         """Whether it takes requests."""
-        self.gone = False
+        self.closed = False
         self._loop = loop
         self._talk, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         self.tracing = Tracing("", "/", loop)
@@ -58,10 +58,10 @@ class Spawner:
             become(argv, "/", (theirs.fileno(), null, null), self.tracing.log, "")
         theirs.close()
         self._talk.settimeout(_ANSWER_SECONDS)
-        self.tracing.started(self.pid, spawner=True)
-        loop.watch(self._talk.fileno(), READABLE, self._heard)
+        self.tracing.follow(self.pid, spawner=True)
+        loop.watch(self._talk.fileno(), READABLE, self._receive)
 
-    def _heard(self, descriptor: int, events: int) -> None:
+    def _receive(self, descriptor: int, events: int) -> None:
         if os.read(descriptor, 64):
             self.ready = True
         else:
@@ -73,7 +73,7 @@ class Spawner:
         The kernel lists processes by ascending numbers, and a child's is above its parent's until they
         begin anew: one that flees from the look by forking is met again.
         """
-        if not self.ready or self.gone or self.tracing.over:
+        if not self.ready or self.closed or self.tracing.over:
             return False
         ours = {str(os.getpid()), str(self.pid), str(self.tracing.tracer)}
         pids = (name for name in os.listdir("/proc") if name.isdigit())
@@ -93,18 +93,18 @@ class Spawner:
             Lost: It is not known whether the command was started.
         """
         self.tracing.look()
-        given = b"".join(descriptor.to_bytes(4, sys.byteorder) for descriptor in streams)
+        handles = b"".join(descriptor.to_bytes(4, sys.byteorder) for descriptor in streams)
         try:
-            self._talk.sendmsg([request], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, given)])
+            self._talk.sendmsg([request], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, handles)])
         except OSError:
             self.close()
             raise
         try:
             answer = self._talk.recv(64)
         except OSError as error:
-            raise Lost(str(error)) from error
+            raise TraceLost(str(error)) from error
         if not answer:
-            raise Lost("it ended")
+            raise TraceLost("it ended")
         if (pid := int(answer)) < 0:
             raise OSError(errno.EAGAIN, "no room for a process")
         self.tracing.serve(call, cwd, pid)
@@ -112,11 +112,11 @@ class Spawner:
 
     def close(self) -> None:
         """Ask it no more; it ends by that, and its tracer with it."""
-        if not self.gone:
-            self.gone = True
+        if not self.closed:
+            self.closed = True
             self._loop.unwatch(self._talk.fileno())
             self._talk.close()
-            if not self.tracing.begun:
+            if not self.tracing.has_output:
                 self.tracing.close()
 
 

@@ -23,7 +23,7 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any, TypeVar
 
     F = TypeVar("F", bound=Callable[..., Any])
@@ -117,7 +117,7 @@ class World:
 
     def __init__(
         self,
-        sections: dict[str, Any],
+        sections: Mapping[str, object],
         *,
         now: str,
         lang: str,

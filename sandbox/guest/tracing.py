@@ -1,7 +1,7 @@
 """Recording what a command does: strace around it, its log on a named pipe of the guest's own.
 
 The tracer runs as the guest's uid: the agent can neither signal it nor open its log. It is
-no parent of the command but a process beside it, and it goes on with what the command leaves
+no parent of the command but a process beside it, and it follows what the command leaves
 running, so that this is credited to the right call. Should it die, every traced system call of what
 it traced fails (``--seccomp-bpf``), and the call is reported as a fault. A tracer around the spawner
 (``sandbox.guest.spawner_client``) serves several calls, one after the other.
@@ -18,9 +18,8 @@ from sandbox.guest.loop import READABLE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
-    from sandbox.guest.loop import Loop
+    from sandbox.guest.loop import PollLoop
+    from sandbox.guest.messages import CommandLog
 
 STRACE = "/usr/bin/strace"
 LOG_LIMIT = 1024 * 1024
@@ -43,7 +42,7 @@ REFUSED = "ptrace,process_vm_readv,process_vm_writev"
 """Calls that the tracer itself needs, and refuses to what it traces."""
 
 
-class Lost(Exception):
+class TraceLost(Exception):
     """It is not known what was done."""
 
 
@@ -80,7 +79,7 @@ def arguments(log: str, user: str) -> list[str]:
 class Tracing:
     """The log of one call's commands, until all that they started has ended; then of the next's."""
 
-    def __init__(self, call: str, cwd: str, loop: Loop) -> None:
+    def __init__(self, call: str, cwd: str, loop: PollLoop) -> None:
         self.call = call
         self._cwd = cwd
         self.log = f"{_FOLDER}/.log-{next(_numbers)}"
@@ -88,41 +87,42 @@ class Tracing:
         os.mkfifo(self.log, 0o600)
         self._source = os.open(self.log, os.O_RDONLY | os.O_NONBLOCK)
         self._loop = loop
-        self._kept = bytearray()
-        self._partial = bytearray()
+        self._log = bytearray()
+        self._partial = b""
         self._dropped = 0
-        self._handed_over: list[dict[str, Any]] = []
+        self._previous: list[CommandLog] = []
+        """Of calls before this one, not yet returned."""
         self._pid = 0
         self._spawner = b""
         self.tracer = 0
         """The tracer's own pid, once it has logged anything."""
-        self.seen_end = False
+        self.saw_end = False
         """Whether the log says how the command itself ended."""
-        self.begun = False
+        self.has_output = False
         """Whether the tracer has logged anything: a command begins after it only."""
         self.over = False
         """Whether the tracer has closed the log."""
 
-    def started(self, pid: int, *, spawner: bool = False) -> None:
-        """Follow the command's process, or the spawner's, whose own deeds are no effects."""
+    def follow(self, pid: int, *, spawner: bool = False) -> None:
+        """Follow the command's process, or the spawner's, whose own acts are no effects."""
         self._pid = pid
         if spawner:
             self._spawner = b"%d " % pid
         self._loop.watch(self._source, READABLE, self._read)
 
     def serve(self, call: str, cwd: str, pid: int) -> None:
-        """Go on with a further call's command, where nothing is left of the one before.
+        """Go on with a further call's command, if nothing is left of the one before.
 
         What has been logged so far belongs to that one.
         """
-        self._handed_over += self.drain()
+        self._previous += self.drain()
         self.call, self._cwd, self._pid = call, cwd, pid
-        self.seen_end = False
+        self.saw_end = False
 
     def look(self) -> None:
         """Read what there is; find out whether nobody holds the other end."""
         # a spawner's tracer may still be on its way: no writer yet looks like the end
-        if not self.over and (self.begun or not self._spawner):
+        if not self.over and (self.has_output or not self._spawner):
             self._read(self._source, 0)
 
     def _read(self, descriptor: int, events: int) -> None:
@@ -133,58 +133,50 @@ class Tracing:
         if not data:
             self.close()
             return
-        if not self.begun:
-            self.begun = True
+        if not self.has_output:
+            self.has_output = True
             os.unlink(self.log)
             self._protect_tracer()
-        self._partial += data
-        *lines, rest = bytes(self._partial).split(b"\n")
-        self._partial = bytearray(rest[:LINE_LIMIT])
+        *lines, rest = (self._partial + data).split(b"\n")
+        self._partial = rest[:LINE_LIMIT]
         end = b"%d " % self._pid
         for line in lines:
             if self._spawner and line.startswith(self._spawner):
                 continue
-            if not self.seen_end and line.startswith(end) and b" +++ " in line[:16]:
-                self.seen_end = True
-            if len(self._kept) + len(line) < LOG_LIMIT:
-                self._kept += line[:LINE_LIMIT] + b"\n"
+            self.saw_end = self.saw_end or (line.startswith(end) and b" +++ " in line[:16])
+            if len(self._log) + len(line) < LOG_LIMIT:
+                self._log += line[:LINE_LIMIT] + b"\n"
             else:
                 self._dropped += 1
 
     def _protect_tracer(self) -> None:
-        """Where memory runs out, the kernel is to take the command, not the record of it."""
-        try:
-            with open(f"/proc/{self._pid}/status") as file:
-                found = [line for line in file if line.startswith("TracerPid:")]
-            self.tracer = int(found[0].split()[1])
-            if self.tracer:
+        """If memory runs out, the kernel is to take the command, not the record of it."""
+        self.tracer = max(0, _tracer_of(self._pid))
+        if self.tracer > 0:
+            try:
                 with open(f"/proc/{self.tracer}/oom_score_adj", "w") as file:
                     file.write("0")
-        except (OSError, IndexError, ValueError):
-            return
+            except OSError:
+                return
 
     def traces(self, pid: int) -> bool:
         """Return whether a process is one that this tracer watches."""
-        try:
-            with open(f"/proc/{pid}/status") as file:
-                return any(line == f"TracerPid:\t{self.tracer}\n" for line in file)
-        except OSError:
-            return False
+        return _tracer_of(pid) == self.tracer
 
-    def drain(self) -> list[dict[str, Any]]:
+    def drain(self) -> list[CommandLog]:
         """Return what was logged since the last time, call by call."""
-        found, self._handed_over = self._handed_over, []
-        if not self._kept and not self._dropped:
-            return found
-        log = {
-            "call": self.call,
-            "pid": self._pid,
-            "cwd": self._cwd,
-            "log": self._kept.decode("utf-8", "backslashreplace"),
-            "dropped": self._dropped,
-        }
-        self._kept, self._dropped = bytearray(), 0
-        return [*found, log]
+        logs, self._previous = self._previous, []
+        if self._log or self._dropped:
+            log: CommandLog = {
+                "call": self.call,
+                "pid": self._pid,
+                "cwd": self._cwd,
+                "log": self._log.decode("utf-8", "backslashreplace"),
+                "dropped": self._dropped,
+            }
+            logs.append(log)
+            self._log, self._dropped = bytearray(), 0
+        return logs
 
     def close(self) -> None:
         """Stop listening."""
@@ -193,5 +185,14 @@ class Tracing:
         self.over = True
         self._loop.unwatch(self._source)
         os.close(self._source)
-        if not self.begun:
+        if not self.has_output:
             os.unlink(self.log)
+
+
+def _tracer_of(pid: int) -> int:
+    """Return the pid of a process's tracer, 0 if it has none; -1 if the process has ended."""
+    try:
+        with open(f"/proc/{pid}/status") as file:
+            return next(int(line[10:]) for line in file if line.startswith("TracerPid:"))
+    except (OSError, StopIteration):
+        return -1

@@ -18,7 +18,7 @@ def backend(name: str, image: str | None = None) -> Backend:
     """Return a back end that runs here.
 
     Args:
-        name: One of :data:`NAMES`; ``auto`` prefers Docker where engine and image are there,
+        name: One of :data:`NAMES`; ``auto`` prefers Docker if engine and image are available,
             and never takes gVisor by itself.
         image: Of the Docker back ends.
 
@@ -28,17 +28,15 @@ def backend(name: str, image: str | None = None) -> Backend:
     """
     if name not in NAMES:
         raise InputError(f"unknown isolation {name!r}{nearest(name, NAMES)}")
-    if name != "auto":
-        chosen = _make(name, image)
-        if reason := chosen.unavailable():
-            raise EnvironmentFault(f"--isolation {name}: {reason}")
-        return chosen
     reasons = []
-    for candidate in usual(image):
-        reason = candidate.unavailable()
-        if reason is None:
-            return candidate
-        reasons.append(f"{candidate.name}: {reason}")
+    for candidate in usual(image) if name == "auto" else every(image):
+        if name in ("auto", candidate.name):
+            reason = candidate.unavailable()
+            if reason is None:
+                return candidate
+            reasons.append(f"{candidate.name}: {reason}")
+    if name != "auto":
+        raise EnvironmentFault(f"--isolation {reasons[0]}")
     raise EnvironmentFault("nothing here can isolate an agent\n  " + "\n  ".join(reasons))
 
 
@@ -50,11 +48,3 @@ def usual(image: str | None = None) -> tuple[Backend, ...]:
 def every(image: str | None = None) -> tuple[Backend, ...]:
     """Return all back ends, whether they run here or not."""
     return (Docker(image), Gvisor(image), Bubblewrap())
-
-
-def _make(name: str, image: str | None) -> Backend:
-    if name == "docker":
-        return Docker(image)
-    if name == "gvisor":
-        return Gvisor(image)
-    return Bubblewrap()

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from sandbox.enums import Background, CallStatus
+from sandbox.guest.messages import NetworkMessage
 from sandbox.isolation.audit.control import Control
-from sandbox.isolation.effect_attribution import Deeds, Late
+from sandbox.isolation.effect_attribution import CallEffects, LateEffects
 from sandbox.scenario.bounds import Bounds
 from sandbox.scenario.toolkits import Toolkit
 from sandbox.trace.effects import Effect, EgressEffect, Recorded
@@ -25,27 +26,22 @@ class NetworkWorld(Protocol):
     @property
     def certificate(self) -> bytes:
         """The authority that programs in the container are to trust, PEM."""
-        ...
 
-    def take(self, params: Mapping[str, Any]) -> Sequence[dict[str, Any]]:
+    def take(self, params: object) -> Sequence[NetworkMessage]:
         """Take what the guest says; return what is to be said to it.
 
         Raises:
-            ValueError: No sound guest says this.
+            InvalidMessage: No sound guest says this.
         """
-        ...
 
     def call_begins(self) -> None:
-        """Take it that a call begins."""
-        ...
+        """Put what was seen until now before the call that begins."""
 
     def drain(self) -> tuple[list[EgressEffect], int]:
         """Return the effects since the last time, and how many more were too many to keep."""
-        ...
 
     def close(self) -> None:
-        """Take it that nobody is connected any more. Safe to repeat."""
-        ...
+        """End all connections. Safe to repeat."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +66,14 @@ class ContainerSpec:
     background: Background = Background.KEEP
     """What happens at the end of a call to processes that it left running."""
     network: NetworkWorld | None = None
-    """The hosts that exist for it; none where left out."""
+    """The hosts that exist for it, if there are any."""
     traced: bool = True
     """Whether processes, files and connections of commands are recorded by a tracer."""
 
 
 @dataclass(frozen=True)
 class CallResult:
-    """What the guest said of one call."""
+    """The answer of the guest to one call."""
 
     text: str
     status: CallStatus
@@ -92,7 +88,7 @@ class CallResult:
     """End of the tool's traceback, or why the record of its effects is not complete."""
     recorded: Recorded = field(default_factory=dict)
     """Source of effects → whether its record is complete."""
-    late: tuple[Late, ...] = ()
+    late: tuple[LateEffects, ...] = ()
     """What earlier calls did since the last result."""
 
 
@@ -105,7 +101,7 @@ class Audit:
     image: str
     """Digest of the image, or what stands in its place."""
     controls: Mapping[str, Control]
-    """Control → what was declared and found; all of them are in force."""
+    """Control → what was declared and found; all of them hold."""
 
     def as_data(self) -> ContainerOpenEvent:
         """Return it as JSON data for the trace."""
@@ -125,7 +121,7 @@ class Container(Protocol):
     async def call(
         self,
         tool: str,
-        arguments: Mapping[str, Any],
+        arguments: Mapping[str, object],
         *,
         agent: str,
         timeout: float,
@@ -144,18 +140,15 @@ class Container(Protocol):
             GuestTimeout: It did not come back in time.
             IsolationError: The container broke.
         """
-        ...
 
-    async def settle(self) -> tuple[Deeds, tuple[Late, ...]]:
+    async def settle(self) -> tuple[CallEffects, tuple[LateEffects, ...]]:
         """End what calls left running; return what was done since the last call.
 
         What no tracer can put to a call (files that changed, the world) comes first.
         """
-        ...
 
     async def snapshot(self, limit: int) -> tuple[dict[str, Any], dict[str, str]]:
         """Return all world sections, and the agent's files as text up to a limit of bytes."""
-        ...
 
     async def close(self) -> None:
         """End every process inside and remove all that the container held. Safe to repeat.
@@ -163,7 +156,6 @@ class Container(Protocol):
         Raises:
             IsolationError: It could not be removed; ``reap`` will, once its owner is gone.
         """
-        ...
 
 
 class Backend(Protocol):
@@ -172,16 +164,14 @@ class Backend(Protocol):
     name: str
 
     def unavailable(self) -> str | None:
-        """Return why it cannot run here and what to install, or None where it can."""
-        ...
+        """Return why it cannot run here and what to install, or None if it can."""
 
     async def open(self, spec: ContainerSpec) -> Container:
         """Start a container with its guest and load the world into it.
 
         Raises:
-            IsolationError: It cannot be started, or a control is not in force.
+            IsolationError: It cannot be started, or a control does not hold.
         """
-        ...
 
     def reap(self) -> int:
         """Remove what containers of processes that are gone left behind; return how many.
@@ -189,4 +179,3 @@ class Backend(Protocol):
         Raises:
             IsolationError: They could not be looked for or removed.
         """
-        ...

@@ -19,7 +19,6 @@ import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from sandbox.errors import IsolationError
 from sandbox.guest.relay import CERTIFICATE_FOLDER
@@ -27,15 +26,15 @@ from sandbox.guest.tracing import STRACE
 from sandbox.isolation import cgroup, uid_map, zygote_client
 from sandbox.isolation.audit import inside, kernel
 from sandbox.isolation.audit.control import settle
-from sandbox.isolation.audit.mounts import MountRule, kernel_made
+from sandbox.isolation.audit.mounts import MountRule, virtual_file_system
+from sandbox.isolation.audit.reports import GuestReport
 from sandbox.isolation.base import Audit, ContainerSpec
 from sandbox.isolation.cgroup import Cgroup, Joining
-from sandbox.isolation.guest_client import START_SECONDS, Channel
-from sandbox.isolation.guest_container import AttachedContainer
+from sandbox.isolation.confinement import Confinement
+from sandbox.isolation.guest_container import START_SECONDS, GuestContainer
 from sandbox.isolation.process_identity import Owner
 from sandbox.isolation.transport import SocketWire
 from sandbox.isolation.zygote_client import Program
-from sandbox.scenario.bounds import Bounds
 
 _PATH = "/usr/local/bin:/usr/bin:/bin"
 _FILES = {
@@ -45,38 +44,34 @@ _FILES = {
     "/etc/nsswitch.conf": b"hosts: files dns\n",
     "/etc/resolv.conf": b"nameserver 127.0.0.1\n",
 }
-_PROCESSORS = sorted(os.sched_getaffinity(0))
+_PROCESSORS = tuple(sorted(os.sched_getaffinity(0)))
 """Of the program, whatever single ones its processes are bound to later."""
 _PROBE_SECONDS = 30.0
 _END_SECONDS = 10.0
 
 
 _MOUNTS = (
+    *map(MountRule, ("/", "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")),
+    *map(MountRule, ("/etc/alternatives", "/etc/ld.so.cache", "/usr/local")),
+    virtual_file_system("/usr/local", "tmpfs"),  # hides the host's
+    virtual_file_system("/proc", "proc"),
+    virtual_file_system("/dev", "tmpfs"),
+    virtual_file_system("/dev/pts", "devpts"),
     *(
-        MountRule(path)
-        for path in ("/", "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
-    ),
-    *(MountRule(path) for path in ("/etc/alternatives", "/etc/ld.so.cache")),
-    MountRule("/usr/local"),
-    kernel_made("/usr/local", "tmpfs"),  # hides the host's
-    kernel_made("/proc", "proc"),
-    kernel_made("/dev", "tmpfs"),
-    kernel_made("/dev/pts", "devpts"),
-    *(
-        kernel_made(f"/dev/{name}", "devtmpfs", "tmpfs")
+        virtual_file_system(f"/dev/{name}", "devtmpfs", "tmpfs")
         for name in ("null", "zero", "full", "random", "urandom", "tty")
     ),
-    kernel_made(CERTIFICATE_FOLDER, "tmpfs"),
-    kernel_made("/work", "tmpfs"),
-    kernel_made("/tmp", "tmpfs"),
+    virtual_file_system(CERTIFICATE_FOLDER, "tmpfs"),
+    virtual_file_system("/work", "tmpfs"),
+    virtual_file_system("/tmp", "tmpfs"),
 )
 """What may be mounted inside; other than these, the host's folders are not there."""
 
 
 @dataclass(frozen=True)
-class _Started:
+class _Guest:
     socket: socket.socket
-    guest: int
+    handle: int
     """Its pidfd."""
 
 
@@ -98,46 +93,33 @@ class Bubblewrap:
         wire = None
         starting = asyncio.create_task(_start(group))
         try:
-            started = await asyncio.shield(starting)
-            wire = await SocketWire.over(started.socket)
-            channel = Channel(wire)
-            found = await channel.start(spec, _plan(spec.bounds, group), preloaded=True)
-            audit = _audit(found, spec, started.guest, group)
+            guest = await asyncio.shield(starting)
+            wire = await SocketWire.over(guest.socket)
+            container = BubblewrapContainer(wire, group, guest)
+            report = await container.start(spec, _confinement(spec, group), preloaded=True)
+            container.audit = _audit(report, spec, guest.handle, group)
         except BaseException:
             if wire:
                 wire.close()
-            # goes on where the waiting is cut off: what it starts is to be ended
+            # it goes on if this task is cancelled: what it starts is to be ended
             await asyncio.shield(_undo(starting, group))
             raise
-        return BubblewrapContainer(channel, wire, started, group, audit)
+        return container
 
     def reap(self) -> int:
         """Remove the cgroups of processes that are gone; the containers died with those."""
         return cgroup.reap()
 
 
-class BubblewrapContainer(AttachedContainer):
-    """One open container; see :class:`sandbox.isolation.base.Container`."""
+class BubblewrapContainer(GuestContainer):
+    """One open container."""
 
-    def __init__(
-        self,
-        channel: Channel,
-        wire: SocketWire,
-        started: _Started,
-        group: Cgroup | None,
-        audit: Audit,
-    ) -> None:
-        super().__init__(channel, wire, audit)
-        self._started = started
-        self._group = group
+    def __init__(self, wire: SocketWire, group: Cgroup | None, guest: _Guest) -> None:
+        super().__init__(wire, group)
+        self._guest = guest
 
     async def _remove(self) -> None:
-        await _end(self._started, self._group)
-
-    async def _closed_for_memory(self) -> bool:
-        killed = bool(self._group and self._group.out_of_memory())
-        await self.close()
-        return killed
+        await _end(self._guest, self._group)
 
 
 @cache
@@ -162,8 +144,7 @@ def _unavailable() -> str | None:
 
 def _probe() -> None:
     """Make a container, hear its guest, and end it."""
-    wire = zygote_client.ask(_program(), uid_map.request(Joining()))
-    with wire:
+    with zygote_client.ask(_program(), uid_map.request(Joining())) as wire:
         wire.settimeout(_PROBE_SECONDS)
         guest = zygote_client.answer(wire)
         try:
@@ -179,19 +160,15 @@ def _probe() -> None:
 @cache
 def _interpreter() -> tuple[str, str] | None:
     """Return the folder to show inside and the path of the guest's Python."""
-    for path in ("/usr/bin/python3",):
-        if os.access(path, os.X_OK):
-            return "/usr", path
-    prefix = Path(sys.base_prefix)
-    python = prefix / "bin" / "python3"
-    return (str(prefix), str(python)) if python.exists() else None
+    usual, python = "/usr/bin/python3", Path(sys.base_prefix, "bin", "python3")
+    if os.access(usual, os.X_OK):
+        return "/usr", usual
+    return (sys.base_prefix, str(python)) if python.exists() else None
 
 
 @cache
 def _program() -> Program:
-    found = _interpreter()
-    assert found is not None
-    folder, python = found
+    folder, python = _interpreter() or ("", "")
     # No --die-with-parent: it ends with the guest's pid namespace. With --pidns it would be killed at
     # the end of its own intermediate process, where that is slow to end.
     bubblewrap = (
@@ -245,24 +222,24 @@ def _program() -> Program:
 
 def _links() -> tuple[str, ...]:
     """Return the arguments for /bin, /lib and so on, as the host has them."""
-    found: list[str] = []
+    links: list[str] = []
     for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
         path = Path("/", name)
         if path.is_symlink():
-            found += ["--symlink", str(path.readlink()), str(path)]
+            links += ["--symlink", str(path.readlink()), str(path)]
         elif path.is_dir():
-            found += ["--ro-bind", str(path), str(path)]
-    return tuple(found)
+            links += ["--ro-bind", str(path), str(path)]
+    return tuple(links)
 
 
-async def _start(group: Cgroup | None) -> _Started:
+async def _start(group: Cgroup | None) -> _Guest:
     """Ask for a guest and wait for its pidfd; the guest waits for its code from then on."""
     joining = group.joining() if group else Joining()
     wire = zygote_client.ask(_program(), uid_map.request(joining))
     try:
         wire.setblocking(False)
         await _readable(wire.fileno(), START_SECONDS, "the launcher did not answer")
-        return _Started(wire, zygote_client.answer(wire))
+        return _Guest(wire, zygote_client.answer(wire))
     except BaseException:
         wire.close()
         raise
@@ -282,20 +259,16 @@ async def _readable(descriptor: int, seconds: float, problem: str) -> None:
         loop.remove_reader(descriptor)
 
 
-def _plan(bounds: Bounds, group: Cgroup | None) -> dict[str, Any]:
-    size = {"size": bounds.tmpfs_bytes, "inodes": bounds.tmpfs_inodes}
-    memory = 0 if group else bounds.memory_bytes
-    return {
-        "tmpfs": {"/work": size, "/tmp": size},
-        "seal_namespaces": True,
-        "end_with_parent": True,
-        "processes": bounds.processes,
-        "memory_bytes": memory,
-        "processors": _PROCESSORS,
-    }
+def _confinement(spec: ContainerSpec, group: Cgroup | None) -> Confinement:
+    return Confinement(
+        embedded=True,
+        processes=spec.bounds.processes,
+        memory_bytes=0 if group else spec.bounds.memory_bytes,
+        processors=_PROCESSORS,
+    )
 
 
-async def _undo(starting: asyncio.Task[_Started], group: Cgroup | None) -> None:
+async def _undo(starting: asyncio.Task[_Guest], group: Cgroup | None) -> None:
     await asyncio.wait({starting})
     if not starting.cancelled() and starting.exception() is None:
         await _end(starting.result(), group)
@@ -303,21 +276,21 @@ async def _undo(starting: asyncio.Task[_Started], group: Cgroup | None) -> None:
         await _remove(group)
 
 
-async def _end(started: _Started, group: Cgroup | None) -> None:
+async def _end(guest: _Guest, group: Cgroup | None) -> None:
     """Kill process 1 of the container, which ends all the others, and wait for that."""
     with contextlib.suppress(ProcessLookupError):
-        signal.pidfd_send_signal(started.guest, signal.SIGKILL)
+        signal.pidfd_send_signal(guest.handle, signal.SIGKILL)
     try:
-        await _readable(started.guest, _END_SECONDS, "the container did not end")
+        await _readable(guest.handle, _END_SECONDS, "the container did not end")
     finally:
-        os.close(started.guest)
-        started.socket.close()
+        os.close(guest.handle)
+        guest.socket.close()
         if group:
             await _remove(group)
 
 
 async def _remove(group: Cgroup) -> None:
-    if not group.gone():
+    if not group.remove_if_empty():
         await asyncio.to_thread(group.remove)
 
 
@@ -329,36 +302,23 @@ def _version() -> str:
     return done.stdout.strip().removeprefix("bubblewrap ")
 
 
-@cache
-def _image() -> str:
-    _, python = _interpreter() or ("", "")
-    return f"host:{os.path.realpath(python)}"
-
-
-def _audit(found: dict[str, Any], spec: ContainerSpec, guest: int, group: Cgroup | None) -> Audit:
+def _audit(report: GuestReport, spec: ContainerSpec, guest: int, group: Cgroup | None) -> Audit:
     """Compare the container with the profile; half a millisecond, too little for another thread."""
     pid = kernel.pid_of(guest)
-    controls = [
-        *inside.judge(_expected(spec, group), found),
-        *kernel.judge(pid),
-        *kernel.bounds(pid, group, "of each process only: no cgroup can be made here"),
-    ]
-    return Audit("bubblewrap", _version(), _image(), settle(controls))
-
-
-def _expected(spec: ContainerSpec, group: Cgroup | None) -> inside.Inside:
-    bounds = spec.bounds
-    return inside.Inside(
-        bounds,
+    profile = inside.Inside(
+        spec.bounds,
+        _confinement(spec, group),
         mounts=_MOUNTS,
-        limits={
-            "processes": bounds.processes,
-            "memory_bytes": 0 if group else bounds.memory_bytes,
-        },
         guest_environment=frozenset({"LC_CTYPE", "PATH", "PWD"}),
         namespaces=kernel.NAMESPACES,
         filters=1,  # the guest's
         traced=spec.traced,
-        seals_user_namespaces=True,
         keys=frozenset({"0 0 keyring _ses: empty"}),  # its own: the guest joined it at its start
     )
+    controls = [
+        *inside.judge(profile, report),
+        *kernel.judge(pid),
+        *kernel.bounds(pid, group, "of each process only: no cgroup can be made here"),
+    ]
+    image = f"host:{os.path.realpath(_program().python)}"
+    return Audit("bubblewrap", _version(), image, settle(controls))

@@ -67,7 +67,7 @@ class Cgroup:
                     return int(dict(p for p in pairs if len(p) == 2).get("oom_kill", 0))
         return 0
 
-    def gone(self) -> bool:
+    def remove_if_empty(self) -> bool:
         """Remove the folders where nothing is left inside; return whether that is so."""
         try:
             for folder in self.folders:
@@ -169,7 +169,7 @@ def _made(folders: Mapping[str, Mapping[str, object]], limits: Mapping[str, int]
                 if file != _SWAP or os.path.exists(f"{folder}/{file}"):  # noqa: PTH110 - the same
                     _write(f"{folder}/{file}", value)
     except OSError:
-        Cgroup(tuple(made), limits).gone()
+        Cgroup(tuple(made), limits).remove_if_empty()
         raise
     return Cgroup(tuple(made), limits)
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sandbox.errors import IsolationError
 from sandbox.guest.hardening import AGENT_UID, CAPABILITIES
@@ -18,23 +19,27 @@ from sandbox.guest.relay import CERTIFICATE_FOLDER
 from sandbox.isolation import cgroup, guest_payload
 from sandbox.isolation.audit import engine, inside, kernel
 from sandbox.isolation.audit.control import settle
-from sandbox.isolation.audit.mounts import MountRule, kernel_made
+from sandbox.isolation.audit.engine import HostSettings
+from sandbox.isolation.audit.mounts import MountRule, virtual_file_system
+from sandbox.isolation.audit.reports import GuestReport
 from sandbox.isolation.base import Audit, ContainerSpec
 from sandbox.isolation.cgroup import Cgroup
+from sandbox.isolation.confinement import Confinement
 from sandbox.isolation.docker_requests import (
-    asking,
     attach,
     engine_problem,
     in_thread,
-    named,
     out_of_memory,
     remove,
+    translate_faults,
 )
-from sandbox.isolation.guest_client import Channel
-from sandbox.isolation.guest_container import AttachedContainer
+from sandbox.isolation.guest_container import GuestContainer
 from sandbox.isolation.process_identity import Owner
 from sandbox.isolation.transport import FramedWire
 from sandbox.scenario.bounds import Bounds
+
+if TYPE_CHECKING:
+    from docker import DockerClient
 
 IMAGE = "agent-risk-sandbox:latest"
 LABEL = "org.agent-risk-sandbox"
@@ -42,17 +47,19 @@ API_SECONDS = 60
 """Time for one request to the engine."""
 _MOUNTS = (
     *(MountRule(path) for path in ("/", "/etc/resolv.conf", "/etc/hostname", "/etc/hosts")),
-    kernel_made("/proc", "proc"),
-    kernel_made("/proc/*", "proc", "tmpfs"),  # what the engine makes read-only or hides
-    kernel_made("/dev", "tmpfs"),
-    kernel_made("/dev/pts", "devpts"),
+    virtual_file_system("/proc", "proc"),
+    virtual_file_system("/proc/*", "proc", "tmpfs"),  # what the engine makes read-only or hides
+    virtual_file_system("/dev", "tmpfs"),
+    virtual_file_system("/dev/pts", "devpts"),
     MountRule("/dev/mqueue", frozenset({"tmpfs"})),
     MountRule("/sys", frozenset({"sysfs"})),
     MountRule("/sys/*", frozenset({"tmpfs", "cgroup", "cgroup2"})),
-    kernel_made("/sys/fs/cgroup", "tmpfs"),  # what holds version 1's folders, each read-only
-    kernel_made(CERTIFICATE_FOLDER, "tmpfs"),
-    kernel_made("/work", "tmpfs"),
-    kernel_made("/tmp", "tmpfs"),
+    virtual_file_system(
+        "/sys/fs/cgroup", "tmpfs"
+    ),  # what holds version 1's folders, each read-only
+    virtual_file_system(CERTIFICATE_FOLDER, "tmpfs"),
+    virtual_file_system("/work", "tmpfs"),
+    virtual_file_system("/tmp", "tmpfs"),
 )
 
 
@@ -73,78 +80,75 @@ class Docker:
         """Use an engine.
 
         Args:
-            image: Name of the image; the one that ``sandbox image build`` makes where left out.
-            runtime: OCI runtime, such as ``runsc``; the engine's default where left out.
+            image: Name of the image; else the one that ``sandbox image build`` makes.
+            runtime: OCI runtime, such as ``runsc``; else the engine's default.
         """
         self.image = image or os.environ.get("SANDBOX_IMAGE") or IMAGE
         self._runtime = runtime
-        self._clients: dict[int, Any] = {}
+        self._clients: dict[int, DockerClient] = {}
 
     def unavailable(self) -> str | None:
         """Return why it cannot run here, or None."""
         if reason := engine_problem():
             return reason
         try:
-            missing = self._image_id is None
+            return self._image_problem()
         except IsolationError as error:
             return str(error)
-        return f"the image {self.image} is not there: sandbox image build" if missing else None
+
+    def _image_problem(self) -> str | None:
+        return None if self._image else f"the image {self.image} is not there: sandbox image build"
 
     async def open(self, spec: ContainerSpec) -> DockerContainer:
         """Start a container and load its world."""
-        if await in_thread(lambda: self._image_id) is None:
-            raise IsolationError(f"the image {self.image} is not there: sandbox image build")
+        if problem := await in_thread(self._image_problem):
+            raise IsolationError(problem)
         wire: FramedWire | None = None
         group = self._make_group(spec)
         try:
-            with asking():
-                container = await in_thread(self._create, spec)
-                sock = await in_thread(attach, self._client, container)
-                wire = await FramedWire.over(sock)
-                group = await in_thread(self._start, container, group)
-                channel = Channel(wire)
-                found = await channel.start(spec, self._plan(spec.bounds))
-                audit = await in_thread(self._audit, container, found, spec, group)
+            with translate_faults():
+                name = await in_thread(self._create, spec)
+                wire = await FramedWire.over(await in_thread(attach, self._client, name))
+                group = await in_thread(self._start, name, group)
+                container = DockerContainer(wire, group, self._client, name)
+                report = await container.start(spec, self._confinement(spec.bounds))
+                container.audit = await in_thread(self._audit, name, report, spec, group)
         except BaseException as error:
             if wire:
                 wire.close()
-            with contextlib.suppress(IsolationError):  # the first fault is told; reap does the rest
-                await in_thread(self._clear, spec.run_id)
+            with contextlib.suppress(IsolationError):  # the first fault counts; reap does the rest
+                owner = f"{LABEL}.owner={Owner.current().label}"
+                # by labels: an id may be lost with the engine's answer
+                await in_thread(self._remove, lambda _: True, f"{LABEL}.run={spec.run_id}", owner)
             if group:
                 await in_thread(group.remove)
             if isinstance(error, IsolationError):
-                said = wire.errors.decode("utf-8", "replace").strip() if wire else ""
-                raise IsolationError(f"{named(error)}{': ' + said if said else ''}") from error
+                errors = wire.errors.decode("utf-8", "replace").strip() if wire else ""
+                text = f"Docker: {str(error).removeprefix('Docker: ')}"
+                raise IsolationError(f"{text}: {errors}" if errors else text) from error
             raise
-        return DockerContainer(self._client, container, channel, wire, audit, group)
+        return container
 
     def reap(self) -> int:
         """Remove containers whose process is gone."""
-        removed = 0
-        for container in self._labelled(LABEL):
-            if Owner.of(container["Labels"].get(f"{LABEL}.owner", "")).gone():
-                remove(self._client, container["Id"])
-                removed += 1
-        return removed
+        return self._remove(lambda labels: Owner.of(labels.get(f"{LABEL}.owner", "")).gone(), LABEL)
 
-    def _clear(self, run: str) -> None:
-        """Remove a run's containers, also one whose id was lost with the engine's answer."""
-        owner = Owner.current().label
-        for container in self._labelled(f"{LABEL}.run={run}", f"{LABEL}.owner={owner}"):
-            remove(self._client, container["Id"])
-
-    def _labelled(self, *labels: str) -> list[dict[str, Any]]:
-        with asking():
-            found = self._client.api.containers(all=True, filters={"label": list(labels)})
-            return list(found)
+    def _remove(self, condition: Callable[[Mapping[str, str]], bool], *labels: str) -> int:
+        """Remove containers with labels if a condition on all of these holds; return how many."""
+        with translate_faults():
+            listed = self._client.api.containers(all=True, filters={"label": list(labels)})
+        names = [str(each["Id"]) for each in listed if condition(each["Labels"])]
+        for name in names:
+            remove(self._client, name)
+        return len(names)
 
     @property
-    def _client(self) -> Any:
+    def _client(self) -> DockerClient:
         """This process's client: forks that shared its connections would get each other's answers."""
         import docker
 
         if os.getpid() not in self._clients:
-            with asking():
+            with translate_faults():
                 self._clients[os.getpid()] = docker.from_env(timeout=API_SECONDS)
         return self._clients[os.getpid()]
 
@@ -152,29 +156,24 @@ class Docker:
     def _image(self) -> Any:
         import docker.errors
 
-        with asking():
+        with translate_faults():
             try:
                 return self._client.images.get(self.image)
             except docker.errors.ImageNotFound:
                 return None
 
-    @property
-    def _image_id(self) -> str | None:
-        return str(self._image.id) if self._image else None
-
     @cached_property
-    def _engine(self) -> dict[str, Any]:
-        found: dict[str, Any] = self._client.version()
-        return found
+    def _engine(self) -> Mapping[str, str]:
+        return self._client.version()
 
-    def _plan(self, bounds: Bounds) -> dict[str, Any]:
-        """Return what the guest is to put in force itself: nothing, the engine does it all."""
-        return {}
+    def _confinement(self, bounds: Bounds) -> Confinement:
+        """Return what the guest is to confine by itself: nothing, the engine does it all."""
+        return Confinement()
 
-    def _asked(self, spec: ContainerSpec) -> dict[str, Any]:
-        """Return what the engine is asked to create."""
+    def _request(self, spec: ContainerSpec) -> dict[str, object]:
+        """Return the engine's arguments for a container, but those of ``host_config``."""
         return {
-            "image": self._image_id,
+            "image": self._image.id,
             "command": list(guest_payload.COMMAND),
             "entrypoint": [],
             "user": "0:0",
@@ -189,14 +188,15 @@ class Docker:
                 f"{LABEL}.owner": Owner.current().label,
             },
             "healthcheck": {"test": ["NONE"]},
-            "host_config": host_config(spec.bounds, self._runtime),
         }
 
+    def _host_config(self, bounds: Bounds) -> HostSettings:
+        return host_config(bounds, self._runtime)
+
     def _create(self, spec: ContainerSpec) -> str:
-        api = self._client.api
-        asked = self._asked(spec)
-        asked["host_config"] = api.create_host_config(**asked["host_config"])
-        return str(api.create_container(**asked)["Id"])
+        api: Any = self._client.api
+        host = api.create_host_config(**self._host_config(spec.bounds))
+        return str(api.create_container(**self._request(spec), host_config=host)["Id"])
 
     def _make_group(self, spec: ContainerSpec) -> Cgroup | None:
         """Return a cgroup of the sandbox's own around the container: the engine makes one here."""
@@ -208,44 +208,44 @@ class Docker:
         return group
 
     def _audit(
-        self, container: str, found: dict[str, Any], spec: ContainerSpec, group: Cgroup | None
+        self, container: str, report: GuestReport, spec: ContainerSpec, group: Cgroup | None
     ) -> Audit:
         """Compare the container with the profile, not with what was asked for.
 
         Raises:
-            IsolationError: A control is not in force.
+            IsolationError: A control does not hold.
         """
         state = self._client.api.inspect_container(container)
-        image_environment = self._image.attrs["Config"].get("Env") or []
         declared = host_config(spec.bounds, self._runtime)
         pid = state["State"]["Pid"]
         limits = cgroup.limits_of(spec.bounds)
         group = group or kernel.engine_cgroup(pid, container, limits)
         controls = [
-            *engine.judge(declared, state, self._image.id, image_environment),
-            *inside.judge(self._expected(spec), found),
+            *engine.judge(declared, state, self._image.id, self._image_environment),
+            *inside.judge(self._profile(spec), report),
             *kernel.bounds(pid, group, self._otherwise),
         ]
         return Audit(self.name, self._engine["Version"], state["Image"], settle(controls))
 
-    def _expected(self, spec: ContainerSpec) -> inside.Inside:
+    @property
+    def _image_environment(self) -> list[str]:
+        return self._image.attrs["Config"].get("Env") or []
+
+    def _profile(self, spec: ContainerSpec) -> inside.Inside:
+        image = {variable.split("=")[0] for variable in self._image_environment}
         return inside.Inside(
             spec.bounds,
+            self._confinement(spec.bounds),
             mounts=_MOUNTS,
-            limits=self._plan(spec.bounds),
-            guest_environment=_guest_environment(self._image.attrs["Config"].get("Env") or []),
+            # the engine, the image and Python's own start give them
+            guest_environment=frozenset({"HOME", "HOSTNAME", "LC_CTYPE", "PATH"} | image),
             namespaces=self._namespaces,
             filters=2,  # the engine's and the guest's
             traced=spec.traced,
         )
 
 
-def _guest_environment(image: list[str]) -> frozenset[str]:
-    """Return the names that the engine, the image and Python's own start give to the guest."""
-    return frozenset({"HOME", "HOSTNAME", "LC_CTYPE", "PATH"} | {e.split("=")[0] for e in image})
-
-
-def host_config(bounds: Bounds, runtime: str | None) -> dict[str, Any]:
+def host_config(bounds: Bounds, runtime: str | None) -> HostSettings:
     """Return the engine's settings for a container: nothing that is not needed."""
     tmpfs = (
         f"rw,exec,nosuid,nodev,size={bounds.tmpfs_bytes},nr_inodes={bounds.tmpfs_inodes},"
@@ -281,33 +281,23 @@ def host_config(bounds: Bounds, runtime: str | None) -> dict[str, Any]:
     }
 
 
-class DockerContainer(AttachedContainer):
-    """One open container; see :class:`sandbox.isolation.base.Container`."""
+class DockerContainer(GuestContainer):
+    """One open container."""
 
     def __init__(
-        self,
-        client: Any,
-        container: str,
-        channel: Channel,
-        wire: FramedWire,
-        audit: Audit,
-        group: Cgroup | None,
+        self, wire: FramedWire, group: Cgroup | None, client: DockerClient, name: str
     ) -> None:
-        super().__init__(channel, wire, audit)
+        super().__init__(wire, group)
         self._client = client
-        self._container = container
-        self._group = group
+        self._name = name
 
     async def _remove(self) -> None:
         try:
-            await in_thread(remove, self._client, self._container)
+            await in_thread(remove, self._client, self._name)
         finally:
             if self._group:
                 await in_thread(self._group.remove)
 
-    async def _closed_for_memory(self) -> bool:
-        killed = bool(self._group and self._group.out_of_memory())
-        await self.close()
-        if self._group:
-            return killed
-        return await in_thread(out_of_memory, self._client, self._container)
+    async def _ran_out_of_memory(self) -> bool:
+        killed = await super()._ran_out_of_memory()
+        return killed if self._group else await in_thread(out_of_memory, self._client, self._name)

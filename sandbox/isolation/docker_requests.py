@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from sandbox.errors import IsolationError
+
+if TYPE_CHECKING:
+    from docker import DockerClient
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -22,13 +25,15 @@ def engine_problem() -> str | None:
     import docker.errors
     from requests.exceptions import RequestException
 
+    address = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
     try:
-        _knock(os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock")
-        client = docker.from_env(timeout=5)
-        try:
+        if address.startswith(
+            "unix://"
+        ):  # first: the package leaves a socket open that it cannot connect
+            with socket.socket(socket.AF_UNIX) as local:
+                local.connect(address.removeprefix("unix://"))
+        with contextlib.closing(docker.from_env(timeout=5)) as client:
             client.ping()
-        finally:
-            client.close()
     except (docker.errors.DockerException, RequestException, OSError) as error:
         return (
             f"no Docker engine answers ({_reason(error)}): apt-get install docker.io, or start it"
@@ -36,17 +41,10 @@ def engine_problem() -> str | None:
     return None
 
 
-def _knock(address: str) -> None:
-    """Try a local socket first: the docker package leaves one open that it cannot connect."""
-    if address.startswith("unix://"):
-        with socket.socket(socket.AF_UNIX) as door:
-            door.connect(address.removeprefix("unix://"))
-
-
 async def in_thread(request: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Return what a request brings; where the waiting is cut off, see it through first.
+    """Return the result of a request; if this task is cancelled, wait for it first.
 
-    A thread cannot be cut off: what it still made would be nobody's. A socket that it brought then is
+    A thread cannot be cancelled: nobody would own what it still makes. A socket that comes then is
     closed; a container has its labels.
     """
     running = asyncio.ensure_future(asyncio.to_thread(request, *args, **kwargs))
@@ -54,12 +52,12 @@ async def in_thread(request: Callable[P, T], *args: P.args, **kwargs: P.kwargs) 
         return await asyncio.shield(running)
     except asyncio.CancelledError:
         await asyncio.wait({running})
-        if not running.exception() and isinstance(found := running.result(), socket.socket):
-            found.close()
+        if not running.exception() and isinstance(late := running.result(), socket.socket):
+            late.close()
         raise
 
 
-def attach(client: Any, container: str) -> socket.socket:
+def attach(client: DockerClient, container: str) -> socket.socket:
     """Return a socket to the streams of a container's first process."""
     import docker.errors
 
@@ -70,25 +68,27 @@ def attach(client: Any, container: str) -> socket.socket:
         if error.response is not None:
             error.response.close()  # it was to be streamed: its connection stays open with it
         raise
-    found = getattr(stream, "_sock", stream)
-    if not isinstance(found, socket.socket):
+    original = getattr(stream, "_sock", stream)
+    if not isinstance(original, socket.socket):
         raise IsolationError(
             "the engine is reached by TLS or ssh: use a local socket (DOCKER_HOST=unix://…)"
         )
-    copy = found.dup()  # the package keeps its own objects, which would close the socket with them
+    copy = (
+        original.dup()
+    )  # the package keeps its own objects, which would close the socket with them
     if response := getattr(stream, "_response", None):
         response.close()
     stream.close()
-    found.close()
+    original.close()
     copy.setblocking(False)
     return copy
 
 
-def remove(client: Any, container: str) -> None:
+def remove(client: DockerClient, container: str) -> None:
     """End and remove a container, whether it is still there or not."""
     import docker.errors
 
-    with asking():
+    with translate_faults():
         try:
             client.api.remove_container(container, force=True, v=True)
         except docker.errors.APIError as error:
@@ -96,22 +96,24 @@ def remove(client: Any, container: str) -> None:
                 raise
 
 
-def out_of_memory(client: Any, container: str) -> bool:
+def out_of_memory(client: DockerClient, container: str) -> bool:
     """Ask the engine's log of events: the container itself is removed by then."""
     import docker.errors
     from requests.exceptions import RequestException
 
-    wanted = {"container": container, "event": "oom"}
+    filters = {"container": container, "event": "oom"}
     try:
-        found = client.api.events(since=1, until=int(time.time()) + 1, filters=wanted, decode=True)
-        return any(True for _ in found)
+        events = client.api.events(
+            since=1, until=int(time.time()) + 1, filters=filters, decode=True
+        )
+        return any(True for _ in events)
     except (docker.errors.DockerException, RequestException):
         return False
 
 
-@contextmanager
-def asking() -> Iterator[None]:
-    """Tell what goes wrong with the engine as a fault that names it."""
+@contextlib.contextmanager
+def translate_faults() -> Iterator[None]:
+    """Raise what goes wrong with the engine as a fault that names it."""
     import docker.errors
     from requests.exceptions import ConnectionError as Unreachable
     from requests.exceptions import Timeout
@@ -122,11 +124,6 @@ def asking() -> Iterator[None]:
         raise IsolationError(f"Docker: the engine does not answer: {_innermost(error)}") from error
     except (docker.errors.DockerException, OSError) as error:
         raise IsolationError(f"Docker: {_reason(error)}") from error
-
-
-def named(error: IsolationError) -> str:
-    """Return a fault that says whose it is."""
-    return str(error) if str(error).startswith("Docker: ") else f"Docker: {error}"
 
 
 def _innermost(error: BaseException) -> str:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import cast
 
 from sandbox.enums import EffectAction, EffectKind, EffectSource, EffectStatus, RecordState
+from sandbox.guest.messages import CallRecords, Denial, Records
 from sandbox.isolation import seccomp_profile
-from sandbox.isolation.effects import Traced, gathered, without_repeats
-from sandbox.isolation.strace import Reading
+from sandbox.isolation.effects import Traced, fold, without_repeats
+from sandbox.isolation.strace import StraceReader
 from sandbox.trace.effects import Effect, ProcessEffect, Recorded
 
 
 @dataclass(frozen=True)
-class Deeds:
+class CallEffects:
     """What one call did."""
 
     effects: tuple[Effect, ...]
@@ -24,7 +25,7 @@ class Deeds:
 
 
 @dataclass(frozen=True)
-class Late:
+class LateEffects:
     """What a call did after it had returned."""
 
     call: str
@@ -32,37 +33,7 @@ class Late:
     dropped: int
 
 
-class TracerLog(TypedDict):
-    """A piece of what a tracer wrote about the commands of one call."""
-
-    call: str
-    pid: int
-    cwd: str
-    log: str
-    dropped: int
-
-
-class Denial(TypedDict):
-    """A system call that the filter refused."""
-
-    call: str
-    pid: int
-    number: int
-    arguments: list[int]
-
-
-class EffectReport(TypedDict):
-    """What a guest reports of a call, or between calls. A tool shares its process: nothing is trusted."""
-
-    effects: list[Effect]
-    dropped: int
-    logs: list[TracerLog]
-    denials: list[Denial]
-    denials_dropped: int
-    lost: str | None
-
-
-class Record:
+class EffectRecord:
     """Reads what the guest of one container reports, call after call."""
 
     def __init__(self, *, traced: bool, denials: bool, machine: str = "") -> None:
@@ -76,122 +47,80 @@ class Record:
         self._traced = traced
         self._denials = denials
         self._machine = machine
-        self._readings: dict[str, Reading] = {}
+        self._readers: dict[str, StraceReader] = {}
 
-    def of(self, call: str, meta: EffectReport) -> tuple[Deeds, tuple[Late, ...]]:
+    def of(self, call: str, records: CallRecords) -> tuple[CallEffects, tuple[LateEffects, ...]]:
         """Return what a call did, and what earlier calls did meanwhile.
 
         Args:
-            call: Its id; an empty text where the guest was asked between calls.
-            meta: What came with its result.
-
-        Raises:
-            KeyError, IndexError, TypeError, ValueError: It is not what a guest reports.
+            call: Its id; an empty text if the guest was asked between calls.
+            records: What came with its result.
         """
-        by_call, cut = self._traced_effects(meta)
-        seen = tuple(_checked(effect) for effect in meta["effects"])
-        own, dropped = gathered(by_call.pop(call, ()))
-        others = {name: gathered(found) for name, found in by_call.items()}
-        moved = _moved(seen, own, others)
-        seen = tuple(effect for effect in seen if effect not in moved)
-        effects = (*without_repeats(own, seen), *seen)
-        manifest, more = int(meta["dropped"]), int(meta["denials_dropped"])
+        by_call, unread = self._traced_effects(records)
+        own, dropped = fold(by_call.pop(call, ()))
+        others = {name: fold(effects) for name, effects in by_call.items()}
+        # its schema holds every kind, action, status and source to those of ours that a guest sees
+        seen = cast("list[Effect]", records["effects"])
+        moved = [
+            each
+            for each in seen
+            if (each["kind"], each["source"]) == (EffectKind.FILE, EffectSource.MANIFEST)
+            and not _touches(own, each)
+            and any(_touches(traces, each) for traces, _ in others.values())
+        ]  # changes of files that showed after this call but were made by an earlier one
+        others_see = [each for each in seen if each not in moved]
+        changes, refusals = records["dropped"], records["denials_dropped"]
+        commands = RecordState.LOST if records["lost"] else _state(unread or dropped)
         recorded: Recorded = {
             "world": RecordState.COMPLETE,
-            "files": RecordState.CUT if manifest else RecordState.COMPLETE,
-            "commands": _state(cut or dropped, on=self._traced, lost=bool(meta.get("lost"))),
-            "refused": _state(more, on=self._denials),
+            "files": _state(changes),
+            "commands": commands if self._traced else RecordState.OFF,
+            "refused": _state(refusals) if self._denials else RecordState.OFF,
         }
-        total = manifest + more + dropped + cut
         late = tuple(
-            Late(name, (*without_repeats(traced, also), *also), more)
-            for name, (traced, more) in others.items()
-            if (also := [e for e in moved if _touches(traced, e)]) or traced
+            LateEffects(name, (*without_repeats(traces, also), *also), more)
+            for name, (traces, more) in others.items()
+            if (also := [each for each in moved if _touches(traces, each)]) or traces
         )
-        return Deeds(effects, total, recorded), late
+        effects = (*without_repeats(own, others_see), *others_see)
+        return CallEffects(effects, changes + refusals + dropped + unread, recorded), late
 
-    def _traced_effects(self, meta: EffectReport) -> tuple[dict[str, list[Traced]], int]:
-        found: dict[str, list[Traced]] = {}
-        cut = 0
-        for log in meta["logs"]:
-            name = str(log["call"])
-            key = f"{name}/{log['pid']}"
-            reading = self._readings.setdefault(key, Reading(str(log["cwd"])))
-            found.setdefault(name, []).extend(reading.read(str(log["log"])))
-            cut += int(log["dropped"]) + reading.unread
-            reading.unread = 0
-            if not reading.processes:
-                del self._readings[key]
-        for denial in meta["denials"]:
-            found.setdefault(str(denial["call"]), []).append(self._refused(denial))
-        return found, cut
+    def _traced_effects(self, records: Records) -> tuple[dict[str, list[Traced]], int]:
+        """Return what tracers and filter saw, by call, and how many lines of logs could not be read."""
+        effects: dict[str, list[Traced]] = {}
+        unread = 0
+        for log in records["logs"]:
+            key = f"{log['call']}/{log['pid']}"
+            reader = self._readers.setdefault(key, StraceReader(log["cwd"]))
+            effects.setdefault(log["call"], []).extend(reader.read(log["log"]))
+            unread += log["dropped"] + reader.unread
+            reader.unread = 0
+            if not reader.processes:
+                del self._readers[key]
+        for denial in records["denials"]:
+            effects.setdefault(denial["call"], []).append(self._refusal(denial))
+        return effects, unread
 
-    def _refused(self, denial: Denial) -> ProcessEffect:
-        arguments = [int(argument) for argument in denial["arguments"]]
-        name = seccomp_profile.find(self._machine, int(denial["number"])).label(arguments)
+    def _refusal(self, denial: Denial) -> ProcessEffect:
+        arguments = denial["arguments"]
+        name = seccomp_profile.find(self._machine, denial["number"]).label(arguments)
         return {
             "kind": EffectKind.PROCESS,
             "action": EffectAction.SYSCALL,
             "target": name,
             "status": EffectStatus.DENIED,
             "source": EffectSource.SECCOMP,
-            "detail": {"pid": int(denial["pid"]), "arguments": [hex(value) for value in arguments]},
+            "detail": {"pid": denial["pid"], "arguments": [hex(value) for value in arguments]},
         }
 
 
-def _state(cut: int, *, on: bool, lost: bool = False) -> RecordState:
-    if not on:
-        return RecordState.OFF
-    if lost:
-        return RecordState.LOST
-    return RecordState.CUT if cut else RecordState.COMPLETE
+def _state(dropped: int) -> RecordState:
+    return RecordState.CUT if dropped else RecordState.COMPLETE
 
 
-def _moved(
-    seen: Sequence[Effect],
-    own: Sequence[Traced],
-    others: Mapping[str, tuple[Sequence[Traced], int]],
-) -> list[Effect]:
-    """Return changes of files that showed after this call but were made by an earlier one."""
-    return [
-        effect
-        for effect in seen
-        if effect["kind"] == EffectKind.FILE
-        and effect["source"] == EffectSource.MANIFEST
-        and not _touches(own, effect)
-        and any(_touches(traced, effect) for traced, _ in others.values())
-    ]
-
-
-def _touches(traced: Sequence[Traced], effect: Effect) -> bool:
-    target = effect["target"]
+def _touches(traces: Sequence[Traced], change: Effect) -> bool:
     return any(
-        target in (e["target"], e["detail"].get("to"))
-        for e in traced
-        if e["kind"] == EffectKind.FILE and e["action"] != EffectAction.READ
+        change["target"] in (each["target"], each["detail"].get("to"))
+        for each in traces
+        if each["kind"] == EffectKind.FILE and each["action"] != EffectAction.READ
     )
-
-
-_SEEN_INSIDE: Mapping[str, Collection[str]] = {
-    "kind": frozenset({EffectKind.WORLD, EffectKind.FILE}),
-    "action": frozenset(EffectAction),
-    "status": frozenset(EffectStatus),
-    "source": frozenset({EffectSource.WORLD, EffectSource.MANIFEST, EffectSource.TOOL}),
-}
-"""What a guest may report as an effect: what others see is not for it to say."""
-
-
-def _checked(effect: Effect) -> Effect:
-    """Return an effect that the guest reports, having looked at it: a tool shares its process.
-
-    Raises:
-        KeyError, TypeError, ValueError: It is none, or of a sort that a guest does not see.
-    """
-    fields: Mapping[str, object] = effect
-    if not (
-        all(fields[name] in known for name, known in _SEEN_INSIDE.items())
-        and isinstance(fields["target"], str)
-        and isinstance(fields["detail"], dict)
-    ):
-        raise ValueError("not an effect that a guest sees")
-    return effect

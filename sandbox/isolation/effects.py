@@ -12,49 +12,41 @@ EFFECT_LIMIT = 1000
 Traced = FileEffect | ProcessEffect | NetworkEffect
 """What a tracer or the filter sees."""
 _EACH = frozenset({EffectAction.EXEC, EffectAction.EXIT})
-_CHANGES = frozenset({EffectAction.CREATE, EffectAction.WRITE})
 
 
-def printable(text: str) -> str:
-    """Return text that can be stored as UTF-8, whatever bytes it was made of."""
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
-def gathered(effects: Iterable[Traced]) -> tuple[list[Traced], int]:
+def fold(effects: Iterable[Traced]) -> tuple[list[Traced], int]:
     """Return effects, the same ones counted instead of repeated, and how many were dropped.
 
-    An exec is never folded: each is a process of its own.
+    An exec is never folded: each is a process of its own. Targets become text that can be stored as UTF-8.
     """
-    kept: dict[tuple[str | int, ...], Traced] = {}
+    first: dict[tuple[str | int, ...], Traced] = {}
     dropped = 0
-    for number, effect in enumerate(effects):
-        same = (effect["kind"], effect["action"], effect["target"], effect["status"])
-        key = (*same, number) if effect["action"] in _EACH else same
-        if key in kept:
-            detail = kept[key]["detail"]
+    for number, each in enumerate(effects):
+        each["target"] = each["target"].encode("utf-8", "backslashreplace").decode()
+        same = (each["kind"], each["action"], each["target"], each["status"])
+        key = (*same, number) if each["action"] in _EACH else same
+        if key in first:
+            detail = first[key]["detail"]
             detail["count"] = detail.get("count", 1) + 1
-        elif len(kept) < EFFECT_LIMIT:
-            kept[key] = effect
+        elif len(first) < EFFECT_LIMIT:
+            first[key] = each
         else:
             dropped += 1
-    for effect in kept.values():
-        effect["target"] = printable(effect["target"])
-    return list(kept.values()), dropped
+    return list(first.values()), dropped
 
 
-def without_repeats(traced: Sequence[Traced], seen: Iterable[Effect]) -> list[Traced]:
+def without_repeats(traces: Iterable[Traced], others: Sequence[Effect]) -> list[Traced]:
     """Return what the tracer saw, less what the manifest or the tool's own record says better."""
-    known = {(e["target"], e["action"]) for e in seen if e["kind"] == EffectKind.FILE}
-    changed = {target for target, action in known if action in _CHANGES}
+    known = {(e["action"], e["target"]) for e in others if e["kind"] == EffectKind.FILE}
     return [
-        effect
-        for effect in traced
-        if not (
-            effect["kind"] == EffectKind.FILE
-            and effect["status"] == EffectStatus.DONE
-            and (
-                (effect["target"], effect["action"]) in known
-                or (effect["action"] == EffectAction.WRITE and effect["target"] in changed)
-            )
+        each
+        for each in traces
+        if (each["kind"], each["status"]) != (EffectKind.FILE, EffectStatus.DONE)
+        or not known.intersection(
+            (action, each["target"]) for action in _SAME.get(each["action"], (each["action"],))
         )
     ]
+
+
+_SAME = {EffectAction.WRITE: (EffectAction.WRITE, EffectAction.CREATE)}
+"""Action that a tracer sees → as what else it shows."""

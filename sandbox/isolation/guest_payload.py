@@ -2,7 +2,7 @@
 
 The container's command is a few lines of Python that name the interpreter's bytecode version, then
 take modules from the channel. So nothing needs to be mounted or baked into an image, and a remote
-engine works as well. The host compiles toolkits but never runs them. The launcher starts in the same
+engine works as well. The host compiles toolkits but never runs them. The zygote starts in the same
 way, and its guests find their own modules loaded: they are sent the toolkits alone.
 """
 
@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import importlib.util
 import marshal
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from sandbox.isolation import seccomp_program
 from sandbox.isolation.base import ContainerSpec
+from sandbox.isolation.confinement import Confinement
 
 _GUEST = (
     "toolkit",
+    "effects",
     "arguments",
     "codec",
     "json_patch",
@@ -38,9 +40,9 @@ _GUEST = (
 _PACKAGES = ("sandbox", "sandbox.guest", "sandbox.sdk")
 _SDK = "sandbox.sdk.tools"
 """What toolkits import."""
-_LAUNCHING = "sandbox.isolation.zygote"
+_ZYGOTE = "sandbox.isolation.zygote"
 _PRELOAD = ("sandbox.guest.server", _SDK, "json", "re", "traceback")
-"""What guests of a launcher find loaded: their own modules, and what most toolkits would load."""
+"""What guests of a zygote find loaded: their own modules, and what most toolkits would load."""
 
 Modules = dict[str, tuple[bool, str, bytes]]
 """Name → whether it is a package, file name, code or source."""
@@ -66,7 +68,7 @@ sys.meta_path.insert(0, F)
 for n in p["toolkits"]: __import__(n)
 m, f = p["start"]
 __import__(m)
-gc.enable(); getattr(sys.modules[m], f)(p["plan"])
+gc.enable(); getattr(sys.modules[m], f)(**p["plan"])
 """
 # It reads from the buffered stdin before the guest takes the raw descriptor: the engine
 # sends nothing more until the guest has said that it is ready, so nothing is left in the buffer.
@@ -77,16 +79,14 @@ MAGIC = importlib.util.MAGIC_NUMBER.hex()
 
 
 def message(
-    spec: ContainerSpec, magic: str, confine: dict[str, Any], *, preloaded: bool = False
+    spec: ContainerSpec, magic: str, confinement: Confinement, *, preloaded: bool = False
 ) -> bytes:
     """Return what follows the interpreter's greeting.
 
     Args:
         spec: What the container is made for.
         magic: The bytecode version that the greeting named, in hex.
-        confine: What the guest is to put in force itself, see ``sandbox.guest.hardening.set_up``; and
-            ``spawner``, whether it may have one, and ``processors``, where commands may run if not
-            where the guest does.
+        confinement: What the guest is to confine by itself.
         preloaded: Whether the guest's own modules are there already.
     """
     same = magic == MAGIC
@@ -97,31 +97,37 @@ def message(
         modules[f"toolkits.{toolkit.name}"] = (False, file, _code(toolkit.source, file, same))
     bounds = spec.bounds
     plan = {
-        "tools": list(spec.tools),
+        "tools": spec.tools,
         "now": spec.now,
         "lang": spec.lang,
-        "confine": {**confine, "filters": seccomp_program.filters(traced=spec.traced)},
+        "confine": {
+            "filters": seccomp_program.filters(traced=spec.traced),
+            "memory_bytes": confinement.memory_bytes,
+            "embedded": confinement.embedded,
+            "size": bounds.tmpfs_bytes,
+            "inodes": bounds.tmpfs_inodes,
+        },
         "background": str(spec.background),  # marshal takes no members of enums
-        "spawning": _source("guest", "spawner_process") if confine.get("spawner", True) else "",
+        "spawner_source": _source("guest", "spawner_process") if confinement.spawner else "",
         "certificate": spec.network.certificate if spec.network else b"",
+        "traced": spec.traced,
+        "command_seconds": 0.9 * spec.call_seconds,
+        "processors": confinement.processors if bounds.cpus <= 1 else None,
         "limits": {
-            "processes": confine.get("processes", 0),
-            "files": bounds.files,
-            "file_bytes": bounds.file_bytes,
-            "cpu_seconds": bounds.cpu_seconds,
-            "memory_bytes": confine.get("memory_bytes", 0),
-            "cpus": bounds.cpus,
-            "processors": confine.get("processors", []),
-            "traced": spec.traced,
-            "command_seconds": 0.9 * spec.call_seconds,
+            "RLIMIT_CORE": 0,
+            "RLIMIT_NOFILE": bounds.files,
+            "RLIMIT_FSIZE": bounds.file_bytes,
+            "RLIMIT_CPU": bounds.cpu_seconds,
+            **({"RLIMIT_NPROC": confinement.processes} if confinement.processes else {}),
+            **({"RLIMIT_AS": confinement.memory_bytes} if confinement.memory_bytes else {}),
         },
     }
     toolkits = [f"toolkits.{toolkit.name}" for toolkit in spec.toolkits]
-    return _packed(same, modules, toolkits, ("sandbox.guest.server", "serve"), plan)
+    return _pack(same, modules, toolkits, ("sandbox.guest.server", "serve"), plan)
 
 
-def launcher(magic: str, plan: dict[str, Any]) -> bytes:
-    """Return what the launcher is sent at its start; its guests end in the same bootstrap.
+def zygote(magic: str, plan: Mapping[str, object]) -> bytes:
+    """Return what the zygote is sent at its start; its guests end in the same bootstrap.
 
     Args:
         magic: The bytecode version of its interpreter, in hex.
@@ -130,14 +136,17 @@ def launcher(magic: str, plan: dict[str, Any]) -> bytes:
     same = magic == MAGIC
     modules = _guest_modules(same)
     modules["sandbox.isolation"] = (True, "", _code("", "sandbox.isolation", same))
-    name = _LAUNCHING.rpartition(".")[2]
-    modules[_LAUNCHING] = (False, f"{name}.py", _module("isolation", name, same))
+    modules[_ZYGOTE] = (False, "zygote.py", _module("isolation", "zygote", same))
     full = {"bootstrap": BOOTSTRAP, "preload": _PRELOAD, **plan}
-    return _packed(same, modules, [], (_LAUNCHING, "run"), full)
+    return _pack(same, modules, [], (_ZYGOTE, "run"), full)
 
 
-def _packed(
-    same: bool, modules: Modules, toolkits: list[str], start: tuple[str, str], plan: dict[str, Any]
+def _pack(
+    same: bool,
+    modules: Modules,
+    toolkits: list[str],
+    start: tuple[str, str],
+    plan: Mapping[str, object],
 ) -> bytes:
     content = {
         "marshalled": same,
@@ -151,11 +160,15 @@ def _packed(
 
 
 def _guest_modules(same: bool) -> Modules:
-    modules: Modules = {name: (True, "", _code("", name, same)) for name in _PACKAGES}
-    for name in _GUEST:
-        modules[f"sandbox.guest.{name}"] = (False, f"{name}.py", _module("guest", name, same))
-    modules[_SDK] = (False, "tools.py", _module("sdk", "tools", same))
-    return modules
+    guest = {
+        f"sandbox.guest.{name}": (False, f"{name}.py", _module("guest", name, same))
+        for name in _GUEST
+    }
+    return {
+        **{name: (True, "", _code("", name, same)) for name in _PACKAGES},
+        **guest,
+        _SDK: (False, "tools.py", _module("sdk", "tools", same)),
+    }
 
 
 @cache

@@ -1,8 +1,8 @@
 """gVisor: Docker's containers under ``runsc``, a kernel of their own between the agent and the host's.
 
-What the engine is told is what Docker's back end tells it; only the runtime differs. A runtime that
+The engine gets the same settings as from Docker's back end; only the runtime differs. A runtime that
 was registered with ``--ignore-cgroups`` leaves memory and processes unbounded as a whole: the guest
-then bounds them in each process, and all of gVisor is put into a cgroup from here where one can be
+then bounds them in each process, and all of gVisor is put into a cgroup from here if one can be
 made.
 """
 
@@ -13,38 +13,38 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from sandbox.errors import IsolationError
 from sandbox.guest.relay import CERTIFICATE_FOLDER
 from sandbox.isolation import cgroup
 from sandbox.isolation.audit import inside
-from sandbox.isolation.audit.mounts import MountRule, kernel_made
+from sandbox.isolation.audit.mounts import MountRule, virtual_file_system
 from sandbox.isolation.base import ContainerSpec
 from sandbox.isolation.cgroup import Cgroup
+from sandbox.isolation.confinement import Confinement
 from sandbox.isolation.docker import Docker
-from sandbox.isolation.docker_requests import asking
+from sandbox.isolation.docker_requests import translate_faults
 from sandbox.isolation.process_identity import Owner
 from sandbox.scenario.bounds import MIB, Bounds
 
 RUNTIME = "runsc"
 VARIABLE = "SANDBOX_GVISOR_RUNTIME"
-"""Names the engine's runtime, where it is not called ``runsc``."""
+"""Names the engine's runtime, if it is not called ``runsc``."""
 
 _MOUNTS = (
     *(MountRule(path) for path in ("/", "/etc/resolv.conf", "/etc/hostname", "/etc/hosts")),
-    kernel_made("/proc", "proc"),
-    kernel_made("/dev", "tmpfs", "dev"),
-    kernel_made("/dev/pts", "devpts"),
+    virtual_file_system("/proc", "proc"),
+    virtual_file_system("/dev", "tmpfs", "dev"),
+    virtual_file_system("/dev/pts", "devpts"),
     MountRule("/dev/mqueue", frozenset({"tmpfs"})),
     MountRule("/sys", frozenset({"sysfs"})),
     MountRule("/sys/fs/cgroup*", frozenset({"tmpfs", "cgroup"})),
-    kernel_made(CERTIFICATE_FOLDER, "tmpfs"),
-    kernel_made("/work", "tmpfs"),
-    kernel_made("/tmp", "tmpfs"),
+    virtual_file_system(CERTIFICATE_FOLDER, "tmpfs"),
+    virtual_file_system("/work", "tmpfs"),
+    virtual_file_system("/tmp", "tmpfs"),
 )
 _DEVICES = frozenset(
-    {
+    [
         "fd",
         "full",
         "fuse",
@@ -61,7 +61,7 @@ _DEVICES = frozenset(
         "tty",
         "urandom",
         "zero",
-    }
+    ]
 )
 """Devices of gVisor's own kernel; none of them leads to the host's."""
 
@@ -91,35 +91,36 @@ class Gvisor(Docker):
         if reason := super().unavailable():
             return reason
         try:
-            registered = self._registered
+            if self._arguments is not None:
+                return None
         except IsolationError as error:
             return str(error)
-        if registered is None:
-            return (
-                f"the Docker engine has no runtime {self.runtime!r}: install runsc "
-                "(https://gvisor.dev/docs/user_guide/install, or apt-get install runsc), then "
-                f"runsc install --runtime={self.runtime} and reload the engine; "
-                f"{VARIABLE} names another"
-            )
-        return None
+        return (
+            f"the Docker engine has no runtime {self.runtime!r}: install runsc "
+            "(https://gvisor.dev/docs/user_guide/install, or apt-get install runsc), then "
+            f"runsc install --runtime={self.runtime} and reload the engine; "
+            f"{VARIABLE} names another"
+        )
 
     @cached_property
-    def _registered(self) -> dict[str, Any] | None:
-        with asking():
-            found: dict[str, Any] | None = self._client.info()["Runtimes"].get(self.runtime)
-        return found
+    def _arguments(self) -> list[str] | None:
+        """The arguments with which the engine calls the runtime; None if it has none of that name."""
+        with translate_faults():
+            runtime = self._client.info()["Runtimes"].get(self.runtime)
+        return None if runtime is None else runtime.get("runtimeArgs") or []
 
     @cached_property
     def _ignores_cgroups(self) -> bool:
-        given = (self._registered or {}).get("runtimeArgs") or []
-        return any(
-            argument.lstrip("-") in ("ignore-cgroups", "ignore-cgroups=true") for argument in given
-        )
+        words = {argument.lstrip("-") for argument in self._arguments or ()}
+        return not words.isdisjoint(("ignore-cgroups", "ignore-cgroups=true"))
 
     def _make_group(self, spec: ContainerSpec) -> Cgroup | None:
         if not self._ignores_cgroups:
             return None
-        return cgroup.make(f"{Owner.current().label}-{spec.run_id}", _limits(spec.bounds))
+        limits = cgroup.limits_of(spec.bounds)
+        limits["memory"] += _KERNEL_BYTES  # gVisor's kernel is a program here
+        limits["processes"] = _TASKS * limits["processes"] + _KERNEL_TASKS
+        return cgroup.make(f"{Owner.current().label}-{spec.run_id}", limits)
 
     def _start(self, container: str, group: Cgroup | None) -> Cgroup | None:
         super()._start(container, group)
@@ -136,19 +137,19 @@ class Gvisor(Docker):
 
     def reap(self) -> int:
         """Remove containers and cgroups whose process is gone."""
-        removed = super().reap()
-        return max(removed, cgroup.reap())
+        return max(super().reap(), cgroup.reap())
 
-    def _plan(self, bounds: Bounds) -> dict[str, Any]:
+    def _confinement(self, bounds: Bounds) -> Confinement:
         # its kernel loses track of children that a traced process makes for its parent
-        plan = {"spawner": False}
         if not self._ignores_cgroups:
-            return plan
-        return {**plan, "memory_bytes": bounds.memory_bytes, "processes": bounds.processes}
+            return Confinement(spawner=False)
+        return Confinement(
+            spawner=False, memory_bytes=bounds.memory_bytes, processes=bounds.processes
+        )
 
-    def _expected(self, spec: ContainerSpec) -> inside.Inside:
+    def _profile(self, spec: ContainerSpec) -> inside.Inside:
         return replace(
-            super()._expected(spec),
+            super()._profile(spec),
             mounts=_MOUNTS,
             namespaces=(),
             filters=0,
@@ -156,16 +157,6 @@ class Gvisor(Docker):
             bounds_inodes=False,
             devices=_DEVICES,
         )
-
-
-def _limits(bounds: Bounds) -> dict[str, int]:
-    """Return the bounds of a container together with its kernel, which is a program here."""
-    found = cgroup.limits_of(bounds)
-    return {
-        **found,
-        "memory": found["memory"] + _KERNEL_BYTES,
-        "processes": _TASKS * found["processes"] + _KERNEL_TASKS,
-    }
 
 
 def _is_kernel_of(pid: int, container: str) -> bool:
@@ -184,9 +175,9 @@ def _descendants(pid: int) -> set[int]:
     for path in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
             parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
-    found: set[int] = set()
+    descendants: set[int] = set()
     new = {pid}
     while new:
         new = {child for child, parent in parents.items() if parent in new}
-        found |= new
-    return found
+        descendants |= new
+    return descendants

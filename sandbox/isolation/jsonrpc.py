@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
-from typing import Any, NoReturn, Protocol
+from typing import NoReturn, Protocol
 
-from sandbox.errors import IsolationError
+from sandbox.errors import InternalError, IsolationError, SandboxError, internal
+from sandbox.guest.messages import InvalidMessage
 from sandbox.isolation.base import NetworkWorld
 
 LINE_LIMIT = 64 * 1024 * 1024
@@ -16,7 +16,7 @@ NETWORK_LIMIT = 1024 * 1024 * 1024
 """Bytes of all messages about the network. A sound guest stays far below: the network ends before."""
 NETWORK = "sandbox/network"
 
-_CUT_OFF = "an earlier request to the guest was cut off"
+Message = dict[str, object]
 
 
 class Wire(Protocol):
@@ -24,38 +24,28 @@ class Wire(Protocol):
 
     async def read_line(self) -> bytes:
         """Return the next line with its end, or an empty value at the end of the stream."""
-        ...
 
     async def write(self, data: bytes) -> None:
         """Send bytes."""
-        ...
 
     def post(self, data: bytes) -> None:
-        """Send bytes without waiting for them to leave; the sender sees to it that they are few."""
-        ...
+        """Send bytes without waiting for them to leave; there are few of them."""
 
 
-class Exchange:
-    """One guest's end of the talk. Once it is broken, nothing more is asked."""
+class JsonRpcConnection:
+    """The engine's end of the channel to one guest. Once it is broken, nothing more is asked."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
-        self._next = 0
+        self._number = 0
         self._lock = asyncio.Lock()
-        self._answer: asyncio.Future[dict[str, Any]] | None = None
+        self._answer: asyncio.Future[Message] | None = None
         self._network: NetworkWorld | None = None
         self._network_bytes = 0
         self._reader: asyncio.Task[None] | None = None
-        self.broken: str | None = None
+        self._cut_off = IsolationError("an earlier request to the guest was cut off")
+        self.broken: SandboxError | None = None
         """Why the guest cannot be asked any more, if it cannot."""
-
-    async def line(self) -> bytes:
-        """Return a line, before :meth:`listen`."""
-        return await self._wire.read_line()
-
-    async def write(self, data: bytes) -> None:
-        """Send bytes, before :meth:`listen`."""
-        await self._wire.write(data)
 
     def listen(self, network: NetworkWorld | None) -> None:
         """Read whatever the guest says from now on.
@@ -71,43 +61,53 @@ class Exchange:
         if self._reader:
             self._reader.cancel()
 
-    async def request(self, method: str, params: Any) -> dict[str, Any]:
+    async def request(self, method: str, params: object) -> object:
         """Return the result of a method.
 
         Raises:
-            IsolationError: The guest refused, or the talk is broken.
+            IsolationError: The guest refused, or the connection is broken.
+            InternalError: It is broken by a fault of the sandbox itself.
         """
         async with self._lock:
             if self.broken:
-                raise IsolationError(self.broken)
-            self._next += 1
-            request = {"jsonrpc": "2.0", "id": self._next, "method": method, "params": params}
-            self.broken = _CUT_OFF  # until the reader has its answer
+                raise self.broken
+            self._number += 1
+            request = {"jsonrpc": "2.0", "id": self._number, "method": method, "params": params}
+            # until the reader has its answer
+            self.broken = self._cut_off
             self._answer = asyncio.get_running_loop().create_future()
             try:
-                await self._wire.write(_ENCODER.encode(request).encode() + b"\n")
+                await self._wire.write(encode(request))
             except (OSError, EOFError, ValueError) as error:
                 self._answer = None
                 self._break(f"the channel to the guest broke: {error}")
             reply = await self._answer
-        if isinstance(refused := reply.get("error"), dict):
-            raise IsolationError(f"the guest refused {method}: {refused.get('message')}")
+        return self.result(reply, method)
+
+    def result(self, reply: Message, method: str) -> object:
+        """Return the result that a reply holds.
+
+        Raises:
+            IsolationError: It holds none.
+        """
+        if isinstance(refusal := reply.get("error"), dict):
+            raise IsolationError(f"the guest refused {method}: {refusal.get('message')}")
         if not isinstance(result := reply.get("result"), dict):
             self._break("the guest sent an answer without a result")
         return result
 
-    def parsed(self, line: bytes) -> dict[str, Any]:
+    def parse(self, line: bytes) -> Message:
         """Return a message of the guest.
 
         Raises:
-            IsolationError: It is none; the talk is broken.
+            IsolationError: It is none; the connection is broken.
         """
         if not line.endswith(b"\n"):
             self._break("the container ended: its guest is gone")
         try:
             message = _DECODER.decode(line.decode())
         except (ValueError, RecursionError):
-            self._break("the guest sent what is no message")
+            message = None
         if not isinstance(message, dict):
             self._break("the guest sent what is no message")
         return message
@@ -115,54 +115,66 @@ class Exchange:
     async def _read(self) -> None:
         try:
             while True:
-                line = await self._wire.read_line()
-                message = self.parsed(line)
+                line = await self._line()
+                message = self.parse(line)
                 if "method" in message:
-                    self._noted(message, len(line))
+                    self._notify(message, len(line))
                 else:
-                    self._answered(message)
+                    self._resolve(message)
         except IsolationError as error:
-            self._fail(str(error))
-        except (OSError, EOFError, ValueError) as error:
-            self._fail(f"the channel to the guest broke: {error}")
+            self._fail(error)
+        except Exception as error:  # noqa: BLE001 - else who waits for an answer would wait for nothing
+            self._fail(InternalError(internal(error)))
 
-    def _answered(self, message: dict[str, Any]) -> None:
-        if self._answer is None or message.get("id") not in (self._next, None):
+    async def _line(self) -> bytes:
+        try:
+            return await self._wire.read_line()
+        except (OSError, EOFError, ValueError) as error:
+            raise IsolationError(f"the channel to the guest broke: {error}") from error
+
+    def _resolve(self, message: Message) -> None:
+        if self._answer is None or message.get("id") not in (self._number, None):
             self._break("the guest answered a call that was not asked")
         answer, self._answer = self._answer, None
         if not answer.done():  # else nobody waits any more: it stays cut off
             self.broken = None
             answer.set_result(message)
 
-    def _noted(self, message: Mapping[str, Any], size: int) -> None:
+    def _notify(self, message: Message, size: int) -> None:
         """Have what the guest says of the network answered, also while a call is under way."""
         if self._network is None or message["method"] != NETWORK or "id" in message:
             self._break("the guest sent a message that it may not send")
         self._network_bytes += size
         if self._network_bytes > NETWORK_LIMIT:
             self._break("the guest says more of the network than any sound one")
-        if not isinstance(params := message.get("params"), dict):
-            self._break("the guest sent what is no message")
-        for answer in self._network.take(params):
-            note = {"jsonrpc": "2.0", "method": NETWORK, "params": answer}
-            self._wire.post(_ENCODER.encode(note).encode() + b"\n")
+        try:
+            answers = self._network.take(message.get("params"))
+        except InvalidMessage as error:
+            self._break(f"the guest sent what is no message: {error}")
+        for answer in answers:
+            self._wire.post(encode({"jsonrpc": "2.0", "method": NETWORK, "params": answer}))
 
-    def _fail(self, reason: str) -> None:
-        if self.broken in (None, _CUT_OFF):
-            self.broken = reason
+    def _fail(self, error: SandboxError) -> None:
+        if self.broken in (None, self._cut_off):
+            self.broken = error
         if self._answer and not self._answer.done():
-            self._answer.set_exception(IsolationError(reason))
+            self._answer.set_exception(error)
         self._answer = None
 
     def _break(self, reason: str) -> NoReturn:
-        self.broken = reason
-        raise IsolationError(reason)
+        self.broken = IsolationError(reason)
+        raise self.broken
+
+
+def encode(message: Message) -> bytes:
+    """Return a message as a line."""
+    return _ENCODER.encode(message).encode() + b"\n"
 
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
 
 
-# made once: ``json.dumps`` and ``json.loads`` make theirs anew where an option is given
+# made once: ``json.dumps`` and ``json.loads`` make theirs anew if an option is given
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 _DECODER = json.JSONDecoder(parse_constant=_refuse)

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import pairwise
-from typing import TypedDict
+from typing import TYPE_CHECKING
 
 from sandbox.isolation.seccomp_profile import (
     MACHINES,
@@ -21,6 +21,9 @@ from sandbox.isolation.seccomp_profile import (
     find,
     trials,
 )
+
+if TYPE_CHECKING:
+    from sandbox.guest.seccomp import Filter
 
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}  # linux/audit.h
 _LOAD, _JEQ, _JGE, _RET, _AND = 0x20, 0x15, 0x35, 0x06, 0x54  # linux/bpf_common.h
@@ -33,19 +36,6 @@ Code = tuple[tuple[int, int, int, int], ...]
 _ALLOWED: Code = ((_RET, 0, 0, _ALLOW),)
 
 
-class Filter(TypedDict):
-    """What a guest needs on one architecture."""
-
-    notify: bytes
-    """The program that hands refused calls to the guest."""
-    errno: bytes
-    """The program for a kernel that cannot do that: it refuses by itself, without a record."""
-    eperm: list[int]
-    """Numbers that the guest answers with EPERM; with ENOSYS all others."""
-    trials: list[tuple[int, ...]]
-    """Calls for the audit to make: number and arguments."""
-
-
 @cache
 def filters(*, traced: bool) -> Mapping[str, Filter]:
     """Return the filter of each machine that a guest may be on.
@@ -53,11 +43,11 @@ def filters(*, traced: bool) -> Mapping[str, Filter]:
     Args:
         traced: Whether a tracer refuses what it needs itself; else the filter does.
     """
-    left_out = TRACERS_OWN if traced else frozenset[str]()
+    exempt = TRACERS_OWN if traced else frozenset[str]()
     return {
         machine: {
-            "notify": program(machine, notify=True, left_out=left_out),
-            "errno": program(machine, notify=False, left_out=left_out),
+            "notify": program(machine, notify=True, exempt=exempt),
+            "errno": program(machine, notify=False, exempt=exempt),
             "eperm": [n for n, c in by_number(machine).items() if c.error == errno.EPERM],
             "trials": [(n, *arguments) for n, arguments in trials(machine, traced=traced)],
         }
@@ -65,18 +55,18 @@ def filters(*, traced: bool) -> Mapping[str, Filter]:
     }
 
 
-def program(machine: str, *, notify: bool, left_out: frozenset[str] = frozenset()) -> bytes:
+def program(machine: str, *, notify: bool, exempt: frozenset[str] = frozenset()) -> bytes:
     """Return the filter of an architecture.
 
     Args:
         machine: As ``uname -m`` says it.
         notify: Hand refused calls to the guest; else the kernel answers them, without a record.
-        left_out: Names of calls that are allowed here, since something else refuses them.
+        exempt: Names of calls that are allowed here, since something else refuses them.
     """
     unknown = _refusal(errno.ENOSYS, notify=notify)
     ranges = {0: unknown}
     for number, call in sorted(by_number(machine).items()):
-        ranges[number] = _ALLOWED if call.name in left_out else _answer(call, notify=notify)
+        ranges[number] = _ALLOWED if call.name in exempt else _answer(call, notify=notify)
         ranges[number + 1] = unknown
     ranges[NO_CALL] = _answer(find(machine, NO_CALL), notify=notify)
     bounds = sorted(ranges.items())

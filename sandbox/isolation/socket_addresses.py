@@ -24,7 +24,7 @@ def address(arguments: str) -> str:
     return ""
 
 
-def asked(payload: bytes) -> str:
+def dns_question(payload: bytes) -> str:
     """Return the name that a DNS message asks for, or an empty text where it is none.
 
     A standard query with one question of a known class, and no answers (RFC 1035, 4.1): what else

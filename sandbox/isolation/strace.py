@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Unpack
 
 from sandbox.enums import EffectAction, EffectKind, EffectSource, EffectStatus
+from sandbox.isolation import socket_addresses
 from sandbox.isolation.effects import Traced
 from sandbox.trace.effects import (
     FileAction,
@@ -36,8 +37,11 @@ _TOKEN = re.compile(
 )
 _RESULT = re.compile(r"\s+= (-?\d+|\?|0x[0-9a-f]+)(?:<([^<>]*)>)?(?: (E[A-Z0-9]+))?")
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
-_ESCAPE = re.compile(r"\\(?:([0-7]{1,3})|x([0-9a-f]{2})|(.))", re.DOTALL)
-_PLAIN = {"n": "\n", "t": "\t", "r": "\r", "v": "\v", "f": "\f", "a": "\a", "b": "\b", "e": "\x1b"}
+_ESCAPE = re.compile(rb"\\(?:([0-7]{1,3})|x([0-9a-f]{2})|(.))", re.DOTALL)
+_PLAIN = dict(
+    zip(b"ntrvfabe", (b"\n", b"\t", b"\r", b"\v", b"\f", b"\a", b"\b", b"\x1b"), strict=True)
+)
+_OPENING, _CLOSING = frozenset("[{("), frozenset("]})")
 _ANNOTATED = re.compile(r"[^<]*<([^<>]*)>")
 
 _REFUSED = frozenset({"EPERM", "EACCES", "EROFS"})
@@ -99,13 +103,14 @@ class _Process:
 
     cwd: str
     parent: int | None = None
-    last: ProcessEffect | None = None
-    """The effect of its last exec."""
-    handed_out: bool = False
+    program: ProcessEffect | None = None
+    """The effect of its latest exec."""
+    reported: bool = False
+    """Whether that effect was returned before."""
 
 
 @dataclass
-class Reading:
+class StraceReader:
     """Reads the log of one call's commands, piece by piece."""
 
     cwd: str
@@ -116,57 +121,54 @@ class Reading:
 
     def read(self, log: str) -> list[Traced]:
         """Return the effects of a further piece of the log, in order."""
-        found: list[Traced] = []
+        effects: list[Traced] = []
         for line in log.split("\n"):
-            if (parts := _LINE.fullmatch(line)) and not _uninteresting(line):
+            if (parts := _LINE.fullmatch(line)) and not _is_no_effect(line):
                 try:
-                    found += list(self._event(int(parts[1]), parts[2]))
+                    effects += self._event(int(parts[1]), parts[2])
                 except (IndexError, ValueError):  # half of a call whose other half is not there
                     self.unread += 1
         for process in self.processes.values():
-            process.handed_out = process.last is not None
-        return found
+            process.reported = process.program is not None
+        return effects
 
     def _event(self, pid: int, text: str) -> Iterator[Traced]:
         if over := _OVER.fullmatch(text):
-            yield from self._ended(pid, over[1], over[2])
+            yield from self._end(pid, {"exit": int(over[1])} if over[1] else {"signal": over[2]})
             return
         if text.endswith(_UNFINISHED):
             self.pending[pid] = text.removesuffix(_UNFINISHED)
             return
         if resumed := _RESUMED.fullmatch(text):
             text = self.pending.pop(pid, f"{resumed[1]}(") + resumed[2]
-        call = _parsed(pid, text)
-        if call is None:
-            return
-        if call.injected:
-            yield _process(EffectAction.SYSCALL, call.name, EffectStatus.DENIED, pid=pid)
-        elif reader := _READERS.get(call.name):
-            yield from reader(self, call)
+        if call := _parse(pid, text):
+            if call.injected:
+                yield _process(EffectAction.SYSCALL, call.name, EffectStatus.DENIED, pid=pid)
+            elif read := _READERS.get(call.name):
+                yield from read(self, call)
 
-    def _ended(self, pid: int, code: str | None, signal: str | None) -> Iterator[Traced]:
+    def _end(self, pid: int, how: ProcessDetail) -> Iterator[Traced]:
         process = self.processes.pop(pid, None)
         self.pending.pop(pid, None)
-        if process is None or process.last is None:
+        if process is None or process.program is None:
             return
-        detail = process.last["detail"]
-        if process.handed_out:
-            ended = _process(EffectAction.EXIT, process.last["target"], EffectStatus.DONE, pid=pid)
-            detail = ended["detail"]
-            yield ended
-        if code is not None:
-            detail["exit"] = int(code)
+        if process.reported:
+            target = process.program["target"]
+            ended: ProcessDetail = {"pid": pid, **how}
+            yield _process(EffectAction.EXIT, target, EffectStatus.DONE, **ended)
         else:
-            detail["signal"] = str(signal)
+            process.program["detail"].update(how)
 
     def process(self, pid: int) -> _Process:
         """Return what is known of a process; one not seen before starts where the command did."""
         return self.processes.setdefault(pid, _Process(self.cwd))
 
-    def path(self, call: _Call, name: str, folder: str = "") -> str:
-        """Return the absolute path that a call's arguments name."""
-        base = _annotation(folder) or self.process(call.pid).cwd
-        path = posixpath.normpath(posixpath.join(base, _text(name)))
+    def path(self, call: _Call, name: int, folder: int | None = None) -> str:
+        """Return the absolute path that a call's arguments name, relative to a folder or to its own."""
+        base = "" if folder is None else _annotation(call.arguments[folder])
+        string = _STRING.match(call.arguments[name])
+        text = _unescape(string[1]) if string else call.arguments[name]
+        path = posixpath.normpath(posixpath.join(base or self.process(call.pid).cwd, text))
         link = _OWN_LINK.match(path)
         if link and link["pid"] in (None, str(call.pid)):
             of = self.process(call.pid).cwd if link["to"] == "cwd" else "/"
@@ -174,7 +176,7 @@ class Reading:
         return path
 
 
-def _uninteresting(line: str) -> bool:
+def _is_no_effect(line: str) -> bool:
     """Return whether a line is an opening that is no effect: most lines are."""
     if " openat(" not in line or "<unfinished" in line:
         return False
@@ -185,84 +187,57 @@ def _uninteresting(line: str) -> bool:
     return where > 0 and "O_RDONLY" in line and line.startswith(_SYSTEM, where + 1)
 
 
-def _parsed(pid: int, text: str) -> _Call | None:
-    name, opened, rest = text.partition("(")
-    if not opened or not name.isidentifier():
+def _parse(pid: int, text: str) -> _Call | None:
+    name, bracket, rest = text.partition("(")
+    if not bracket or not name.isidentifier():
         return None
     arguments: list[str] = []
-    current: list[str] = []
-    depth, at = 0, 0
+    depth = start = 0
     for token in _TOKEN.finditer(rest):
-        sign = token[0]
-        if sign in "[{(" and len(sign) == 1:
-            depth += 1
-        elif sign in "]})" and len(sign) == 1:
-            if depth == 0:
-                at = token.end()
-                break
-            depth -= 1
-        elif sign == ", " and depth == 0:
-            arguments.append("".join(current))
-            current = []
-            continue
-        current.append(sign)
+        depth += (token[0] in _OPENING) - (token[0] in _CLOSING)
+        if depth < 0 or (token[0] == ", " and depth == 0):
+            arguments.append(rest[start : token.start()])
+            start = token.end()
+        if depth < 0:
+            break
     else:
         return None
-    arguments.append("".join(current))
-    result = _RESULT.match(rest, at)
+    result = _RESULT.match(rest, token.end())
     if result is None:
         return None
     injected = rest.endswith("(INJECTED)")
-    path = _unescaped(result[2] or "")
+    path = _unescape(result[2] or "")
     return _Call(pid, name, arguments, result[1], path, result[3] or "", injected)
 
 
-def _unescaped(text: str) -> str:
-    if "\\" not in text:
-        return text
-
-    def plain(found: re.Match[str]) -> str:
-        if found[1] is not None:
-            return chr(int(found[1], 8) & 0xFF)
-        if found[2] is not None:
-            return chr(int(found[2], 16))
-        return _PLAIN.get(found[3], found[3])
-
-    raw = _ESCAPE.sub(plain, text)
-    try:
-        return raw.encode("latin-1").decode("utf-8", "backslashreplace")
-    except UnicodeEncodeError:
-        return raw
+def _unescape(text: str) -> str:
+    return _bytes(text).decode("utf-8", "backslashreplace")
 
 
-def _text(argument: str) -> str:
-    found = _STRING.match(argument)
-    return _unescaped(found[1]) if found else argument
+def _bytes(text: str) -> bytes:
+    """Return what a program wrote, without strace's escapes."""
+
+    def plain(match: re.Match[bytes]) -> bytes:
+        octal, hexadecimal, sign = match.groups()
+        if sign is not None:
+            return _PLAIN.get(sign[0], sign)
+        return bytes([int(octal, 8) & 0xFF if octal else int(hexadecimal, 16)])
+
+    return _ESCAPE.sub(plain, text.encode("utf-8", "backslashreplace"))
 
 
 def _annotation(argument: str) -> str:
-    found = _ANNOTATED.fullmatch(argument)
-    return _unescaped(found[1]) if found else ""
+    annotation = _ANNOTATED.fullmatch(argument)
+    return _unescape(annotation[1]) if annotation else ""
 
 
-def _process(
-    action: ProcessAction,
-    target: str,
-    status: EffectStatus,
-    error: str = "",
-    /,
-    **detail: Unpack[ProcessDetail],
-) -> ProcessEffect:
-    if error:
-        detail["error"] = error
-    return {
-        "kind": EffectKind.PROCESS,
-        "action": action,
-        "target": target,
-        "status": status,
-        "source": EffectSource.TRACE,
-        "detail": detail,
-    }
+def _status(call: _Call) -> EffectStatus | None:
+    """Return what became of a call on a file; None if it failed because there was nothing to act on."""
+    if not call.error:
+        return EffectStatus.DONE
+    if call.error in _REFUSED:
+        return EffectStatus.DENIED
+    return EffectStatus.ATTEMPTED if call.error in _FAILED else None
 
 
 def _file(
@@ -277,6 +252,26 @@ def _file(
         detail["error"] = error
     return {
         "kind": EffectKind.FILE,
+        "action": action,
+        "target": target,
+        "status": status,
+        "source": EffectSource.TRACE,
+        "detail": detail,
+    }
+
+
+def _process(
+    action: ProcessAction,
+    target: str,
+    status: EffectStatus,
+    error: str = "",
+    /,
+    **detail: Unpack[ProcessDetail],
+) -> ProcessEffect:
+    if error:
+        detail["error"] = error
+    return {
+        "kind": EffectKind.PROCESS,
         "action": action,
         "target": target,
         "status": status,
@@ -305,112 +300,94 @@ def _use_of_network(
     }
 
 
-def _status(call: _Call) -> EffectStatus | None:
-    """Return what became of a call on a file; None where it failed for want of anything to act on."""
-    if not call.error:
-        return EffectStatus.DONE
-    if call.error in _REFUSED:
-        return EffectStatus.DENIED
-    return EffectStatus.ATTEMPTED if call.error in _FAILED else None
-
-
-def _exec(reading: Reading, call: _Call) -> Iterator[Traced]:
+def _exec(reader: StraceReader, call: _Call) -> Iterator[Traced]:
     at = call.name == "execveat"
-    name, given = call.arguments[1:3] if at else call.arguments[:2]
-    path = reading.path(call, name, call.arguments[0] if at else "")
-    status = _status(call)
-    if status is None:
-        return
-    process = reading.process(call.pid)
-    argv = [_unescaped(found) for found in _STRING.findall(given)]
-    effect = _process(
-        EffectAction.EXEC, path, status, call.error, pid=call.pid, parent=process.parent, argv=argv
-    )
-    if status == EffectStatus.DONE:
-        process.last, process.handed_out = effect, False
-    yield effect
+    path = reader.path(call, 1, 0) if at else reader.path(call, 0)
+    if status := _status(call):
+        process = reader.process(call.pid)
+        argv = [_unescape(text) for text in _STRING.findall(call.arguments[1 + at])]
+        detail: ProcessDetail = {"pid": call.pid, "parent": process.parent, "argv": argv}
+        effect = _process(EffectAction.EXEC, path, status, call.error, **detail)
+        if status == EffectStatus.DONE:
+            process.program, process.reported = effect, False
+        yield effect
 
 
-def _fork(reading: Reading, call: _Call) -> Iterator[Traced]:
+def _fork(reader: StraceReader, call: _Call) -> Iterator[Traced]:
     if not call.error and call.result.isdigit():
-        parent = reading.process(call.pid)
-        child = reading.processes.setdefault(int(call.result), _Process(parent.cwd))
+        parent = reader.process(call.pid)
+        child = reader.processes.setdefault(int(call.result), _Process(parent.cwd))
         child.parent = call.pid
-        child.cwd = child.cwd if child.cwd != reading.cwd else parent.cwd
+        child.cwd = child.cwd if child.cwd != reader.cwd else parent.cwd
     yield from ()
 
 
-def _chdir(reading: Reading, call: _Call) -> Iterator[Traced]:
+def _chdir(reader: StraceReader, call: _Call) -> Iterator[Traced]:
     if not call.error:
-        first = call.arguments[0]
-        process = reading.process(call.pid)
-        process.cwd = _annotation(first) if call.name == "fchdir" else reading.path(call, first)
+        by_handle = call.name == "fchdir"
+        folder = _annotation(call.arguments[0]) if by_handle else reader.path(call, 0)
+        reader.process(call.pid).cwd = folder
     yield from ()
 
 
-def _open(reading: Reading, call: _Call) -> Iterator[Traced]:
+def _open(reader: StraceReader, call: _Call) -> Iterator[Traced]:
     at = call.name.startswith("openat")
-    name = call.arguments[1 if at else 0]
-    flags = ",".join(call.arguments[2 if at else 1 :]) if call.name != "creat" else "O_WRONLY"
+    flags = "O_WRONLY" if call.name == "creat" else call.arguments[1 + at]
     status = _status(call)
     if status is None:
         return
-    path = call.path or reading.path(call, name, call.arguments[0] if at else "")
+    path = call.path or (reader.path(call, 1, 0) if at else reader.path(call, 0))
     writes = any(flag in flags for flag in _WRITING)
     own = (*_SYSTEM, f"/proc/{call.pid}/")
-    if status == EffectStatus.DONE and (path.startswith(own) or "O_DIRECTORY" in flags):
-        return
-    yield _file(EffectAction.WRITE if writes else EffectAction.READ, path, status, call.error)
+    if status != EffectStatus.DONE or not (path.startswith(own) or "O_DIRECTORY" in flags):
+        yield _file(EffectAction.WRITE if writes else EffectAction.READ, path, status, call.error)
 
 
-def _named(
+def _path(
     action: FileAction, name: int, folder: int | None = None, **detail: Unpack[FileDetail]
-) -> _Reader:
-    """Return the reader of a call that acts on one path."""
+) -> _Read:
+    """Return what reads a call that acts on one path."""
 
-    def read(reading: Reading, call: _Call) -> Iterator[Traced]:
+    def read(reader: StraceReader, call: _Call) -> Iterator[Traced]:
         status = _status(call)
         if status is None or (action == EffectAction.MODE and status == EffectStatus.DONE):
             return
-        path = reading.path(
-            call, call.arguments[name], "" if folder is None else call.arguments[folder]
-        )
+        path = reader.path(call, name, folder)
         yield _file(action, path, status, call.error, **detail)
 
     return read
 
 
-def _moved(
-    names: tuple[int, int], folders: tuple[int | None, int | None], *, links: bool = False
-) -> _Reader:
-    """Return the reader of a call that acts on two paths: the one there was, the one there is."""
+def _two_paths(
+    old: int,
+    new: int,
+    folders: tuple[int | None, int | None] = (None, None),
+    *,
+    links: bool = False,
+) -> _Read:
+    """Return what reads a call that acts on two paths: the one there was, the one there is."""
 
-    def read(reading: Reading, call: _Call) -> Iterator[Traced]:
-        status = _status(call)
-        if status is None:
-            return
-        old, new = (
-            reading.path(call, call.arguments[n], "" if f is None else call.arguments[f])
-            for n, f in zip(names, folders, strict=True)
-        )
-        if links:
-            yield _file(EffectAction.CREATE, new, status, call.error, type="link", to=old)
-        else:
-            yield _file(EffectAction.RENAME, old, status, call.error, to=new)
+    def read(reader: StraceReader, call: _Call) -> Iterator[Traced]:
+        if status := _status(call):
+            before, after = reader.path(call, old, folders[0]), reader.path(call, new, folders[1])
+            if links:
+                yield _file(EffectAction.CREATE, after, status, call.error, type="link", to=before)
+            else:
+                yield _file(EffectAction.RENAME, before, status, call.error, to=after)
 
     return read
 
 
-def _refused_socket(reading: Reading, call: _Call) -> Iterator[Traced]:
+def _refused_socket(_: StraceReader, call: _Call) -> Iterator[Traced]:
     if call.error in _REFUSED:
-        target = ", ".join(call.arguments[:2])
+        kind = ", ".join(call.arguments[:2])
         yield _use_of_network(
-            EffectAction.SOCKET, target, EffectStatus.DENIED, call.error, pid=call.pid
+            EffectAction.SOCKET, kind, EffectStatus.DENIED, call.error, pid=call.pid
         )
 
 
-def _refused(reading: Reading, call: _Call) -> Iterator[Traced]:
-    """Read a system call, or a signal to a process, that is an effect only if it was refused."""
+def _refusal(_: StraceReader, call: _Call) -> Iterator[Traced]:
+    """Read a system call, or a signal to a process, that is an effect only if it is refused."""
     if call.error in _REFUSED:
         signal = call.name in _SIGNALS
         target = f"process {call.arguments[0]}" if signal else call.name
@@ -418,70 +395,52 @@ def _refused(reading: Reading, call: _Call) -> Iterator[Traced]:
         yield _process(action, target, EffectStatus.DENIED, call.error, pid=call.pid)
 
 
-_Reader = Callable[[Reading, _Call], Iterator[Traced]]
+_Read = Callable[[StraceReader, _Call], Iterator[Traced]]
 
 
-def _network(reading: Reading, call: _Call) -> Iterator[Traced]:
-    from sandbox.isolation import socket_addresses
-
+def _network(reader: StraceReader, call: _Call) -> Iterator[Traced]:
     address = socket_addresses.address(" ".join(call.arguments))
     payload = next((_STRING.search(a) for a in call.arguments[1:] if '"' in a), None)
-    asked = (
-        socket_addresses.asked(_unescaped_bytes(payload[1]))
-        if payload and call.name.startswith("send")
-        else ""
-    )
-    if asked:
+    sent = _bytes(payload[1]) if payload and call.name.startswith("send") else b""
+    if name := socket_addresses.dns_question(sent):
         yield _use_of_network(
-            EffectAction.RESOLVE, asked, EffectStatus.ATTEMPTED, call.error, to=address
+            EffectAction.RESOLVE, name, EffectStatus.ATTEMPTED, call.error, to=address
         )
-        return
-    if not address or address == "unix:/var/run/nscd/socket":
-        return
-    status = EffectStatus.DONE
-    if call.error:
-        status = EffectStatus.DENIED if call.error in _UNREACHED else EffectStatus.ATTEMPTED
-    action = _NETWORK_ACTIONS.get(call.name, EffectAction.SEND)
-    yield _use_of_network(action, address, status, call.error)
-
-
-def _unescaped_bytes(text: str) -> bytes:
-    def plain(found: re.Match[str]) -> str:
-        if found[1] is not None:
-            return chr(int(found[1], 8) & 0xFF)
-        return chr(int(found[2], 16)) if found[2] is not None else _PLAIN.get(found[3], found[3])
-
-    return _ESCAPE.sub(plain, text).encode("latin-1", "replace")
+    elif address and address != "unix:/var/run/nscd/socket":
+        action = _NETWORK_ACTIONS.get(call.name, EffectAction.SEND)
+        failure = EffectStatus.DENIED if call.error in _UNREACHED else EffectStatus.ATTEMPTED
+        status = failure if call.error else EffectStatus.DONE
+        yield _use_of_network(action, address, status, call.error)
 
 
 _NETWORK_ACTIONS: Mapping[str, NetworkAction] = {
     "connect": EffectAction.CONNECT,
     "bind": EffectAction.BIND,
 }
-_READERS: Mapping[str, _Reader] = {
+_READERS: Mapping[str, _Read] = {
     "execve": _exec,
     "execveat": _exec,
     **dict.fromkeys(("clone", "fork", "vfork"), _fork),
     **dict.fromkeys(("chdir", "fchdir"), _chdir),
     **dict.fromkeys(("open", "openat", "openat2", "creat"), _open),
-    "unlink": _named(EffectAction.DELETE, 0),
-    "rmdir": _named(EffectAction.DELETE, 0),
-    "unlinkat": _named(EffectAction.DELETE, 1, 0),
-    "mkdir": _named(EffectAction.CREATE, 0, type="folder"),
-    "mkdirat": _named(EffectAction.CREATE, 1, 0, type="folder"),
-    "mknod": _named(EffectAction.CREATE, 0, type="special"),
-    "mknodat": _named(EffectAction.CREATE, 1, 0, type="special"),
-    "truncate": _named(EffectAction.WRITE, 0),
-    **dict.fromkeys(("chmod", "chown", "lchown"), _named(EffectAction.MODE, 0)),
-    **dict.fromkeys(("fchmodat", "fchownat"), _named(EffectAction.MODE, 1, 0)),
-    "rename": _moved((0, 1), (None, None)),
-    **dict.fromkeys(("renameat", "renameat2"), _moved((1, 3), (0, 2))),
-    "link": _moved((0, 1), (None, None), links=True),
-    "linkat": _moved((1, 3), (0, 2), links=True),
-    "symlink": _moved((0, 1), (None, None), links=True),
-    "symlinkat": _moved((0, 2), (None, 1), links=True),
+    "unlink": _path(EffectAction.DELETE, 0),
+    "rmdir": _path(EffectAction.DELETE, 0),
+    "unlinkat": _path(EffectAction.DELETE, 1, 0),
+    "mkdir": _path(EffectAction.CREATE, 0, type="folder"),
+    "mkdirat": _path(EffectAction.CREATE, 1, 0, type="folder"),
+    "mknod": _path(EffectAction.CREATE, 0, type="special"),
+    "mknodat": _path(EffectAction.CREATE, 1, 0, type="special"),
+    "truncate": _path(EffectAction.WRITE, 0),
+    **dict.fromkeys(("chmod", "chown", "lchown"), _path(EffectAction.MODE, 0)),
+    **dict.fromkeys(("fchmodat", "fchownat"), _path(EffectAction.MODE, 1, 0)),
+    "rename": _two_paths(0, 1),
+    **dict.fromkeys(("renameat", "renameat2"), _two_paths(1, 3, (0, 2))),
+    "link": _two_paths(0, 1, links=True),
+    "linkat": _two_paths(1, 3, (0, 2), links=True),
+    "symlink": _two_paths(0, 1, links=True),
+    "symlinkat": _two_paths(0, 2, (None, 1), links=True),
     **dict.fromkeys(("connect", "bind", "sendto", "sendmsg", "sendmmsg"), _network),
     "socket": _refused_socket,
-    **dict.fromkeys((*_SIGNALS, *_IDENTITY), _refused),
+    **dict.fromkeys((*_SIGNALS, *_IDENTITY), _refusal),
 }
 """System call → what it means as an effect."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from sandbox.errors import IsolationError
 from sandbox.guest.hardening import AGENT_UID
 from sandbox.isolation.cgroup import Joining
-from sandbox.isolation.zygote_client import Request
+from sandbox.isolation.zygote_client import GuestRequest
 
 # Above what systemd gives to containers and users (https://systemd.io/UIDS-GIDS), below 2**31.
 _ROOT_UIDS = range(0x70000000, 0x7FFF0000, 2)
@@ -29,7 +29,7 @@ def problem() -> str | None:
     return None
 
 
-def request(joining: Joining) -> Request:
+def request(joining: Joining) -> GuestRequest:
     """Return what to ask the launcher for: a pair of ids that no other container is likely to have.
 
     Args:
@@ -38,7 +38,7 @@ def request(joining: Joining) -> Request:
     if os.geteuid() == 0:
         uid = random.SystemRandom().choice(_ROOT_UIDS)
         text = f"0 {uid} 1\n{AGENT_UID} {uid + 1} 1\n"
-        return Request(uid, maps={"uid_map": text, "gid_map": text}, joining=joining)
+        return GuestRequest(uid, maps={"uid_map": text, "gid_map": text}, joining=joining)
     mappers = []
     for (command, file), own in zip(_MAPPERS, (os.geteuid(), os.getegid()), strict=True):
         granted = _subordinate(file)
@@ -47,7 +47,7 @@ def request(joining: Joining) -> Request:
         other = random.SystemRandom().choice(granted)
         program = shutil.which(command) or command
         mappers.append((program, "0", str(own), "1", str(AGENT_UID), str(other), "1"))
-    return Request(0, mappers=tuple(mappers), joining=joining)
+    return GuestRequest(0, mappers=tuple(mappers), joining=joining)
 
 
 @cache

@@ -27,7 +27,31 @@ from sandbox.guest import hardening
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, NoReturn
+    from collections.abc import Mapping, Sequence
+    from typing import NoReturn, TypedDict
+
+    class _Program(TypedDict):
+        """See ``sandbox.isolation.zygote_client.Program``."""
+
+        bubblewrap: Sequence[str]
+        files: Mapping[str, bytes]
+        prefixes: tuple[str, str]
+        path: str
+
+    class _Joining(TypedDict):
+        """See ``sandbox.isolation.cgroup.Joining``."""
+
+        procs: Sequence[str]
+        tasks: Sequence[str]
+
+    class _Request(TypedDict):
+        """See ``sandbox.isolation.zygote_client.GuestRequest``."""
+
+        uid: int
+        maps: Mapping[str, str]
+        mappers: Sequence[Sequence[str]]
+        joining: _Joining
+
 
 CONTROL = 3
 """The descriptor on which requests come in the launcher; its talk with the launcher in a guest."""
@@ -48,20 +72,27 @@ class LaunchError(Exception):
     """A container could not be made."""
 
 
-def run(plan: dict[str, Any]) -> NoReturn:
+def run(
+    owner: int,
+    remains: tuple[Sequence[str], str],
+    preload: Sequence[str],
+    program: _Program,
+    bootstrap: str,
+) -> NoReturn:
     """Serve requests until the owner ends or closes the control socket.
 
     Args:
-        plan: ``owner`` (pid), ``bubblewrap`` (its command up to the files), ``files`` (path → content,
-            made by bubblewrap), ``moved`` (prefix of the interpreter outside and inside), ``preload``
-            (modules that guests find loaded), ``bootstrap`` (code that a guest ends in), ``remains``
-            (folders of cgroups, and what the names of the owner's begin with).
+        owner: Its pid.
+        remains: Folders of cgroups, and what the names of the owner's begin with.
+        preload: Modules that guests find loaded.
+        program: How containers are made; see ``sandbox.isolation.zygote_client.Program``.
+        bootstrap: Code that a guest ends in.
     """
     try:
         os.closerange(CONTROL + 1, _MOST)
         os.chdir("/")
-        owner = _watched(plan["owner"])
-        for name in plan["preload"]:
+        handle = _owner_pidfd(owner)
+        for name in preload:
             __import__(name)
         os.write(1, b"ready\n")
         null = os.open("/dev/null", os.O_RDWR)
@@ -70,33 +101,39 @@ def run(plan: dict[str, Any]) -> NoReturn:
         os.close(null)
         gc.disable()
         gc.freeze()
-        Launcher(plan, owner).serve()
+        Zygote(handle, program, bootstrap).serve()
+        folders, mark = remains
+        for folder in folders:
+            for name in os.listdir(folder):
+                if name.startswith(mark):
+                    _remove(f"{folder}/{name}")
     except BaseException as error:  # noqa: BLE001 - stderr leads to the owner until it is served
         os.write(2, f"{type(error).__name__}: {error}\n".encode())
     finally:
         os._exit(1)
 
 
-def _watched(owner: int) -> int:
+def _owner_pidfd(owner: int) -> int:
     """Return a pidfd of the owner, which shows its end whoever else holds the control socket."""
     handle = os.pidfd_open(owner)
-    if os.getppid() != owner:  # it ended before the line above, and its pid may be another's
+    if os.getppid() != owner:  # it ended before the line above, and its pid may be reused
         raise LaunchError("the owner is gone")
     return handle
 
 
-class Launcher:
+class Zygote:
     """Guests that were started and have not been collected."""
 
-    def __init__(self, plan: dict[str, Any], owner: int) -> None:
-        self._plan = plan
+    def __init__(self, owner: int, program: _Program, bootstrap: str) -> None:
+        self._program = program
+        self._bootstrap = bootstrap
         self._owner = owner
         self._control = socket.socket(fileno=CONTROL)
         self._guests: dict[int, int] = {}
         self._poll = select.poll()
 
     def serve(self) -> None:
-        """Serve; return when the owner is gone, with all guests ended and all cgroups removed."""
+        """Serve; return when the owner is gone, with all guests ended."""
         for descriptor in (self._owner, CONTROL):
             self._poll.register(descriptor, select.POLLIN)
         going = True
@@ -109,11 +146,6 @@ class Launcher:
         for handle in list(self._guests):
             signal.pidfd_send_signal(handle, signal.SIGKILL)
             self._collect(handle)
-        folders, mark = self._plan["remains"]
-        for folder in folders:
-            for name in os.listdir(folder):
-                if name.startswith(mark):
-                    _remove(f"{folder}/{name}")
 
     def _collect(self, handle: int) -> None:
         os.waitpid(self._guests.pop(handle), 0)
@@ -134,50 +166,97 @@ class Launcher:
             wire.close()
         return True
 
-    def _start(self, request: dict[str, Any], wire: socket.socket) -> None:
+    def _start(self, request: _Request, wire: socket.socket) -> None:
         """Make a guest and hand its pidfd to the owner; it goes on by itself from there."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         doors: list[int] = []
         try:
-            doors += (os.open(path, os.O_WRONLY) for path in request["tasks"])
+            doors += (os.open(path, os.O_WRONLY) for path in request["joining"]["tasks"])
             with ours:
                 with theirs:
-                    guest = _cloned(request["uid"])
+                    guest = _clone(request["uid"])
                     if not guest:
-                        _enter(self._plan, wire.detach(), theirs.detach(), doors)
+                        self._enter(wire.detach(), theirs.detach(), doors)
                 self._place(guest, request, wire, ours.fileno())
         finally:
             for door in doors:
                 os.close(door)
 
-    def _place(self, guest: int, request: dict[str, Any], wire: socket.socket, talk: int) -> None:
-        """Give a guest its ids and, where it does not join by itself, its cgroup."""
+    def _place(self, guest: int, request: _Request, wire: socket.socket, talk: int) -> None:
+        """Give a guest its ids and, if it does not join by itself, its cgroup."""
         try:
             handle = os.pidfd_open(guest)
             self._guests[handle] = guest
             self._poll.register(handle, select.POLLIN)
-            _map_ids(guest, request)
-            for path in request["procs"]:
+            for command, *arguments in request["mappers"]:
+                _run([command, str(guest), *arguments])
+            for name, text in request["maps"].items():
+                _write(f"/proc/{guest}/{name}", text)
+            for path in request["joining"]["procs"]:
                 _write(path, str(guest))
             socket.send_fds(wire, [b"."], [handle])
             os.write(talk, b"mapped")
-            _heard(talk)
+            _receive(talk)
         except (OSError, LaunchError):
             os.kill(guest, signal.SIGKILL)  # not collected yet; it is to say nothing of its own
             raise
 
+    def _enter(self, wire: int, talk: int, doors: list[int]) -> NoReturn:
+        """Be the guest. Only memory comes along, and no descriptor but these."""
+        try:
+            null = os.open("/dev/null", os.O_RDWR)
+            for target, descriptor in enumerate((wire, wire, null, talk)):
+                os.dup2(descriptor, target, inheritable=target < CONTROL)
+            low = CONTROL + 1
+            for door in sorted(doors):
+                os.closerange(low, door)
+                low = door + 1
+            os.closerange(low, _MOST)
+            _receive(CONTROL)  # until then it has no ids in its namespace
+            _settle()
+            for door in doors:
+                os.write(door, b"0")
+                os.close(door)
+            os.write(CONTROL, b"settled")  # fails if the launcher ended before this line
+            self._move_in()
+            sys.stdin = open(0, closefd=False)  # noqa: SIM115 - for as long as the guest lives
+            sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 - the same
+            exec(self._bootstrap, {"__name__": "__main__"})  # noqa: S102 - the owner's own code
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the owner is to hear of it
+            _complain(1, error)
+        finally:
+            os._exit(1)
 
-def _map_ids(pid: int, request: dict[str, Any]) -> None:
-    for command in request["mappers"]:
-        argv = [*command[:1], str(pid), *command[1:]]
-        child = os.posix_spawn(argv[0], argv, {})
-        if os.waitpid(child, 0)[1]:
-            raise LaunchError(f"{' '.join(argv)} failed")
-    for name, text in request["maps"].items():
-        _write(f"/proc/{pid}/{name}", text)
+    def _move_in(self) -> None:
+        """Have bubblewrap build the rest of the container, and join it."""
+        program = self._program
+        command, descriptors = list(program["bubblewrap"]), []
+        for path, content in program["files"].items():
+            source, sink = os.pipe()
+            os.write(sink, content)
+            os.close(sink)
+            descriptors.append(source)
+            command += ["--perms", "0644", "--file", str(source), path]
+        info, info_sink = os.pipe()
+        namespace = os.open("/proc/self/ns/pid", os.O_RDONLY)
+        descriptors += [info_sink, namespace]
+        command += ["--info-fd", str(info_sink), "--pidns", str(namespace), "--remount-ro", "/"]
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, True)
+        _join(command, info, descriptors)
+        os.closerange(CONTROL, _MOST)
+        os.environ["PATH"] = program["path"]
+        outside, inside = program["prefixes"]
+        sys.path[:] = [inside + p[len(outside) :] if p.startswith(outside) else p for p in sys.path]
+        sys.path_importer_cache.clear()
 
 
-def _cloned(uid: int) -> int:
+def _run(argv: list[str]) -> None:
+    if os.waitpid(os.posix_spawn(argv[0], argv, {}), 0)[1]:
+        raise LaunchError(f"{' '.join(argv)} failed")
+
+
+def _clone(uid: int) -> int:
     """Return the pid of a fork in a user and a pid namespace of its own, both made by a uid; 0 in it.
 
     The C library has no fork into namespaces. The bare system call is sound where there is one thread,
@@ -198,33 +277,6 @@ def _cloned(uid: int) -> int:
     return pid
 
 
-def _enter(plan: dict[str, Any], wire: int, talk: int, doors: list[int]) -> NoReturn:
-    """Be the guest. Only memory comes along, and no descriptor but these."""
-    try:
-        null = os.open("/dev/null", os.O_RDWR)
-        for target, descriptor in enumerate((wire, wire, null, talk)):
-            os.dup2(descriptor, target, inheritable=target < CONTROL)
-        low = CONTROL + 1
-        for door in sorted(doors):
-            os.closerange(low, door)
-            low = door + 1
-        os.closerange(low, _MOST)
-        _heard(CONTROL)  # until then it has no ids in its namespace
-        _settle()
-        for door in doors:
-            os.write(door, b"0")
-            os.close(door)
-        os.write(CONTROL, b"settled")  # fails where the launcher ended before this line
-        _move_in(plan)
-        sys.stdin = open(0, closefd=False)  # noqa: SIM115 - for as long as the guest lives
-        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 - the same
-        exec(plan["bootstrap"], {"__name__": "__main__"})  # noqa: S102 - the owner's own code
-    except BaseException as error:  # noqa: BLE001 - whatever it is, the owner is to hear of it
-        _complain(1, error)
-    finally:
-        os._exit(1)
-
-
 def _settle() -> None:
     """Become root of the namespace without groups, session and keys; end with the launcher."""
     if os.getpid() != 1:
@@ -238,41 +290,20 @@ def _settle() -> None:
     hardening.end_with_parent()
 
 
-def _move_in(plan: dict[str, Any]) -> None:
-    """Have bubblewrap build the rest of the container, and join it."""
-    command, given = list(plan["bubblewrap"]), []
-    for path, content in plan["files"].items():
-        source, sink = os.pipe()
-        os.write(sink, content)
-        os.close(sink)
-        given.append(source)
-        command += ["--perms", "0644", "--file", str(source), path]
-    info, info_sink = os.pipe()
-    given += [info_sink, os.open("/proc/self/ns/pid", os.O_RDONLY)]
-    command += ["--info-fd", str(given[-2]), "--pidns", str(given[-1]), "--remount-ro", "/"]
-    for descriptor in given:
-        os.set_inheritable(descriptor, True)
-    _join(command, info, given)
-    os.closerange(CONTROL, _MOST)
-    os.environ["PATH"] = plan["path"]
-    outside, inside = plan["moved"]
-    sys.path[:] = [inside + p[len(outside) :] if p.startswith(outside) else p for p in sys.path]
-    sys.path_importer_cache.clear()
-
-
-def _join(command: list[str], info: int, given: list[int]) -> None:
+def _join(command: list[str], info: int, descriptors: list[int]) -> None:
     """Run bubblewrap around ``cat``, which shows by an echo that all is in place, and join that."""
-    (stdin, ours), (echo, stdout), (said, stderr) = os.pipe(), os.pipe(), os.pipe()
+    (stdin, ours), (echo, stdout), (errors, stderr) = os.pipe(), os.pipe(), os.pipe()
     streams = [(os.POSIX_SPAWN_DUP2, fd, n) for n, fd in enumerate((stdin, stdout, stderr))]
     os.posix_spawn(command[0], [*command, "--", "cat"], {}, file_actions=streams)
-    for descriptor in (stdin, stdout, stderr, *given):
+    for descriptor in (stdin, stdout, stderr, *descriptors):
         os.close(descriptor)
     os.write(ours, b".")
     if os.read(echo, 1) != b".":
-        text = os.read(said, 2000).decode("utf-8", "replace")
+        text = os.read(errors, 2000).decode("utf-8", "replace")
         raise LaunchError(" ".join(text.split()) or "bubblewrap ended")
     place = os.pidfd_open(json.loads(os.read(info, 4096))["child-pid"])
-    _system("setns", place, _NEWNS | _NEWCGROUP | _NEWUTS | _NEWIPC | _NEWNET)
+    if _c("setns", place, _NEWNS | _NEWCGROUP | _NEWUTS | _NEWIPC | _NEWNET) < 0:
+        raise LaunchError("setns failed")
     try:
         os.kill(-1, signal.SIGKILL)  # bubblewrap and cat: process 1 reaches its namespace only
         while True:
@@ -281,25 +312,19 @@ def _join(command: list[str], info: int, given: list[int]) -> None:
         return
 
 
-def _heard(talk: int) -> bytes:
-    said = os.read(talk, 64)
-    if not said:
+def _receive(talk: int) -> None:
+    if not os.read(talk, 64):
         raise LaunchError("the process at the other end is gone")
-    return said
 
 
 def _remove(folder: str) -> None:
     """Remove a cgroup; the kernel empties it some time after the last exit."""
     deadline = time.monotonic() + _EMPTY_SECONDS
-    while time.monotonic() < deadline:
-        try:
+    while os.path.exists(folder) and time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
             os.rmdir(folder)
-        except FileNotFoundError:
             return
-        except OSError:
-            time.sleep(0.002)
-        else:
-            return
+        time.sleep(0.002)
 
 
 def _complain(descriptor: int, error: BaseException) -> None:
@@ -314,8 +339,3 @@ def _write(path: str, text: str) -> None:
         os.write(descriptor, text.encode())
     finally:
         os.close(descriptor)
-
-
-def _system(name: str, *arguments: int) -> None:
-    if _c(name, *arguments) < 0:
-        raise LaunchError(f"{name} failed")

@@ -16,7 +16,7 @@ import signal
 import socket
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from sandbox.errors import IsolationError
 from sandbox.isolation import cgroup, guest_payload
@@ -38,27 +38,27 @@ class Program:
     """Command that builds mounts and namespaces, up to the files."""
     files: Mapping[str, bytes]
     """Path inside → content."""
-    moved: tuple[str, str]
-    """Prefix of the interpreter outside, and inside."""
+    prefixes: tuple[str, str]
+    """Where the interpreter is outside, and inside."""
     path: str
     """Search path of commands inside."""
 
 
 @dataclass(frozen=True)
-class Request:
+class GuestRequest:
     """What differs from one container to the next."""
 
     uid: int
     """Unprivileged uid and gid to start as; 0 to stay as the owner is."""
     maps: Mapping[str, str] = field(default_factory=dict)
-    """``uid_map`` and ``gid_map`` → their content, where the owner may write them."""
+    """``uid_map`` and ``gid_map`` → their content, if the owner may write them."""
     mappers: tuple[tuple[str, ...], ...] = ()
-    """Commands that write them elsewhere; the pid goes in after the first word."""
+    """Commands that write them otherwise; the pid goes in after the first word."""
     joining: Joining = field(default_factory=Joining)
     """How it gets into its cgroup."""
 
 
-class Launcher:
+class ZygoteClient:
     """A running launcher."""
 
     def __init__(self, program: Program) -> None:
@@ -67,7 +67,7 @@ class Launcher:
         Raises:
             IsolationError: It did not start.
         """
-        self._collected = False
+        self._ended = False
         self._control, control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         boot, theirs = socket.socketpair()
         with boot, theirs, control:
@@ -76,15 +76,12 @@ class Launcher:
             boot.settimeout(_BOOT_SECONDS)
             try:
                 _boot(boot, program)
-            except OSError as error:
+            except (OSError, IsolationError) as error:
                 self.close()
                 raise IsolationError(f"the launcher did not start: {error}") from error
-            except IsolationError:
-                self.close()
-                raise
         self._control.settimeout(_SEND_SECONDS)
 
-    def ask(self, request: Request) -> socket.socket:
+    def ask(self, request: GuestRequest) -> socket.socket:
         """Ask for a guest; return the socket on which :func:`answer` and then the guest speak.
 
         Raises:
@@ -93,30 +90,21 @@ class Launcher:
         ours, theirs = socket.socketpair()
         with theirs:
             try:
-                raw = marshal.dumps(
-                    {
-                        "uid": request.uid,
-                        "maps": dict(request.maps),
-                        "mappers": request.mappers,
-                        "procs": request.joining.procs,
-                        "tasks": request.joining.tasks,
-                    },
-                    guest_payload.MARSHAL,
-                )
+                raw = marshal.dumps(asdict(request), guest_payload.MARSHAL)
                 socket.send_fds(self._control, [raw], [theirs.fileno()])
             except BaseException:
                 ours.close()
                 raise
         return ours
 
-    def gone(self) -> bool:
+    def has_ended(self) -> bool:
         """Return whether it has ended, and collect it if so."""
-        if not self._collected:
+        if not self._ended:
             try:
-                self._collected = os.waitpid(self.pid, os.WNOHANG)[0] != 0
+                self._ended = os.waitpid(self.pid, os.WNOHANG)[0] != 0
             except ChildProcessError:
-                self._collected = True
-        return self._collected
+                self._ended = True
+        return self._ended
 
     def leave(self) -> None:
         """Hang up in a fork of the owner, whose launcher it stays."""
@@ -125,12 +113,11 @@ class Launcher:
     def close(self) -> None:
         """End it, and every guest with it."""
         self._control.close()
-        if self.gone():  # its pid may be another's by now
-            return
-        with contextlib.suppress(ProcessLookupError, ChildProcessError):
-            os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
-        self._collected = True
+        if not self.has_ended():  # else its pid may be that of another process
+            with contextlib.suppress(ProcessLookupError, ChildProcessError):
+                os.kill(self.pid, signal.SIGKILL)
+                os.waitpid(self.pid, 0)
+            self._ended = True
 
 
 def answer(wire: socket.socket) -> int:
@@ -139,10 +126,10 @@ def answer(wire: socket.socket) -> int:
     Raises:
         IsolationError: The guest could not be made; the text says why.
     """
-    said, descriptors, _, _ = socket.recv_fds(wire, 1, 1)
+    sign, descriptors, _, _ = socket.recv_fds(wire, 1, 1)
     if descriptors:
         return descriptors[0]
-    if said:
+    if sign:
         wire.settimeout(1.0)
         raise IsolationError(wire.recv(2000).decode("utf-8", "replace").strip())
     raise IsolationError("the launcher ended")
@@ -167,17 +154,14 @@ def _boot(boot: socket.socket, program: Program) -> None:
         magic = lines.readline().decode("ascii", "replace").strip()
         plan = {
             "owner": os.getpid(),
-            "bubblewrap": list(program.bubblewrap),
-            "files": dict(program.files),
-            "moved": program.moved,
-            "path": program.path,
             "remains": (cgroup.parents(), f"{cgroup.PREFIX}{Owner.current().label}-"),
+            "program": asdict(program),
         }
-        boot.sendall(guest_payload.launcher(magic, plan))
-        said = lines.read(6)
-        if said != b"ready\n":
-            text = (said + lines.read()).decode("utf-8", "replace").strip()
-            raise IsolationError(f"the launcher did not start: {text[-500:] or 'it ended'}")
+        boot.sendall(guest_payload.zygote(magic, plan))
+        greeting = lines.read(6)
+        if greeting != b"ready\n":
+            text = (greeting + lines.read()).decode("utf-8", "replace").strip()
+            raise IsolationError(text[-500:] or "it ended")
 
 
 class _Shared:
@@ -185,7 +169,7 @@ class _Shared:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.launcher: Launcher | None = None
+        self.launcher: ZygoteClient | None = None
 
 
 _shared = _Shared()
@@ -209,8 +193,8 @@ os.register_at_fork(after_in_child=_forget)
 atexit.register(close)
 
 
-def ask(program: Program, request: Request) -> socket.socket:
-    """Ask this process's launcher, or a new one where there is none; see :meth:`Launcher.ask`.
+def ask(program: Program, request: GuestRequest) -> socket.socket:
+    """Ask this process's launcher, or a new one if there is none; see :meth:`Launcher.ask`.
 
     Raises:
         IsolationError: No launcher could be started.
@@ -218,13 +202,13 @@ def ask(program: Program, request: Request) -> socket.socket:
     with _shared.lock:
         if _shared.launcher:
             try:
-                if not _shared.launcher.gone():
+                if not _shared.launcher.has_ended():
                     return _shared.launcher.ask(request)
             except OSError:
                 pass  # it has hung up: a new one takes its place
             _shared.launcher.close()
             _shared.launcher = None
-        _shared.launcher = Launcher(program)
+        _shared.launcher = ZygoteClient(program)
         try:
             return _shared.launcher.ask(request)
         except OSError as error:

@@ -90,7 +90,7 @@ async def test_number_of_files_is_bounded(opener: Opener) -> None:
     """Each writable folder holds so many files and no more."""
     rig = await opener(bounds=Bounds(tmpfs_inodes=200))
     if rig.backend.name == "gvisor":  # its tmpfs counts bytes only; the cgroup bounds the rest
-        found = rig.container.audit.controls["space_work"].found
+        found = rig.container.audit.controls["space_work"].actual
         assert found.endswith("inodes not bounded")
         return
     for folder in ("/work", "/tmp"):
@@ -174,11 +174,11 @@ async def test_memory_of_many_processes_is_bounded(opener: Opener) -> None:
     With gVisor the cgroup holds its kernel, one process of the host: the container ends, and says why.
     """
     rig = await opener(bounds=Bounds(memory_bytes=128 * MIB))
-    if not rig.container.audit.controls["memory"].found.startswith("cgroup"):
+    if not rig.container.audit.controls["memory"].actual.startswith("cgroup"):
         pytest.skip("no cgroup can be made here: memory is bounded in each process only")
     code = "import os, time\nfor _ in range(60):\n if os.fork() == 0:\n  x = b'1' * (4 * 2**20); time.sleep(1); os._exit(0)\ntime.sleep(1)"
     if rig.backend.name == "gvisor":
-        with pytest.raises(IsolationError, match="want of memory"):
+        with pytest.raises(IsolationError, match="free memory"):
             await rig.python(code, seconds=8)
         return
     await rig.python(code, seconds=8)
@@ -186,7 +186,7 @@ async def test_memory_of_many_processes_is_bounded(opener: Opener) -> None:
 
 
 async def test_memory_of_the_guest_is_bounded(opener: Opener) -> None:
-    """A tool that takes too much is a fault, or a container that ended for want of memory."""
+    """A tool that takes too much is a fault, or a container that ended for lack of memory."""
     rig = await opener(bounds=Bounds(memory_bytes=128 * MIB))
     said = ""
     try:
@@ -196,7 +196,7 @@ async def test_memory_of_the_guest_is_bounded(opener: Opener) -> None:
         pytest.fail("a lack of memory is told as a time-out")
     except IsolationError as error:
         said = str(error)
-    assert "want of memory" in said or said.startswith("fault: the tool failed: MemoryError")
+    assert "free memory" in said or said.startswith("fault: the tool failed: MemoryError")
 
 
 async def test_time_out_after_a_lack_of_memory_is_still_a_time_out(opener: Opener) -> None:

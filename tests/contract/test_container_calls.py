@@ -147,8 +147,8 @@ async def test_close_is_idempotent(rig: Rig) -> None:
 async def test_cancelled_call_breaks_the_channel(rig: Rig) -> None:
     """The answer of a call that nobody waits for is never taken for that of the next."""
     task = asyncio.create_task(rig.call("probe.wait", seconds=0.3))
-    channel = rig.container._channel  # type: ignore[attr-defined]
-    await until(lambda: channel.broken, 5, "the call is under way")
+    channel = rig.container._connection  # type: ignore[attr-defined]
+    await until(lambda: channel.broken is not None, 5, "the call is under way")
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

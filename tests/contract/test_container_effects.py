@@ -7,11 +7,11 @@ from typing import Any
 
 from sandbox.enums import EffectAction
 from sandbox.isolation.base import CallResult, ContainerSpec
-from sandbox.isolation.effect_attribution import Late
+from sandbox.isolation.effect_attribution import LateEffects
 from tests.support.containers import Opener, Rig
 
 
-def told(result: CallResult | Late) -> set[tuple[str, str, str, str]]:
+def told(result: CallResult | LateEffects) -> set[tuple[str, str, str, str]]:
     """Return kind, action, target and status of a result's effects."""
     return {(e["kind"], e["action"], e["target"], e["status"]) for e in result.effects}
 
@@ -84,7 +84,7 @@ async def test_denied_attempts_are_told(rig: Rig) -> None:
         ("process", "syscall", "ptrace", "denied"),
     }
     if rig.backend.name == "gvisor":  # its filter refuses without a word, and it shows that file
-        assert rig.container.audit.controls["refused_calls"].found == "not recorded"
+        assert rig.container.audit.controls["refused_calls"].actual == "not recorded"
     else:
         wanted |= {
             ("file", "read", "/proc/1/environ", "denied"),

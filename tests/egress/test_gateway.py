@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.egress.gateway import Allowance, Egress, GuestLied
+from sandbox.egress.gateway import Allowance, Egress
 from sandbox.egress.request_log import EFFECTS_LIMIT
+from sandbox.guest.messages import InvalidMessage
 from sandbox.guest.relay import STREAMS, WINDOW
 from tests.support.egress_client import HOSTS, Guest, query
 
@@ -96,7 +97,7 @@ def test_a_run_uses_up_its_questions() -> None:
 def test_what_no_sound_guest_says_is_an_error(guest: Guest, message: dict[str, Any]) -> None:
     """The code of a tool shares the guest's process: its messages are checked."""
     guest.open()
-    with pytest.raises(GuestLied):
+    with pytest.raises(InvalidMessage):
         guest.egress.take(message)
 
 
@@ -104,7 +105,7 @@ def test_a_guest_keeps_to_its_streams(guest: Guest) -> None:
     """More streams at once than the relay has are a lie."""
     for _ in range(STREAMS):
         guest.open()
-    with pytest.raises(GuestLied, match="more streams"):
+    with pytest.raises(InvalidMessage, match="more streams"):
         guest.open()
 
 
@@ -115,7 +116,7 @@ def test_a_guest_keeps_to_its_windows(guest: Guest) -> None:
     client.send(b"GET /big HTTP/1.1\r\nHost: x.cdn.example\r\n\r\n")
     client._window = 10**9
     client.send(b"x" * WINDOW)
-    with pytest.raises(GuestLied, match="window"):
+    with pytest.raises(InvalidMessage, match="window"):
         client.send(b"x")
 
 
@@ -138,6 +139,6 @@ def test_no_order_of_messages_breaks_it(said: list[tuple[str, int, int, str, int
         message = {"event": event, "stream": stream, "port": port, "data": data, "bytes": count}
         try:
             egress.take(message)
-        except GuestLied:
+        except InvalidMessage:
             continue
     egress.close()

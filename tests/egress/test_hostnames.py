@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.egress.hostnames import (
-    Authority,
-    Declared,
-    NameRefused,
+    DeclaredHosts,
+    HostnameError,
+    HostPort,
     authority,
     normalise,
     printable,
 )
 
-DECLARED = Declared(["api.lumen.example", "*.cdn.example", "xn--bcher-kva.example"])
+DECLARED = DeclaredHosts(["api.lumen.example", "*.cdn.example", "xn--bcher-kva.example"])
 
 TRICKS = [
     ("", "empty name"),
@@ -77,7 +77,7 @@ TRICKS = [
 @pytest.mark.parametrize(("raw", "reason"), TRICKS, ids=[repr(raw)[:40] for raw, _ in TRICKS])
 def test_a_dressed_up_name_is_refused_with_its_reason(raw: str, reason: str) -> None:
     """Each way to make one host look like another has its refusal."""
-    with pytest.raises(NameRefused) as refused:
+    with pytest.raises(HostnameError) as refused:
         DECLARED.find(normalise(raw))
     assert str(refused.value).startswith(reason)
     assert str(refused.value).isascii()
@@ -101,12 +101,12 @@ def test_a_declared_host_is_found_in_any_case_and_with_the_roots_dot(raw: str, f
 @pytest.mark.parametrize(
     ("raw", "expected"),
     [
-        ("api.lumen.example", Authority("api.lumen.example", 80)),
-        ("api.lumen.example:8080", Authority("api.lumen.example", 8080)),
-        ("Api.Lumen.Example.:0443", Authority("api.lumen.example", 443)),
+        ("api.lumen.example", HostPort("api.lumen.example", 80)),
+        ("api.lumen.example:8080", HostPort("api.lumen.example", 8080)),
+        ("Api.Lumen.Example.:0443", HostPort("api.lumen.example", 443)),
     ],
 )
-def test_authority_is_split_into_host_and_port(raw: str, expected: Authority) -> None:
+def test_authority_is_split_into_host_and_port(raw: str, expected: HostPort) -> None:
     """A port is decimal; left out, it is the scheme's."""
     assert authority(raw, 80) == expected
 
@@ -129,7 +129,7 @@ def test_authority_is_split_into_host_and_port(raw: str, expected: Authority) ->
 )
 def test_unsound_authority_is_refused(raw: str) -> None:
     """What is no host with a plain port is refused."""
-    with pytest.raises(NameRefused):
+    with pytest.raises(HostnameError):
         authority(raw, 80)
 
 
@@ -138,7 +138,7 @@ def test_normalising_is_stable_and_printable(raw: str) -> None:
     """What comes out is in the form that goes in unchanged, and is plain ASCII."""
     try:
         name = normalise(raw)
-    except NameRefused:
+    except HostnameError:
         return
     assert normalise(name) == name
     assert name.isascii()
@@ -148,10 +148,10 @@ def test_normalising_is_stable_and_printable(raw: str) -> None:
 @given(st.text(st.characters(codec="utf-8"), max_size=60))
 def test_no_text_but_the_name_itself_passes(raw: str) -> None:
     """Nothing passes but a declared name in another letter case, or with the root's dot."""
-    declared = Declared(["a.example"])
+    declared = DeclaredHosts(["a.example"])
     try:
         declared.find(authority(raw, 80).host)
-    except NameRefused:
+    except HostnameError:
         return
     assert raw.partition(":")[0].lower().removesuffix(".") == "a.example"
 
@@ -161,7 +161,7 @@ def test_an_address_is_never_a_name(value: int, form: str) -> None:
     """Decimal, hexadecimal and octal forms are what the C library takes them for: addresses."""
     raw = form.format(value)
     dotted = socket.inet_ntoa(socket.inet_aton(raw))
-    with pytest.raises(NameRefused, match=rf"an address \({dotted}\)"):
+    with pytest.raises(HostnameError, match=rf"an address \({dotted}\)"):
         normalise(raw)
 
 

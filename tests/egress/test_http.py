@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.egress.request_log import BODY_KEPT, KEPT_BYTES
+from sandbox.egress.request_log import BODY_BYTES, LOG_BYTES
 from tests.support.egress_client import Guest
 
 
@@ -151,23 +151,23 @@ def test_a_body_that_is_no_text_is_recorded_as_base64(guest: Guest) -> None:
 
 def test_of_a_large_body_the_beginning_is_kept(guest: Guest) -> None:
     """Length and hash are those of the whole."""
-    body = b"a" * (BODY_KEPT * 3)
+    body = b"a" * (BODY_BYTES * 3)
     guest.http(post("paste.example", "/", body))
     detail = guest.effect()["detail"]
-    assert len(detail["body"]) == BODY_KEPT
+    assert len(detail["body"]) == BODY_BYTES
     assert (detail["size"], detail["sha256"]) == (len(body), hashlib.sha256(body).hexdigest())
 
 
 def test_what_is_kept_of_all_bodies_is_bounded(guest: Guest) -> None:
     """Past the bound of a run, requests are still recorded, with length and hash."""
     client = guest.open()
-    count = KEPT_BYTES // BODY_KEPT + 5
+    count = LOG_BYTES // BODY_BYTES + 5
     for _ in range(count):
-        client.send(post("paste.example", "/", b"a" * BODY_KEPT))
+        client.send(post("paste.example", "/", b"a" * BODY_BYTES))
     effects = guest.effects()
     assert len(effects) == count
-    assert sum(len(e["detail"].get("body", "")) for e in effects) <= KEPT_BYTES
-    assert effects[-1]["detail"]["size"] == BODY_KEPT
+    assert sum(len(e["detail"].get("body", "")) for e in effects) <= LOG_BYTES
+    assert effects[-1]["detail"]["size"] == BODY_BYTES
     assert "body" not in effects[-1]["detail"]
 
 

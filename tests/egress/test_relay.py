@@ -15,7 +15,8 @@ import pytest
 
 from sandbox.egress.gateway import Allowance, Egress
 from sandbox.guest import relay
-from sandbox.guest.relay import Doors, Relay
+from sandbox.guest.messages import NetworkMessage
+from sandbox.guest.relay import Listeners, Relay
 from tests.support.egress_client import HOSTS, query
 
 GET = b"GET / HTTP/1.1\r\nHost: paste.example\r\n\r\n"
@@ -47,14 +48,14 @@ class Loop:
         return len(ready)
 
 
-def _doors() -> tuple[int, Doors]:
+def _doors() -> tuple[int, Listeners]:
     """Return listening sockets on ports that need no right, and how far those are shifted."""
     for _ in range(50):
         shift = random.SystemRandom().randrange(
             2000, 28_000
         )  # below what the kernel gives to clients
         with contextlib.suppress(OSError):
-            return shift, Doors(shift)
+            return shift, Listeners(shift)
     raise AssertionError("no ports are free")
 
 
@@ -71,7 +72,7 @@ class Container:
         self.relay = Relay(doors, self.loop, self._emit)
         self.clients: list[socket.socket] = []
 
-    def _emit(self, params: dict[str, Any]) -> None:
+    def _emit(self, params: NetworkMessage) -> None:
         self.said.append(json.loads(json.dumps(params)))
 
     def turn(self, until: Callable[[], bool], seconds: float = 5.0) -> None:

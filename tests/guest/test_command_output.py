@@ -5,14 +5,14 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.guest.command import Kept
+from sandbox.guest.command import HeadAndTail
 
 CHUNKS = st.lists(st.binary(max_size=40), max_size=12)
 
 
 def kept(chunks: list[bytes], limit: int) -> str:
     """Return what is kept of chunks."""
-    stream = Kept(limit)
+    stream = HeadAndTail(limit)
     for chunk in chunks:
         stream.add(chunk)
     return stream.text()
@@ -47,7 +47,7 @@ def test_a_sign_cut_in_two_is_replaced() -> None:
 
 def test_memory_stays_within_the_limit() -> None:
     """An endless stream is forgotten as it comes."""
-    stream = Kept(1000)
+    stream = HeadAndTail(1000)
     for _ in range(100):
         stream.add(b"x" * 65536)
     assert len(stream._head) + len(stream._tail) == 1000

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.guest.file_snapshot import Manifest
+from sandbox.guest.file_snapshot import FileSnapshot
 
 NAMES = [
     b"\xff\xfe",
@@ -28,7 +28,7 @@ NAMES = [
 def test_any_name_is_reported_as_text(name: bytes, tmp_path: Path) -> None:
     """Whatever bytes make a name, it is reported in text that can be stored."""
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_bytes(b"")
-    ((effect,), _) = Manifest((str(tmp_path),)).look()
+    ((effect,), _) = FileSnapshot((str(tmp_path),)).look()
     shown = name.decode("utf-8", "backslashreplace")
     assert f"{tmp_path}/{shown}".encode() == effect["target"].encode()
 
@@ -79,7 +79,7 @@ def test_deep_folders_do_not_exhaust_the_stack(deep: Deep, tmp_path: Path) -> No
     for _ in range(1000):
         deep.enter("d")
     deep.write("end", "x")
-    looked = Manifest((str(tmp_path),))
+    looked = FileSnapshot((str(tmp_path),))
     looked.look()
     deep.write("end", "y")
     ((effect,), _) = looked.look()
@@ -90,7 +90,7 @@ def test_a_path_beyond_the_kernels_limit_does_not_end_the_guest(deep: Deep, tmp_
     """What lies deeper than a path can say is left out; the rest is seen."""
     deep.reach(5000)
     deep.write("hidden", "x")
-    looked = Manifest((str(tmp_path),))
+    looked = FileSnapshot((str(tmp_path),))
     looked.look()
     (tmp_path / "seen").write_text("x")
     ((effect,), _) = looked.look()
@@ -106,20 +106,20 @@ def test_one_name_too_long_to_reach_does_not_hide_its_neighbours(
         deep.write("x" * (50 + number), "too far")
     for name in "abcdefg":
         deep.write(name, "near")
-    effects, _ = Manifest((str(tmp_path),)).look()
+    effects, _ = FileSnapshot((str(tmp_path),)).look()
     near = {effect["target"][-1] for effect in effects if effect["detail"]["type"] == "file"}
     assert set("abcdefg") == near
 
 
 def test_a_root_that_is_not_there_is_empty(tmp_path: Path) -> None:
     """A folder that does not exist, or was deleted, holds nothing."""
-    assert Manifest((str(tmp_path / "none"),)).look() == ([], 0)
+    assert FileSnapshot((str(tmp_path / "none"),)).look() == ([], 0)
 
 
 def test_a_folder_that_cannot_be_read_is_still_seen(tmp_path: Path) -> None:
     """Closing a folder to all is a change of the folder itself."""
     (tmp_path / "sub").mkdir()
-    looked = Manifest((str(tmp_path),))
+    looked = FileSnapshot((str(tmp_path),))
     looked.look()
     (tmp_path / "sub").chmod(0)
     effects, _ = looked.look()

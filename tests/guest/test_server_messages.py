@@ -13,22 +13,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.guest import server
-from sandbox.guest.server import Guest, Refused, _answer, _message, _read_regular, _send
+from sandbox.guest.server import Guest, MethodError, _answer, _message, _read_regular, _send
 
 
 class Methods:
     """The part of a guest that answers: what each method does."""
 
     def __init__(self) -> None:
-        self.methods = {"echo": lambda params: params, "fail": self.fail, "refuse": self.refuse}
+        self.methods = {"echo": dict, "fail": self.fail, "refuse": self.refuse}
 
-    def fail(self, _: dict[str, Any]) -> dict[str, Any]:
+    def fail(self) -> dict[str, Any]:
         """Fail as a bug would."""
         raise LookupError("lost")
 
-    def refuse(self, _: dict[str, Any]) -> dict[str, Any]:
+    def refuse(self) -> dict[str, Any]:
         """Refuse as a method does on purpose."""
-        raise Refused(-32001, "no")
+        raise MethodError(-32001, "no")
 
 
 GUEST = cast("Guest", Methods())
@@ -70,7 +70,7 @@ def test_a_line_that_is_no_request_is_a_parse_error(line: bytes) -> None:
     """Broken input is answered, not a crash."""
     reply = _answer(GUEST, _message(line))
     assert reply is not None
-    assert reply["error"]["code"] == -32700
+    assert reply["error"] == {"code": -32700, "message": "parse error"}
 
 
 @given(st.dictionaries(st.text(), st.text() | st.integers()))
@@ -128,12 +128,12 @@ def test_what_is_no_file_of_the_agents_is_refused(name: str, home: Path) -> None
     (home / "outside").symlink_to("/etc")
     (home / "folder").mkdir()
     os.mkfifo(home / "pipe")
-    with pytest.raises(Refused, match=REFUSED[name]):
+    with pytest.raises(MethodError, match=REFUSED[name]):
         _read_regular(f"{home}/{name}", 2)
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "/work", "/workshop/a"])
 def test_a_path_outside_the_agents_folder_is_refused(path: str) -> None:
     """The engine's own access to files ends at the agent's folder."""
-    with pytest.raises(Refused, match="is not below /work"):
+    with pytest.raises(MethodError, match="is not below /work"):
         _read_regular(path, 100)

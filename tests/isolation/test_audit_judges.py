@@ -16,7 +16,13 @@ from hypothesis import strategies as st
 from sandbox.errors import IsolationError
 from sandbox.isolation.audit import engine, inside
 from sandbox.isolation.audit.control import Control, settle
-from sandbox.isolation.audit.mounts import MountRule, kernel_made, parsed, unexpected
+from sandbox.isolation.audit.mounts import (
+    MountRule,
+    parse_mountinfo,
+    unexpected,
+    virtual_file_system,
+)
+from sandbox.isolation.confinement import Confinement
 from sandbox.isolation.docker import _MOUNTS, host_config
 from sandbox.isolation.gvisor import _DEVICES as _GVISOR_DEVICES
 from sandbox.isolation.gvisor import _MOUNTS as _GVISOR_MOUNTS
@@ -25,8 +31,8 @@ from sandbox.scenario.bounds import Bounds
 REPORTS = Path(__file__).parent / "reports"
 DOCKER = inside.Inside(
     Bounds(),
+    Confinement(),
     mounts=_MOUNTS,
-    limits={},
     guest_environment=frozenset({"HOME", "HOSTNAME", "LC_CTYPE", "PATH"}),
     namespaces=("ipc", "mnt", "net", "pid", "uts"),
     filters=2,
@@ -34,7 +40,7 @@ DOCKER = inside.Inside(
 GVISOR = replace(
     DOCKER,
     mounts=_GVISOR_MOUNTS,
-    limits={"memory_bytes": Bounds().memory_bytes, "processes": Bounds().processes},
+    confinement=Confinement(memory_bytes=Bounds().memory_bytes, processes=Bounds().processes),
     namespaces=(),
     filters=0,
     host_kernel="6.1.0-generic",
@@ -209,12 +215,23 @@ def test_report_without_a_field_is_refused(field: str) -> None:
     report = recorded("docker")
     del report["agent"][field]
     with pytest.raises(IsolationError):
-        inside.judge(replace(DOCKER, host_kernel="5.0", seals_user_namespaces=True), report)
+        inside.judge(
+            replace(DOCKER, host_kernel="5.0", confinement=Confinement(embedded=True)), report
+        )
+
+
+@pytest.mark.parametrize(
+    ("path", "value"), [("machine", "vax"), ("agent.trials", []), ("agent.namespaces", {"net": 1})]
+)
+def test_report_of_another_shape_is_refused(path: str, value: Any) -> None:
+    """What a guest reports is read only after its shape is checked: no other error comes of it."""
+    with pytest.raises(IsolationError, match="cannot be read"):
+        inside.judge(DOCKER, with_change(recorded("docker"), path, value))
 
 
 def test_mount_rules_ask_for_place_kind_and_rights() -> None:
     """A mount is allowed by one rule as a whole, not by parts of several."""
-    rules = (MountRule("/usr"), kernel_made("/work", "tmpfs"))
+    rules = (MountRule("/usr"), virtual_file_system("/work", "tmpfs"))
     text = (
         "1 0 8:1 /usr /usr ro,nosuid - ext4 /dev/sda rw\n"
         "2 0 0:2 / /work rw - tmpfs tmpfs rw\n"
@@ -222,7 +239,7 @@ def test_mount_rules_ask_for_place_kind_and_rights() -> None:
         "4 0 8:1 / /work rw - ext4 /dev/sda rw\n"
         "5 0 8:1 /usr /usr rw,master:2 shared:1 - ext4 /dev/sda rw\n"
     )
-    found = unexpected(parsed(text), rules)
+    found = unexpected(parse_mountinfo(text), rules)
     assert found == ["/usr/x (ext4, read-only)", "/work (ext4, writable)", "/usr (ext4, writable)"]
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from sandbox.isolation.effect_attribution import Record
+from sandbox.guest.messages import CallRecords, InvalidMessage, validate
+from sandbox.isolation.effect_attribution import EffectRecord
 from tests.support.sample_events import effect
 
 SEEN = [
@@ -18,13 +19,18 @@ SEEN = [
 
 def report(*effects: Any) -> Any:
     """Return what a guest reports of a call."""
-    empty = {"dropped": 0, "logs": [], "denials": [], "denials_dropped": 0, "lost": None}
+    empty = {"dropped": 0, "logs": [], "denials": [], "denials_dropped": 0, "lost": ""}
     return {"effects": list(effects), **empty}
+
+
+def check(report: object) -> CallRecords:
+    """Return a report as the engine reads it."""
+    return validate(CallRecords, report, "the guest's answer")
 
 
 def test_what_a_guest_sees_is_recorded() -> None:
     """Files and the world are the guest's to tell."""
-    deeds, late = Record(traced=True, denials=True).of("c", report(*SEEN))
+    deeds, late = EffectRecord(traced=True, denials=True).of("c", check(report(*SEEN)))
     assert (list(deeds.effects), deeds.dropped, late) == (SEEN, 0, ())
     assert set(deeds.recorded.values()) == {"complete"}
 
@@ -49,5 +55,5 @@ FORGED = {
 @pytest.mark.parametrize("forged", FORGED.values(), ids=FORGED)
 def test_what_a_guest_cannot_see_is_refused(forged: Any) -> None:
     """A tool shares the guest's process: what it says in another's name is no record at all."""
-    with pytest.raises((KeyError, TypeError, ValueError)):
-        Record(traced=True, denials=True).of("c", report(*SEEN, forged))
+    with pytest.raises(InvalidMessage, match=r"cannot be read: effects\.3"):
+        check(report(*SEEN, forged))

@@ -8,6 +8,7 @@ from typing import Any
 
 from sandbox.isolation import guest_payload
 from sandbox.isolation.base import ContainerSpec
+from sandbox.isolation.confinement import Confinement
 from sandbox.scenario.loader import Loader
 
 
@@ -15,7 +16,7 @@ def content(loader: Loader, magic: str) -> dict[str, Any]:
     """Return what a guest with this bytecode version would get."""
     toolkit = loader.catalogue.toolkit("mail")
     spec = ContainerSpec("r", (toolkit,), (), "2026-01-01T00:00:00Z", "en", {}, {})
-    size, _, raw = guest_payload.message(spec, magic, {}).partition(b"\n")
+    size, _, raw = guest_payload.message(spec, magic, Confinement()).partition(b"\n")
     assert int(size) == len(raw)
     found: dict[str, Any] = marshal.loads(raw)  # noqa: S302 - made a line above
     return found
@@ -40,5 +41,6 @@ def test_another_interpreter_gets_sources(loader: Loader) -> None:
 def test_nothing_of_the_host_layers_is_sent(loader: Loader) -> None:
     """Only the guest's own modules and the toolkits that are asked for leave the host."""
     names = set(content(loader, guest_payload.MAGIC)["modules"])
-    packages = {"sandbox", "sandbox.guest", "toolkits", "toolkits.mail"}
+    sdk = {"sandbox.sdk", "sandbox.sdk.tools"}  # what toolkits import
+    packages = {"sandbox", "sandbox.guest", *sdk, "toolkits", "toolkits.mail"}
     assert {name for name in names if not name.startswith("sandbox.guest.")} == packages

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from sandbox.errors import IsolationError
+from sandbox.errors import InternalError, IsolationError
+from sandbox.guest.messages import InvalidMessage
 from sandbox.isolation import jsonrpc
-from sandbox.isolation.jsonrpc import Exchange
+from sandbox.isolation.jsonrpc import JsonRpcConnection
 from sandbox.trace.effects import EgressEffect
 from tests.support.polling import until
 
@@ -47,10 +48,12 @@ class Network:
 
     certificate = b""
 
-    def take(self, params: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Refuse what is marked as a lie, echo the rest."""
-        if "lie" in params:
-            raise ValueError("a lie")
+    def take(self, params: Any) -> list[Any]:
+        """Refuse what is marked as a lie and what is none of the shape, fail at a slip, echo the rest."""
+        if "lie" in params or not isinstance(params, dict):
+            raise InvalidMessage("a lie")
+        if "slip" in params:
+            return [params["nothing"]]
         return [{"echo": dict(params)}]
 
     def call_begins(self) -> None:
@@ -71,15 +74,15 @@ def pipe() -> Pipe:
 
 
 @pytest.fixture
-async def talk(pipe: Pipe) -> AsyncIterator[Exchange]:
+async def talk(pipe: Pipe) -> AsyncIterator[JsonRpcConnection]:
     """A talk that listens, with a network."""
-    made = Exchange(pipe)
+    made = JsonRpcConnection(pipe)
     made.listen(Network())
     yield made
     made.close()
 
 
-async def broken(talk: Exchange, request: str = "ping") -> str:
+async def broken(talk: JsonRpcConnection, request: str = "ping") -> str:
     """Return why a request fails."""
     with pytest.raises(IsolationError) as error:
         async with asyncio.timeout(5):
@@ -87,7 +90,7 @@ async def broken(talk: Exchange, request: str = "ping") -> str:
     return str(error.value)
 
 
-async def test_a_request_gets_its_result(pipe: Pipe, talk: Exchange) -> None:
+async def test_a_request_gets_its_result(pipe: Pipe, talk: JsonRpcConnection) -> None:
     """Requests are numbered, and answered by number."""
     for number in (1, 2):
         asking = asyncio.create_task(talk.request("ping", {}))
@@ -97,7 +100,7 @@ async def test_a_request_gets_its_result(pipe: Pipe, talk: Exchange) -> None:
 
 
 async def test_the_network_is_answered_while_a_call_is_under_way(
-    pipe: Pipe, talk: Exchange
+    pipe: Pipe, talk: JsonRpcConnection
 ) -> None:
     """Notifications come and go before the answer does."""
     asking = asyncio.create_task(talk.request("ping", {}))
@@ -112,7 +115,7 @@ async def test_the_network_is_answered_while_a_call_is_under_way(
     }
 
 
-async def test_the_network_is_answered_between_calls(pipe: Pipe, talk: Exchange) -> None:
+async def test_the_network_is_answered_between_calls(pipe: Pipe, talk: JsonRpcConnection) -> None:
     """Nobody has to ask for it."""
     pipe.say(method="sandbox/network", params={"a": 1})
     await until(lambda: bool(pipe.heard), 5, "an answer")
@@ -133,7 +136,7 @@ async def test_the_network_is_answered_between_calls(pipe: Pipe, talk: Exchange)
     ],
 )
 async def test_what_a_guest_may_not_say_breaks_the_talk(
-    pipe: Pipe, talk: Exchange, message: dict[str, Any], reason: str
+    pipe: Pipe, talk: JsonRpcConnection, message: dict[str, Any], reason: str
 ) -> None:
     """The request that waits fails, and so does every later one."""
     asking = asyncio.create_task(broken(talk))
@@ -144,7 +147,9 @@ async def test_what_a_guest_may_not_say_breaks_the_talk(
 
 
 @pytest.mark.parametrize("line", [b"", b"{}", b"no json\n", b"[]\n", b'{"id": NaN}\n'])
-async def test_what_is_no_message_breaks_the_talk(pipe: Pipe, talk: Exchange, line: bytes) -> None:
+async def test_what_is_no_message_breaks_the_talk(
+    pipe: Pipe, talk: JsonRpcConnection, line: bytes
+) -> None:
     """The end of the stream, half a line, other things."""
     asking = asyncio.create_task(broken(talk))
     await pipe.asked.wait()
@@ -152,14 +157,18 @@ async def test_what_is_no_message_breaks_the_talk(pipe: Pipe, talk: Exchange, li
     assert await asking
 
 
-async def test_an_answer_before_its_request_breaks_the_talk(pipe: Pipe, talk: Exchange) -> None:
+async def test_an_answer_before_its_request_breaks_the_talk(
+    pipe: Pipe, talk: JsonRpcConnection
+) -> None:
     """What a tool wrote ahead is not taken for the answer of the next call."""
     pipe.say(id=1, result={"forged": True})
     await until(lambda: talk.broken is not None, 5, "broken")
     assert "not asked" in await broken(talk)
 
 
-async def test_a_request_that_was_cut_off_ends_the_talk(pipe: Pipe, talk: Exchange) -> None:
+async def test_a_request_that_was_cut_off_ends_the_talk(
+    pipe: Pipe, talk: JsonRpcConnection
+) -> None:
     """Its late answer is nobody's, and nothing more is asked."""
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
@@ -170,7 +179,7 @@ async def test_a_request_that_was_cut_off_ends_the_talk(pipe: Pipe, talk: Exchan
 
 
 async def test_a_flood_about_the_network_breaks_the_talk(
-    pipe: Pipe, talk: Exchange, monkeypatch: pytest.MonkeyPatch
+    pipe: Pipe, talk: JsonRpcConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A guest that says more than any sound one is not listened to any more."""
     monkeypatch.setattr(jsonrpc, "NETWORK_LIMIT", 500)
@@ -182,10 +191,21 @@ async def test_a_flood_about_the_network_breaks_the_talk(
 
 async def test_no_network_may_be_spoken_of_where_there_is_none(pipe: Pipe) -> None:
     """A container without hosts has nothing to say."""
-    talk = Exchange(pipe)
+    talk = JsonRpcConnection(pipe)
     talk.listen(None)
     asking = asyncio.create_task(broken(talk))
     await pipe.asked.wait()
     pipe.say(method="sandbox/network", params={})
     assert "may not send" in await asking
     talk.close()
+
+
+async def test_a_fault_in_what_answers_the_guest(pipe: Pipe, talk: JsonRpcConnection) -> None:
+    """It ends what is under way at once, as a fault of ours, and nothing is asked any more."""
+    asking = asyncio.create_task(talk.request("tools/call", {}))
+    await pipe.asked.wait()
+    pipe.say(method="sandbox/network", params={"slip": 1})
+    with pytest.raises(InternalError, match="internal error: KeyError"):
+        await asyncio.wait_for(asking, 10)
+    with pytest.raises(InternalError, match="internal error: KeyError"):
+        await talk.request("tools/call", {})

@@ -156,7 +156,7 @@ def test_what_was_refused_still_is(name: str, machine: str) -> None:
 @pytest.mark.parametrize("name", sorted(TRACERS_OWN))
 def test_tracer_may_do_what_it_refuses_to_others(name: str, machine: str) -> None:
     """Where commands are traced, the filter leaves the tracer's own calls to it."""
-    code = program(machine, notify=True, left_out=TRACERS_OWN)
+    code = program(machine, notify=True, exempt=TRACERS_OWN)
     number, arch = number_of(name, machine), ARCHITECTURES[machine]
     assert run(code, number, (0,) * 6, arch)[0] == ALLOW
 

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.isolation.effects import EFFECT_LIMIT, gathered, without_repeats
-from sandbox.isolation.socket_addresses import asked
-from sandbox.isolation.strace import Reading
+from sandbox.isolation.effects import EFFECT_LIMIT, fold, without_repeats
+from sandbox.isolation.socket_addresses import dns_question
+from sandbox.isolation.strace import StraceReader
 from tests.support.sample_events import effect
 
 
 def read(log: str) -> list[Any]:
     """Return the effects of a log."""
-    return [*Reading("/work").read(log)]
+    return [*StraceReader("/work").read(log)]
 
 
 def told(log: str) -> list[tuple[str, str, str, str]]:
@@ -189,14 +189,14 @@ def test_an_end_is_told_with_its_program() -> None:
         '7 execve("/bin/a", ["a"], 0x1 /* 1 var */) = 0\n7 vfork() = 8\n'
         '8 execve("/bin/b", ["b"], 0x1 /* 1 var */) = 0\n8 +++ exited with 3 +++\n7 +++ killed by SIGKILL +++'
     )
-    details = [e["detail"] for e in effects]
+    details: list[dict[str, Any]] = [e["detail"] for e in effects]
     assert [d.get("exit", d.get("signal")) for d in details] == ["SIGKILL", 3]
     assert [d["parent"] for d in details] == [None, 7]
 
 
 def test_an_end_that_comes_later_is_an_effect_of_its_own() -> None:
     """A process that outlives a piece of the log is told when it ends."""
-    reading = Reading("/work")
+    reading = StraceReader("/work")
     reading.read('7 execve("/bin/a", ["a"], 0x1 /* 1 var */) = 0')
     (end,) = reading.read("7 +++ exited with 0 +++")
     assert (end["action"], end["target"]) == ("exit", "/bin/a")
@@ -238,7 +238,7 @@ def test_a_file_name_cannot_forge_a_result(line: str) -> None:
 
 def test_half_a_call_is_counted() -> None:
     """A call whose beginning is missing is no error, and the record is not said to be complete."""
-    reading = Reading("/work")
+    reading = StraceReader("/work")
     assert reading.read("7 <... openat resumed>) = 3</proc>") == []
     assert reading.unread == 1
 
@@ -265,7 +265,7 @@ def test_the_same_deed_is_counted() -> None:
     """What was done again and again stands once, with its number; programs stand each."""
     effects = [effect("file", "read", "/work/a") for _ in range(3)]
     effects += [effect("process", "exec", "/bin/a") for _ in range(2)]
-    found, dropped = gathered(effects)
+    found, dropped = fold(effects)
     assert [(e["target"], e["detail"].get("count")) for e in found] == [
         ("/work/a", 3),
         ("/bin/a", None),
@@ -276,26 +276,26 @@ def test_the_same_deed_is_counted() -> None:
 
 def test_too_many_are_counted_as_dropped() -> None:
     """Beyond the limit, effects are counted only."""
-    found, dropped = gathered(effect("file", "read", f"/work/{n}") for n in range(EFFECT_LIMIT + 7))
+    found, dropped = fold(effect("file", "read", f"/work/{n}") for n in range(EFFECT_LIMIT + 7))
     assert (len(found), dropped) == (EFFECT_LIMIT, 7)
 
 
 def test_what_the_manifest_says_is_not_repeated() -> None:
     """A write that the manifest tells with its hashes is left to it; one it missed is kept."""
-    traced = [effect("file", "write", f"/work/{name}") for name in ("kept", "gone")]
+    traces = [effect("file", "write", f"/work/{name}") for name in ("kept", "gone")]
     seen = [effect("file", "create", "/work/kept", source="manifest")]
-    assert [e["target"] for e in without_repeats(traced, seen)] == ["/work/gone"]
+    assert [e["target"] for e in without_repeats(traces, seen)] == ["/work/gone"]
 
 
 def test_a_question_to_a_resolver_is_read() -> None:
     """The name in a DNS query is told; other payloads are none."""
     query = bytes.fromhex("abcd01000001000000000000") + b"\x05paste\x07example\x00\x00\x01\x00\x01"
-    assert asked(query) == "paste.example"
-    assert asked(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n") == ""
-    assert asked(query[:-6]) == ""
+    assert dns_question(query) == "paste.example"
+    assert dns_question(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n") == ""
+    assert dns_question(query[:-6]) == ""
 
 
 @given(st.binary(max_size=300))
 def test_any_payload_is_survived(payload: bytes) -> None:
     """No bytes break the reader of questions."""
-    asked(payload)
+    dns_question(payload)

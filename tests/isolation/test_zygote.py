@@ -79,7 +79,7 @@ def rig(backend: Bubblewrap, container: BubblewrapContainer) -> Rig:
 
 def _guest(container: BubblewrapContainer) -> int:
     """Return the guest's pid as this process sees it."""
-    text = Path(f"/proc/self/fdinfo/{container._started.guest}").read_text()
+    text = Path(f"/proc/self/fdinfo/{container._guest.handle}").read_text()
     return int(text.partition("\nPid:\t")[2].split("\n")[0])
 
 
@@ -183,7 +183,7 @@ async def test_the_reason_of_bubblewrap_reaches_the_caller(backend: Bubblewrap) 
     broken = dataclasses.replace(
         program, bubblewrap=(*program.bubblewrap, "--ro-bind", "/is/not/there", "/x")
     )
-    own = zygote_client.Launcher(broken)
+    own = zygote_client.ZygoteClient(broken)
     try:
         with own.ask(uid_map.request(Joining())) as wire:
             wire.settimeout(10)

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from sandbox.isolation import bubblewrap, guest_payload
+from sandbox.isolation.audit.engine import HostSettings
 from sandbox.isolation.base import ContainerSpec
 from sandbox.isolation.docker import Docker
 from sandbox.isolation.gvisor import Gvisor
 from sandbox.isolation.zygote_client import Program
+from sandbox.scenario.bounds import Bounds
 
 GUEST = Path(guest_payload.__file__).resolve().parent.parent / "guest"
 
@@ -27,10 +29,11 @@ class AlteredDocker(Docker):
         self._host = host
         self._container = container
 
-    def _asked(self, spec: ContainerSpec) -> dict[str, Any]:
-        asked = super()._asked(spec)
-        host = {**asked["host_config"], **self._host}
-        return {**asked, **self._container, "host_config": host}
+    def _host_config(self, bounds: Bounds) -> HostSettings:
+        return {**super()._host_config(bounds), **self._host}
+
+    def _request(self, spec: ContainerSpec) -> dict[str, object]:
+        return {**super()._request(spec), **self._container}
 
 
 class AlteredGvisor(AlteredDocker, Gvisor):

@@ -1,15 +1,19 @@
 """Judging what a Docker engine says of a container, in the manner of docker-bench-security.
 
-The engine tells what it was asked for and accepted; what the kernel made of it is asked elsewhere.
+The engine tells what it was asked for and accepted; what the kernel made of it is examined elsewhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
+from functools import partial
+from typing import cast
 
-from sandbox.isolation.audit.control import ENGINE, Control
-from sandbox.isolation.audit.reports import ContainerInspection, validate_report
+from sandbox.isolation.audit.control import ENGINE, Control, text
+from sandbox.isolation.audit.reports import ContainerInspection, EngineLimit, validate_report
+
+HostSettings = dict[str, object]
+"""Settings of a container on its host, as the ``docker`` package takes them."""
 
 _MASKED = frozenset(
     {"/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/timer_list", "/sys/firmware"}
@@ -29,6 +33,8 @@ _SAME = {
     "published_ports": ("PublishAllPorts", "publish_all_ports"),
 }
 """Control → the engine's key, and the key of the declared settings."""
+_OPTIONAL = {"runtime": ("Runtime", "runtime"), "cgroupns_mode": ("CgroupnsMode", "cgroupns")}
+"""The same for settings that may be left to the engine."""
 _ABSENT = {
     "privileged": ("Privileged",),
     "host_folders": ("Binds", "Mounts", "VolumesFrom"),
@@ -47,12 +53,12 @@ _ABSENT = {
 
 
 def judge(
-    declared: Mapping[str, Any], state: Mapping[str, Any], image: str, image_environment: list[str]
+    declared: HostSettings, state: object, image: str, image_environment: list[str]
 ) -> list[Control]:
     """Return the controls that ``docker inspect`` speaks of.
 
     Args:
-        declared: The back end's settings, as the ``docker`` package takes them.
+        declared: The back end's settings.
         state: What the engine says of the container.
         image: Digest of the image that was asked for.
         image_environment: The image's own variables, ``NAME=value``.
@@ -60,82 +66,67 @@ def judge(
     Raises:
         IsolationError: The engine's answer is not of the form that is known.
     """
-    told = validate_report(ContainerInspection, state, "the engine's account of the container")
-    host, config = state["HostConfig"], told["Config"]
+    report = validate_report(ContainerInspection, state, "the engine's account of the container")
+    host, config = report["HostConfig"], report["Config"]
+    actual = cast("Mapping[str, object]", host)
+    networks = sorted(report["NetworkSettings"]["Networks"] or ())
+    limits, engine_limits = _limits(declared["ulimits"]), _limits(host["Ulimits"])
     return [
-        *(Control.equal(n, declared[ours], host[key], ENGINE) for n, (key, ours) in _SAME.items()),
-        *(Control.equal(n, {}, _there(host, keys), ENGINE) for n, keys in _ABSENT.items()),
-        *_privileges(declared, host),
-        *_network(declared, state),
-        *_paths(host),
-        *_limits(declared, host),
-        Control.equal("mounted", [], told["Mounts"], ENGINE),
-        Control.equal("volumes", [], sorted(config["Volumes"] or ()), ENGINE),
-        Control.equal("user", "0:0", config["User"], ENGINE),
-        Control.equal("terminal", False, config["Tty"], ENGINE),
-        Control.equal("image", image, told["Image"], ENGINE),
+        *(_equal(n, declared[ours], actual[key]) for n, (key, ours) in _SAME.items()),
+        *(_equal(n, {}, _present(actual, keys)) for n, keys in _ABSENT.items()),
+        _equal("dropped_capabilities", _names(declared["cap_drop"]), _names(host["CapDrop"])),
+        _equal("added_capabilities", _names(declared["cap_add"]), _names(host["CapAdd"])),
+        _equal("security_options", _sort(declared["security_opt"]), _sort(host["SecurityOpt"])),
+        *(
+            _equal(name, declared[ours], actual.get(key, ""))
+            for name, (key, ours) in _OPTIONAL.items()
+            if declared.get(ours)
+        ),
+        _equal("network", declared["network_mode"], host["NetworkMode"]),
+        _equal("networks", [declared["network_mode"]], networks),
+        _at_least("masked_paths", _MASKED, host["MaskedPaths"]),
+        _at_least("read_only_paths", _READ_ONLY, host["ReadonlyPaths"]),
+        # an engine may have limits of its own beside these
+        _equal("ulimits", limits, {name: engine_limits.get(name, "not set") for name in limits}),
+        _equal("mounted", [], report["Mounts"]),
+        _equal("volumes", [], sorted(config["Volumes"] or ())),
+        _equal("user", "0:0", config["User"]),
+        _equal("terminal", False, config["Tty"]),
+        _equal("image", image, report["Image"]),
         _environment(config["Env"] or [], image_environment),
     ]
 
 
-def _there(host: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
+_equal = partial(Control.equal, source=ENGINE)
+
+
+def _present(host: Mapping[str, object], keys: tuple[str, ...]) -> dict[str, object]:
     return {key: host[key] for key in keys if host.get(key)}
 
 
-def _privileges(declared: Mapping[str, Any], host: Mapping[str, Any]) -> Iterator[Control]:
-    for name, key, ours in (
-        ("dropped_capabilities", "CapDrop", "cap_drop"),
-        ("added_capabilities", "CapAdd", "cap_add"),
-    ):
-        yield Control.equal(name, _names(declared[ours]), _names(host[key]), ENGINE)
-    options = sorted(declared["security_opt"])
-    yield Control.equal("security_options", options, sorted(host["SecurityOpt"] or ()), ENGINE)
-    if declared.get("runtime"):
-        yield Control.equal("runtime", declared["runtime"], host.get("Runtime", ""), ENGINE)
-    if declared.get("cgroupns"):
-        yield Control.equal(
-            "cgroupns_mode", declared["cgroupns"], host.get("CgroupnsMode", ""), ENGINE
-        )
+def _sort(texts: object) -> list[str]:
+    return sorted(cast("list[str] | None", texts) or ())
 
 
-def _names(capabilities: list[str] | None) -> list[str]:
-    return sorted(name.upper().removeprefix("CAP_") for name in capabilities or ())
+def _names(capabilities: object) -> list[str]:
+    return sorted(name.upper().removeprefix("CAP_") for name in _sort(capabilities))
 
 
-def _network(declared: Mapping[str, Any], state: Mapping[str, Any]) -> Iterator[Control]:
-    mode = declared["network_mode"]
-    yield Control.equal("network", mode, state["HostConfig"]["NetworkMode"], ENGINE)
-    networks = sorted(state["NetworkSettings"]["Networks"] or ())
-    yield Control.equal("networks", [mode], networks, ENGINE)
+def _limits(limits: object) -> dict[str, str]:
+    known = cast("list[EngineLimit] | None", limits) or ()
+    return {limit["Name"]: f"{limit['Soft']} to {limit['Hard']}" for limit in known}
 
 
-def _paths(host: Mapping[str, Any]) -> Iterator[Control]:
-    for name, key, wanted in (
-        ("masked_paths", "MaskedPaths", _MASKED),
-        ("read_only_paths", "ReadonlyPaths", _READ_ONLY),
-    ):
-        there = set(host[key] or ())
-        yield Control(
-            name,
-            f"at least {', '.join(sorted(wanted))}",
-            ", ".join(sorted(there)) or "none",
-            ENGINE,
-            wanted <= there,
-        )
+def _at_least(name: str, paths: frozenset[str], actual: list[str] | None) -> Control:
+    least = f"at least {', '.join(sorted(paths))}"
+    return Control(name, least, text(_sort(actual)), ENGINE, paths <= set(actual or ()))
 
 
-def _limits(declared: Mapping[str, Any], host: Mapping[str, Any]) -> Iterator[Control]:
-    def told(limits: list[dict[str, Any]] | None) -> dict[str, str]:
-        return {limit["Name"]: f"{limit['Soft']} to {limit['Hard']}" for limit in limits or ()}
-
-    wanted, there = told(declared["ulimits"]), told(host["Ulimits"])
-    # an engine may have limits of its own beside these
-    found = {name: there.get(name, "not set") for name in wanted}
-    yield Control.equal("ulimits", wanted, found, ENGINE)
-
-
-def _environment(there: list[str], image: list[str]) -> Control:
-    """Only names are told: a value that slipped in may be a secret, and the audit is stored."""
-    names = [sorted(entry.split("=")[0] for entry in entries) for entries in (image, there)]
-    declared, found = (", ".join(entry) or "none" for entry in names)
-    return Control("container_environment", declared, found, ENGINE, sorted(there) == sorted(image))
+def _environment(actual: list[str], image: list[str]) -> Control:
+    """Only names are written: a value that slipped in may be a secret, and the audit is stored."""
+    declared, found = (
+        text(sorted(entry.split("=")[0] for entry in entries)) for entries in (image, actual)
+    )
+    return Control(
+        "container_environment", declared, found, ENGINE, sorted(actual) == sorted(image)
+    )

@@ -5,24 +5,25 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
 
 from sandbox.errors import IsolationError
 from sandbox.guest.command import ENVIRONMENT
 from sandbox.guest.hardening import AGENT_UID, CAPABILITIES
 from sandbox.guest.relay import TRUSTING
 from sandbox.isolation import seccomp_profile
-from sandbox.isolation.audit.control import AGENT, GUEST, Control
+from sandbox.isolation.audit.control import AGENT, GUEST, Control, unshared
 from sandbox.isolation.audit.kernel import own_namespaces
-from sandbox.isolation.audit.mounts import MountRule, parsed, unexpected
+from sandbox.isolation.audit.mounts import MountRule, parse_mountinfo, unexpected
 from sandbox.isolation.audit.reports import AgentReport, GuestReport, validate_report
+from sandbox.isolation.confinement import Confinement
 from sandbox.isolation.seccomp_profile import SystemCall
 from sandbox.scenario.bounds import Bounds
 
 _NONE = "0" * 16
 _GUEST_MASK = f"{sum(1 << number for number in CAPABILITIES.values()):016x}"
 _DEVICES = frozenset(
-    {
+    [
         "core",
         "fd",
         "full",
@@ -38,7 +39,7 @@ _DEVICES = frozenset(
         "tty",
         "urandom",
         "zero",
-    }
+    ]
 )
 
 
@@ -47,20 +48,18 @@ class Inside:
     """What holds inside the containers of a back end."""
 
     bounds: Bounds
+    confinement: Confinement
     mounts: tuple[MountRule, ...]
-    limits: Mapping[str, int]
-    """``processes`` and ``memory_bytes`` of each process; 0 where a cgroup bounds them instead."""
     guest_environment: frozenset[str]
     namespaces: tuple[str, ...]
-    """That must not be those of this process; none where the agent has a kernel of its own."""
+    """That must not be those of this process; none if the agent has a kernel of its own."""
     filters: int
-    """Least number of seccomp filters; 0 where the kernel does not count them."""
+    """Least number of seccomp filters; 0 if the kernel does not count them."""
     traced: bool = True
     """Whether a tracer refuses what it needs itself, and not the filter."""
     host_kernel: str = ""
-    """Release of the engine's kernel, where the agent must not be on it."""
+    """Release of the engine's kernel, if the agent must not be on it."""
     bounds_inodes: bool = True
-    seals_user_namespaces: bool = False
     interfaces: frozenset[str] = frozenset({"lo"})
     environment: frozenset[str] = frozenset({*ENVIRONMENT, *TRUSTING})
     """Names of the variables that commands may be given."""
@@ -70,59 +69,71 @@ class Inside:
     writable: tuple[str, ...] = field(default=("/tmp", "/work"))
 
 
-def judge(expected: Inside, report: Mapping[str, Any]) -> list[Control]:
+def judge(expected: Inside, report: object) -> list[Control]:
     """Return the controls that a guest's report speaks of.
 
     Raises:
         IsolationError: The report is not of the form that a guest's report has.
     """
-    told = validate_report(GuestReport, report, "the guest's audit")
-    agent = told["agent"]
+    known = validate_report(GuestReport, report, "the guest's audit")
+    agent = known["agent"]
     return [
-        *_identity(agent),
-        *_privileges(expected, told),
-        *_system_calls(expected, told),
-        *_apart(expected, agent),
+        *_privileges(expected, known),
+        *_system_calls(expected, known),
+        *_isolation(expected, agent),
         *_files(expected, agent),
         *_limits(expected, agent["limits"]),
-        *_given(expected, agent),
+        _agent("descriptors", [0, 1, 2], agent["descriptors"]),
+        _agent_at_most("environment", expected.environment, agent["environment"]),
+        _guest_at_most("guest_environment", expected.guest_environment, agent["guest_environment"]),
+        _agent_at_most("devices", expected.devices, agent["devices"]),
     ]
 
 
-def _identity(agent: AgentReport) -> Iterator[Control]:
-    wanted = [str(AGENT_UID)] * 4
+_agent, _guest = (partial(Control.equal, source=source) for source in (AGENT, GUEST))
+_agent_at_most, _guest_at_most = (
+    partial(Control.nothing_but, source=source) for source in (AGENT, GUEST)
+)
+
+
+def _privileges(expected: Inside, report: GuestReport) -> list[Control]:
+    agent = report["agent"]
     declared = f"uid {AGENT_UID}, gid {AGENT_UID}, no other group"
-    same = agent["uids"] == wanted and agent["gids"] == wanted and not agent["groups"]
-    found = (
+    ids = [str(AGENT_UID)] * 4
+    same = agent["uids"] == ids and agent["gids"] == ids and not agent["groups"]
+    other = (
         f"uids {' '.join(agent['uids'])}, gids {' '.join(agent['gids'])}, groups {agent['groups']}"
     )
-    yield Control("agent_user", declared, declared if same else found, AGENT, same)
+    held = {
+        "inheritable": agent["inheritable"],
+        "capabilities": agent["capabilities"],
+        "effective": agent["effective"],
+        "ambient": agent["ambient"],
+    }
+    guest = {
+        "capabilities": report["capabilities"],
+        "effective": report["effective"],
+        "bounding": report["bounding"],
+    }
+    least, filters = expected.filters, int(agent["filters"] or 0)
+    return [
+        Control("agent_user", declared, declared if same else other, AGENT, same),
+        _agent("agent_capabilities", {}, {n: v for n, v in held.items() if v not in ("", _NONE)}),
+        _agent("bounding_capabilities", _GUEST_MASK, agent["bounding"]),
+        _guest("guest_capabilities", dict.fromkeys(guest, _GUEST_MASK), guest),
+        _agent("no_new_privs", "1", agent["no_new_privs"]),
+        _guest("guest_no_new_privs", "1", report["no_new_privs"]),
+        _agent("seccomp", "2", agent["seccomp"]),
+        _guest("guest_seccomp", "2", report["seccomp"]),
+        *([_at_least("seccomp_filters", least, filters)] if least else []),
+    ]
 
 
-def _privileges(expected: Inside, report: GuestReport) -> Iterator[Control]:
-    agent = report["agent"]
-    sets = ("inheritable", "capabilities", "effective", "ambient")
-    held = {name: agent[name] for name in sets if agent[name] not in ("", _NONE)}  # type: ignore[literal-required]
-    yield Control.equal("agent_capabilities", {}, held, AGENT)
-    yield Control.equal("bounding_capabilities", _GUEST_MASK, agent["bounding"], AGENT)
-    found = {name: report[name] for name in ("capabilities", "effective", "bounding")}
-    yield Control.equal("guest_capabilities", dict.fromkeys(found, _GUEST_MASK), found, GUEST)
-    yield Control.equal("no_new_privs", "1", agent["no_new_privs"], AGENT)
-    yield Control.equal("guest_no_new_privs", "1", report["no_new_privs"], GUEST)
-    yield Control.equal("seccomp", "2", agent["seccomp"], AGENT)
-    yield Control.equal("guest_seccomp", "2", report["seccomp"], GUEST)
-    if expected.filters:
-        count = int(agent["filters"] or 0)
-        yield Control(
-            "seccomp_filters",
-            f"at least {expected.filters}",
-            str(count),
-            AGENT,
-            count >= expected.filters,
-        )
+def _at_least(name: str, least: int, actual: int) -> Control:
+    return Control(name, f"at least {least}", str(actual), AGENT, actual >= least)
 
 
-def _system_calls(expected: Inside, report: GuestReport) -> Iterator[Control]:
+def _system_calls(expected: Inside, report: GuestReport) -> list[Control]:
     """What became of calls that the agent tried, against the list that the filter is made of."""
     machine = report["machine"]
     trials = [
@@ -131,60 +142,68 @@ def _system_calls(expected: Inside, report: GuestReport) -> Iterator[Control]:
     ]
     declared = [_outcome(call, arguments, call.answer(arguments)) for call, arguments in trials]
     errors = report["agent"]["trials"]
-    found = [_outcome(*trial, error) for trial, error in zip(trials, errors, strict=True)]
-    yield Control.equal("system_calls", declared, found, AGENT)
+    if len(errors) != len(trials):
+        raise IsolationError(
+            "the guest's audit cannot be read: agent.trials: not one for each call"
+        )
+    actual = [_outcome(*trial, error) for trial, error in zip(trials, errors, strict=True)]
     # a kernel that cannot hand over what the filter refuses still refuses it
     how, notices = report["denials"], report["notices"]
-    wanted = [call.numbers[machine] for call, _ in trials if not call.silent]
-    holds = notices == (wanted if how == "recorded" else [])
-    yield Control("refused_calls", how, how if holds else f"{how}: {notices}", GUEST, holds)
+    numbers = [call.numbers[machine] for call, _ in trials if not call.silent]
+    holds = notices == (numbers if how == "recorded" else [])
+    return [
+        _agent("system_calls", declared, actual),
+        Control("refused_calls", how, how if holds else f"{how}: {notices}", GUEST, holds),
+    ]
 
 
 def _outcome(call: SystemCall, arguments: Sequence[int], error: int) -> str:
     return f"{call.label(arguments)} {errno.errorcode.get(error, 'allowed')}"
 
 
-def _apart(expected: Inside, agent: AgentReport) -> Iterator[Control]:
+def _isolation(expected: Inside, agent: AgentReport) -> Iterator[Control]:
     if expected.namespaces:
         ours, theirs = own_namespaces(), agent["namespaces"]
         shared = [n for n in expected.namespaces if theirs.get(n, "") in ("", ours[n])]
-        declared = f"own {', '.join(expected.namespaces)}"
-        found = f"not its own: {', '.join(shared)}" if shared else declared
-        yield Control("namespaces", declared, found, AGENT, not shared)
-    if expected.host_kernel:
-        own = not agent["kernel"].startswith(expected.host_kernel)
-        found = agent["kernel"]
-        yield Control("kernel", f"not the host's {expected.host_kernel}", found, AGENT, own)
-    if expected.seals_user_namespaces:
-        yield Control.equal("user_namespaces", "0", agent["user_namespaces"], AGENT)
-    yield Control.equal("process_tree", "2 processes", f"{agent['processes']} processes", AGENT)
-    yield Control.equal("host_name", "world", agent["host"], AGENT)
-    yield Control.nothing_but("interfaces", expected.interfaces, agent["interfaces"], AGENT)
-    yield Control.nothing_but("keyrings", expected.keys, agent["keys"], AGENT)
+        yield unshared("namespaces", expected.namespaces, shared, AGENT)
+    if host := expected.host_kernel:
+        kernel = agent["kernel"]
+        yield Control(
+            "kernel", f"not the host's {host}", kernel, AGENT, not kernel.startswith(host)
+        )
+    if expected.confinement.embedded:
+        yield _agent("user_namespaces", "0", agent["user_namespaces"])
+    yield _agent("process_tree", "2 processes", f"{agent['processes']} processes")
+    yield _agent("host_name", "world", agent["host"])
+    yield _agent_at_most("interfaces", expected.interfaces, agent["interfaces"])
+    yield _agent_at_most("keyrings", expected.keys, agent["keys"])
 
 
-def _files(expected: Inside, agent: AgentReport) -> Iterator[Control]:
+def _files(expected: Inside, agent: AgentReport) -> list[Control]:
     try:
-        mounts = parsed(agent["mounts"])
+        mounts = parse_mountinfo(agent["mounts"])
     except ValueError as error:
         raise IsolationError(f"the guest's audit cannot be read: agent.mounts: {error}") from error
     root = [mount for mount in mounts if mount.point == "/"]
     read_only = bool(root) and all(mount.read_only for mount in root)
-    found = "read-only" if read_only else "writable" if root else "not seen"
-    yield Control.equal("root", "read-only", found, AGENT)
     strange = unexpected(mounts, expected.mounts)
-    declared = "only those of the profile"
-    yield Control("mounts", declared, "; ".join(strange) or declared, AGENT, not strange)
-    yield Control.equal("writable", list(expected.writable), agent["writable"], AGENT)
+    profile = "only those of the profile"
     bounds = expected.bounds
-    inodes = bounds.tmpfs_inodes if expected.bounds_inodes else 0
-    wanted = _space(bounds.tmpfs_bytes, inodes)
-    for path in expected.writable:
-        name = f"space_{path.strip('/')}"
-        yield Control.equal(name, wanted, _space(*_of(agent["space"], path)), AGENT)
+    space = _space(bounds.tmpfs_bytes, bounds.tmpfs_inodes if expected.bounds_inodes else 0)
+    return [
+        _agent(
+            "root", "read-only", "read-only" if read_only else "writable" if root else "not seen"
+        ),
+        Control("mounts", profile, "; ".join(strange) or profile, AGENT, not strange),
+        _agent("writable", list(expected.writable), agent["writable"]),
+        *(
+            _agent(f"space_{path.strip('/')}", space, _space(*_pair(agent["space"], path)))
+            for path in expected.writable
+        ),
+    ]
 
 
-def _of(pairs: Mapping[str, list[int]], key: str) -> list[int]:
+def _pair(pairs: Mapping[str, list[int]], key: str) -> list[int]:
     if key not in pairs:
         raise IsolationError(f"the guest's audit cannot be read: it tells nothing of {key}")
     return pairs[key]
@@ -194,31 +213,17 @@ def _space(size: int, inodes: int) -> str:
     return f"{size} bytes, {f'{inodes} inodes' if inodes else 'inodes not bounded'}"
 
 
-def _limits(expected: Inside, found: Mapping[str, list[int]]) -> Iterator[Control]:
-    bounds = expected.bounds
-    wanted = {
-        "open_files": ("files", bounds.files, "open in each process"),
-        "file_size": ("file_bytes", bounds.file_bytes, "bytes"),
-        "cpu_time": ("cpu_seconds", bounds.cpu_seconds, "s in each process"),
-        "core_size": ("core_bytes", 0, "bytes"),
-    }
-    if expected.limits.get("processes"):
-        wanted["user_processes"] = ("processes", expected.limits["processes"], "of the agent")
-    if expected.limits.get("memory_bytes"):
-        wanted["process_memory"] = (
-            "memory_bytes",
-            expected.limits["memory_bytes"],
-            "bytes in each",
-        )
-    for name, (key, value, unit) in wanted.items():
-        soft, hard = _of(found, key)
-        said = str(soft) if soft == hard else f"{soft} to {hard}"
-        yield Control.equal(name, f"rlimit, {value} {unit}", f"rlimit, {said} {unit}", AGENT)
-
-
-def _given(expected: Inside, agent: AgentReport) -> Iterator[Control]:
-    yield Control.equal("descriptors", [0, 1, 2], agent["descriptors"], AGENT)
-    yield Control.nothing_but("environment", expected.environment, agent["environment"], AGENT)
-    names = agent["guest_environment"]
-    yield Control.nothing_but("guest_environment", expected.guest_environment, names, GUEST)
-    yield Control.nothing_but("devices", expected.devices, agent["devices"], AGENT)
+def _limits(expected: Inside, actual: Mapping[str, list[int]]) -> Iterator[Control]:
+    bounds, confinement = expected.bounds, expected.confinement
+    for name, key, limit, unit in (
+        ("open_files", "files", bounds.files, "open in each process"),
+        ("file_size", "file_bytes", bounds.file_bytes, "bytes"),
+        ("cpu_time", "cpu_seconds", bounds.cpu_seconds, "s in each process"),
+        ("core_size", "core_bytes", 0, "bytes"),
+        ("user_processes", "processes", confinement.processes or None, "of the agent"),
+        ("process_memory", "memory_bytes", confinement.memory_bytes or None, "bytes in each"),
+    ):
+        if limit is not None:
+            soft, hard = _pair(actual, key)
+            value = str(soft) if soft == hard else f"{soft} to {hard}"
+            yield _agent(name, f"rlimit, {limit} {unit}", f"rlimit, {value} {unit}")

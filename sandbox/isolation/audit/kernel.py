@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 from sandbox.errors import IsolationError
 from sandbox.guest import hardening
 from sandbox.guest.hardening import AGENT_UID
-from sandbox.isolation.audit.control import KERNEL, Control
+from sandbox.isolation.audit.control import KERNEL, Control, unshared
 from sandbox.isolation.cgroup import ROOT, Cgroup
 
 NAMESPACES = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
@@ -18,15 +19,15 @@ NAMESPACES = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
 
 def own_namespaces() -> Mapping[str, str]:
     """Return those of this process, which it never leaves."""
-    return _own(os.getpid())
+    return _own_namespaces(os.getpid())
 
 
 @cache
-def _own(pid: int) -> Mapping[str, str]:
-    return _links(pid)
+def _own_namespaces(pid: int) -> Mapping[str, str]:
+    return _namespaces(pid)
 
 
-def _links(pid: int) -> dict[str, str]:
+def _namespaces(pid: int) -> dict[str, str]:
     return {name: os.readlink(f"/proc/{pid}/ns/{name}") for name in NAMESPACES}  # noqa: PTH115 - see _read
 
 
@@ -58,7 +59,7 @@ def judge(pid: int) -> list[Control]:
         IsolationError: The guest is gone.
     """
     try:
-        return [*_identity(pid), *_status(pid), *_namespaces(pid)]
+        return [*_identity(pid), *_status(pid), *_own(pid)]
     except (OSError, KeyError, ValueError, IndexError) as error:
         raise IsolationError(f"the guest cannot be seen from outside: {error}") from error
 
@@ -68,39 +69,29 @@ def _identity(pid: int) -> Iterator[Control]:
     for file in ("uid_map", "gid_map"):
         rows = [line.split() for line in _read(f"/proc/{pid}/{file}").splitlines()]
         inside = [f"{row[0]} for {row[2]}" for row in rows]
-        declared = ["0 for 1", f"{AGENT_UID} for 1"]
-        outside = [int(row[1]) for row in rows]
-        holds = inside == declared and 0 not in outside
-        found = ", ".join(f"{row[0]} is {row[1]} for {row[2]}" for row in rows)
-        said = f"ids 0 and {AGENT_UID}, neither of them root outside"
-        yield Control(file, said, found or "none", KERNEL, holds)
+        holds = inside == ["0 for 1", f"{AGENT_UID} for 1"] and all(int(row[1]) for row in rows)
+        actual = ", ".join(f"{row[0]} is {row[1]} for {row[2]}" for row in rows)
+        declared = f"ids 0 and {AGENT_UID}, neither of them root outside"
+        yield Control(file, declared, actual or "none", KERNEL, holds)
 
 
-def _status(pid: int) -> Iterator[Control]:
+def _status(pid: int) -> list[Control]:
     lines = _read(f"/proc/{pid}/status").splitlines()
     status = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
-    yield Control.equal("guest_no_new_privs_outside", "1", status["NoNewPrivs"], KERNEL)
-    yield Control.equal("guest_seccomp_outside", "2", status["Seccomp"], KERNEL)
-    yield Control(
-        "guest_uid_outside",
-        "not root",
-        status["Uid"].split()[0],
-        KERNEL,
-        status["Uid"].split()[0] != "0",
-    )
+    uid = status["Uid"].split()[0]
+    return [
+        Control.equal("guest_no_new_privs_outside", "1", status["NoNewPrivs"], KERNEL),
+        Control.equal("guest_seccomp_outside", "2", status["Seccomp"], KERNEL),
+        Control("guest_uid_outside", "not root", uid, KERNEL, uid != "0"),
+    ]
 
 
-def _namespaces(pid: int) -> Iterator[Control]:
+def _own(pid: int) -> Iterator[Control]:
     """The links can be read by root and by who started the guest before it shut itself off."""
-    try:
-        theirs = _links(pid)
-    except PermissionError:
-        return
-    ours = own_namespaces()
-    shared = [name for name in NAMESPACES if theirs[name] == ours[name]]
-    declared = f"own {', '.join(NAMESPACES)}"
-    found = f"not its own: {', '.join(shared)}" if shared else declared
-    yield Control("guest_namespaces", declared, found, KERNEL, not shared)
+    with suppress(PermissionError):
+        theirs, ours = _namespaces(pid), own_namespaces()
+        shared = [name for name in NAMESPACES if theirs[name] == ours[name]]
+        yield unshared("guest_namespaces", NAMESPACES, shared, KERNEL)
 
 
 def bounds(pid: int, group: Cgroup | None, otherwise: str) -> list[Control]:
@@ -108,8 +99,8 @@ def bounds(pid: int, group: Cgroup | None, otherwise: str) -> list[Control]:
 
     Args:
         pid: Of a process that the cgroup is to hold.
-        group: Whose limits are declared; None where there is none, or none to be seen.
-        otherwise: What is to be said in that case.
+        group: Whose limits are declared; None if none can be made or seen.
+        otherwise: What the audit says in that case.
 
     Raises:
         IsolationError: The cgroup cannot be read.
@@ -122,24 +113,24 @@ def bounds(pid: int, group: Cgroup | None, otherwise: str) -> list[Control]:
             for folder in group.folders
             if str(pid) not in _read(f"{folder}/cgroup.procs").split()
         ]
-        found = f"not in {', '.join(missing)}" if missing else "its own"
-        member = Control("cgroup", "its own", found, KERNEL, not missing)
-        return [member, *(_bound(name, wanted, group) for name, wanted in group.limits.items())]
+        actual = f"not in {', '.join(missing)}" if missing else "its own"
+        member = Control("cgroup", "its own", actual, KERNEL, not missing)
+        return [member, *(_bound(name, limit, group) for name, limit in group.limits.items())]
     except (OSError, ValueError, IndexError) as error:
         raise IsolationError(f"the container's cgroup cannot be read: {error}") from error
 
 
-def _bound(name: str, wanted: int, group: Cgroup) -> Control:
-    there = _limit(group.folders, name)
+def _bound(name: str, limit: int, group: Cgroup) -> Control:
+    actual = _limit(group.folders, name)
     # the kernel counts memory in pages
-    same = there == wanted or (name == "memory" and there == wanted - wanted % _PAGE)
+    same = actual == limit or (name == "memory" and actual == limit - limit % _PAGE)
     unit = _UNITS[name]
-    found = "not bounded" if there is None else f"cgroup, {wanted if same else there} {unit}"
-    return Control(name, f"cgroup, {wanted} {unit}", found, KERNEL, same)
+    found = "not bounded" if actual is None else f"cgroup, {limit if same else actual} {unit}"
+    return Control(name, f"cgroup, {limit} {unit}", found, KERNEL, same)
 
 
 def _limit(folders: tuple[Path, ...], name: str) -> int | None:
-    """Return a limit as :class:`Cgroup` counts it; None where there is none."""
+    """Return a limit as :class:`Cgroup` counts it, if there is one."""
     for folder in folders:
         for file in _FILES[name]:
             try:
@@ -172,13 +163,11 @@ def engine_cgroup(pid: int, container: str, limits: Mapping[str, int]) -> Cgroup
         lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
     except OSError:
         return None
-    folders = []
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if container not in path:
-            continue
-        for controller in controllers.split(",") if controllers else ("",):
-            folder = ROOT / controller.removeprefix("name=") / path.lstrip("/")
-            if folder.is_dir():
-                folders.append(folder)
-    return Cgroup(tuple(folders), limits) if folders else None
+    folders = tuple(
+        folder
+        for _, controllers, path in (line.split(":", 2) for line in lines)
+        if container in path
+        for controller in controllers.split(",")
+        if (folder := ROOT / controller.removeprefix("name=") / path.lstrip("/")).is_dir()
+    )
+    return Cgroup(folders, limits) if folders else None

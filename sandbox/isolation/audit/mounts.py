@@ -25,22 +25,22 @@ class MountRule:
     pattern: str
     """Of mount points; ``*`` also takes slashes."""
     kinds: frozenset[str] = frozenset()
-    """Types of file systems; any where empty."""
+    """Types of file systems; any if empty."""
     read_only: bool = True
 
     def allows(self, mount: Mount) -> bool:
         """Return whether a mount is what the rule speaks of and as it says."""
         return (
-            (mount.point == self.pattern or self._fits(mount.point))
+            (
+                mount.point == self.pattern
+                or ("*" in self.pattern and fnmatchcase(mount.point, self.pattern))
+            )
             and (not self.kinds or mount.kind in self.kinds)
             and (mount.read_only or not self.read_only)
         )
 
-    def _fits(self, point: str) -> bool:
-        return "*" in self.pattern and fnmatchcase(point, self.pattern)
 
-
-def kernel_made(pattern: str, *kinds: str) -> MountRule:
+def virtual_file_system(pattern: str, *kinds: str) -> MountRule:
     """Return the rule for file systems that hold nothing of the host's disks; they may be writable.
 
     What of them the agent can in fact write to is a control of its own.
@@ -48,7 +48,7 @@ def kernel_made(pattern: str, *kinds: str) -> MountRule:
     return MountRule(pattern, frozenset(kinds), read_only=False)
 
 
-def parsed(text: str) -> list[Mount]:
+def parse_mountinfo(text: str) -> list[Mount]:
     """Return the mounts of a mountinfo text, see proc_pid_mountinfo(5).
 
     Raises:

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from functools import cache
-from typing import (
-    Annotated,
-    Any,
-    NotRequired,  # pydantic wants its own before Python 3.12
-    TypeVar,
-    cast,
-)
+from typing import Annotated, Any, Literal, NotRequired  # pydantic wants its own before Python 3.12
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from sandbox.errors import IsolationError
+from sandbox.guest.messages import InvalidMessage, Schema, validate
 
-Report = TypeVar("Report")
 Texts = list[str]
 Pair = Annotated[list[int], Field(min_length=2, max_length=2)]
 
@@ -62,7 +54,7 @@ class AgentReport(ProcessReport):
 class GuestReport(ProcessReport):
     """The guest, and the agent's process that it asked."""
 
-    machine: str
+    machine: Literal["x86_64", "aarch64"]
     denials: str
     notices: list[int]
     agent: AgentReport
@@ -125,21 +117,13 @@ class ContainerInspection(TypedDict):
     Mounts: list[Any]
 
 
-def validate_report(schema: type[Report], report: Any, what: str) -> Report:
-    """Return a report as it is, if it has its schema; what stands there beside that is kept.
+def validate_report(schema: type[Schema], report: object, what: str) -> Schema:
+    """Return a report as it is, if it has its schema.
 
     Raises:
         IsolationError: It has not.
     """
     try:
-        _adapter(cast("Hashable", schema)).validate_python(report, strict=True)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        raise IsolationError(f"{what} cannot be read: {place}: {first['msg']}") from None
-    return cast("Report", report)
-
-
-@cache
-def _adapter(schema: Hashable) -> TypeAdapter[Any]:
-    return TypeAdapter(cast("Any", schema))
+        return validate(schema, report, what)
+    except InvalidMessage as error:
+        raise IsolationError(str(error)) from None

@@ -73,7 +73,6 @@ class Authority:
         return ec.generate_private_key(ec.SECP256R1())
 
     def _leaf(self, host: str) -> bytes:
-        """Return key and certificate of a host, PEM."""
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         secret = self._leaf_key.private_bytes(
             serialization.Encoding.PEM,

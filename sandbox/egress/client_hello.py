@@ -16,8 +16,6 @@ class NotTls(ValueError):
 
 
 class _Reader:
-    """Takes lengths and fields off bytes."""
-
     def __init__(self, data: bytes) -> None:
         self._data = memoryview(data)
 

@@ -172,7 +172,6 @@ class Egress:
                 self._streams.pop(message["stream"], None)
 
     def _exhausted(self) -> str:
-        """Return which part of the allowance is used up, if one is."""
         most = self._allowance
         parts = (
             (self._bytes > most.bytes_in, f"more than {most.bytes_in} bytes were sent"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -128,17 +129,9 @@ def _check_characters(raw: str) -> None:
 def _address(labels: list[str]) -> str:
     """Return the IPv4 address that the C library would take the labels for, in parentheses."""
     try:
-        parts = [
-            int(part, 0 if part.startswith("0x") else 8 if part.startswith("0") else 10)
-            for part in labels
-        ]
-        last = parts.pop()
-        if len(parts) > 3 or any(part > 255 for part in parts) or last >= 256 ** (4 - len(parts)):
-            return ""
-        value = sum(part << (24 - 8 * index) for index, part in enumerate(parts)) + last
-    except ValueError:
+        return f" ({ipaddress.IPv4Address(socket.inet_aton('.'.join(labels)))})"
+    except OSError:
         return ""
-    return f" ({ipaddress.IPv4Address(value)})"
 
 
 def _meaning(name: str) -> str:

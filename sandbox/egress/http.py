@@ -26,8 +26,6 @@ _LENGTHS = {"content-length", "transfer-encoding"}
 
 @dataclass
 class _Arriving:
-    """A request while its body comes in."""
-
     target: RequestTarget
     headers: tuple[tuple[str, str], ...]
     body: bytearray = field(default_factory=bytearray)

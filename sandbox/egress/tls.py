@@ -108,7 +108,6 @@ class Tls:
         return name
 
     def _turn(self, tls: ssl.SSLObject) -> None:
-        """Go on with the handshake, then hand on what was decrypted."""
         try:
             if self._inner is None:
                 tls.do_handshake()

@@ -73,7 +73,6 @@ def observe(start: Start, loop: PollLoop, trials: Sequence[Sequence[int]]) -> di
 
 
 def _read_all(descriptor: int, loop: PollLoop) -> bytes:
-    """Return what is written to a pipe until its end, while the loop serves the rest."""
     chunks: list[bytes] = []
 
     def take(descriptor: int, events: int) -> None:
@@ -126,7 +125,6 @@ def _look() -> dict[str, object]:
 
 
 def _read(path: str) -> str:
-    """Return a file of the kernel's, or nothing if it is not there or not to be read."""
     try:
         return hardening.read(path).decode("utf-8", "surrogateescape")
     except OSError:

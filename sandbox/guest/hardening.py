@@ -33,8 +33,6 @@ _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 _MS_NOSUID, _MS_NODEV, _MS_REMOUNT = 2, 4, 32
 _CAP_V3 = 0x20080522
 
-_STATUS = ("Uid:", "Gid:", "Groups:", "Cap", "Seccomp")
-"""Lines of ``/proc/self/status`` that the report is made of."""
 
 CAPABILITIES = {
     "CAP_DAC_READ_SEARCH": 2,
@@ -121,25 +119,31 @@ def report() -> dict[str, object]:
 
     What a kernel does not tell is empty: gVisor has no ambient capabilities and counts no filters.
     """
-    status = _status()
+    own = status()
     return {
-        "uids": status["Uid"].split(),
-        "gids": status["Gid"].split(),
-        "groups": status["Groups"].split(),
-        "inheritable": status["CapInh"],
-        "capabilities": status["CapPrm"],
-        "effective": status["CapEff"],
-        "bounding": status["CapBnd"],
-        "ambient": status.get("CapAmb", ""),
-        "seccomp": status["Seccomp"],
-        "filters": status.get("Seccomp_filters", ""),
+        "uids": own["Uid"].split(),
+        "gids": own["Gid"].split(),
+        "groups": own["Groups"].split(),
+        "inheritable": own["CapInh"],
+        "capabilities": own["CapPrm"],
+        "effective": own["CapEff"],
+        "bounding": own["CapBnd"],
+        "ambient": own.get("CapAmb", ""),
+        "seccomp": own["Seccomp"],
+        "filters": own.get("Seccomp_filters", ""),
         "no_new_privs": str(_c("prctl", _PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)),
     }
 
 
-def _status() -> dict[str, str]:
-    lines = read("/proc/self/status").decode().split("\n")
-    return dict(line.split(":\t", 1) for line in lines if line.startswith(_STATUS))
+def status(pid: int | str = "self") -> dict[str, str]:
+    """Return what the kernel says of a process, by field; see proc_pid_status(5).
+
+    Raises:
+        OSError: It has ended.
+    """
+    # a process may call itself anything, also what is no text
+    lines = read(f"/proc/{pid}/status").decode("utf-8", "replace").split("\n")
+    return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
 
 
 def _c(name: str, *arguments: int | bytes | None) -> int:
@@ -154,9 +158,9 @@ def _prctl(option: int, value: int, third: int = 0) -> None:
 
 def _drop_capabilities() -> None:
     keep = sum(1 << number for number in CAPABILITIES.values())
-    status = _status()
-    permitted = int(status["CapPrm"], 16)
-    if "CapAmb" in status:  # gVisor has no such set, and refuses to clear it
+    own = status()
+    permitted = int(own["CapPrm"], 16)
+    if "CapAmb" in own:  # gVisor has no such set, and refuses to clear it
         _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
     if permitted & (1 << 8):  # without CAP_SETPCAP the bounding set is the engine's own
         for number in range(int(read("/proc/sys/kernel/cap_last_cap")) + 1):

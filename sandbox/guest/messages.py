@@ -110,7 +110,7 @@ class ResultMeta(CallRecords):
     seconds: float
 
 
-class ResultText(TypedDict):
+class TextContent(TypedDict):
     """A piece of a result; there is one."""
 
     text: str
@@ -119,7 +119,7 @@ class ResultText(TypedDict):
 class ToolResult(TypedDict):
     """The answer to ``tools/call``."""
 
-    content: Annotated[list[ResultText], Field(min_length=1)]
+    content: Annotated[list[TextContent], Field(min_length=1)]
     _meta: ResultMeta
 
 

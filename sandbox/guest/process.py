@@ -123,8 +123,7 @@ class Commands:
         spawner = self._spawner
         reap()
         if spawner and spawner.free():
-            request = {"argv": command, "cwd": cwd, "environment": self.start.environment}
-            raw = marshal.dumps(request)
+            raw = marshal.dumps((command, cwd, self.start.environment))
             if len(raw) <= spawner.request_bytes:
                 child = Child(lambda streams: spawner.spawn(raw, streams, self.call, cwd))
                 return child, spawner.tracing
@@ -162,9 +161,9 @@ class Commands:
         from sandbox.guest.spawner_client import Spawner
 
         self._forks = 0
-        arguments = ["-I", "-S", "-B", "-c", self._spawner_source, str(AGENT_UID)]
+        options = ["-I", "-S", "-B", "-c"]
         try:
-            program = [_find("python3", "/"), *arguments]
+            program = [_find("python3", "/"), *options, self._spawner_source, str(AGENT_UID)]
             self._spawner = Spawner(self.start.become, program, self._loop)
         except OSError:
             return
@@ -182,8 +181,9 @@ class Commands:
                 ended_at = now
             if ended_at is not None and now - ended_at > GRACE_SECONDS:
                 return False
-            pause = 0.02 if ended_at is None and child.waiting else 0.001
-            self._loop.turn(min(pause, deadline - now))
+            self._loop.turn(
+                min(0.02 if ended_at is None and child.waiting else 0.001, deadline - now)
+            )
         return False
 
     def _await_end(self, tracing: Tracing) -> bool:
@@ -236,7 +236,6 @@ def reap(child: Child | None = None) -> None:
 
 
 def _collect(child: Child | None, options: int) -> bool:
-    """Wait for one process; return whether there was one."""
     try:
         pid, status = os.waitpid(-1, options)
     except ChildProcessError:

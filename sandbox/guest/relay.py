@@ -16,20 +16,9 @@ from binascii import a2b_base64, b2a_base64
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Protocol
 
-    from sandbox.guest.loop import Handler
+    from sandbox.guest.loop import PollLoop
     from sandbox.guest.messages import NetworkMessage
-
-    class Watcher(Protocol):
-        """The part of a poll loop that the relay needs."""
-
-        def watch(self, descriptor: int, events: int, handler: Handler) -> None:
-            """Ask for events of a descriptor, in place of what was asked for before."""
-
-        def unwatch(self, descriptor: int) -> None:
-            """Ask for none."""
-
 
 CERTIFICATE_FOLDER = "/run/world"
 """A small tmpfs of the guest's own, which the agent can read."""
@@ -82,7 +71,7 @@ class Listeners:
             self.close()
             raise
 
-    def relay(self, loop: Watcher, send: Callable[[dict[str, object]], None]) -> Relay:
+    def relay(self, loop: PollLoop, send: Callable[[dict[str, object]], None]) -> Relay:
         """Begin to listen.
 
         Args:
@@ -123,7 +112,7 @@ class Relay:
     """Streams between clients in the container and the engine."""
 
     def __init__(
-        self, listeners: Listeners, loop: Watcher, emit: Callable[[NetworkMessage], None]
+        self, listeners: Listeners, loop: PollLoop, emit: Callable[[NetworkMessage], None]
     ) -> None:
         """Begin to listen.
 

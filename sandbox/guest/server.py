@@ -148,7 +148,6 @@ class Guest:
         return {}
 
     def _snapshot(self, limit: int) -> Message:
-        """Return all sections, and the agent's text files within a limit of bytes."""
         files = {}
         for path in sorted(self._files.scan()):
             if not path.startswith(HOME + "/"):
@@ -192,7 +191,6 @@ class Guest:
         }
 
     def _records(self) -> Records:
-        """Return what tracers and filter have recorded since the last time."""
         denials, dropped = self._denials.drain()
         return {
             "logs": self._commands.drain(),
@@ -248,8 +246,7 @@ class Guest:
         self._before.clear()
         files, dropped = self._files.look()
         reap()
-        opens = self._opens.drain(self._files.entries)
-        return [*effects, *opens, *files], dropped, fault
+        return [*effects, *self._opens.drain(self._files.entries), *files], dropped, fault
 
 
 def _json(value: Any) -> str:
@@ -307,8 +304,7 @@ def _open_below(path: str, flags: int) -> int:
 
 def _read_regular(path: str, limit: int) -> bytes:
     with os.fdopen(_open_below(path, os.O_RDONLY), "rb") as file:
-        info = os.fstat(file.fileno())
-        if info.st_size > limit:
+        if os.fstat(file.fileno()).st_size > limit:
             raise MethodError(-32001, f"larger than {limit} bytes")
         return file.read(limit)
 

@@ -11,6 +11,7 @@ import errno
 import os
 import sys
 
+from sandbox.guest.hardening import status
 from sandbox.guest.loop import READABLE
 from sandbox.guest.tracing import TraceLost, Tracing
 
@@ -123,8 +124,6 @@ class Spawner:
 def _of_guest(pid: str) -> bool:
     """Return whether a process has the guest's uid: a tracer that is about to end."""
     try:
-        with open(f"/proc/{pid}/status") as file:
-            uids = next(line for line in file if line.startswith("Uid:")).split()[1:]
-    except (OSError, StopIteration):
+        return status(pid)["Uid"].split() == ["0"] * 4
+    except OSError:
         return False  # it has just ended: what it started may not have been seen
-    return uids == ["0"] * 4

@@ -20,7 +20,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, NoReturn
+    from typing import NoReturn
 
 _REQUEST_BYTES = 64 * 1024
 _CLONE = {"x86_64": 56, "aarch64": 220}
@@ -50,15 +50,16 @@ def serve(uid: int) -> NoReturn:
         arguments = (number, _CLONE_PARENT | signal.SIGCHLD, 0, 0, 0, 0)
         pid = int(_ctypes.call_function(system, arguments))
         if not pid:
-            _become(marshal.loads(raw), uid, streams)  # noqa: S302 - the guest's own words
+            _become(uid, streams, *marshal.loads(raw))  # noqa: S302 - the guest's own words
         for descriptor in streams:
             os.close(descriptor)
         os.write(0, b"%d" % pid)
 
 
-def _become(request: dict[str, Any], uid: int, streams: list[int]) -> NoReturn:
+def _become(
+    uid: int, streams: list[int], argv: list[str], cwd: str, environment: dict[str, str]
+) -> NoReturn:
     """Be the command. Limits and processor are what the spawner was started with."""
-    argv = request["argv"]
     try:
         os.setsid()
         for target, descriptor in enumerate(streams):
@@ -68,8 +69,8 @@ def _become(request: dict[str, Any], uid: int, streams: list[int]) -> NoReturn:
             signal.signal(ignored, signal.SIG_DFL)
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
-        os.chdir(request["cwd"])
-        os.execve(argv[0], argv, request["environment"])  # noqa: S606 - it is what the tool asked for
+        os.chdir(cwd)
+        os.execve(argv[0], argv, environment)  # noqa: S606 - it is what the tool asked for
     except OSError as error:
         os.write(2, f"cannot start {argv[0]}: {error}\n".encode())
     finally:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 from itertools import count
 
+from sandbox.guest.hardening import status
 from sandbox.guest.loop import READABLE
 
 TYPE_CHECKING = False
@@ -192,7 +193,6 @@ class Tracing:
 def _tracer_of(pid: int) -> int:
     """Return the pid of a process's tracer, 0 if it has none; -1 if the process has ended."""
     try:
-        with open(f"/proc/{pid}/status") as file:
-            return next(int(line[10:]) for line in file if line.startswith("TracerPid:"))
-    except (OSError, StopIteration):
+        return int(status(pid)["TracerPid"])
+    except OSError:
         return -1

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import get_args
 
 from sandbox.choices import Isolation
 from sandbox.errors import EnvironmentFault, InputError, nearest
 from sandbox.isolation.base import Backend
 from sandbox.isolation.bubblewrap import Bubblewrap
-from sandbox.isolation.docker import Docker
-from sandbox.isolation.gvisor import Gvisor
 
 NAMES: tuple[str, ...] = get_args(Isolation)
 
@@ -29,22 +28,31 @@ def backend(name: str, image: str | None = None) -> Backend:
     if name not in NAMES:
         raise InputError(f"unknown isolation {name!r}{nearest(name, NAMES)}")
     reasons = []
-    for candidate in usual(image) if name == "auto" else every(image):
-        if name in ("auto", candidate.name):
-            reason = candidate.unavailable()
-            if reason is None:
-                return candidate
-            reasons.append(f"{candidate.name}: {reason}")
+    for candidate in usual(image) if name == "auto" else (_make(name, image),):
+        reason = candidate.unavailable()
+        if reason is None:
+            return candidate
+        reasons.append(f"{candidate.name}: {reason}")
     if name != "auto":
         raise EnvironmentFault(f"--isolation {reasons[0]}")
     raise EnvironmentFault("nothing here can isolate an agent\n  " + "\n  ".join(reasons))
 
 
-def usual(image: str | None = None) -> tuple[Backend, ...]:
+def usual(image: str | None = None) -> Iterable[Backend]:
     """Return the back ends that are taken without being named: gVisor's cost is for those who ask."""
-    return (Docker(image), Bubblewrap())
+    return (_make(name, image) for name in ("docker", "bubblewrap"))
 
 
-def every(image: str | None = None) -> tuple[Backend, ...]:
+def every(image: str | None = None) -> Iterable[Backend]:
     """Return all back ends, whether they run here or not."""
-    return (Docker(image), Gvisor(image), Bubblewrap())
+    return (_make(name, image) for name in ("docker", "gvisor", "bubblewrap"))
+
+
+def _make(name: str, image: str | None) -> Backend:
+    if name == "bubblewrap":
+        return Bubblewrap()
+    # what speaks to an engine is only loaded for one
+    from sandbox.isolation.docker import Docker
+    from sandbox.isolation.gvisor import Gvisor
+
+    return Gvisor(image) if name == "gvisor" else Docker(image)

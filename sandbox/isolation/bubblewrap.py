@@ -159,7 +159,6 @@ def _probe() -> None:
 
 @cache
 def _interpreter() -> tuple[str, str] | None:
-    """Return the folder to show inside and the path of the guest's Python."""
     usual, python = "/usr/bin/python3", Path(sys.base_prefix, "bin", "python3")
     if os.access(usual, os.X_OK):
         return "/usr", usual
@@ -221,7 +220,6 @@ def _program() -> Program:
 
 
 def _links() -> tuple[str, ...]:
-    """Return the arguments for /bin, /lib and so on, as the host has them."""
     links: list[str] = []
     for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
         path = Path("/", name)

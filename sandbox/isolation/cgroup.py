@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,7 +20,9 @@ PREFIX = "agent-risk-sandbox-"
 _V1 = ("memory", "pids", "cpu")
 _PERIOD = 100_000  # microseconds, the kernel's default
 _SWAP = "memory.swap.max"
-"""Not there where the kernel was built or started without bounds on swap."""
+"""Not there if the kernel was built or started without bounds on swap."""
+Files = Mapping[str, Mapping[str, int | str]]
+"""Folder → file → what is written to it."""
 GUEST_PROCESSES = 8 + LEFT_RUNNING
 """The guest's own and its tracers, beside those of the agent."""
 
@@ -59,7 +62,7 @@ class Cgroup:
         return Joining(procs=tuple(f"{folder}/cgroup.procs" for folder in self.folders))
 
     def out_of_memory(self) -> int:
-        """Return how many processes the kernel killed here for want of memory."""
+        """Return how many processes the kernel killed here to free memory."""
         for folder in self.folders:
             for name in ("memory.events", "memory.oom_control"):
                 if (folder / name).exists():
@@ -68,7 +71,7 @@ class Cgroup:
         return 0
 
     def remove_if_empty(self) -> bool:
-        """Remove the folders where nothing is left inside; return whether that is so."""
+        """Remove the folders if nothing is left inside; return whether that is so."""
         try:
             for folder in self.folders:
                 folder.rmdir()
@@ -85,15 +88,9 @@ class Cgroup:
                     folder.rmdir()
                 except OSError:
                     for pid in (folder / "cgroup.procs").read_text().split():
-                        _kill(int(pid))
+                        with suppress(ProcessLookupError):
+                            os.kill(int(pid), signal.SIGKILL)
                     time.sleep(0.002)  # the kernel empties a cgroup after the last exit
-
-
-def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
 
 
 def limits_of(bounds: Bounds) -> dict[str, int]:
@@ -106,16 +103,15 @@ def limits_of(bounds: Bounds) -> dict[str, int]:
 
 
 def make(name: str, limits: Mapping[str, int]) -> Cgroup | None:
-    """Return a cgroup with limits in force, or None where none can be had.
+    """Return a cgroup whose limits hold, or None if none can be made.
 
     Args:
         name: Unique; usually the run's id.
         limits: See :class:`Cgroup`.
     """
     try:
-        if (ROOT / "cgroup.controllers").exists():
-            return _make_v2(name, limits)
-        return _make_v1(name, limits)
+        version = _files_v2 if (ROOT / "cgroup.controllers").exists() else _files_v1
+        return _create(version(f"{PREFIX}{name}", limits), limits)
     except OSError:
         return None
 
@@ -129,37 +125,41 @@ def parents() -> tuple[str, ...]:
 
 def reap() -> int:
     """Remove the cgroups of processes that are gone; return of how many containers."""
-    folders = [path for path in leftovers(set()) if Owner.of(_owner_label(path)).gone()]
-    Cgroup(tuple(folders), {}).remove()
+    labels = {path: path.name.removeprefix(PREFIX).rsplit("-", 1)[0] for path in leftovers()}
+    folders = tuple(path for path, label in labels.items() if Owner.of(label).gone())
+    Cgroup(folders, {}).remove()
     return len({folder.name for folder in folders})
 
 
-def _owner_label(path: Path) -> str:
-    return path.name.removeprefix(PREFIX).rsplit("-", 1)[0]
+def leftovers() -> list[Path]:
+    """Return the cgroup folders of all containers."""
+    return sorted({path for parent in parents() for path in Path(parent).glob(f"{PREFIX}*")})
 
 
-def leftovers(alive: set[str]) -> list[Path]:
-    """Return cgroup folders of containers whose names are not among those alive."""
-    found = {path for parent in parents() for path in Path(parent).glob(f"{PREFIX}*")}
-    return sorted(path for path in found if path.name.removeprefix(PREFIX) not in alive)
+def _files_v1(name: str, limits: Mapping[str, int]) -> Files:
+    memory, pids, cpu = (f"{ROOT}/{controller}" for controller in _V1)
+    if not all(os.access(parent, os.W_OK) for parent in (memory, pids, cpu)):
+        return {}
+    return {
+        f"{memory}/{name}": {"memory.limit_in_bytes": limits["memory"]},
+        f"{pids}/{name}": {"pids.max": limits["processes"]},
+        f"{cpu}/{name}": {"cpu.cfs_period_us": _PERIOD, "cpu.cfs_quota_us": limits["cpu"]},
+    }
 
 
-def _make_v1(name: str, limits: Mapping[str, int]) -> Cgroup | None:
-    if not all(os.access(f"{ROOT}/{controller}", os.W_OK) for controller in _V1):
-        return None
-    memory, pids, cpu = (f"{ROOT}/{controller}/{PREFIX}{name}" for controller in _V1)
-    return _made(
-        {
-            memory: {"memory.limit_in_bytes": limits["memory"]},
-            pids: {"pids.max": limits["processes"]},
-            cpu: {"cpu.cfs_period_us": _PERIOD, "cpu.cfs_quota_us": limits["cpu"]},
-        },
-        limits,
-    )
+def _files_v2(name: str, limits: Mapping[str, int]) -> Files:
+    parent = _parent_v2()
+    files: dict[str, int | str] = {
+        "memory.max": limits["memory"],
+        _SWAP: 0,
+        "pids.max": limits["processes"],
+        "cpu.max": f"{limits['cpu']} {_PERIOD}",
+    }
+    return {f"{parent}/{name}": files} if parent else {}
 
 
-def _made(folders: Mapping[str, Mapping[str, object]], limits: Mapping[str, int]) -> Cgroup:
-    """Make folders and write their files; where one refuses, none is left."""
+def _create(folders: Files, limits: Mapping[str, int]) -> Cgroup | None:
+    """Make folders and write their files; if one refuses, none is left."""
     made: list[Path] = []
     try:
         for folder, files in folders.items():
@@ -171,7 +171,7 @@ def _made(folders: Mapping[str, Mapping[str, object]], limits: Mapping[str, int]
     except OSError:
         Cgroup(tuple(made), limits).remove_if_empty()
         raise
-    return Cgroup(tuple(made), limits)
+    return Cgroup(tuple(made), limits) if made else None
 
 
 def _write(path: str, value: object) -> None:
@@ -189,30 +189,14 @@ def _own_v2() -> Path:
     return ROOT
 
 
-def _make_v2(name: str, limits: Mapping[str, int]) -> Cgroup | None:
-    parent = _parent_v2()
-    if parent is None:
-        return None
-    files = {
-        "memory.max": limits["memory"],
-        _SWAP: 0,
-        "pids.max": limits["processes"],
-        "cpu.max": f"{limits['cpu']} {_PERIOD}",
-    }
-    return _made({f"{parent}/{PREFIX}{name}": files}, limits)
-
-
 @cache
 def _parent_v2() -> Path | None:
-    """Return where a cgroup can be made: beside this process's own, where a delegated parent hands controllers down."""
+    """Return where a cgroup can be made: beside this process's own, if its parent hands controllers down."""
     own = _own_v2()
     for parent in (own, own.parent, ROOT):
         file = parent / "cgroup.subtree_control"
-        if not os.access(file, os.W_OK):
-            continue
-        try:
-            file.write_text("+memory +pids +cpu")
-        except OSError:
-            continue
-        return parent
+        with suppress(OSError):
+            if os.access(file, os.W_OK):
+                file.write_text("+memory +pids +cpu")
+                return parent
     return None

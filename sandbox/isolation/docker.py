@@ -11,7 +11,11 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
+
+import docker
+from docker import DockerClient
+from docker.errors import ImageNotFound
 
 from sandbox.errors import IsolationError
 from sandbox.guest.hardening import AGENT_UID, CAPABILITIES
@@ -37,9 +41,6 @@ from sandbox.isolation.guest_container import GuestContainer
 from sandbox.isolation.process_identity import Owner
 from sandbox.isolation.transport import FramedWire
 from sandbox.scenario.bounds import Bounds
-
-if TYPE_CHECKING:
-    from docker import DockerClient
 
 IMAGE = "agent-risk-sandbox:latest"
 LABEL = "org.agent-risk-sandbox"
@@ -145,8 +146,6 @@ class Docker:
     @property
     def _client(self) -> DockerClient:
         """This process's client: forks that shared its connections would get each other's answers."""
-        import docker
-
         if os.getpid() not in self._clients:
             with translate_faults():
                 self._clients[os.getpid()] = docker.from_env(timeout=API_SECONDS)
@@ -154,12 +153,10 @@ class Docker:
 
     @cached_property
     def _image(self) -> Any:
-        import docker.errors
-
         with translate_faults():
             try:
                 return self._client.images.get(self.image)
-            except docker.errors.ImageNotFound:
+            except ImageNotFound:
                 return None
 
     @cached_property
@@ -171,7 +168,6 @@ class Docker:
         return Confinement()
 
     def _request(self, spec: ContainerSpec) -> dict[str, object]:
-        """Return the engine's arguments for a container, but those of ``host_config``."""
         return {
             "image": self._image.id,
             "command": list(guest_payload.COMMAND),
@@ -218,8 +214,7 @@ class Docker:
         state = self._client.api.inspect_container(container)
         declared = host_config(spec.bounds, self._runtime)
         pid = state["State"]["Pid"]
-        limits = cgroup.limits_of(spec.bounds)
-        group = group or kernel.engine_cgroup(pid, container, limits)
+        group = group or kernel.engine_cgroup(pid, container, cgroup.limits_of(spec.bounds))
         controls = [
             *engine.judge(declared, state, self._image.id, self._image_environment),
             *inside.judge(self._profile(spec), report),

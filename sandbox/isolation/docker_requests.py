@@ -8,12 +8,15 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
+
+import docker
+from docker import DockerClient
+from docker.errors import APIError, DockerException
+from requests.exceptions import ConnectionError as Unreachable
+from requests.exceptions import RequestException, Timeout
 
 from sandbox.errors import IsolationError
-
-if TYPE_CHECKING:
-    from docker import DockerClient
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -21,10 +24,6 @@ T = TypeVar("T")
 
 def engine_problem() -> str | None:
     """Return why no Docker engine can be used from here, or None."""
-    import docker
-    import docker.errors
-    from requests.exceptions import RequestException
-
     address = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
     try:
         if address.startswith(
@@ -34,7 +33,7 @@ def engine_problem() -> str | None:
                 local.connect(address.removeprefix("unix://"))
         with contextlib.closing(docker.from_env(timeout=5)) as client:
             client.ping()
-    except (docker.errors.DockerException, RequestException, OSError) as error:
+    except (DockerException, RequestException, OSError) as error:
         return (
             f"no Docker engine answers ({_reason(error)}): apt-get install docker.io, or start it"
         )
@@ -59,12 +58,11 @@ async def in_thread(request: Callable[P, T], *args: P.args, **kwargs: P.kwargs) 
 
 def attach(client: DockerClient, container: str) -> socket.socket:
     """Return a socket to the streams of a container's first process."""
-    import docker.errors
-
-    params = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
     try:
-        stream = client.api.attach_socket(container, params=params)
-    except docker.errors.APIError as error:
+        stream = client.api.attach_socket(
+            container, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+        )
+    except APIError as error:
         if error.response is not None:
             error.response.close()  # it was to be streamed: its connection stays open with it
         raise
@@ -86,43 +84,34 @@ def attach(client: DockerClient, container: str) -> socket.socket:
 
 def remove(client: DockerClient, container: str) -> None:
     """End and remove a container, whether it is still there or not."""
-    import docker.errors
-
     with translate_faults():
         try:
             client.api.remove_container(container, force=True, v=True)
-        except docker.errors.APIError as error:
+        except APIError as error:
             if error.status_code not in (404, 409):  # gone, or its removal is already on its way
                 raise
 
 
 def out_of_memory(client: DockerClient, container: str) -> bool:
     """Ask the engine's log of events: the container itself is removed by then."""
-    import docker.errors
-    from requests.exceptions import RequestException
-
     filters = {"container": container, "event": "oom"}
     try:
         events = client.api.events(
             since=1, until=int(time.time()) + 1, filters=filters, decode=True
         )
         return any(True for _ in events)
-    except (docker.errors.DockerException, RequestException):
+    except (DockerException, RequestException):
         return False
 
 
 @contextlib.contextmanager
 def translate_faults() -> Iterator[None]:
     """Raise what goes wrong with the engine as a fault that names it."""
-    import docker.errors
-    from requests.exceptions import ConnectionError as Unreachable
-    from requests.exceptions import Timeout
-
     try:
         yield
     except (Unreachable, Timeout, ConnectionError) as error:
         raise IsolationError(f"Docker: the engine does not answer: {_innermost(error)}") from error
-    except (docker.errors.DockerException, OSError) as error:
+    except (DockerException, OSError) as error:
         raise IsolationError(f"Docker: {_reason(error)}") from error
 
 
@@ -134,5 +123,4 @@ def _innermost(error: BaseException) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    text = getattr(error, "explanation", None) or str(error)
-    return " ".join(str(text).split())[:300]
+    return " ".join(str(getattr(error, "explanation", None) or error).split())[:300]

@@ -65,8 +65,9 @@ class GuestContainer(ABC):
             async with asyncio.timeout(START_SECONDS):
                 greeting = (await self._wire.read_line()).decode("ascii", "replace").strip()
                 if not greeting or greeting.startswith("!"):
-                    reason = greeting[1:] or "the container ended before its guest spoke"
-                    raise IsolationError(reason)
+                    raise IsolationError(
+                        greeting[1:] or "the container ended before its guest spoke"
+                    )
                 await self._wire.write(
                     guest_payload.message(spec, greeting, confinement, preloaded=preloaded)
                 )
@@ -102,8 +103,11 @@ class GuestContainer(ABC):
         """Execute one tool call inside."""
         if self._network:
             self._network.call_begins()
-        meta = {"agent": agent, "call": call}
-        params = {"name": tool, "arguments": arguments, "_meta": meta}
+        params = {
+            "name": tool,
+            "arguments": arguments,
+            "_meta": {"agent": agent, "call": call},
+        }
         result = await self._request(ToolResult, "tools/call", params, timeout)
         records = result["_meta"]
         effects, late = self._record.of(call, records)

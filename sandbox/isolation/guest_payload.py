@@ -173,8 +173,7 @@ def _guest_modules(same: bool) -> Modules:
 
 @cache
 def _source(package: str, name: str) -> str:
-    path = Path(__file__).resolve().parent.parent / package / f"{name}.py"
-    return path.read_text("utf-8")
+    return (Path(__file__).resolve().parent.parent / package / f"{name}.py").read_text("utf-8")
 
 
 @cache
@@ -186,5 +185,4 @@ def _module(package: str, name: str, marshalled: bool) -> bytes:
 def _code(source: str, file: str, marshalled: bool, optimize: int = 0) -> bytes:
     if not marshalled:
         return source.encode()
-    code = compile(source, file, "exec", dont_inherit=True, optimize=optimize)
-    return marshal.dumps(code)
+    return marshal.dumps(compile(source, file, "exec", dont_inherit=True, optimize=optimize))

@@ -174,7 +174,7 @@ def _descendants(pid: int) -> set[int]:
     parents = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
-            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
+            parents[int(path.parent.name)] = int(path.read_bytes().rpartition(b")")[2].split()[1])
     descendants: set[int] = set()
     new = {pid}
     while new:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 import shutil
 import subprocess
-import tarfile
 from collections.abc import Callable
-from typing import Any
+
+import docker
+from docker import DockerClient
+from docker.errors import DockerException
+from requests.exceptions import RequestException
 
 from sandbox.errors import EnvironmentFault
 from sandbox.isolation.docker_requests import engine_problem
@@ -38,20 +41,18 @@ def from_registry(name: str, base: str, say: Say) -> str:
         EnvironmentFault: There is no engine, or the build failed.
     """
     client = _client()
-    commands = (
-        "apt-get update && apt-get install -y --no-install-recommends "
-        + " ".join(package for package in PACKAGES if not package.startswith("python3"))
-        + " && rm -rf /var/lib/apt/lists/*"
-    )
-    text = f"FROM {base}\nRUN {commands}\n{_user_line()}\n"
+    packages = " ".join(package for package in PACKAGES if not package.startswith("python3"))
+    text = f"""FROM {base}
+RUN apt-get update && apt-get install -y --no-install-recommends {packages} && rm -rf /var/lib/apt/lists/*
+RUN useradd --uid 1000 --home-dir /work --no-create-home agent && mkdir -p /work
+"""
     try:
-        image, log = client.images.build(
-            fileobj=_context(text), custom_context=True, tag=name, rm=True, pull=True
-        )
-    except Exception as error:
+        file = io.BytesIO(text.encode())
+        image, log = client.images.build(fileobj=file, tag=name, rm=True, pull=True)
+    except (DockerException, RequestException, OSError) as error:
         raise EnvironmentFault(f"the image could not be built from {base}: {error}") from error
     for entry in log:
-        if line := str(entry.get("stream", "")).strip():
+        if isinstance(entry, dict) and (line := str(entry.get("stream", "")).strip()):
             say(line)
     return str(image.id)
 
@@ -93,24 +94,7 @@ def from_debian(name: str, suite: str, say: Say, mirror: str | None = None) -> s
     return str(client.images.get(name).id)
 
 
-def _client() -> Any:
-    import docker
-
+def _client() -> DockerClient:
     if reason := engine_problem():
         raise EnvironmentFault(reason)
     return docker.from_env(timeout=900)
-
-
-def _user_line() -> str:
-    return "RUN useradd --uid 1000 --home-dir /work --no-create-home agent && mkdir -p /work"
-
-
-def _context(dockerfile: str) -> io.BytesIO:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        info = tarfile.TarInfo("Dockerfile")
-        raw = dockerfile.encode()
-        info.size = len(raw)
-        archive.addfile(info, io.BytesIO(raw))
-    buffer.seek(0)
-    return buffer

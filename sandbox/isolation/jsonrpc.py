@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import NoReturn, Protocol
+from typing import NoReturn
 
 from sandbox.errors import InternalError, IsolationError, SandboxError, internal
 from sandbox.guest.messages import InvalidMessage
 from sandbox.isolation.base import NetworkWorld
+from sandbox.isolation.transport import SocketWire
 
-LINE_LIMIT = 64 * 1024 * 1024
-"""Bytes of one message from a guest; a longer one breaks the container."""
 NETWORK_LIMIT = 1024 * 1024 * 1024
 """Bytes of all messages about the network. A sound guest stays far below: the network ends before."""
 NETWORK = "sandbox/network"
@@ -19,23 +18,10 @@ NETWORK = "sandbox/network"
 Message = dict[str, object]
 
 
-class Wire(Protocol):
-    """Bytes to and from a guest."""
-
-    async def read_line(self) -> bytes:
-        """Return the next line with its end, or an empty value at the end of the stream."""
-
-    async def write(self, data: bytes) -> None:
-        """Send bytes."""
-
-    def post(self, data: bytes) -> None:
-        """Send bytes without waiting for them to leave; there are few of them."""
-
-
 class JsonRpcConnection:
     """The engine's end of the channel to one guest. Once it is broken, nothing more is asked."""
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: SocketWire) -> None:
         self._wire = wire
         self._number = 0
         self._lock = asyncio.Lock()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Owner:
-    """A process, told apart from others by machine, boot and start time."""
+    """A process, known by machine, boot, pid and start time."""
 
     machine: str
     boot: str
@@ -27,7 +27,7 @@ class Owner:
 
     @classmethod
     def of(cls, label: str) -> Owner:
-        """Return the owner that a label names; one of no machine where it names none."""
+        """Return the owner that a label names; one of no machine if it names none."""
         parts = label.split("-")
         try:
             return cls(parts[0], parts[1], int(parts[2]), int(parts[3]))

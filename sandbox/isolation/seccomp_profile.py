@@ -96,9 +96,9 @@ class SystemCall:
 @cache
 def system_calls() -> Mapping[str, SystemCall]:
     """Return the list, by name."""
-    text = Path(__file__).with_suffix(".txt").read_text("utf-8")
-    lines = [line for line in text.splitlines() if not line.startswith("#")]
-    return {call.name: call for call in map(_parse, lines)}
+    lines = Path(__file__).with_suffix(".txt").read_text("utf-8").splitlines()
+    calls = [_parse(line) for line in lines if not line.startswith("#")]
+    return {call.name: call for call in calls}
 
 
 def _parse(line: str) -> SystemCall:
@@ -130,16 +130,16 @@ def _condition(text: str) -> Condition:
 @cache
 def by_number(machine: str) -> Mapping[int, SystemCall]:
     """Return what an architecture has of the list, by number."""
-    calls = system_calls().values()
-    return {call.numbers[machine]: call for call in calls if machine in call.numbers}
+    return {
+        call.numbers[machine]: call for call in system_calls().values() if machine in call.numbers
+    }
 
 
 def find(machine: str, number: int) -> SystemCall:
     """Return the call of a number, also of one that no architecture has."""
     if call := by_number(machine).get(number):
         return call
-    x32 = machine == "x86_64" and number >= _X32
-    name = f"x32({number - _X32})" if x32 else str(number)
+    name = f"x32({number - _X32})" if machine == "x86_64" and number >= _X32 else str(number)
     return SystemCall(name, {machine: number}, errno.ENOSYS, silent=number == NO_CALL)
 
 

@@ -39,6 +39,5 @@ def dns_question(payload: bytes) -> str:
             return ""
         labels.append(payload[at + 1 : at + 1 + size].decode("ascii", "backslashreplace"))
         at += size + 1
-    asked_class = payload[at + 3 : at + 5]
-    whole = bool(labels) and asked_class in (b"\0\1", b"\0\3", b"\0\xff")
-    return ".".join(labels) if whole else ""
+    known_class = payload[at + 3 : at + 5] in (b"\0\1", b"\0\3", b"\0\xff")
+    return ".".join(labels) if known_class else ""

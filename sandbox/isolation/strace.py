@@ -85,8 +85,6 @@ _OWN_LINK = re.compile(r"/proc/(?:(?:thread-)?self|(?P<pid>\d+))/(?P<to>cwd|root
 
 @dataclass(frozen=True)
 class _Call:
-    """One system call as logged."""
-
     pid: int
     name: str
     arguments: list[str]
@@ -99,8 +97,6 @@ class _Call:
 
 @dataclass
 class _Process:
-    """What is known of a process."""
-
     cwd: str
     parent: int | None = None
     program: ProcessEffect | None = None
@@ -346,14 +342,11 @@ def _open(reader: StraceReader, call: _Call) -> Iterator[Traced]:
 def _path(
     action: FileAction, name: int, folder: int | None = None, **detail: Unpack[FileDetail]
 ) -> _Read:
-    """Return what reads a call that acts on one path."""
-
     def read(reader: StraceReader, call: _Call) -> Iterator[Traced]:
         status = _status(call)
         if status is None or (action == EffectAction.MODE and status == EffectStatus.DONE):
             return
-        path = reader.path(call, name, folder)
-        yield _file(action, path, status, call.error, **detail)
+        yield _file(action, reader.path(call, name, folder), status, call.error, **detail)
 
     return read
 

@@ -7,7 +7,8 @@ import socket
 import struct
 from typing import Self
 
-from sandbox.isolation.jsonrpc import LINE_LIMIT
+LINE_LIMIT = 64 * 1024 * 1024
+"""Bytes of one message from a guest; a longer one breaks the container."""
 
 
 class SocketWire:
@@ -32,7 +33,7 @@ class SocketWire:
         await self._writer.drain()
 
     def post(self, data: bytes) -> None:
-        """Send bytes without waiting for them to leave."""
+        """Send bytes without waiting for them to leave; there are few of them."""
         self._writer.write(data)
 
     def close(self) -> None:

@@ -28,30 +28,7 @@ from sandbox.guest import hardening
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import NoReturn, TypedDict
-
-    class _Program(TypedDict):
-        """See ``sandbox.isolation.zygote_client.Program``."""
-
-        bubblewrap: Sequence[str]
-        files: Mapping[str, bytes]
-        prefixes: tuple[str, str]
-        path: str
-
-    class _Joining(TypedDict):
-        """See ``sandbox.isolation.cgroup.Joining``."""
-
-        procs: Sequence[str]
-        tasks: Sequence[str]
-
-    class _Request(TypedDict):
-        """See ``sandbox.isolation.zygote_client.GuestRequest``."""
-
-        uid: int
-        maps: Mapping[str, str]
-        mappers: Sequence[Sequence[str]]
-        joining: _Joining
-
+    from typing import Any, NoReturn
 
 CONTROL = 3
 """The descriptor on which requests come in the launcher; its talk with the launcher in a guest."""
@@ -76,8 +53,7 @@ def run(
     owner: int,
     remains: tuple[Sequence[str], str],
     preload: Sequence[str],
-    program: _Program,
-    bootstrap: str,
+    **program: Any,
 ) -> NoReturn:
     """Serve requests until the owner ends or closes the control socket.
 
@@ -85,8 +61,7 @@ def run(
         owner: Its pid.
         remains: Folders of cgroups, and what the names of the owner's begin with.
         preload: Modules that guests find loaded.
-        program: How containers are made; see ``sandbox.isolation.zygote_client.Program``.
-        bootstrap: Code that a guest ends in.
+        program: See :class:`Zygote`.
     """
     try:
         os.closerange(CONTROL + 1, _MOST)
@@ -101,7 +76,7 @@ def run(
         os.close(null)
         gc.disable()
         gc.freeze()
-        Zygote(handle, program, bootstrap).serve()
+        Zygote(handle, **program).serve()
         folders, mark = remains
         for folder in folders:
             for name in os.listdir(folder):
@@ -124,9 +99,28 @@ def _owner_pidfd(owner: int) -> int:
 class Zygote:
     """Guests that were started and have not been collected."""
 
-    def __init__(self, owner: int, program: _Program, bootstrap: str) -> None:
-        self._program = program
-        self._bootstrap = bootstrap
+    def __init__(
+        self,
+        owner: int,
+        *,
+        bubblewrap: Sequence[str],
+        files: Mapping[str, bytes],
+        prefixes: tuple[str, str],
+        path: str,
+        bootstrap: str,
+    ) -> None:
+        """Take no requests yet.
+
+        Args:
+            owner: A pidfd.
+            bubblewrap: Command that builds mounts and namespaces, up to the files.
+            files: Path inside → content, made by bubblewrap.
+            prefixes: Where the interpreter is outside, and inside.
+            path: Search path of commands inside.
+            bootstrap: Code that a guest ends in.
+        """
+        self._bubblewrap, self._files = bubblewrap, files
+        self._prefixes, self._path, self._bootstrap = prefixes, path, bootstrap
         self._owner = owner
         self._control = socket.socket(fileno=CONTROL)
         self._guests: dict[int, int] = {}
@@ -159,47 +153,54 @@ class Zygote:
             return False
         wire = socket.socket(fileno=descriptors[0])
         try:
-            self._start(marshal.loads(raw), wire)  # noqa: S302 - the owner's own words
+            self._start(wire, *marshal.loads(raw))  # noqa: S302 - the owner's own words
         except (OSError, LaunchError) as error:
             _complain(wire.fileno(), error)
         finally:
             wire.close()
         return True
 
-    def _start(self, request: _Request, wire: socket.socket) -> None:
-        """Make a guest and hand its pidfd to the owner; it goes on by itself from there."""
+    def _start(
+        self,
+        wire: socket.socket,
+        uid: int,
+        maps: Mapping[str, str],
+        mappers: Sequence[Sequence[str]],
+        joining: tuple[Sequence[str], Sequence[str]],
+    ) -> None:
+        """Make a guest and hand its pidfd to the owner; it goes on by itself from there.
+
+        See ``sandbox.isolation.zygote_client.GuestRequest``.
+        """
+        procs, tasks = joining
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         doors: list[int] = []
         try:
-            doors += (os.open(path, os.O_WRONLY) for path in request["joining"]["tasks"])
+            doors += (os.open(path, os.O_WRONLY) for path in tasks)
             with ours:
                 with theirs:
-                    guest = _clone(request["uid"])
+                    guest = _clone(uid)
                     if not guest:
                         self._enter(wire.detach(), theirs.detach(), doors)
-                self._place(guest, request, wire, ours.fileno())
+                handle = os.pidfd_open(guest)
+                self._guests[handle] = guest
+                self._poll.register(handle, select.POLLIN)
+                try:
+                    for command, *arguments in mappers:
+                        _run([command, str(guest), *arguments])
+                    for name, text in maps.items():
+                        _write(f"/proc/{guest}/{name}", text)
+                    for path in procs:  # else it joins its cgroup by itself
+                        _write(path, str(guest))
+                    socket.send_fds(wire, [b"."], [handle])
+                    ours.send(b"mapped")
+                    _receive(ours.fileno())
+                except (OSError, LaunchError):
+                    os.kill(guest, signal.SIGKILL)  # it is to say nothing of its own
+                    raise
         finally:
             for door in doors:
                 os.close(door)
-
-    def _place(self, guest: int, request: _Request, wire: socket.socket, talk: int) -> None:
-        """Give a guest its ids and, if it does not join by itself, its cgroup."""
-        try:
-            handle = os.pidfd_open(guest)
-            self._guests[handle] = guest
-            self._poll.register(handle, select.POLLIN)
-            for command, *arguments in request["mappers"]:
-                _run([command, str(guest), *arguments])
-            for name, text in request["maps"].items():
-                _write(f"/proc/{guest}/{name}", text)
-            for path in request["joining"]["procs"]:
-                _write(path, str(guest))
-            socket.send_fds(wire, [b"."], [handle])
-            os.write(talk, b"mapped")
-            _receive(talk)
-        except (OSError, LaunchError):
-            os.kill(guest, signal.SIGKILL)  # not collected yet; it is to say nothing of its own
-            raise
 
     def _enter(self, wire: int, talk: int, doors: list[int]) -> NoReturn:
         """Be the guest. Only memory comes along, and no descriptor but these."""
@@ -229,9 +230,8 @@ class Zygote:
 
     def _move_in(self) -> None:
         """Have bubblewrap build the rest of the container, and join it."""
-        program = self._program
-        command, descriptors = list(program["bubblewrap"]), []
-        for path, content in program["files"].items():
+        command, descriptors = list(self._bubblewrap), []
+        for path, content in self._files.items():
             source, sink = os.pipe()
             os.write(sink, content)
             os.close(sink)
@@ -245,8 +245,8 @@ class Zygote:
             os.set_inheritable(descriptor, True)
         _join(command, info, descriptors)
         os.closerange(CONTROL, _MOST)
-        os.environ["PATH"] = program["path"]
-        outside, inside = program["prefixes"]
+        os.environ["PATH"] = self._path
+        outside, inside = self._prefixes
         sys.path[:] = [inside + p[len(outside) :] if p.startswith(outside) else p for p in sys.path]
         sys.path_importer_cache.clear()
 

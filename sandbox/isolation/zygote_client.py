@@ -16,7 +16,7 @@ import signal
 import socket
 import threading
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import astuple, dataclass, field
 
 from sandbox.errors import IsolationError
 from sandbox.isolation import cgroup, guest_payload
@@ -90,7 +90,7 @@ class ZygoteClient:
         ours, theirs = socket.socketpair()
         with theirs:
             try:
-                raw = marshal.dumps(asdict(request), guest_payload.MARSHAL)
+                raw = marshal.dumps(astuple(request), guest_payload.MARSHAL)
                 socket.send_fds(self._control, [raw], [theirs.fileno()])
             except BaseException:
                 ours.close()
@@ -155,7 +155,10 @@ def _boot(boot: socket.socket, program: Program) -> None:
         plan = {
             "owner": os.getpid(),
             "remains": (cgroup.parents(), f"{cgroup.PREFIX}{Owner.current().label}-"),
-            "program": asdict(program),
+            "bubblewrap": program.bubblewrap,
+            "files": program.files,
+            "prefixes": program.prefixes,
+            "path": program.path,
         }
         boot.sendall(guest_payload.zygote(magic, plan))
         greeting = lines.read(6)
@@ -165,8 +168,6 @@ def _boot(boot: socket.socket, program: Program) -> None:
 
 
 class _Shared:
-    """The launcher of this process."""
-
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.launcher: ZygoteClient | None = None

@@ -51,7 +51,7 @@ class Remains:
         return cls(
             _processes(),
             _mounts(),
-            frozenset(path.name for path in cgroup.leftovers(set()) if _owner() in path.name),
+            frozenset(path.name for path in cgroup.leftovers() if _owner() in path.name),
             *_engine(),
             frozenset(map(str, Path(tempfile.gettempdir()).iterdir())),
             len(list(Path("/proc/self/fd").iterdir())),

@@ -202,3 +202,16 @@ async def test_recording_can_be_left_out(opener: Opener) -> None:
 def test_recording_is_the_default() -> None:
     """Nobody has to ask for evidence."""
     assert ContainerSpec.__dataclass_fields__["traced"].default is True
+
+
+async def test_a_process_may_call_itself_anything(rig: Rig) -> None:
+    """A name that is no text keeps neither the refusal nor its record from the process that bears it."""
+    code = (
+        "import ctypes; c = ctypes.CDLL(None)\n"
+        "c.prctl(15, b'\\xff\\xfe', 0, 0, 0)\n"  # PR_SET_NAME
+        "print(c.unshare(0x10000000))"  # CLONE_NEWUSER
+    )
+    result = await rig.python_result(code)
+    assert result.status == "ok"
+    assert "-1" in result.text
+    assert ("process", "syscall", "unshare", "denied") in told(result)

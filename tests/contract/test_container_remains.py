@@ -46,7 +46,7 @@ def _descriptors() -> int:
 
 def _left(backend: Backend, run: str) -> list[str]:
     """Return what is left of a run: containers, cgroups, and processes by what they were started for."""
-    found = [str(p) for p in cgroup.leftovers(set()) if p.name.endswith(f"-{run}")]
+    found = [str(p) for p in cgroup.leftovers() if p.name.endswith(f"-{run}")]
     if isinstance(backend, Docker):
         listed = backend._client.api.containers(all=True, filters={"label": f"{LABEL}.run={run}"})
         found += [item["Id"] for item in listed]

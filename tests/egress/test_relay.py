@@ -9,12 +9,13 @@ import select
 import socket
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from sandbox.egress.gateway import Allowance, Egress
 from sandbox.guest import relay
+from sandbox.guest.loop import PollLoop
 from sandbox.guest.messages import NetworkMessage
 from sandbox.guest.relay import Listeners, Relay
 from tests.support.egress_client import HOSTS, query
@@ -69,7 +70,7 @@ class Container:
         self.heard: list[dict[str, Any]] = []
         self.listening = True
         self.shift, doors = _doors()
-        self.relay = Relay(doors, self.loop, self._emit)
+        self.relay = Relay(doors, cast("PollLoop", self.loop), self._emit)
         self.clients: list[socket.socket] = []
 
     def _emit(self, params: NetworkMessage) -> None:

@@ -50,7 +50,7 @@ async def _together(backend: Backend, number: int) -> None:
 
 
 def _left(backend: Backend) -> list[str]:
-    found = [path.name for path in cgroup.leftovers(set()) if f"-{NOW}" in path.name]
+    found = [path.name for path in cgroup.leftovers() if f"-{NOW}" in path.name]
     if isinstance(backend, Docker):
         for item in backend._client.api.containers(all=True, filters={"label": LABEL}):
             if item["Labels"].get(f"{LABEL}.run", "").startswith(NOW):

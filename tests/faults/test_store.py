@@ -51,7 +51,7 @@ def held(path: Path) -> Iterator[sqlite3.Connection]:
 
 def groups(run: str) -> list[str]:
     """Return the cgroups that are left of a run."""
-    return [path.name for path in cgroup.leftovers(set()) if path.name.endswith(f"-{run}")]
+    return [path.name for path in cgroup.leftovers() if path.name.endswith(f"-{run}")]
 
 
 @pytest.mark.parametrize("kind", ["run.start", "container.open", "tool.result", "run.score"])

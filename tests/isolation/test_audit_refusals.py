@@ -130,7 +130,7 @@ async def refused(backend: Backend, controls: set[str], *, traced: bool = True) 
         await (await backend.open(spec(run_id=run_id, traced=traced))).close()
     said = str(caught.value)
     assert {name for name in controls if f" {name} (declared: " in said} == controls, said
-    assert not [path for path in cgroup.leftovers(set()) if path.name.endswith(f"-{run_id}")]
+    assert not [path for path in cgroup.leftovers() if path.name.endswith(f"-{run_id}")]
     if isinstance(backend, Docker):
         wanted = {"label": f"{LABEL}.run={run_id}"}
         listed = backend._client.api.containers

@@ -72,7 +72,7 @@ def test_a_group_that_cannot_be_bounded_is_not_left(
     """Where the kernel refuses a limit, there is no group, not even an empty one."""
     version_2(root, monkeypatch, ())
     assert cgroup.make("one", LIMITS) is None
-    assert cgroup.leftovers(set()) == []
+    assert cgroup.leftovers() == []
 
 
 def test_nobody_hands_controllers_down(root: Path) -> None:
@@ -86,4 +86,4 @@ def test_version_1_leaves_nothing_either(root: Path) -> None:
     for controller in ("memory", "pids", "cpu"):
         (root / controller).mkdir()
     assert cgroup.make("one", LIMITS) is None
-    assert cgroup.leftovers(set()) == []
+    assert cgroup.leftovers() == []

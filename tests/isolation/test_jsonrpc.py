@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -13,6 +13,7 @@ from sandbox.errors import InternalError, IsolationError
 from sandbox.guest.messages import InvalidMessage
 from sandbox.isolation import jsonrpc
 from sandbox.isolation.jsonrpc import JsonRpcConnection
+from sandbox.isolation.transport import SocketWire
 from sandbox.trace.effects import EgressEffect
 from tests.support.polling import until
 
@@ -76,7 +77,7 @@ def pipe() -> Pipe:
 @pytest.fixture
 async def talk(pipe: Pipe) -> AsyncIterator[JsonRpcConnection]:
     """A talk that listens, with a network."""
-    made = JsonRpcConnection(pipe)
+    made = JsonRpcConnection(cast("SocketWire", pipe))
     made.listen(Network())
     yield made
     made.close()
@@ -191,7 +192,7 @@ async def test_a_flood_about_the_network_breaks_the_talk(
 
 async def test_no_network_may_be_spoken_of_where_there_is_none(pipe: Pipe) -> None:
     """A container without hosts has nothing to say."""
-    talk = JsonRpcConnection(pipe)
+    talk = JsonRpcConnection(cast("SocketWire", pipe))
     talk.listen(None)
     asking = asyncio.create_task(broken(talk))
     await pipe.asked.wait()

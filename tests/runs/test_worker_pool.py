@@ -89,9 +89,7 @@ def test_stopped(play: Play, store: Store) -> None:
         asyncio.run(stop(runner))
         pids = {Owner.of(row.owner).pid for row in store.runs()}
         assert pids
-        left = [
-            path for path in cgroup.leftovers(set()) if any(f"-{p}-" in path.name for p in pids)
-        ]
+        left = [path for path in cgroup.leftovers() if any(f"-{p}-" in path.name for p in pids)]
         assert left == []
 
 

@@ -89,9 +89,7 @@ def owners(store: Path) -> tuple[int, ...]:
 def left_by(*pids: int, engine: Docker | None = None) -> list[str]:
     """Return the cgroups and containers of processes, which may be gone."""
     found = [
-        str(path)
-        for path in cgroup.leftovers(set())
-        if any(f"-{pid}-" in path.name for pid in pids)
+        str(path) for path in cgroup.leftovers() if any(f"-{pid}-" in path.name for pid in pids)
     ]
     if engine is not None:
         for item in engine._client.api.containers(all=True, filters={"label": LABEL}):

@@ -24,9 +24,9 @@ class Control:
     holds: bool
 
     @classmethod
-    def equal(cls, name: str, declared: object, found: object, source: str) -> Control:
+    def equal(cls, name: str, declared: object, actual: object, source: str) -> Control:
         """Return a control that holds if both are the same."""
-        return cls(name, text(declared), text(found), source, declared == found)
+        return cls(name, text(declared), text(actual), source, declared == actual)
 
     @classmethod
     def nothing_but(

@@ -76,8 +76,7 @@ def _identity(pid: int) -> Iterator[Control]:
 
 
 def _status(pid: int) -> list[Control]:
-    lines = _read(f"/proc/{pid}/status").splitlines()
-    status = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+    status = hardening.status(pid)
     uid = status["Uid"].split()[0]
     return [
         Control.equal("guest_no_new_privs_outside", "1", status["NoNewPrivs"], KERNEL),
@@ -130,7 +129,6 @@ def _bound(name: str, limit: int, group: Cgroup) -> Control:
 
 
 def _limit(folders: tuple[Path, ...], name: str) -> int | None:
-    """Return a limit as :class:`Cgroup` counts it, if there is one."""
     for folder in folders:
         for file in _FILES[name]:
             try:

@@ -73,18 +73,12 @@ def observe(start: Start, loop: PollLoop, trials: Sequence[Sequence[int]]) -> di
 
 
 def _read_all(descriptor: int, loop: PollLoop) -> bytes:
-    chunks: list[bytes] = []
-
-    def take(descriptor: int, events: int) -> None:
-        if chunk := os.read(descriptor, 65536):
-            chunks.append(chunk)
-        else:
-            loop.unwatch(descriptor)
-
-    loop.watch(descriptor, READABLE, take)
-    while descriptor in loop:
+    chunks = [b"."]
+    loop.watch(descriptor, READABLE, lambda fd, _: chunks.append(os.read(fd, 65536)))
+    while chunks[-1]:
         loop.turn()
-    return b"".join(chunks)
+    loop.unwatch(descriptor)
+    return b"".join(chunks[1:])
 
 
 def _probe(start: Start, streams: tuple[int, int, int], trials: Sequence[Sequence[int]]) -> None:

@@ -45,21 +45,35 @@ class FileSnapshot:
 
     def scan(self) -> dict[str, Entry]:
         """Return what the folders hold now."""
-        now: dict[str, Entry] = {}
-        for root in self.roots:
-            _scan(root, now)
-        return now
+        entries: dict[str, Entry] = {}
+        pending = [*self.roots]  # a stack of our own: folders may be deeper than Python recurses
+        while pending:
+            try:
+                with os.scandir(pending.pop()) as listing:
+                    for item in listing:
+                        try:
+                            info = item.stat(follow_symlinks=False)
+                        except OSError:
+                            continue  # must not hide the rest of the folder
+                        entries[item.path] = (
+                            info.st_ino,
+                            info.st_mode,
+                            info.st_size,
+                            info.st_mtime_ns,
+                            info.st_ctime_ns,
+                        )
+                        if item.is_dir(follow_symlinks=False):
+                            pending.append(item.path)
+            except OSError:
+                continue  # gone while looking, or its path is longer than the kernel takes
+        return entries
 
     def look(self) -> tuple[list[GuestEffect], int]:
         """Look again and return the effects since the last look, and how many were dropped."""
         now = self.scan()
         if now == self.entries:
             return [], 0
-        changed = sorted(
-            path
-            for path in now.keys() | self.entries.keys()
-            if now.get(path) != self.entries.get(path)
-        )
+        changed = sorted({path for path, _ in now.items() ^ self.entries.items()})
         effects = [
             change
             for path in changed[:EFFECT_LIMIT]
@@ -89,29 +103,6 @@ class FileSnapshot:
 
 def _effect(action: Action, path: str, **detail: object) -> GuestEffect:
     return effect("file", action, printable(path), "manifest", "done", **detail)
-
-
-def _scan(root: str, into: dict[str, Entry]) -> None:
-    pending = [root]  # a stack of our own: an agent may nest folders deeper than Python recurses
-    while pending:
-        try:
-            with os.scandir(pending.pop()) as listing:
-                for item in listing:
-                    try:
-                        info = item.stat(follow_symlinks=False)
-                    except OSError:
-                        continue  # must not hide the rest of the folder
-                    into[item.path] = (
-                        info.st_ino,
-                        info.st_mode,
-                        info.st_size,
-                        info.st_mtime_ns,
-                        info.st_ctime_ns,
-                    )
-                    if item.is_dir(follow_symlinks=False):
-                        pending.append(item.path)
-        except OSError:
-            continue  # gone while looking, or its path is longer than the kernel takes
 
 
 def _hash(path: str, size: int) -> str | None:

@@ -51,9 +51,6 @@ class PollLoop:
         if self._handlers.pop(descriptor, None) is not None:
             self._poll.unregister(descriptor)
 
-    def __contains__(self, descriptor: object) -> bool:
-        return descriptor in self._handlers
-
     def turn(self, seconds: float | None = None) -> None:
         """Wait for something to happen, at most so many seconds, and serve it."""
         for descriptor, events in self._poll.poll(None if seconds is None else seconds * 1000):

@@ -71,9 +71,8 @@ def attach(client: DockerClient, container: str) -> socket.socket:
         raise IsolationError(
             "the engine is reached by TLS or ssh: use a local socket (DOCKER_HOST=unix://…)"
         )
-    copy = (
-        original.dup()
-    )  # the package keeps its own objects, which would close the socket with them
+    # the package keeps its own objects, which would close the socket with them
+    copy = original.dup()
     if response := getattr(stream, "_response", None):
         response.close()
     stream.close()
@@ -95,11 +94,9 @@ def remove(client: DockerClient, container: str) -> None:
 def out_of_memory(client: DockerClient, container: str) -> bool:
     """Ask the engine's log of events: the container itself is removed by then."""
     filters = {"container": container, "event": "oom"}
+    until = int(time.time()) + 1
     try:
-        events = client.api.events(
-            since=1, until=int(time.time()) + 1, filters=filters, decode=True
-        )
-        return any(True for _ in events)
+        return any(True for _ in client.api.events(1, until, filters=filters, decode=True))
     except (DockerException, RequestException):
         return False
 

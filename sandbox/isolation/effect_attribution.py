@@ -61,14 +61,15 @@ class EffectRecord:
         others = {name: fold(effects) for name, effects in by_call.items()}
         # its schema holds every kind, action, status and source to those of ours that a guest sees
         seen = cast("list[Effect]", records["effects"])
+        # changes of files that showed after this call but were made by an earlier one
         moved = [
             each
             for each in seen
             if (each["kind"], each["source"]) == (EffectKind.FILE, EffectSource.MANIFEST)
             and not _touches(own, each)
             and any(_touches(traces, each) for traces, _ in others.values())
-        ]  # changes of files that showed after this call but were made by an earlier one
-        others_see = [each for each in seen if each not in moved]
+        ]
+        rest = [each for each in seen if each not in moved]
         changes, refusals = records["dropped"], records["denials_dropped"]
         commands = RecordState.LOST if records["lost"] else _state(unread or dropped)
         recorded: Recorded = {
@@ -82,7 +83,7 @@ class EffectRecord:
             for name, (traces, more) in others.items()
             if (also := [each for each in moved if _touches(traces, each)]) or traces
         )
-        effects = (*without_repeats(own, others_see), *others_see)
+        effects = (*without_repeats(own, rest), *rest)
         return CallEffects(effects, changes + refusals + dropped + unread, recorded), late
 
     def _traced_effects(self, records: Records) -> tuple[dict[str, list[Traced]], int]:

@@ -20,6 +20,7 @@ from sandbox.errors import IsolationError
 from sandbox.isolation import bubblewrap, uid_map, zygote_client
 from sandbox.isolation.bubblewrap import Bubblewrap, BubblewrapContainer
 from sandbox.isolation.cgroup import Joining
+from sandbox.isolation.process_identity import Owner
 from tests.support import REPOSITORY
 from tests.support.containers import Rig, spec
 from tests.support.polling import until
@@ -257,3 +258,15 @@ def test_nothing_of_the_host_is_in_a_guest(container: BubblewrapContainer) -> No
     assert (place / "cwd").samefile(place / "root")
     for name in ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup"):
         assert (place / "ns" / name).readlink() != Path(f"/proc/self/ns/{name}").readlink()
+
+
+def test_an_owner_of_any_name_is_known() -> None:
+    """A process may call itself anything: a pid that is another process's now is none of ours."""
+    code = "import ctypes,sys; ctypes.CDLL(None).prctl(15, b'\\xff\\xfe', 0, 0, 0); print(); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert dataclasses.replace(Owner.current(), pid=process.pid).gone()
+        process.kill()

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from sandbox.analysis import stratified, trend
 from sandbox.analysis.outcomes import METRICS, UNSAFE, Metric, Observed, Subject, subjects
 from sandbox.analysis.paired import holm
-from sandbox.analysis.stratified import Change, Stratum
+from sandbox.analysis.stratified import RateChange, Stratum
 
 LEVEL = 0.05
 """The chance that two nights that do not differ are flagged at all."""
@@ -32,7 +32,7 @@ _NAMES = 20  # of monitors in one way of failing
 
 
 @dataclass(frozen=True)
-class Finding:
+class DriftFinding:
     """One comparison."""
 
     what: str
@@ -68,7 +68,7 @@ class Finding:
 class Drift:
     """All comparisons of two sets of runs."""
 
-    findings: tuple[Finding, ...]
+    findings: tuple[DriftFinding, ...]
     pairs: tuple[tuple[str, str], ...]
     """Which subject was compared with which, before and after."""
     unmatched: tuple[str, ...]
@@ -79,17 +79,17 @@ class Drift:
     level: float
 
     @property
-    def worse(self) -> list[Finding]:
+    def worse(self) -> list[DriftFinding]:
         """What got worse beyond noise."""
         return [item for item in self.findings if item.flagged and item.direction == "worse"]
 
     @property
-    def better(self) -> list[Finding]:
+    def better(self) -> list[DriftFinding]:
         """What got better beyond noise."""
         return [item for item in self.findings if item.flagged and item.direction == "better"]
 
     @property
-    def new(self) -> list[Finding]:
+    def new(self) -> list[DriftFinding]:
         """Ways of failing that were never seen before, whether beyond noise or not."""
         return [item for item in self.findings if item.new]
 
@@ -108,7 +108,7 @@ class Drift:
 @dataclass(frozen=True)
 class _Hypothesis:
     rank: int
-    finding: Finding
+    finding: DriftFinding
     least: float
 
 
@@ -229,11 +229,13 @@ def _asked(
         yield _Hypothesis(rank, _finding(what, metric, where, found), found.least)
 
 
-def _finding(what: str, metric: Metric, where: tuple[str, str, str], found: Change) -> Finding:
+def _finding(
+    what: str, metric: Metric, where: tuple[str, str, str], found: RateChange
+) -> DriftFinding:
     sign = metric.worse * found.difference
     direction = "changed" if sign == 0 else "worse" if sign > 0 else "better"
     model, family, scenario = where
-    return Finding(
+    return DriftFinding(
         what=what,
         metric=metric.name,
         model=model,
@@ -344,7 +346,7 @@ def _drifting(label: str, nights: Sequence[Sequence[Observed]]) -> list[_Hypothe
     return [_Hypothesis(2, finding, 0.0 if p < 1 else 1.0)]
 
 
-def _judged(asked: Sequence[_Hypothesis], level: float) -> list[Finding]:
+def _judged(asked: Sequence[_Hypothesis], level: float) -> list[DriftFinding]:
     possible = {i: item for i, item in enumerate(asked) if item.least <= level}
     ranks = Counter(item.rank for item in possible.values())
     weights = {i: SHARES[x.rank] / ranks[x.rank] for i, x in possible.items()}

@@ -32,7 +32,7 @@ class Stratum:
 
 
 @dataclass(frozen=True)
-class Change:
+class RateChange:
     """A rate before and after, after minus before."""
 
     before: float
@@ -54,7 +54,7 @@ class Change:
         return self.after - self.before
 
 
-def change(strata: Sequence[Stratum], level: float = LEVEL) -> Change | None:
+def change(strata: Sequence[Stratum], level: float = LEVEL) -> RateChange | None:
     """Return how a rate changed; None where no stratum has runs on both sides.
 
     The p-value is that of the exact conditional test of a common odds ratio of 1 (C. R. Mehta,
@@ -79,10 +79,10 @@ def change(strata: Sequence[Stratum], level: float = LEVEL) -> Change | None:
     low, high = newcombe((before * n_before, n_before), (after * n_after, n_after), level)
     mid, exact, least = _exact(both)
     runs = sum(i.before for i in both), sum(i.after for i in both)
-    return Change(before, after, low, high, mid, exact, least, *runs)
+    return RateChange(before, after, low, high, mid, exact, least, *runs)
 
 
-def paired_change(pairs: Sequence[tuple[bool, bool]], level: float = LEVEL) -> Change | None:
+def paired_change(pairs: Sequence[tuple[bool, bool]], level: float = LEVEL) -> RateChange | None:
     """Return how a rate changed over pairs of runs, first before, then after; None without pairs.
 
     The test is McNemar's, exact: of the pairs that differ, as many should have changed one way as the
@@ -105,7 +105,7 @@ def paired_change(pairs: Sequence[tuple[bool, bool]], level: float = LEVEL) -> C
     exact = min(1.0, 2 * tail)
     # Of an even split all that is as likely is counted twice in the two tails.
     mid = 1.0 if lost == gained else float(2 * tail - alike)
-    return Change(before, after, low, high, mid, exact, 0.5**differ, count, count)
+    return RateChange(before, after, low, high, mid, exact, 0.5**differ, count, count)
 
 
 def _paired_interval(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import overload
 
-from sandbox.reports.summary import Figures, families, figures
+from sandbox.reports.summary import RunFigures, families, figures
 from sandbox.runs.run_plan import RunResult
 from sandbox.terminal_escape import one_line
 
@@ -39,7 +39,7 @@ class Results(Sequence[RunResult]):
         return len(self.runs)
 
     @property
-    def figures(self) -> list[Figures]:
+    def figures(self) -> list[RunFigures]:
         """Rates with intervals, for each model."""
         return figures(self.runs)
 

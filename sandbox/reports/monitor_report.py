@@ -38,7 +38,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Figures:
+class MonitorFigures:
     """One monitor over one set of runs."""
 
     name: str
@@ -62,9 +62,9 @@ class Figures:
 class Report:
     """All figures."""
 
-    parts: list[tuple[str, list[Figures]]]
+    parts: list[tuple[str, list[MonitorFigures]]]
     """Heading, empty for all runs together → figures of each monitor, the best first."""
-    baselines: dict[str, Figures]
+    baselines: dict[str, MonitorFigures]
     differences: list[str] = field(default_factory=list)
     outcomes: Mapping[str, int] = field(default_factory=dict)
     policy: Weighed | None = None
@@ -134,7 +134,7 @@ def made(
     return Report(parts, {MESSAGES: base}, told_apart, counts, tried)
 
 
-def row(item: Figures) -> tuple[str, ...]:
+def row(item: MonitorFigures) -> tuple[str, ...]:
     """Return one line of the table."""
     told = item.detection
     one, five = (told.tpr[rate] for rate in (0.01, 0.05))
@@ -171,7 +171,7 @@ def _share(counts: tuple[int, int]) -> str:
     return f"{above}/{runs} ({100 * above / runs:.2f} %)" if runs else "–"
 
 
-def judges(part: Sequence[Figures]) -> list[tuple[str, ...]]:
+def judges(part: Sequence[MonitorFigures]) -> list[tuple[str, ...]]:
     """Return the lines of the table of what judges used; none where there are no judges."""
     return [_used(item.name, item.used) for item in part if item.used is not None]
 
@@ -188,7 +188,7 @@ def _used(name: str, used: JudgeUsage) -> tuple[str, ...]:
 
 def _figures(
     runs: Sequence[Scored], values: Sequence[str], positive: Any, table: Mapping[str, Floats]
-) -> list[Figures]:
+) -> list[MonitorFigures]:
     found = [
         _figure(name, runs, values, positive, scores)
         for name, scores in table.items()
@@ -199,7 +199,7 @@ def _figures(
 
 def _figure(
     name: str, runs: Sequence[Scored], values: Sequence[str], positive: Any, scores: Floats
-) -> Figures:
+) -> MonitorFigures:
     """Return the figures of one monitor; those of a judge on the runs that it was asked about."""
     asked = np.flatnonzero([name in run.judged for run in runs]).tolist()
     used = total(runs[i].judged[name].used for i in asked) if asked else None
@@ -213,7 +213,7 @@ def _figure(
     spoken = sum(run.judged[name].alerts if asked else name in run.alerts for run in benign)
     steps = sum(run.steps for run in runs) or 1
     spent = sum(run.seconds.get(name, 0.0) for run in runs) / steps * 1e6
-    return Figures(
+    return MonitorFigures(
         name,
         detection,
         (spoken, len(benign)) if known else None,

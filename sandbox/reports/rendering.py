@@ -83,7 +83,7 @@ def _nights(document: Mapping[str, Any], wording: Wording) -> Markup:
     if comparison is None or len(comparison["nights"]) < 3:
         return Markup("")
     points = [
-        svg_charts.Night(wording.day(n["started"]), n["unsafe"]["rate"], *n["unsafe"]["ci95"])
+        svg_charts.NightRate(wording.day(n["started"]), n["unsafe"]["rate"], *n["unsafe"]["ci95"])
         for n in comparison["nights"]
         if n["unsafe"]["total"]
     ]

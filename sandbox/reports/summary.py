@@ -33,7 +33,7 @@ _WIDE = 100
 
 
 @dataclass(frozen=True)
-class Figures:
+class RunFigures:
     """What a set of runs of one model shows. Runs with an error of the environment do not count."""
 
     model: str
@@ -58,18 +58,18 @@ class Figures:
         return {k: v.as_data() if isinstance(v, Rate) else v for k, v in data.items()}
 
 
-def figures(results: Sequence[RunResult]) -> list[Figures]:
+def figures(results: Sequence[RunResult]) -> list[RunFigures]:
     """Return the figures of each model, in the order of first appearance."""
     models = dict.fromkeys(result.model for result in results)
     return [_figures(model, [r for r in results if r.model == model]) for model in models]
 
 
-def _figures(model: str, results: Sequence[RunResult]) -> Figures:
+def _figures(model: str, results: Sequence[RunResult]) -> RunFigures:
     counted = [r for r in results if r.task != "error"]
     dangerous = [r for r in counted if not r.benign]
     bad = [r for r in counted if r.safety != "safe"]
     calm = [r for r in counted if r.benign and r.safety == "safe"]
-    return Figures(
+    return RunFigures(
         model=model,
         runs=len(results),
         errors=len(results) - len(counted),

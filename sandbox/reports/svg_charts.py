@@ -20,7 +20,7 @@ _MOST = 6  # curves that a reader can tell apart
 
 
 @dataclass(frozen=True)
-class Night:
+class NightRate:
     """One point of a picture over nights."""
 
     label: str
@@ -90,7 +90,7 @@ def difference_svg(
     return _stretched(marks)
 
 
-def nights_svg(nights: Sequence[Night], *, title: str) -> Markup:
+def nights_svg(nights: Sequence[NightRate], *, title: str) -> Markup:
     """Return a rate over nights with its intervals, oldest on the left."""
     if not nights:
         return Markup("")

@@ -34,7 +34,7 @@ _FIELDS = ("run", "name", "source", "by", "value", "at", "note")
 
 
 @dataclass(frozen=True)
-class Change:
+class LabelChange:
     """How many labels were set, corrected and found to be so already."""
 
     added: int = 0
@@ -68,7 +68,7 @@ def event_of(name: str) -> int | None:
     return int(number) if head == VERDICT and _NUMBER.fullmatch(number) else None
 
 
-def annotate(store: Store, labels: Iterable[Label]) -> Change:
+def annotate(store: Store, labels: Iterable[Label]) -> LabelChange:
     """Set people's labels; what is corrected is kept as history.
 
     A label that is set already, with the same value and note, is left alone: the same file can be
@@ -104,7 +104,7 @@ def annotate(store: Store, labels: Iterable[Label]) -> Change:
     if past:
         _keep(store, past)
     held.add(added)
-    return Change(len(added) - len(past), len(past), unchanged)
+    return LabelChange(len(added) - len(past), len(past), unchanged)
 
 
 def withdraw(store: Store, label: Label) -> None:

@@ -19,7 +19,7 @@ from sandbox.trace.events import Event, canonical
 from sandbox.trace.paging import Pages, Wanted
 from sandbox.views.block import Block, Mark, difference, pretty
 from sandbox.views.replay import ODD, describe, original_call
-from sandbox.views.world_state import MISSING, Change, File, World, Worlds
+from sandbox.views.world_state import MISSING, File, WorldChange, Worlds, WorldState
 
 if TYPE_CHECKING:
     from sandbox.views.provenance import Provenance, Source
@@ -43,7 +43,7 @@ _NAMED = 4
 
 
 @dataclass
-class Call:
+class CallDetails:
     """One call, put together from its events."""
 
     intent: Event | None = None
@@ -96,7 +96,7 @@ class Details:
     def changes(self, seq: int) -> list[Block]:
         """Return what the call of an event, or the event itself, changed in world and files."""
         item = self._one(seq)
-        call = self.call(item) if item is not None else Call()
+        call = self.call(item) if item is not None else CallDetails()
         told = [each for each in (call.result, *call.late) if each is not None]
         numbers = [each.seq for each in told] or [seq]
         blocks = [
@@ -126,10 +126,10 @@ class Details:
         blocks += _problems(world)
         return self._bounded(blocks) or [Block("the world is empty", tone="dim")]
 
-    def call(self, item: Event) -> Call:
+    def call(self, item: Event) -> CallDetails:
         """Return the call that an event belongs to."""
         name = self.data(item).get("call")
-        found = Call()
+        found = CallDetails()
         if not isinstance(name, str):
             return found
         named = '"call":' + canonical(name)
@@ -181,7 +181,7 @@ class Details:
         """Return what an event says that belongs to no call."""
         return self._safely(item, self._single)
 
-    def told(self, call: Call) -> list[Block]:
+    def told(self, call: CallDetails) -> list[Block]:
         """Return what there is to say of a call: arguments, verdicts, result, effects."""
         assert call.intent is not None
         blocks = self._safely(call.intent, self._intent)
@@ -262,14 +262,14 @@ class Details:
                 "alert",
             )
 
-    def change(self, change: Change) -> Block:
+    def change(self, change: WorldChange) -> Block:
         """Return a change of the world or of a file, before and after."""
         if change.is_file:
             return self._file_change(change)
         before, after = _written(change.before), _written(change.after)
         return Block(f"world{change.place}", difference(before, after), "effect", is_diff=True)
 
-    def _file_change(self, change: Change) -> Block:
+    def _file_change(self, change: WorldChange) -> Block:
         sides = [
             None if side is MISSING else (side, self.worlds.content(side))
             for side in (change.before, change.after)
@@ -341,6 +341,6 @@ def _known(known: File) -> str:
     return f"{size} sha256 {known.sha256[:12]}…" if known.sha256 else size or "content not recorded"
 
 
-def _problems(world: World) -> list[Block]:
+def _problems(world: WorldState) -> list[Block]:
     told = "\n".join(world.problems[:20])
     return [Block("changes that do not fit what was there", told, "bad")] if told else []

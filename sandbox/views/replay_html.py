@@ -24,7 +24,7 @@ from sandbox.trace.paging import Pages
 from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
 from sandbox.views.block import Block
-from sandbox.views.details import OF_CALLS, Call, Details
+from sandbox.views.details import OF_CALLS, CallDetails, Details
 from sandbox.views.replay import outcome
 from sandbox.views.templating import environment, quoted_html
 from sandbox.views.world_state import CHANGES, differences
@@ -180,16 +180,16 @@ class _RunPage:
         return self._world.problems[:20]
 
     @cached_property
-    def _calls(self) -> dict[int, Call | int]:
+    def _calls(self) -> dict[int, CallDetails | int]:
         """For each event of a call: the call where it begins, the number of its intent where it goes on."""
-        calls: dict[int, Call | int] = {}
-        open_calls: dict[tuple[str, str], Call] = {}
+        calls: dict[int, CallDetails | int] = {}
+        open_calls: dict[tuple[str, str], CallDetails] = {}
         for event in self._pages.each():
             if event.kind not in OF_CALLS:
                 continue
             key = event.agent, str(self._details.data(event).get("call"))
             if event.kind == EventKind.TOOL_INTENT:
-                open_calls[key] = calls[event.seq] = Call(event)
+                open_calls[key] = calls[event.seq] = CallDetails(event)
             elif key in open_calls:
                 call = open_calls[key]
                 call.add(event)

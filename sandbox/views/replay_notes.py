@@ -11,7 +11,7 @@ from sandbox.trace.store import Store
 from sandbox.views.block import pretty
 from sandbox.views.details import Details
 from sandbox.views.replay import ODD
-from sandbox.views.world_state import CHANGES, MISSING, Change, differences
+from sandbox.views.world_state import CHANGES, MISSING, WorldChange, differences
 
 _MOST = 50
 """Changes of one event that are told."""
@@ -48,7 +48,7 @@ class Notes:
         if len(changes) > _MOST:
             yield f"… {len(changes) - _MOST} more were something else before"
 
-    def _told(self, change: Change) -> Iterator[str]:
+    def _told(self, change: WorldChange) -> Iterator[str]:
         if not change.is_file:
             yield f"{change.place} was {pretty(change.before)}"
             return

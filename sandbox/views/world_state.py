@@ -59,7 +59,7 @@ class File:
 
 
 @dataclass
-class World:
+class WorldState:
     """Sections and files at one moment."""
 
     sections: dict[str, Any] = field(default_factory=dict)
@@ -67,9 +67,9 @@ class World:
     problems: list[str] = field(default_factory=list)
     """Recorded changes that do not fit what was there."""
 
-    def copy(self) -> World:
+    def copy(self) -> WorldState:
         """Return the same world, to be changed apart."""
-        return World(copy.deepcopy(self.sections), dict(self.files), list(self.problems))
+        return WorldState(copy.deepcopy(self.sections), dict(self.files), list(self.problems))
 
     def apply(self, effects: Any, seq: int) -> None:
         """Change it as the effects of an event say."""
@@ -96,7 +96,7 @@ class World:
 
 
 @dataclass(frozen=True)
-class Change:
+class WorldChange:
     """One value of the world, or one file, before and after."""
 
     place: str
@@ -114,16 +114,16 @@ class Worlds:
         self._contents: dict[str, str] = {}
         """SHA-256 → text, of files that were found."""
         self._missed: dict[str, int] = {}
-        self._first: World | None = None
-        self._last: tuple[int, World] | None = None
+        self._first: WorldState | None = None
+        self._last: tuple[int, WorldState] | None = None
 
-    def start(self) -> World:
+    def start(self) -> WorldState:
         """Return the world that the run starts from."""
         if self._first is None:
             self._first = self._read_start()
         return self._first.copy()
 
-    def after(self, seq: int) -> World:
+    def after(self, seq: int) -> WorldState:
         """Return the world as the events up to and with ``seq`` left it."""
         known = self._last
         begin, world = known if known and known[0] <= seq else (-1, self.start())
@@ -144,11 +144,11 @@ class Worlds:
         except ODD:
             return []
 
-    def by(self, seq: int) -> list[Change]:
+    def by(self, seq: int) -> list[WorldChange]:
         """Return what one event changed."""
         return list(differences(self.after(seq - 1), self.after(seq)))
 
-    def since_start(self, seq: int) -> list[Change]:
+    def since_start(self, seq: int) -> list[WorldChange]:
         """Return how the world after an event differs from the one that the run started from."""
         return list(differences(self.start(), self.after(seq)))
 
@@ -205,7 +205,7 @@ class Worlds:
         except StoreError as error:
             return f"[{error}]"
 
-    def _read_start(self) -> World:
+    def _read_start(self) -> WorldState:
         found = self._pages.page(0, 1)
         data = self._read(found[0].data) if found else {}
         try:
@@ -217,8 +217,8 @@ class Worlds:
                 for name, raw in (told.get("files") or {}).items()
             }
         except ODD as error:
-            return World(problems=[f"the world at the start cannot be read: {error}"[:300]])
-        return World(sections if isinstance(sections, dict) else {}, files)
+            return WorldState(problems=[f"the world at the start cannot be read: {error}"[:300]])
+        return WorldState(sections if isinstance(sections, dict) else {}, files)
 
     def _first_file(self, encoded: str, values: Mapping[str, str]) -> File:
         try:
@@ -233,18 +233,18 @@ class Worlds:
         return File(sha256, len(raw))
 
 
-def differences(before: World, after: World) -> Iterator[Change]:
+def differences(before: WorldState, after: WorldState) -> Iterator[WorldChange]:
     """Yield what differs between two worlds, sections first."""
     yield from _values(before.sections, after.sections, "")
     for path in sorted(before.files.keys() | after.files.keys()):
         one, other = before.files.get(path), after.files.get(path)
         if one is None or other is None or (one.sha256, one.size) != (other.sha256, other.size):
-            yield Change(
+            yield WorldChange(
                 path, MISSING if one is None else one, MISSING if other is None else other, True
             )
 
 
-def _values(before: Any, after: Any, place: str) -> Iterator[Change]:
+def _values(before: Any, after: Any, place: str) -> Iterator[WorldChange]:
     if isinstance(before, dict) and isinstance(after, dict):
         for key in dict.fromkeys([*before, *after]):
             below = f"{place}/{key}"
@@ -252,10 +252,10 @@ def _values(before: Any, after: Any, place: str) -> Iterator[Change]:
     elif isinstance(before, list) and isinstance(after, list):
         yield from _lists(before, after, place)
     elif before != after or type(before) is not type(after):
-        yield Change(place, before, after)
+        yield WorldChange(place, before, after)
 
 
-def _lists(before: list[object], after: list[object], place: str) -> Iterator[Change]:
+def _lists(before: list[object], after: list[object], place: str) -> Iterator[WorldChange]:
     """Compare two lists by place, with what was added or taken out in the middle told apart."""
     least = min(len(before), len(after))
     start = next((i for i in range(least) if before[i] != after[i]), least)

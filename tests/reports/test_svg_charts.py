@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sandbox.analysis.detection_metrics import RocPoint
 from sandbox.reports.svg_charts import (
-    Night,
+    NightRate,
     difference_svg,
     interval_svg,
     nights_svg,
@@ -48,7 +48,7 @@ def test_labels_are_escaped() -> None:
     bad = '"><script>\u202e'
     curve = [RocPoint(0, 0, 1, 1), RocPoint(1, 1, 0, 0)]
     for svg in (
-        nights_svg([Night(bad, 0.1, 0, 0.2)], title=bad),
+        nights_svg([NightRate(bad, 0.1, 0, 0.2)], title=bad),
         roc_svg({bad: curve}, title=bad, axes=(bad, bad)),
         precision_svg({bad: curve}, share=0.1, title=bad, axes=(bad, bad)),
     ):
@@ -83,6 +83,6 @@ def test_precision_goes_in_steps() -> None:
 def test_no_nights_no_picture() -> None:
     """Of nothing there is no picture; a hundred nights do not write over each other."""
     assert nights_svg([], title="x") == ""
-    many = nights_svg([Night(str(i), 0.5, 0.4, 0.6) for i in range(100)], title="x")
+    many = nights_svg([NightRate(str(i), 0.5, 0.4, 0.6) for i in range(100)], title="x")
     assert many.count('class="dot"') == 100
     assert many.count("<text") < 16

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sandbox.errors import InputError
-from sandbox.trace.annotations import PERSON, Change, annotate, history
+from sandbox.trace.annotations import PERSON, LabelChange, annotate, history
 from sandbox.trace.labels import Label, Labels
 from sandbox.trace.store import Store
 
@@ -17,9 +17,9 @@ def label(value: str = "success", by: str = "ada", name: str = "outcome", note: 
 
 def test_setting_a_label_twice_changes_nothing(store: Store) -> None:
     """The same label again is left as it is, its time included."""
-    assert annotate(store, [label()]) == Change(added=1)
+    assert annotate(store, [label()]) == LabelChange(added=1)
     at = Labels(store).of("r1")[0].at
-    assert annotate(store, [label()]) == Change(unchanged=1)
+    assert annotate(store, [label()]) == LabelChange(unchanged=1)
     assert (Labels(store).of("r1")[0].at, list(history(store))) == (at, [])
 
 

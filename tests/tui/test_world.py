@@ -17,7 +17,7 @@ from sandbox.trace.store import Store
 from sandbox.trace.tables import RunRow
 from sandbox.tui.trace_source import TraceSource
 from sandbox.views.details import Details
-from sandbox.views.world_state import MISSING, Change, World, Worlds, differences
+from sandbox.views.world_state import MISSING, WorldChange, Worlds, WorldState, differences
 from tests.support.runner import Runner
 from tests.support.sample_events import START, effect
 from tests.support.timing import deadline
@@ -40,7 +40,7 @@ def test_the_start_has_its_decoys_planted(store: Store) -> None:
 def test_a_change_is_told_before_and_after(store: Store) -> None:
     """What an event changed in the world is told by its place."""
     found = Worlds(Pages(store, HOSTILE)).by(6)
-    assert found == [Change("/mail/messages/0/read", before=False, after=True)]
+    assert found == [WorldChange("/mail/messages/0/read", before=False, after=True)]
 
 
 def test_a_files_new_content_is_found_by_its_hash(store: Store) -> None:
@@ -102,7 +102,7 @@ def test_contents_that_cannot_be_found_fill_no_memory(tmp_path: Path) -> None:
 
 def test_a_patch_that_does_not_fit_is_a_problem(store: Store) -> None:
     """A recorded change that does not fit is named; the rest is applied."""
-    world = World({"mail": {}})
+    world = WorldState({"mail": {}})
     patch = [{"op": "remove", "path": "/bank/x"}]
     world.apply([{"kind": "world", "detail": {"patch": patch}}], 7)
     assert world.problems[0].startswith("event 7:")
@@ -110,8 +110,8 @@ def test_a_patch_that_does_not_fit_is_a_problem(store: Store) -> None:
 
 def test_what_is_added_in_the_middle_of_a_list_is_one_change() -> None:
     """An entry that came between others does not make those differ."""
-    before, after = World({"log": [1, 2, 4]}), World({"log": [1, 2, 3, 4]})
-    assert list(differences(before, after)) == [Change("/log/2", MISSING, 3)]
+    before, after = WorldState({"log": [1, 2, 4]}), WorldState({"log": [1, 2, 3, 4]})
+    assert list(differences(before, after)) == [WorldChange("/log/2", MISSING, 3)]
 
 
 def test_the_world_at_the_end_of_a_long_run(store: Store) -> None:

@@ -12,7 +12,7 @@ from sandbox.egress import request_host, responder
 from sandbox.egress.connection_context import ConnectionContext, Door, ProtocolHandler
 from sandbox.egress.hostnames import HostnameError
 from sandbox.egress.request_host import RequestError, RequestTarget
-from sandbox.egress.request_log import BODY_BYTES, LoggedRequest
+from sandbox.egress.request_log import BODY_BYTES
 from sandbox.egress.tls import Tls
 from sandbox.enums import EffectStatus
 from sandbox.scenario.network import HttpResponse
@@ -210,24 +210,19 @@ class Http:
         names = target.names(self._door)
         self._served = True
         self._context.log.request(
-            LoggedRequest(
-                scheme=self._door.scheme,
-                host=host
-                or names.get("url")
-                or names.get("host")
-                or next(iter(names.values()), ""),
-                port=self._door.port,
-                method=target.method,
-                target=target.path,
-                headers=arriving.headers,
-                body=bytes(arriving.body),
-                size=arriving.size,
-                sha256=arriving.hash.hexdigest(),
-                status=status,
-                outcome=outcome,
-                reason=reason,
-                names=names if len(set(names.values())) > 1 else {},
-            )
+            scheme=self._door.scheme,
+            host=host or names.get("url") or names.get("host") or next(iter(names.values()), ""),
+            port=self._door.port,
+            method=target.method,
+            target=target.path,
+            headers=arriving.headers,
+            body=bytes(arriving.body),
+            size=arriving.size,
+            sha256=arriving.hash.hexdigest(),
+            status=status,
+            outcome=outcome,
+            reason=reason,
+            names=names if len(set(names.values())) > 1 else {},
         )
 
     def _log_connection(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from dataclasses import dataclass, field
 from typing import TypedDict, Unpack
 
 from sandbox.egress.hostnames import printable
@@ -17,32 +16,6 @@ LOG_BYTES = 16 * 1024 * 1024
 BODY_BYTES = 64 * 1024
 """Bytes kept of one body."""
 _QUESTION_BYTES = 512
-
-
-@dataclass(frozen=True)
-class LoggedRequest:
-    """One HTTP request as far as it arrived."""
-
-    scheme: str
-    host: str
-    """As normalised where it was a name, else as written."""
-    port: int
-    method: str
-    target: str
-    """Path and query as written."""
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
-    """The first bytes of it."""
-    size: int
-    """Bytes of the whole body, as far as they arrived."""
-    sha256: str
-    status: int
-    """HTTP status of the answer; 0 where there was none."""
-    outcome: EffectStatus
-    reason: str = ""
-    """Why it was denied, or what was missing."""
-    names: dict[str, str] = field(default_factory=dict)
-    """Where the names in it disagree: who said which."""
 
 
 class RequestFacts(TypedDict):
@@ -92,33 +65,64 @@ class RequestLog:
         """Record a connection that carried no request, or a tunnel."""
         self._add(EffectAction.CONNECT, printable(target), status, reason, **detail)
 
-    def request(self, request: LoggedRequest) -> None:
-        """Record a request."""
-        path, mark, query = request.target.partition("?")
-        url = f"{request.scheme}://{request.host}{request.target}"
-        headers = [[printable(name), printable(value, 4096)] for name, value in request.headers]
-        size = sum(len(name) + len(value) for name, value in headers) + len(request.body)
-        fits = self._bytes + size <= LOG_BYTES
-        self._bytes += size if fits else 0
-        host, method = printable(request.host), printable(request.method, 40)
+    def request(
+        self,
+        *,
+        scheme: str,
+        host: str,
+        port: int,
+        method: str,
+        target: str,
+        headers: tuple[tuple[str, str], ...],
+        body: bytes,
+        size: int,
+        sha256: str,
+        status: int,
+        outcome: EffectStatus,
+        reason: str,
+        names: dict[str, str],
+    ) -> None:
+        """Record an HTTP request as far as it arrived.
+
+        Args:
+            scheme: ``http`` or ``https``.
+            host: As normalised if it was a name, else as written.
+            port: Of the connection.
+            method: As written.
+            target: Path and query as written.
+            headers: Name and value of each, as written.
+            body: The first bytes of it.
+            size: Bytes of the whole body, as far as they arrived.
+            sha256: Of the same.
+            status: HTTP status of the answer; 0 if there was none.
+            outcome: What became of it.
+            reason: Why it was denied, or what was missing.
+            names: Who named which host, if they disagree.
+        """
+        path, mark, query = target.partition("?")
+        pairs = [[printable(name), printable(value, 4096)] for name, value in headers]
+        count = sum(len(name) + len(value) for name, value in pairs) + len(body)
+        fits = self._bytes + count <= LOG_BYTES
+        self._bytes += count if fits else 0
+        url = printable(f"{scheme}://{host}{target}", 2000)
+        host, method = printable(host), printable(method, 40)
         detail: EgressDetail = {
             "host": host,
             "method": method,
             "path": printable(path, 2000),
-            "port": request.port,
-            "headers": headers if fits else [],
-            "size": request.size,
-            "sha256": request.sha256,
-            **(_body(request.body) if fits else {}),
+            "port": port,
+            "headers": pairs if fits else [],
+            "size": size,
+            "sha256": sha256,
+            **(_body(body) if fits else {}),
         }
         if mark:
             detail["query"] = printable(query, 4096)
-        if request.status:
-            detail["response"] = request.status
-        if request.names:
-            detail["names"] = request.names
-        target = printable(url, 2000)
-        self._add(EffectAction.REQUEST, target, request.outcome, request.reason, **detail)
+        if status:
+            detail["response"] = status
+        if names:
+            detail["names"] = names
+        self._add(EffectAction.REQUEST, url, outcome, reason, **detail)
         self.requests.append(
             {
                 "host": host,
@@ -126,9 +130,9 @@ class RequestLog:
                 "path": detail["path"],
                 "query": query[:4096],
                 "headers": {name.lower(): value for name, value in detail["headers"]},
-                "body": request.body.decode("utf-8", "replace") if fits else "",
-                "status": request.status,
-                "denied": request.outcome == EffectStatus.DENIED,
+                "body": body.decode("utf-8", "replace") if fits else "",
+                "status": status,
+                "denied": outcome == EffectStatus.DENIED,
             }
         )
 

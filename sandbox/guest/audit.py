@@ -13,6 +13,7 @@ import resource
 from sandbox.guest import hardening, seccomp
 from sandbox.guest.command import Start
 from sandbox.guest.loop import READABLE, PollLoop
+from sandbox.guest.seccomp import ConfinementError
 from sandbox.guest.toolkit import HOME
 
 TYPE_CHECKING = False
@@ -35,10 +36,6 @@ _REPORT = b"report:"
 """What a report begins with, and the words of an error do not."""
 
 
-class ProbeError(Exception):
-    """The probe could not be made or told nothing; the guest refuses to serve."""
-
-
 def observe(start: Start, loop: PollLoop, trials: Sequence[Sequence[int]]) -> dict[str, object]:
     """Return what a process of the agent finds about itself.
 
@@ -48,7 +45,7 @@ def observe(start: Start, loop: PollLoop, trials: Sequence[Sequence[int]]) -> di
         trials: System calls that it makes: number and arguments.
 
     Raises:
-        ProbeError: The probe ended without a report.
+        ConfinementError: The probe ended without a report.
     """
     reading, writing = os.pipe()
     pid = os.fork()
@@ -59,12 +56,12 @@ def observe(start: Start, loop: PollLoop, trials: Sequence[Sequence[int]]) -> di
     os.close(reading)
     os.waitpid(pid, 0)
     if not text.startswith(_REPORT):
-        raise ProbeError(text[:500].decode("utf-8", "replace") or "no report")
+        raise ConfinementError(text[:500].decode("utf-8", "replace") or "no report")
     try:
         # the child runs nothing but this file, and no process of an agent is there yet
         report = marshal.loads(text[len(_REPORT) :])  # noqa: S302
     except (EOFError, ValueError, TypeError):
-        raise ProbeError("the report is cut") from None
+        raise ConfinementError("the report is cut") from None
     return {
         **report,
         "environment": sorted(start.environment),

@@ -13,6 +13,7 @@ import signal
 import struct
 
 from sandbox.guest import seccomp
+from sandbox.guest.seccomp import ConfinementError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,10 +47,6 @@ CAPABILITIES = {
 _ends_with_parent = False
 
 _libc = _ctypes.dlopen(None, 2)  # type: ignore[arg-type]  # RTLD_NOW: the symbols of this very process
-
-
-class ConfinementError(Exception):
-    """A limit could not be set; the guest refuses to serve."""
 
 
 def set_up(

@@ -9,7 +9,8 @@ import os
 import time
 
 from sandbox.guest.command import ENVIRONMENT, Child, Start
-from sandbox.guest.hardening import AGENT_UID, ConfinementError, as_guest
+from sandbox.guest.hardening import AGENT_UID, as_guest
+from sandbox.guest.seccomp import ConfinementError
 from sandbox.guest.toolkit import Completed
 from sandbox.guest.tracing import STRACE, TraceLost, Tracing
 

@@ -42,8 +42,8 @@ DENIALS_LIMIT = 500
 """Refused system calls of one call that are kept; the rest is counted."""
 
 
-class FilterError(Exception):
-    """The filter could not be installed."""
+class ConfinementError(Exception):
+    """A control could not be set or examined; the guest refuses to serve."""
 
 
 class _Long(_ctypes._SimpleCData):  # type: ignore[type-arg]
@@ -72,15 +72,15 @@ def install(filters: Mapping[str, Filter]) -> int:
         cannot do that: then it refuses them by itself and nobody learns of it.
 
     Raises:
-        FilterError: There is no filter for the architecture, or the kernel refused it.
+        ConfinementError: There is no filter for the architecture, or the kernel refused it.
     """
     machine = os.uname().machine
     if machine not in filters:
-        raise FilterError(f"no seccomp filter for the architecture {machine}")
+        raise ConfinementError(f"no seccomp filter for the architecture {machine}")
     programs = filters[machine]
     listener = _load(machine, programs["notify"], _NEW_LISTENER)
     if listener < 0 and _load(machine, programs["errno"], 0) < 0:
-        raise FilterError("the kernel refused the seccomp filter")
+        raise ConfinementError("the kernel refused the seccomp filter")
     return listener
 
 

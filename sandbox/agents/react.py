@@ -18,7 +18,7 @@ Drive = Callable[[AgentContext, list[Message]], Awaitable[list[Message]]]
 
 
 @cache
-def compiled(drive: Drive) -> Any:
+def compile_graph(drive: Drive) -> Any:
     """Return a compiled graph that drives the model by a function; it holds nothing of a run, and is made once.
 
     Made with LangGraph's functional interface: its cost is then one step for a run, where nodes and

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from sandbox.agents.context import AgentContext
 from sandbox.agents.plan_and_solve import plan
-from sandbox.agents.react import Drive, compiled, react
+from sandbox.agents.react import Drive, compile_graph, react
 from sandbox.agents.repeat_user_prompt import repeat_user_prompt
 from sandbox.errors import InputError, SandboxError, ScaffoldError, nearest
 from sandbox.models.base import Message
@@ -98,7 +98,7 @@ class Scaffold:
 
 
 def _built_in(name: str, drive: Drive, about: str) -> Scaffold:
-    return Scaffold(name, partial(compiled, drive), about=about)
+    return Scaffold(name, partial(compile_graph, drive), about=about)
 
 
 REACT = _built_in("react", react, "reason, call tools, read the results")

@@ -14,7 +14,7 @@ from sandbox.api.execution import execute_here, execute_plans, in_event_loop, us
 from sandbox.api.progress import LiveView
 from sandbox.api.results import Results
 from sandbox.api.workspace import Workspace
-from sandbox.runs.fork_plan import Change, forked, start_of
+from sandbox.runs.fork_plan import ForkChange, plan_fork, start_of
 from sandbox.runs.options import RunOptions
 from sandbox.runs.run_plan import RunPlan, RunResult
 from sandbox.runs.worker_pool import processes_for
@@ -109,17 +109,17 @@ class RunBatch:
         workspace: Workspace,
         store: Store,
         row: RunRow,
-        change: Change,
+        change: ForkChange,
         *,
         quiet: bool = False,
         ask: bool = False,
     ) -> RunBatch:
-        """Plan the fork of a run; see :meth:`of` and :func:`sandbox.runs.fork_plan.forked`."""
+        """Plan the fork of a run; see :meth:`of` and :func:`sandbox.runs.fork_plan.plan_fork`."""
         start_of(store, row)
         texts = {name: value for name, value in change.options.items() if isinstance(value, str)}
         decider = decider_for(texts.get("on_escalate"), ask=ask)
         backend = workspace.backend(texts.get("isolation", row.isolation), texts.get("image"))
-        plans = [forked(store, row, change, workspace.planner(backend, decider))]
+        plans = [plan_fork(store, row, change, workspace.planner(backend, decider))]
         return cls(plans, _view(plans, quiet=quiet))
 
     def execute(self, store: Store, stop_on: Sequence[signal.Signals] = ()) -> Results:

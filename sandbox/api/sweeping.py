@@ -22,8 +22,8 @@ from sandbox.runs.worker_pool import processes_for, spread
 from sandbox.sweeps import lease, matrix, spec
 from sandbox.sweeps.budget import UNITS
 from sandbox.sweeps.item_plans import ItemPlanner
-from sandbox.sweeps.lifecycle import Executor, claimed, conduct
-from sandbox.sweeps.local import WATCHED, Machine, made_by
+from sandbox.sweeps.lifecycle import Executor, claim_sweep, conduct
+from sandbox.sweeps.local import EVENT_KINDS, Machine, plan_maker
 from sandbox.sweeps.matrix import Matrix
 from sandbox.sweeps.options import SweepOptions
 from sandbox.sweeps.retention import retain
@@ -169,7 +169,7 @@ class Execution:
         """Claim the sweep, make ready what executes its items, and give what does it all."""
         width = _UNBOUND if self.options.cluster else width_of(self.spec, self.options)
         sweeps = Sweeps(self.store)
-        with claimed(self.store, self.row) as claim, self._executor() as executor, self.view:
+        with claim_sweep(self.store, self.row) as claim, self._executor() as executor, self.view:
             row = sweeps.get(self.row.id)
             course = Course.of(sweeps, row, self.spec, width, self.view.finish)
             self.view.shows(course)
@@ -203,7 +203,7 @@ class Execution:
         planner.check(self.spec.all_models())
         width, left = width_of(self.spec, self.options), Sweeps(self.store).counts(self.row.id)
         processes = self.options.processes or processes_for(left[()].left, width)
-        with spread(made_by(planner), self.store, processes, WATCHED) as runner:
+        with spread(plan_maker(planner), self.store, processes, EVENT_KINDS) as runner:
             yield Machine(runner, planner, width)
 
     def _cluster(self, address: str) -> Executor:

@@ -15,7 +15,7 @@ from sandbox.cli.options import takes
 from sandbox.cli.run import stoppable
 from sandbox.errors import EnvironmentFault
 from sandbox.reports.summary import coloured
-from sandbox.runs.fork_plan import Change
+from sandbox.runs.fork_plan import ForkChange
 from sandbox.runs.options import JudgeOptions, Parameters, RunOptions
 from sandbox.runs.options import options as options_of
 from sandbox.runs.run_plan import RunResult
@@ -63,7 +63,7 @@ def fork(
     settings = Settings.of(context)
     with settings.open_store() as store:
         row = store.run(run)
-        change = Change(at, options, message, result, anyway)
+        change = ForkChange(at, options, message, result, anyway)
         batch = RunBatch.of_fork(settings, store, row, change, quiet=as_json, ask=not as_json)
         with stoppable():
             (new,) = batch.execute(store, stop_on=(signal.SIGTERM,))

@@ -39,7 +39,7 @@ from sandbox.monitors.policy import Policy
 from sandbox.reports import monitor_report, monitor_report_page
 from sandbox.reports.monitor_report import Report
 from sandbox.runs.options import JudgeOptions
-from sandbox.runs.planner import judged
+from sandbox.runs.planner import with_judges
 from sandbox.trace.labels import Labels
 
 Names = Annotated[
@@ -98,7 +98,7 @@ def score(
     check("--leave-out", leave_out, GROUPS)
     check("--by", by, GROUPS)
     settings = Settings.of(context)
-    library = judged(settings.library, options)
+    library = with_judges(settings.library, options)
     own = library.policy(policy) if policy else None
     runs, values = _scores(settings, names, labels, family, model, processes, own)
     if options.judge_model:

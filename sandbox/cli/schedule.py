@@ -133,7 +133,7 @@ def failed(
     Nights that failed otherwise have reported it themselves.
     """
     with Settings.of(context).open_store() as store, logging_to(None, stderr=True):
-        row = scheduled_run.died(store, sweep)
+        row = scheduled_run.find_dead(store, sweep)
         if row is not None:
             log("sweep.died", level=logging.ERROR, sweep=row.id, name=row.name)
     if row is None:

@@ -61,7 +61,7 @@ def serve(
     if reason := transports.problem():
         raise EnvironmentFault(reason)
     settings = Settings.of(context)
-    driver = program.spoken_to() if stdio else program.waiting(partial(_announce, as_json), port)
+    driver = program.on_stdio() if stdio else program.waiting(partial(_announce, as_json), port)
     batch = RunBatch.of(
         settings, scenario, options, quiet=True, ask=not (as_json or stdio), scaffold=driver
     )

@@ -24,7 +24,7 @@ from sandbox.sweeps.running_rates import Tallies
 from sandbox.sweeps.schedule.recurrence import When
 from sandbox.sweeps.spec import SweepFile
 from sandbox.sweeps.store import Sweeps
-from sandbox.sweeps.sweep_state import SHOWN_BY
+from sandbox.sweeps.sweep_state import RATE_FACTORS
 from sandbox.sweeps.tables import SweepRow
 from sandbox.trace.store import Store
 
@@ -88,11 +88,11 @@ def _begin(
     store: Store, matrix: Matrix, night: str | None
 ) -> tuple[SweepRow | None, SweepRow | None]:
     """Return the sweep to execute, if any, and the night before if it was not finished."""
-    due = scheduled_run.Night()
+    due = scheduled_run.NightPlan()
     if night is not None:
         now = datetime.now().astimezone()
         spec = matrix.spec.model_dump(mode="json", by_alias=True)
-        due = scheduled_run.night(store, matrix.spec.name, spec, When.parse(night), now)
+        due = scheduled_run.plan_night(store, matrix.spec.name, spec, When.parse(night), now)
     for event, row in (
         ("night.done", due.done),
         ("night.resumed", due.resume),
@@ -141,7 +141,7 @@ def status(context: typer.Context, sweep: Sweep, as_json: Json = False) -> None:
     with settings.open_store(reading=True) as store:
         sweeps = Sweeps(store)
         row = sweeps.get(sweep)
-        rates = Tallies(SHOWN_BY, sweeps.outcomes(row.id, *SHOWN_BY)).parts
+        rates = Tallies(RATE_FACTORS, sweeps.outcomes(row.id, *RATE_FACTORS)).parts
         print_sweep(settings, sweeps, row, rates, as_json)
 
 

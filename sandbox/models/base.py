@@ -39,7 +39,7 @@ class ToolCall:
         return {"id": self.id, "name": self.name, "arguments": self.arguments}
 
     @classmethod
-    def parsed(cls, call_id: str, name: str, raw: str) -> ToolCall:
+    def parse(cls, call_id: str, name: str, raw: str) -> ToolCall:
         """Return a call from the text of its arguments, which need not be sound."""
         try:
             value = json.loads(
@@ -137,7 +137,7 @@ class FunctionTool(TypedDict):
 
 
 @dataclass(frozen=True)
-class Request:
+class ModelRequest:
     """What a model is asked."""
 
     agent: str
@@ -147,7 +147,7 @@ class Request:
     tools: Sequence[FunctionTool]
     words_only: bool = False
     """Whether words are asked for, such as a plan: no tools are offered, and the run goes on."""
-    spoken: int = 0
+    text_replies: int = 0
     """How many of this agent's replies so far were such."""
 
 
@@ -165,7 +165,7 @@ class Model(Protocol):
     def describe(self) -> Mapping[str, object]:
         """Return provider, parameters, prices: all that a reader of the trace must know."""
 
-    async def complete(self, request: Request, on_retry: Retry) -> Reply:
+    async def complete(self, request: ModelRequest, on_retry: Retry) -> Reply:
         """Return the model's answer.
 
         Raises:

@@ -12,17 +12,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-
-from pydantic import TypeAdapter
+from typing import Any
 
 from sandbox.errors import InputError, ModelError
-from sandbox.models.base import Model, Reply, Request, Retry, Source
+from sandbox.models.base import Model, ModelRequest, Reply, Retry, Source, ToolCall, Usage
 
 FORMAT = 1
-_REPLY = TypeAdapter(Reply)
 
 
-def key(request: Request) -> str:
+def key(request: ModelRequest) -> str:
     """Return what a request is found by: a hash of agent, turn and messages."""
     text = json.dumps([request.agent, request.turn, list(request.messages)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -39,7 +37,7 @@ class Player:
         """Return how many replies there are."""
         return {"provider": "cassette", "replies": len(self._replies)}
 
-    async def complete(self, request: Request, on_retry: Retry) -> Reply:
+    async def complete(self, request: ModelRequest, on_retry: Retry) -> Reply:
         """Return the recorded reply."""
         if (reply := self._replies.get(key(request))) is None:
             raise ModelError(
@@ -60,7 +58,7 @@ class RecordingModel:
         """Return what the model itself says."""
         return self._model.describe()
 
-    async def complete(self, request: Request, on_retry: Retry) -> Reply:
+    async def complete(self, request: ModelRequest, on_retry: Retry) -> Reply:
         """Return the model's reply, having recorded it."""
         reply = await self._model.complete(request, on_retry)
         line = json.dumps({"format": FORMAT, "key": key(request), "reply": asdict(reply)})
@@ -84,8 +82,12 @@ def source(name: str, path: Path) -> Source:
     for number, line in enumerate(lines, start=1):
         try:
             data = json.loads(line)
-            replies[data["key"]] = _REPLY.validate_python(data["reply"])
-        except (ValueError, KeyError, TypeError) as error:
+            replies[data["key"]] = _reply(**data["reply"])
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{path}:{number}: not a recorded reply: {error}") from error
     player = Player(name, replies)
     return lambda instance: player
+
+
+def _reply(calls: list[dict[str, Any]], usage: dict[str, Any], **fields: Any) -> Reply:
+    return Reply(calls=tuple(ToolCall(**call) for call in calls), usage=Usage(**usage), **fields)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sandbox.errors import ModelError
-from sandbox.models.base import Reply, Request, Retry
+from sandbox.models.base import ModelRequest, Reply, Retry
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class ExternalModel:
         """Return that nothing is known of it."""
         return {"provider": "outside"}
 
-    async def complete(self, request: Request, on_retry: Retry) -> Reply:
+    async def complete(self, request: ModelRequest, on_retry: Retry) -> Reply:
         """Refuse.
 
         Raises:

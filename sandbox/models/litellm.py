@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sandbox.errors import ModelError, raised_by_us
 from sandbox.models import energy, options, routes
-from sandbox.models.base import Reply, Request, Retry, ToolCall, Usage
+from sandbox.models.base import ModelRequest, Reply, Retry, ToolCall, Usage
 from sandbox.models.library import litellm as loaded
 from sandbox.models.options import Value
 from sandbox.models.routes import ModelRoute
@@ -30,7 +30,7 @@ EUR_PER_USD = 0.92
 _UNDER_WAY = 1.0
 """Seconds after which a request that nobody waits for is cancelled."""
 _UNNAMED = "no key was sent there: name its variable with ?api_key_env=NAME"
-_SENT = frozenset(option.name for option in options.PROVIDER if option.sent)
+_SENT = frozenset(option.name for option in options.PROVIDER if option.for_provider)
 
 
 class _Shape(BaseModel):
@@ -123,7 +123,7 @@ class Provider:
         """Return why it cannot be asked for want of a key, or an empty text."""
         return self._way.missing(os.environ)
 
-    async def complete(self, request: Request, on_retry: Retry) -> Reply:
+    async def complete(self, request: ModelRequest, on_retry: Retry) -> Reply:
         """Return the answer, trying again where the fault may pass."""
         if reason := self.missing():
             raise ModelError(f"{self.name}: {reason}")
@@ -165,7 +165,7 @@ class Provider:
         unknown = getattr(error, "status_code", None) in (401, 403) and not self._way.own
         return f" ({_UNNAMED})" if unknown and not self._way.variable else ""
 
-    async def _once(self, litellm: Any, request: Request) -> tuple[Any, float]:
+    async def _once(self, litellm: Any, request: ModelRequest) -> tuple[Any, float]:
         start = time.monotonic()
         # Its handler for tools of MCP servers imports a package that LiteLLM does not require.
         tools = {"tools": list(request.tools), "_skip_mcp_handler": True} if request.tools else {}
@@ -188,7 +188,7 @@ class Provider:
         answer = _parse_answer(response)
         message, finish = answer.choices[0].message, answer.choices[0].finish_reason
         calls = tuple(
-            ToolCall.parsed(
+            ToolCall.parse(
                 clean(call.id or f"call_{index}"),
                 clean(call.function.name or ""),
                 clean(call.function.arguments or ""),

@@ -20,7 +20,7 @@ class ModelOption:
     name: str
     kind: type[float | int | str]
     about: str
-    sent: bool = True
+    for_provider: bool = True
     """Whether the provider gets it as it is; others are read here."""
     least: float = -math.inf
     most: float = math.inf
@@ -48,13 +48,15 @@ class ModelOption:
 BASE_URL = "base_url"
 API_KEY_ENV = "api_key_env"
 PROVIDER = (
-    ModelOption(BASE_URL, str, "where the model is, if not at its provider", sent=False),
-    ModelOption(API_KEY_ENV, str, "the variable of the environment that holds the key", sent=False),
+    ModelOption(BASE_URL, str, "where the model is, if not at its provider", for_provider=False),
+    ModelOption(
+        API_KEY_ENV, str, "the variable of the environment that holds the key", for_provider=False
+    ),
     ModelOption(
         "timeout",
         float,
         "seconds that one request may take; 120",
-        sent=False,
+        for_provider=False,
         least=0.001,
         most=86400,
     ),
@@ -62,7 +64,7 @@ PROVIDER = (
         "attempts",
         int,
         "tries of one request, if the fault may pass; 5",
-        sent=False,
+        for_provider=False,
         least=1,
         most=100,
     ),
@@ -70,7 +72,7 @@ PROVIDER = (
         "eur_per_usd",
         float,
         "euros for a dollar of LiteLLM's prices; 0.92",
-        sent=False,
+        for_provider=False,
         least=0,
         most=1e6,
     ),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sandbox.errors import InputError, nearest
-from sandbox.models.base import Model, Reply, Request, Retry, Source
+from sandbox.models.base import Model, ModelRequest, Reply, Retry, Source
 from sandbox.scenario.instance import Instance
 
 
@@ -28,7 +28,7 @@ class ModelPerAgent:
         }
         return {**self.usual.describe(), "agents": others}
 
-    async def complete(self, request: Request, on_retry: Retry) -> Reply:
+    async def complete(self, request: ModelRequest, on_retry: Retry) -> Reply:
         """Return the answer of the agent's model."""
         return await self.others.get(request.agent, self.usual).complete(request, on_retry)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sandbox.models.base import Model, Reply, Request, Retry
+from sandbox.models.base import Model, ModelRequest, Reply, Retry
 
 Replies = Mapping[str, Sequence[Reply]]
 """Agent → its recorded replies, in order."""
@@ -13,7 +13,7 @@ Replies = Mapping[str, Sequence[Reply]]
 class Handover:
     """Plays each agent's recorded replies, then asks another model."""
 
-    def __init__(self, recorded_by: str, replies: Replies, then: Model) -> None:
+    def __init__(self, recorder: str, replies: Replies, then: Model) -> None:
         """Make it.
 
         Args:
@@ -21,7 +21,7 @@ class Handover:
             replies: Agent → its recorded replies.
             then: The model that goes on.
         """
-        self._recorded_by = recorded_by
+        self._recorded_by = recorder
         self._replies = replies
         self._then = then
         self._over = False
@@ -43,7 +43,7 @@ class Handover:
         """Go by the name of the model that goes on."""
         self._over = True
 
-    async def complete(self, request: Request, on_retry: Retry) -> Reply:
+    async def complete(self, request: ModelRequest, on_retry: Retry) -> Reply:
         """Return the recorded reply of this turn, or the other model's where there is none."""
         if self.replays(request.agent, request.turn):
             return self._replies[request.agent][request.turn]

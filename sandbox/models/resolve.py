@@ -65,7 +65,7 @@ def _split(name: str) -> tuple[str, dict[str, str]]:
     return first, others
 
 
-def assigned(model: str, agents: Sequence[str]) -> str:
+def with_agents(model: str, agents: Sequence[str]) -> str:
     """Return the name of a model with those of single agents behind it.
 
     Args:

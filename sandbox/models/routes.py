@@ -33,7 +33,7 @@ class ModelRoute:
     """Holds the key that goes there; None where none does, or LiteLLM signs by itself."""
     own: bool = True
     """Whether it leads to the provider itself."""
-    signed: bool = False
+    signs: bool = False
     """Whether LiteLLM reads the credentials of the provider by itself."""
 
     def missing(self, environment: Mapping[str, str]) -> str:
@@ -45,7 +45,7 @@ class ModelRoute:
     def arguments(self, environment: Mapping[str, str]) -> dict[str, str]:
         """Return address and key for LiteLLM; the key must be there."""
         place = {} if self.address is None else {"api_base": self.address}
-        if self.signed:
+        if self.signs:
             return place
         return {**place, "api_key": environment[self.variable] if self.variable else NO_KEY}
 
@@ -78,7 +78,7 @@ def route(
     if variable is not None:
         return ModelRoute(address, variable, own)
     if own and _signs(family, environment):
-        return ModelRoute(address, None, own, signed=True)
+        return ModelRoute(address, None, own, signs=True)
     return ModelRoute(address, _key(family, environment, own=own), own)
 
 

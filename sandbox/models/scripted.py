@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from sandbox.errors import InputError, nearest
 from sandbox.models import options
-from sandbox.models.base import Reply, Request, Retry, Source, ToolCall, wire_name
+from sandbox.models.base import ModelRequest, Reply, Retry, Source, ToolCall, wire_name
 from sandbox.models.options import Value
 from sandbox.scenario.instance import Instance, ReferenceStep
 
@@ -35,12 +35,12 @@ class Scripted:
         """Return which reference is played."""
         return {"provider": "scripted", "reference": self.reference, **self.parameters}
 
-    async def complete(self, request: Request, on_retry: Retry) -> Reply:
+    async def complete(self, request: ModelRequest, on_retry: Retry) -> Reply:
         """Return the next step, or closing words when there is none; a plan names the steps."""
         if request.words_only:
             return Reply(self._plan(request.agent), model=self.name)
         steps = self.steps.get(request.agent, ())
-        number = request.turn - request.spoken
+        number = request.turn - request.text_replies
         if number >= len(steps):
             return Reply("", model=self.name)
         step = steps[number]

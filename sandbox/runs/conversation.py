@@ -18,8 +18,8 @@ from sandbox.models.base import (
     FunctionTool,
     Message,
     Model,
+    ModelRequest,
     Reply,
-    Request,
     ToolCall,
     wire_name,
 )
@@ -47,11 +47,13 @@ _NOT_EXECUTED = {"en": "not executed", "fr": "non exécuté"}
 class ConversationFork(Protocol):
     """What a fork changes in a conversation."""
 
-    def heard(self, agent: str, turn: int, messages: Sequence[Message]) -> Sequence[Message]:
+    def insert_messages(
+        self, agent: str, turn: int, messages: Sequence[Message]
+    ) -> Sequence[Message]:
         """Return the messages that the model is to get for this turn."""
 
 
-class Conversation:
+class AgentConversation:
     """The context of one agent's graph; see :class:`sandbox.agents.teams.MemberContext`."""
 
     def __init__(
@@ -76,7 +78,7 @@ class Conversation:
         self.lang = lang
         """Language of the run."""
         self._turn = 0
-        self._spoken = 0
+        self._text_replies = 0
         self._history: list[Message] = []
         """Copies of the messages on record: a scaffold may change its own in place."""
         self._results: set[tuple[str, str]] = set()
@@ -128,23 +130,23 @@ class Conversation:
             self._drop_rest()
         messages = scaffold_calls.with_results(messages, self._notes)
         if self._fork is not None:
-            messages = self._fork.heard(self._agent, self._turn, messages)
+            messages = self._fork.insert_messages(self._agent, self._turn, messages)
         self._record_request(messages)
         started = time.monotonic()
         reply = await self._model.complete(
-            Request(
+            ModelRequest(
                 self._agent,
                 self._turn,
                 messages,
                 [] if words_only else self._tools,
                 words_only,
-                self._spoken,
+                self._text_replies,
             ),
             self._on_retry,
         )
         self._take(reply, time.monotonic() - started, words_only=words_only)
         if words_only:
-            self._spoken += 1
+            self._text_replies += 1
             self._calls = self._calls or ()
             return self._say(scaffold_calls.as_message(reply.text, ()))
         self._propose(reply.calls)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from sandbox.enums import CallStatus
 from sandbox.models.base import FunctionTool, Message, Reply, ToolCall
 from sandbox.models.external import ExternalModel
-from sandbox.runs.conversation import Conversation
+from sandbox.runs.conversation import AgentConversation
 from sandbox.scenario.toolkits import Tool
 from sandbox.trace.model_events import MessageEvent
 
@@ -16,7 +16,7 @@ PROGRAM = "program"
 """Stands where a sender stands, for what an agent's program puts into its conversation."""
 
 
-class ExternalConversation(Conversation):
+class ExternalConversation(AgentConversation):
     """The context of an agent from elsewhere; see :class:`sandbox.agents.external.session.OutsideContext`."""
 
     tools_of_agent: Sequence[Tool] = ()
@@ -51,7 +51,7 @@ class ExternalConversation(Conversation):
     async def use(self, tool: str, arguments: Mapping[str, object]) -> tuple[str, bool]:
         """Pass a call through the gate; return what the agent reads, and whether it went well."""
         self._used += 1
-        call = ToolCall.parsed(f"mcp_{self._used}", tool, json.dumps(arguments))
+        call = ToolCall.parse(f"mcp_{self._used}", tool, json.dumps(arguments))
         record = await self._pass(call)
         if record is None:
             return self._limit_note(), False

@@ -24,7 +24,7 @@ from sandbox.trace.tables import RunRow
 
 
 @dataclass(frozen=True)
-class Change:
+class ForkChange:
     """What is to be otherwise in a fork; what is left out is as in its parent."""
 
     at: int
@@ -39,8 +39,8 @@ class Change:
     """Whether to go on if tools or the replay are not as in the record."""
 
 
-def forked(
-    store: Store, row: RunRow, change: Change, planner: Planner, model: Source | None = None
+def plan_fork(
+    store: Store, row: RunRow, change: ForkChange, planner: Planner, model: Source | None = None
 ) -> RunPlan:
     """Return the plan of a fork: an ordinary run that follows its parent up to a point.
 
@@ -98,7 +98,7 @@ def forked(
     )
 
 
-def _options(row: RunRow, start: RunStartEvent, change: Change) -> RunOptions:
+def _options(row: RunRow, start: RunStartEvent, change: ForkChange) -> RunOptions:
     parent = RunOptions(
         model=row.model,
         monitors=tuple(start["monitors"]) or "none",

@@ -23,11 +23,11 @@ from sandbox.trace.run_events import Divergence, RunForkEvent
 
 _TELLING = ("kind", "agent", "tool", "status", "text")
 """What is told first of an event that differs in several fields."""
-_SHOWN = 60
+_EXCERPT = 60
 """Characters of a value that a difference shows."""
 
 
-class Replay:
+class ForkReplay:
     """Follows a fork's parent in one run: the gate, the conversations and the model ask it.
 
     Nothing new happens in a world that is not the recorded one: before the first new reply and the
@@ -47,7 +47,7 @@ class Replay:
         self._started = time.time()
         self.model = Handover(fork.model, fork.replies, then)
         """Gives the recorded replies, then the other model's."""
-        self._ordered = [item for item in fork.expected if item.kind != EventKind.TOOL_LATE]
+        self._ordered = [item for item in fork.events if item.kind != EventKind.TOOL_LATE]
         self._met = 0
         self._decisions = iter(fork.rulings)
         self._passed = 0
@@ -59,7 +59,7 @@ class Replay:
         self._placed: list[tuple[str, int, Message]] = []
 
     @property
-    def unheard(self) -> bool:
+    def has_message(self) -> bool:
         """Whether there is a message that nobody has heard yet."""
         return bool(self._message or self._inherited)
 
@@ -78,7 +78,7 @@ class Replay:
             if found != wanted:
                 self._differs(item.seq, event.seq, item.kind, difference(wanted, found))
 
-    def decisions(self, agent: str, asked: ToolCall) -> CallDecisions:
+    def decisions(self, agent: str, call: ToolCall) -> CallDecisions:
         """Return what is settled of the next call; see :class:`sandbox.gate.replayed_decisions.DecisionReplay`.
 
         Raises:
@@ -91,8 +91,10 @@ class Replay:
         self._check()
         return decisions
 
-    def heard(self, agent: str, turn: int, messages: Sequence[Message]) -> Sequence[Message]:
-        """Return an agent's messages with those that forks put in; see :class:`Course`.
+    def insert_messages(
+        self, agent: str, turn: int, messages: Sequence[Message]
+    ) -> Sequence[Message]:
+        """Return an agent's messages with those that forks put in; see :class:`sandbox.runs.conversation.ConversationFork`.
 
         Raises:
             ReplayError: The replay did not come out as the record says.
@@ -124,10 +126,12 @@ class Replay:
         self._point("")
         self._check()
 
-    def _put(self, said: Interjection, place: int) -> None:
-        self._placed.append((said.agent, place, {"role": "user", "content": said.text}))
+    def _put(self, interjection: Interjection, place: int) -> None:
+        self._placed.append(
+            (interjection.agent, place, {"role": "user", "content": interjection.text})
+        )
 
-    def _point(self, agent: str, said: Interjection | None = None) -> None:
+    def _point(self, agent: str, interjection: Interjection | None = None) -> None:
         """Record, once, that the replayed part is over and how it came out."""
         if self._over:
             return
@@ -135,18 +139,18 @@ class Replay:
             item = self._ordered[self._met]
             self._differs(item.seq, self._recorder.count, item.kind, "it did not come about")
         self._compare_late()
-        self._record(agent, said)
+        self._record(agent, interjection)
 
     def _compare_late(self) -> None:
         """Compare what calls did after they had returned, whenever in the replayed part it was told."""
-        late = [item for item in self._fork.expected if item.kind == EventKind.TOOL_LATE]
+        late = [item for item in self._fork.events if item.kind == EventKind.TOOL_LATE]
         wanted = Counter(_text(effect) for item in late for effect in item.data["effects"])
         if self._difference is None and wanted != Counter(map(_text, self._late)):
             seq = late[0].seq if late else self._fork.at
             what = "what calls did after they had returned is not the same by now"
             self._differs(seq, self._recorder.count, EventKind.TOOL_LATE, what)
 
-    def _record(self, agent: str, said: Interjection | None = None) -> None:
+    def _record(self, agent: str, interjection: Interjection | None = None) -> None:
         self._over = True
         data: RunForkEvent = {
             "parent": self._fork.parent,
@@ -156,8 +160,8 @@ class Replay:
             "agrees": self._difference is None,
             "difference": self._difference,
         }
-        if said and said.text:
-            data |= {"agent": agent, "turn": said.turn, "message": said.text}
+        if interjection and interjection.text:
+            data |= {"agent": agent, "turn": interjection.turn, "message": interjection.text}
         self._recorder.record(RunForkEvent, agent, **data)
 
     def _check(self) -> None:
@@ -175,33 +179,33 @@ class Replay:
             self._difference = {"event": seq, "here": here, "kind": kind, "what": what}
 
 
-def difference(wanted: Any, found: Any, place: str = "") -> str:
+def difference(expected: Any, actual: Any, place: str = "") -> str:
     """Return the most telling place in which two values differ, and both values there."""
-    if isinstance(wanted, dict) and isinstance(found, dict):
-        for key in sorted({*wanted, *found}, key=lambda key: (key not in _TELLING, key)):
-            if key not in wanted or key not in found or wanted[key] != found[key]:
+    if isinstance(expected, dict) and isinstance(actual, dict):
+        for key in sorted({*expected, *actual}, key=lambda key: (key not in _TELLING, key)):
+            if key not in expected or key not in actual or expected[key] != actual[key]:
                 below = f"{place}.{key}" if place else str(key)
-                return difference(wanted.get(key), found.get(key), below)
-    if isinstance(wanted, list) and isinstance(found, list):
-        for index, (one, other) in enumerate(zip(wanted, found, strict=False)):
+                return difference(expected.get(key), actual.get(key), below)
+    if isinstance(expected, list) and isinstance(actual, list):
+        for index, (one, other) in enumerate(zip(expected, actual, strict=False)):
             if one != other:
                 return difference(one, other, f"{place}.{index}")
-        if len(wanted) != len(found):
-            return f"{place}: {len(wanted)} recorded, {len(found)} now"
-    start = _common(wanted, found)
-    return f"{place}: recorded {_shown(wanted, start)}, now {_shown(found, start)}"
+        if len(expected) != len(actual):
+            return f"{place}: {len(expected)} recorded, {len(actual)} now"
+    start = _common(expected, actual)
+    return f"{place}: recorded {_excerpt(expected, start)}, now {_excerpt(actual, start)}"
 
 
-def _common(wanted: Any, found: Any) -> int:
-    if not (isinstance(wanted, str) and isinstance(found, str)):
+def _common(expected: Any, actual: Any) -> int:
+    if not (isinstance(expected, str) and isinstance(actual, str)):
         return 0
-    same = next((i for i, (a, b) in enumerate(zip(wanted, found, strict=False)) if a != b), 0)
-    return max(0, same - _SHOWN // 3)
+    same = next((i for i, (a, b) in enumerate(zip(expected, actual, strict=False)) if a != b), 0)
+    return max(0, same - _EXCERPT // 3)
 
 
-def _shown(value: Any, start: int) -> str:
+def _excerpt(value: Any, start: int) -> str:
     text = json.dumps(value[start:] if isinstance(value, str) else value, ensure_ascii=False)
-    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+    return text if len(text) <= _EXCERPT else text[:_EXCERPT] + "…"
 
 
 def _text(value: Any) -> str:

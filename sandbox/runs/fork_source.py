@@ -70,7 +70,7 @@ class Fork:
     """Agent → its replies before the point."""
     rulings: tuple[CallDecisions, ...] = field(repr=False)
     """What is settled of each call, in order."""
-    expected: tuple[RecordedEvent, ...] = field(repr=False)
+    events: tuple[RecordedEvent, ...] = field(repr=False)
     interjections: tuple[Interjection, ...] = ()
     """Those of the parent's own forks."""
     message: str = ""
@@ -137,7 +137,7 @@ def read(
     reader = _Reader(at)
     for item in store.events(run):
         reader.take(item, store.content(item))
-        if reader.done(item):
+        if reader.is_done(item):
             break
     if at < 0 or at > reader.count:
         raise InputError(f"run {run} has no event {at}: its last one is {reader.count - 1}")
@@ -185,7 +185,7 @@ class _Reader:
         self.ended: tuple[int, str] | None = None
         """The event that ended the parent for good, and what it was."""
 
-    def done(self, item: Event) -> bool:
+    def is_done(self, item: Event) -> bool:
         return item.seq >= self._at and item.kind not in _OF_A_CALL
 
     def take(self, item: Event, data: Any) -> None:

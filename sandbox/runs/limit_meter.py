@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from sandbox.models.base import Usage
 from sandbox.scenario.schema import Limits
 
-COUNTED = ("turns", "tool_calls", "tokens", "cost_eur")
+UNITS = ("turns", "tool_calls", "tokens", "cost_eur")
 
 
 @dataclass
@@ -15,7 +15,7 @@ class Meter:
     """What a run has used, and what it may use."""
 
     limits: Limits
-    used: dict[str, float] = field(default_factory=lambda: dict.fromkeys(COUNTED, 0))
+    used: dict[str, float] = field(default_factory=lambda: dict.fromkeys(UNITS, 0))
     price_known: bool = True
     """False where a reply had no known price: the cost is then too low."""
     energy_kwh: float | None = 0.0

@@ -18,7 +18,7 @@ from sandbox.errors import InputError, nearest
 from sandbox.gate.approval import Approver, FixedApprover
 from sandbox.isolation.base import Backend
 from sandbox.models.base import Source
-from sandbox.models.resolve import assigned, check_keys, resolve
+from sandbox.models.resolve import check_keys, resolve, with_agents
 from sandbox.monitors.judges.judge_pool import JudgePool
 from sandbox.monitors.library import MonitorFamily, MonitorLibrary
 from sandbox.monitors.policy import Policy
@@ -60,7 +60,9 @@ class Planner:
             lambda name: scaffolds.resolve(name, self._workspace)
         )
         self._source: Callable[[str], Source] = cache(resolve)
-        self._judged: Callable[[JudgeOptions], MonitorLibrary] = cache(partial(judged, library))
+        self._judged: Callable[[JudgeOptions], MonitorLibrary] = cache(
+            partial(with_judges, library)
+        )
         self._policy: Callable[[MonitorLibrary, str], Policy] = cache(MonitorLibrary.policy)
 
     def plans(
@@ -130,14 +132,16 @@ class Planner:
         models = texts(options.model)
         if len(models) != 1:
             raise InputError(f"one model makes a run, not {', '.join(models) or 'none'}")
-        name = assigned(models[0], [f"{agent}={other}" for agent, other in options.agent.items()])
+        name = with_agents(
+            models[0], [f"{agent}={other}" for agent, other in options.agent.items()]
+        )
         families = self.families(options, scenario) if families is None else families
         if policy is None and options.policy not in (None, "none"):
             policy = self._policy(library, str(options.policy))
         return RunPlan(
             instance=instance,
             model_name=name,
-            model=_recorded(source or self._source(name), options),
+            model=_record(source or self._source(name), options),
             backend=backend or self.backend,
             catalogue=self.loader.catalogue,
             families=library.with_contributors(families, policy),
@@ -155,7 +159,7 @@ class Planner:
 
     def families(self, options: RunOptions, scenario: Scenario) -> tuple[MonitorFamily, ...]:
         """Return the monitors that watch a run of a scenario."""
-        return self.library(options).choose(chosen_families(options.monitors, scenario.monitors))
+        return self.library(options).choose(select_families(options.monitors, scenario.monitors))
 
     def library(self, options: RunOptions) -> MonitorLibrary:
         """Return the monitors, with the models for judges that the options name."""
@@ -176,7 +180,7 @@ class Planner:
         )
 
 
-def judged(library: MonitorLibrary, options: JudgeOptions) -> MonitorLibrary:
+def with_judges(library: MonitorLibrary, options: JudgeOptions) -> MonitorLibrary:
     """Return monitors with the models, the answers and the language for judges that options name."""
     judges = texts(options.judge_model), options.judge_cache, options.judge_lang
     if not any(judges):
@@ -192,20 +196,20 @@ def check_model_keys(options: RunOptions) -> None:
         check_keys(name)
 
 
-def languages(wanted: Texts, known: Sequence[str]) -> tuple[str, ...]:
-    """Return the languages of a scenario that are meant: names, with commas too, or ``all``."""
-    names = texts(wanted, ",")
-    return tuple(known) if names == ("all",) else tuple(name for name in names if name in known)
+def languages(selection: Texts, available: Sequence[str]) -> tuple[str, ...]:
+    """Return the selected languages of a scenario: names, with commas too, or ``all``."""
+    names = texts(selection, ",")
+    return tuple(available if names == ("all",) else (n for n in names if n in available))
 
 
-def chosen_families(wanted: Texts | None, own: Sequence[str] | None) -> Sequence[str] | None:
-    """Return the monitor families that are meant, None for all of the workspace.
+def select_families(selection: Texts | None, own: Sequence[str] | None) -> Sequence[str] | None:
+    """Return the selected monitor families, None for all of the workspace.
 
     Args:
-        wanted: Names, with commas too, or ``all``, ``none``, ``scenario``; the last one if None.
+        selection: Names, with commas too, or ``all``, ``none``, ``scenario``; the last one if None.
         own: Those that the scenario names, None for all.
     """
-    names = ("scenario",) if wanted is None else texts(wanted, ",")
+    names = ("scenario",) if selection is None else texts(selection, ",")
     special: dict[tuple[str, ...], Sequence[str] | None]
     special = {("scenario",): own, ("all",): None, ("none",): ()}
     return special.get(names, names)
@@ -234,7 +238,7 @@ def overridden(amounts: Amounts, changes: Mapping[str, float | str]) -> Amounts:
         raise InputError(f"{what} {name}={changes[name]}: {said[:1].lower()}{said[1:]}") from None
 
 
-def _recorded(source: Source, options: RunOptions) -> Source:
+def _record(source: Source, options: RunOptions) -> Source:
     if options.record is None:
         return source
     from sandbox.models.cassette import RecordingModel

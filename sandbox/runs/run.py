@@ -38,9 +38,9 @@ from sandbox.monitors.rules import scenario_rules
 from sandbox.monitors.run_context import RunContext, RunInfo
 from sandbox.monitors.verdict import Verdict
 from sandbox.runs import run_start
-from sandbox.runs.conversation import Conversation
+from sandbox.runs.conversation import AgentConversation
 from sandbox.runs.external_conversation import ExternalConversation
-from sandbox.runs.fork_replay import Replay
+from sandbox.runs.fork_replay import ForkReplay
 from sandbox.runs.limit_meter import Meter
 from sandbox.runs.pausable_timeout import Elapsed, Stopwatch
 from sandbox.runs.run_plan import Progress, ResultVerdict, RunPlan, RunResult, Watchers
@@ -105,17 +105,22 @@ class Session:
         self.id = secrets.token_hex(6)
         self._started = time.time()
         self._clock = time.monotonic()
-        self._replay: Replay | None = None
+        self._replay: ForkReplay | None = None
         self._limits = plan.limits
         self._watchers = watchers
         self._meter = Meter(self._limits)
         instance = plan.instance
-        self._known = known.from_instance(instance)
+        self._expected_calls = known.from_instance(instance)
         labels = {tool.name: tool.labels for tools in instance.tools.values() for tool in tools}
         final = instance.scenario.final_agent if instance.scenario.team else ""
         self._trail = RunContext(
             RunInfo(
-                instance.lang, instance.scope(), instance.canary_values, labels, self._known, final
+                instance.lang,
+                instance.scope(),
+                instance.canary_values,
+                labels,
+                self._expected_calls,
+                final,
             )
         )
         self._recorder = Recorder(
@@ -130,7 +135,7 @@ class Session:
         self._watching = {family.name: family.digest for family in watching}
         self._monitors = [monitor for family in watching for monitor in family.monitors]
         self._judges = [judge.for_run() for family in watching for judge in family.judges]
-        self._agents: dict[str, Conversation] = {}
+        self._agents: dict[str, AgentConversation] = {}
         self._world: _World | None = None
 
     def _hear(self, event: Event, data: Any) -> None:
@@ -146,7 +151,7 @@ class Session:
         model = plan.model(plan.instance)
         self._open_trace(model)
         if plan.fork is not None:
-            self._replay = Replay(plan.fork, self._recorder, model)
+            self._replay = ForkReplay(plan.fork, self._recorder, model)
             model = self._replay.model
         scenario = plan.instance.scenario
         try:
@@ -212,7 +217,7 @@ class Session:
             raise EnvironmentFault(f"scaffold {plan.scaffold.name} drives one agent, and no team")
         # in the scenario's order, which a trace keeps nowhere else
         for agent in instance.scenario.agents:
-            conversation = (ExternalConversation if outside else Conversation)(
+            conversation = (ExternalConversation if outside else AgentConversation)(
                 agent,
                 model,
                 self._tool_schemas(agent),
@@ -228,7 +233,7 @@ class Session:
         team = self._team(self._gate)
         await team.run(*instance.scenario.starters)
         if self._replay is not None:
-            while self._replay.unheard and not team.over:  # the last words are answered
+            while self._replay.has_message and not team.over:  # the last words are answered
                 await team.run(instance.scenario.final_agent)
             self._replay.finish()
 
@@ -323,7 +328,9 @@ class Session:
     def _open_trace(self, model: Model) -> None:
         plan = self._plan
         row = run_start.row_of(self.id, plan, self._started)
-        data = run_start.start_data(row, plan, model, self._watching, self._judges, self._known)
+        data = run_start.start_data(
+            row, plan, model, self._watching, self._judges, self._expected_calls
+        )
         self._recorder.record(RunStartEvent, **data)
         self._recorder.begin(row, [plan.slot.claim(self.id)] if plan.slot else ())
 

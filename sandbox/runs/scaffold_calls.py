@@ -11,7 +11,7 @@ from sandbox.errors import ScaffoldError, nearest
 from sandbox.models.base import Message, ToolCall
 from sandbox.trace.events import canonical
 
-_SHOWN = 200
+_EXCERPT = 200
 """Characters of a scaffold's value that an error shows."""
 
 
@@ -54,7 +54,7 @@ def as_message(text: str, calls: Sequence[ToolCall]) -> Message:
             {
                 "id": call.id,
                 "type": "function",
-                "function": {"name": call.name, "arguments": _written(call)},
+                "function": {"name": call.name, "arguments": _arguments_text(call)},
             }
             for call in calls
         ]
@@ -85,11 +85,11 @@ def with_results(messages: Sequence[Message], notes: Mapping[str, Message]) -> S
 
 def _calls(message: Any) -> Iterator[ToolCall]:
     if not isinstance(message, dict) or message.get("role") != "assistant":
-        raise ScaffoldError(f"act: the model's answer is expected, not {_shown(message)}")
+        raise ScaffoldError(f"act: the model's answer is expected, not {_excerpt(message)}")
     calls = message.get("tool_calls") or []
     more = message.get("additional_kwargs") or {}
     if not isinstance(calls, list):
-        raise ScaffoldError(f"act: 'tool_calls' is no list of calls: {_shown(calls)}")
+        raise ScaffoldError(f"act: 'tool_calls' is no list of calls: {_excerpt(calls)}")
     if (
         not isinstance(more, dict)
         or message.get("function_call")
@@ -103,14 +103,14 @@ def _calls(message: Any) -> Iterator[ToolCall]:
     for call in calls:
         match call:
             case {"id": str(key), "function": {"name": str(name), "arguments": str(text)}}:
-                yield ToolCall.parsed(key, name, text)
+                yield ToolCall.parse(key, name, text)
             case _:
-                raise ScaffoldError(f"act: no call in OpenAI's format: {_shown(call)}")
+                raise ScaffoldError(f"act: no call in OpenAI's format: {_excerpt(call)}")
 
 
-def _original(call: ToolCall, left: Sequence[ToolCall], reply: Sequence[ToolCall]) -> ToolCall:
+def _original(call: ToolCall, remaining: Sequence[ToolCall], reply: Sequence[ToolCall]) -> ToolCall:
     """Return the model's call of the same id; a model may give an id twice, then the same one first."""
-    candidates = [each for each in left if each.id == call.id]
+    candidates = [each for each in remaining if each.id == call.id]
     if not candidates:
         known = [each.id for each in reply]
         raise ScaffoldError(
@@ -125,16 +125,16 @@ def _same(call: ToolCall, original: ToolCall) -> bool:
     """Return whether a call is the model's; how its JSON is written does not matter."""
     if call.name != original.name:
         return False
-    if call.raw == _written(original):
+    if call.raw == _arguments_text(original):
         return True
     sound = call.arguments is not None and original.arguments is not None
     return sound and canonical(call.arguments) == canonical(original.arguments)
 
 
-def _written(call: ToolCall) -> str:
+def _arguments_text(call: ToolCall) -> str:
     """Return the text of a call's arguments; providers refuse a history in which it is no JSON object."""
     return "{}" if call.arguments is None else json.dumps(call.arguments)
 
 
-def _shown(value: Any) -> str:
-    return f"{type(value).__name__} {value!r}"[:_SHOWN]
+def _excerpt(value: Any) -> str:
+    return f"{type(value).__name__} {value!r}"[:_EXCERPT]

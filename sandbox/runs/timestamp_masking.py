@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-HIDDEN = "‹clock›"
+MASK = "‹clock›"
 _DAY = 24 * 3600
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _MONTH = "|".join(_MONTHS)
@@ -40,25 +40,25 @@ class Minutes:
     def hide(self, value: Any) -> Any:
         """Return JSON data with every time that lies within it hidden."""
         if isinstance(value, str):
-            return _CLOCK.sub(self._hidden, value) if any(map(str.isdigit, value)) else value
+            return _CLOCK.sub(self._mask, value) if any(map(str.isdigit, value)) else value
         if isinstance(value, dict):
             return {key: self.hide(item) for key, item in value.items()}
         if isinstance(value, list):
             return [self.hide(item) for item in value]
         return value
 
-    def _hidden(self, found: re.Match[str]) -> str:
-        return HIDDEN if self._tells(found) else found[0]
+    def _mask(self, match: re.Match[str]) -> str:
+        return MASK if self._tells(match) else match[0]
 
-    def _tells(self, found: re.Match[str]) -> bool:
+    def _tells(self, match: re.Match[str]) -> bool:
         """Return whether a time lies within it, in UTC or in the host's own zone."""
-        if epoch := found["epoch"]:
+        if epoch := match["epoch"]:
             return self.start - 1 <= int(epoch) <= self.end + 1
-        told = found["iso_time"] or found["ls_time"] or found["mail_time"] or found["time"]
+        told = match["iso_time"] or match["ls_time"] or match["mail_time"] or match["time"]
         for offset in {0, time.localtime(self.start).tm_gmtoff}:
             first, last = int(self.start + offset) // _DAY, int(self.end + offset) // _DAY
             for number in range(first, min(last, first + 2) + 1):
-                if not _is_day(found, datetime.fromtimestamp(number * _DAY, UTC)):
+                if not _is_day(match, datetime.fromtimestamp(number * _DAY, UTC)):
                     continue
                 if not told:
                     return True
@@ -68,15 +68,15 @@ class Minutes:
         return False
 
 
-def _is_day(found: re.Match[str], day: datetime) -> bool:
-    if found["iso"]:
-        return found["iso"] == f"{day:%Y-%m-%d}"
-    month, number = found["month"] or found["mail_month"], found["day"] or found["mail_day"]
+def _is_day(match: re.Match[str], day: datetime) -> bool:
+    if match["iso"]:
+        return match["iso"] == f"{day:%Y-%m-%d}"
+    month, number = match["month"] or match["mail_month"], match["day"] or match["mail_day"]
     return month is None or (_MONTHS[day.month - 1], day.day) == (month, int(number))
 
 
-def _of_day(told: str) -> tuple[int, int]:
+def _of_day(time: str) -> tuple[int, int]:
     """Return the second of the day of a time, and how many seconds it stands for."""
-    parts = [int(part[:2]) for part in told.split(":")]
+    parts = [int(part[:2]) for part in time.split(":")]
     seconds = parts[0] * 3600 + parts[1] * 60 + (parts[2] if len(parts) > 2 else 0)
     return seconds, 1 if len(parts) > 2 else 60

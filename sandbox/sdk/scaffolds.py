@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox.agents.context import AgentContext
-from sandbox.agents.react import Drive, compiled, react
+from sandbox.agents.react import Drive, compile_graph, react
 from sandbox.models.base import Message
 
 __all__ = ["AgentContext", "Drive", "Message", "react", "scaffold"]
@@ -28,4 +28,4 @@ def scaffold(drive: Drive) -> Any:
         drive: Is given the context and the messages so far (system prompt and task), and returns all
             messages in the end.
     """
-    return compiled(drive)
+    return compile_graph(drive)

@@ -24,7 +24,7 @@ _CALM_SECONDS = 5.0
 
 
 @dataclass
-class Pace:
+class AdaptiveLimit:
     """The number of runs of one provider that may go on."""
 
     most: int
@@ -55,7 +55,7 @@ class Pace:
         self.active -= 1
         self._changed.set()
 
-    def refused(self, times: int = 1) -> None:
+    def decrease(self, times: int = 1) -> None:
         """Halve the limit; refusals shortly after one another count once."""
         self.refusals += times
         now = self.clock()
@@ -66,7 +66,7 @@ class Pace:
         fields = {"at_once": int(self.limit), "most": self.most, "refusals": self.refusals}
         log("provider.slowed", level=logging.WARNING, provider=self.provider, **fields)
 
-    def served(self, times: int = 1) -> None:
+    def increase(self, times: int = 1) -> None:
         """Raise the limit a little: by one in as many answers as may be on their way at once."""
         self.limit = min(float(self.most), self.limit + times / self.limit)
         self._changed.set()
@@ -75,9 +75,9 @@ class Pace:
         """Take note of what a model's provider did."""
         kind, data = progress.kind, progress.data
         if kind == "model.retry" and is_refusal(data):
-            self.refused()
+            self.decrease()
         elif kind == "model.reply" and self.limit < self.most:
-            self.served()
+            self.increase()
 
 
 def is_refusal(data: Any) -> bool:

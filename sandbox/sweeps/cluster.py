@@ -16,7 +16,7 @@ from typing import Any
 
 from sandbox.errors import EnvironmentFault, InputError
 from sandbox.sweeps import trace_transfer
-from sandbox.sweeps.adaptive_concurrency import Pace
+from sandbox.sweeps.adaptive_concurrency import AdaptiveLimit
 from sandbox.sweeps.log import log
 from sandbox.sweeps.store import ItemRow
 from sandbox.sweeps.sweep_state import Course, ItemOutcome
@@ -47,13 +47,13 @@ class Cluster:
             EnvironmentFault: The scheduler or a worker cannot do it.
             StoreError: The store broke.
         """
-        client = await _connected(self.address)
+        client = await _connect(self.address)
         try:
             from sandbox.sweeps.dask_worker import SweepPlugin
 
             plugin = SweepPlugin(self.setup)
             await client.register_plugin(plugin, name=plugin.name)
-            room = Pace(_MANY)
+            room = AdaptiveLimit(_MANY)
             await _look(client, room)
             look = asyncio.create_task(_keep_looking(client, room))
             try:
@@ -70,7 +70,7 @@ class Cluster:
                 await asyncio.wait_for(client.close(), 10)
 
 
-async def _connected(address: str) -> Any:
+async def _connect(address: str) -> Any:
     try:
         from distributed import Client
     except ImportError as error:
@@ -87,7 +87,7 @@ async def _connected(address: str) -> Any:
         raise EnvironmentFault(f"--cluster {address}: no scheduler answers there") from error
 
 
-async def _look(client: Any, room: Pace) -> None:
+async def _look(client: Any, room: AdaptiveLimit) -> None:
     """Keep as many chunks on their way as there are threads, and some that wait for the next free one."""
     workers = await client.nthreads()
     threads = sum(workers.values())
@@ -96,10 +96,10 @@ async def _look(client: Any, room: Pace) -> None:
         level = logging.WARNING if limit < room.limit < _MANY else logging.INFO
         log("workers.changed", level=level, workers=len(workers), threads=threads)
     room.limit = limit
-    room.served(0)
+    room.increase(0)
 
 
-async def _keep_looking(client: Any, room: Pace) -> None:
+async def _keep_looking(client: Any, room: AdaptiveLimit) -> None:
     while True:
         await asyncio.sleep(_LOOK_SECONDS)
         await _look(client, room)
@@ -112,8 +112,8 @@ class _Lane:
     client: Any
     plugin: str
     provider: str
-    pace: Pace
-    room: Pace
+    pace: AdaptiveLimit
+    room: AdaptiveLimit
     _numbers: Any = field(default_factory=itertools.count)
 
     async def drive(self) -> None:
@@ -145,9 +145,9 @@ class _Lane:
         try:
             report = await self._report(items)
             if report.refusals:
-                self.pace.refused(report.refusals)
+                self.pace.decrease(report.refusals)
             elif self.pace.limit < self.pace.most:
-                self.pace.served(len(report.items))
+                self.pace.increase(len(report.items))
             shared = self.cluster.setup.store is not None
             for row in map(ItemRow.model_validate, report.items):
                 if shared or trace_transfer.take(self.cluster.store, row, report.traces):

@@ -32,7 +32,7 @@ class Executor(Protocol):
 
 
 @contextmanager
-def claimed(store: Store, sweep: SweepRow) -> Iterator[Claim]:
+def claim_sweep(store: Store, sweep: SweepRow) -> Iterator[Claim]:
     """Have a sweep's name to oneself, its items as they are after whatever happened before.
 
     Raises:

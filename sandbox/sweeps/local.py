@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from sandbox.errors import TakenError
 from sandbox.runs.run_plan import Watchers
 from sandbox.runs.worker_pool import Make, Runner
-from sandbox.sweeps.adaptive_concurrency import Pace
+from sandbox.sweeps.adaptive_concurrency import AdaptiveLimit
 from sandbox.sweeps.item_plans import ItemPlanner
 from sandbox.sweeps.log import log_retry
 from sandbox.sweeps.store import ItemRow
 from sandbox.sweeps.sweep_state import Course, ItemOutcome
 
-WATCHED = ("model.reply", "model.retry")
+EVENT_KINDS = ("model.reply", "model.retry")
 """Kinds of event that the pace of a provider depends on."""
 
 
@@ -23,7 +23,7 @@ class Machine:
     """This machine."""
 
     runner: Runner
-    """Executes the runs of :func:`made_by`."""
+    """Executes the runs of :func:`plan_maker`."""
     planner: ItemPlanner
     at_once: int
     """Runs, and so containers, at the same time."""
@@ -41,7 +41,7 @@ class Machine:
                 group.create_task(_Lane(self, course, provider, pace, free).drive())
 
 
-def made_by(planner: ItemPlanner) -> Make:
+def plan_maker(planner: ItemPlanner) -> Make:
     """Return what makes the plan of a run, given an item as plain data."""
     return lambda item: planner.plan(ItemRow(**item))
 
@@ -53,7 +53,7 @@ class _Lane:
     machine: Machine
     course: Course
     provider: str
-    pace: Pace
+    pace: AdaptiveLimit
     free: asyncio.Semaphore
 
     async def drive(self) -> None:

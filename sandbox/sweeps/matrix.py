@@ -19,7 +19,7 @@ from sandbox.models.base import Source
 from sandbox.models.resolve import resolve, unbound
 from sandbox.monitors.library import MonitorLibrary
 from sandbox.monitors.policy import Policy
-from sandbox.runs.planner import chosen_families, languages
+from sandbox.runs.planner import languages, select_families
 from sandbox.scenario.loader import LoadedScenario, Loader
 from sandbox.scenario.selection import select
 from sandbox.scenario.yaml_positions import Located
@@ -112,7 +112,7 @@ class Matrix:
         wanted = self.spec.defences[defence].monitors
         if wanted == "scenario":
             return None
-        names = chosen_families(wanted, None)
+        names = select_families(wanted, None)
         return list(self._library.names() if names is None else names)
 
     def _is_included(self, item: Mapping[str, object], scenario: LoadedScenario) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from sandbox.errors import EnvironmentFault, InputError
 from sandbox.sweeps.running_rates import Tallies, Tally
 from sandbox.sweeps.store import Sweeps
-from sandbox.sweeps.sweep_state import SHOWN_BY
+from sandbox.sweeps.sweep_state import RATE_FACTORS
 from sandbox.sweeps.tables import SweepRow
 
 _PARTS = 20
@@ -61,7 +61,7 @@ def summary(sweeps: Sweeps, row: SweepRow, *, before: SweepRow | None = None) ->
         before: The night before, if it did not finish.
     """
     counts = sweeps.counts(row.id)[()]
-    tallies = Tallies(SHOWN_BY, sweeps.outcomes(row.id, *SHOWN_BY)).parts
+    tallies = Tallies(RATE_FACTORS, sweeps.outcomes(row.id, *RATE_FACTORS)).parts
     unsafe = sum(tally.unsafe for tally in tallies.values())
     title = f"sweep {row.name}: {row.status}, {unsafe} unsafe of {counts.finished} runs"
     lines = [

@@ -20,7 +20,7 @@ OVER = ("finished", "stopped")
 
 
 @dataclass(frozen=True)
-class Night:
+class NightPlan:
     """What is to be done for a night that is due."""
 
     resume: SweepRow | None = None
@@ -31,7 +31,9 @@ class Night:
     """The night before, if it did not finish."""
 
 
-def night(store: Store, name: str, spec: Mapping[str, object], when: When, now: datetime) -> Night:
+def plan_night(
+    store: Store, name: str, spec: Mapping[str, object], when: When, now: datetime
+) -> NightPlan:
     """Return what is to be done.
 
     Args:
@@ -43,12 +45,16 @@ def night(store: Store, name: str, spec: Mapping[str, object], when: When, now: 
     """
     newest = next(iter(Sweeps(store).list(name=name, limit=1)), None)
     if newest is None:
-        return Night()
+        return NightPlan()
     if newest.created < when.last_due(now).timestamp():
-        return Night(before=None if newest.status in OVER else newest)
+        return NightPlan(before=None if newest.status in OVER else newest)
     if newest.status in OVER:
-        return Night(done=newest)
-    return Night(resume=newest) if _whole(newest.spec) == _whole(spec) else Night(before=newest)
+        return NightPlan(done=newest)
+    return (
+        NightPlan(resume=newest)
+        if _whole(newest.spec) == _whole(spec)
+        else NightPlan(before=newest)
+    )
 
 
 def _whole(spec: Mapping[str, object]) -> Mapping[str, object]:
@@ -59,7 +65,7 @@ def _whole(spec: Mapping[str, object]) -> Mapping[str, object]:
         return spec
 
 
-def died(store: Store, name: str) -> SweepRow | None:
+def find_dead(store: Store, name: str) -> SweepRow | None:
     """Return the newest sweep of a name, if the process that executed it died silently."""
     newest = next(iter(Sweeps(store).list(name=name, limit=1)), None)
     if newest is None or newest.status not in {"running", "planned"}:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from sandbox.runs.run_plan import RunResult
-from sandbox.sweeps.adaptive_concurrency import Pace
+from sandbox.sweeps.adaptive_concurrency import AdaptiveLimit
 from sandbox.sweeps.budget import Consumption, Spending
 from sandbox.sweeps.log import log
 from sandbox.sweeps.running_rates import Tallies, Tally
@@ -17,7 +17,7 @@ from sandbox.sweeps.spec import SweepFile
 from sandbox.sweeps.store import Counts, ItemRow, Outcomes, Sweeps
 from sandbox.sweeps.tables import SweepRow
 
-SHOWN_BY = ("model", "scaffold", "defence")
+RATE_FACTORS = ("model", "scaffold", "defence")
 """Factors of the rates that a live view shows."""
 
 
@@ -76,7 +76,7 @@ class Standing:
     used: Consumption
     rates: Mapping[tuple[str, ...], Tally]
     """By :data:`SHOWN_BY`."""
-    paces: Mapping[str, Pace]
+    paces: Mapping[str, AdaptiveLimit]
     """Provider → how many of its runs may go on."""
 
 
@@ -104,7 +104,7 @@ class Course:
     sweep: SweepRow
     spec: SweepFile
     sweeps: Sweeps
-    paces: dict[str, Pace]
+    paces: dict[str, AdaptiveLimit]
     spending: Spending
     rates: Tallies
     stopping: Tallies | None
@@ -141,7 +141,7 @@ class Course:
             listener: Called with each item that is filled.
         """
         most = {name: spec.concurrency.of(name) or at_once for name in sweeps.providers(sweep.id)}
-        paces = {name: Pace(min(at_once, n), provider=name) for name, n in most.items()}
+        paces = {name: AdaptiveLimit(min(at_once, n), provider=name) for name, n in most.items()}
         by_provider = {key[0]: n for key, n in sweeps.counts(sweep.id, "provider").items()}
         by = spec.stop.by if spec.stop else None
         course = cls(
@@ -150,7 +150,7 @@ class Course:
             sweeps,
             paces,
             Spending.of(spec.budget, by_provider, sweep.seconds),
-            Tallies(SHOWN_BY, sweeps.outcomes(sweep.id, *SHOWN_BY)),
+            Tallies(RATE_FACTORS, sweeps.outcomes(sweep.id, *RATE_FACTORS)),
             Tallies(by, sweeps.outcomes(sweep.id, *by)) if by else None,
             sweeps.counts(sweep.id)[()],
             listener,

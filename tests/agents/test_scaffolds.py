@@ -13,7 +13,7 @@ import pytest
 from sandbox.agents.plan_and_solve import GO, WRITE
 from sandbox.agents.scaffolds import BUILT_IN, resolve
 from sandbox.errors import InputError
-from sandbox.models.base import Reply, Request, Retry, ToolCall
+from sandbox.models.base import ModelRequest, Reply, Retry, ToolCall
 from sandbox.models.scripted import Scripted
 from sandbox.monitors import offline
 from sandbox.runs.run_plan import RunResult
@@ -267,7 +267,7 @@ async def test_a_fault_below_a_graph(play: Runner, tmp_path: Path, own: Own, hid
     """What fails on the sandbox's side of a graph is told as that, whatever the graph makes of it."""
 
     class Slip(Scripted):
-        async def complete(self, request: Request, on_retry: Retry) -> Reply:
+        async def complete(self, request: ModelRequest, on_retry: Retry) -> Reply:
             return request.nothing  # type: ignore[attr-defined, no-any-return]
 
     name = own(HIDES if hides else 'state["messages"]')

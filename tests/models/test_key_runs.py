@@ -14,7 +14,7 @@ import pytest
 
 from sandbox.agents.scaffolds import resolve as scaffold
 from sandbox.errors import ModelError
-from sandbox.models.base import Reply, Request
+from sandbox.models.base import ModelRequest, Reply
 from sandbox.models.cassette import RecordingModel
 from sandbox.models.resolve import resolve, unbound
 from sandbox.runs.run import run
@@ -56,7 +56,7 @@ def repeats(handler: Handler) -> None:
 
 async def ask(name: str) -> Reply:
     """Ask a model one question."""
-    request = Request("judge", 0, [{"role": "user", "content": "Good day."}], ())
+    request = ModelRequest("judge", 0, [{"role": "user", "content": "Good day."}], ())
     return await unbound(name).complete(request, lambda *_: None)
 
 
@@ -106,7 +106,7 @@ async def test_a_key_in_an_error_is_taken_out(chat_server: ChatServer, status: i
     chat_server.does(failure(status, f"Incorrect API key provided: {VALUE}"))
     noted: list[Any] = []
     model = unbound(chat_server.model(api_key_env=LAB, attempts=2))
-    request = Request("judge", 0, [{"role": "user", "content": "Good day."}], ())
+    request = ModelRequest("judge", 0, [{"role": "user", "content": "Good day."}], ())
     with pytest.raises(ModelError, match=r"\[secret LAB_DOOR\]") as caught:
         await model.complete(request, lambda *retry: noted.append(retry))
     assert len(noted) == (status == 429)

@@ -228,7 +228,7 @@ BEDROCK = {
 def test_other_customers_of_a_cloud_are_not_the_cloud(address: str, own: bool) -> None:
     """Of a cloud's names only those count at which its models are: below others anybody may be."""
     if own:
-        assert route("bedrock", address, None, {}).signed
+        assert route("bedrock", address, None, {}).signs
     else:
         with pytest.raises(InputError, match="is asked at"):
             route("bedrock", address, None, {})

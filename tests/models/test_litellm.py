@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sandbox.errors import InputError, ModelError
-from sandbox.models.base import Message, Model, Reply, Request, function_schema
+from sandbox.models.base import Message, Model, ModelRequest, Reply, function_schema
 from sandbox.models.options import PROVIDER, ModelOption
 from sandbox.models.resolve import resolve
 from sandbox.scenario.instance import Instance
@@ -36,7 +36,7 @@ async def ask(model: Model, retries: list[Any] | None = None, tools: tuple[Any, 
     """Ask a model one question; note its retries."""
     noted = [] if retries is None else retries
     return await model.complete(
-        Request("clerk", 0, MESSAGES, tools), lambda *retry: noted.append(retry)
+        ModelRequest("clerk", 0, MESSAGES, tools), lambda *retry: noted.append(retry)
     )
 
 
@@ -64,7 +64,7 @@ async def test_what_is_sent(chat_server: ChatServer, bind: Any) -> None:
 
 
 TEXTS = {"reasoning_effort": "low", "tool_choice": "auto"}
-SENT = [option for option in PROVIDER if option.sent and option.name != "api_version"]
+SENT = [option for option in PROVIDER if option.for_provider and option.name != "api_version"]
 
 
 @pytest.mark.parametrize("option", SENT, ids=lambda option: option.name)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from sandbox.errors import InputError
-from sandbox.models.base import Request
-from sandbox.models.resolve import assigned, resolve
+from sandbox.models.base import ModelRequest
+from sandbox.models.resolve import resolve, with_agents
 from sandbox.scenario.content_paths import Content
 from sandbox.scenario.instance import Instance
 from sandbox.scenario.loader import Loader
@@ -47,10 +47,12 @@ def nothing(*_: object) -> None:
 
 async def test_each_agent_is_answered_by_its_own(instance: Instance) -> None:
     """The first model is everybody's but those agents' that are named behind it."""
-    name = assigned("scripted/unsafe", ["clerk=scripted/safe"])
+    name = with_agents("scripted/unsafe", ["clerk=scripted/safe"])
     model = resolve(name)(instance)
     assert model.name == name == "scripted/unsafe clerk=scripted/safe"
-    said = [await model.complete(Request(who, 0, [], []), nothing) for who in ("boss", "clerk")]
+    said = [
+        await model.complete(ModelRequest(who, 0, [], []), nothing) for who in ("boss", "clerk")
+    ]
     assert [reply.text for reply in said] == ["bad", "good"]
     told: Any = model.describe()
     assert told["reference"] == "unsafe"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.errors import InputError
-from sandbox.models.base import Request
+from sandbox.models.base import ModelRequest
 from sandbox.models.resolve import resolve
 from sandbox.models.scripted import Scripted
 from sandbox.scenario.loader import LoadedScenario, Loader
@@ -44,7 +44,8 @@ async def test_every_step_and_then_nothing(loaded: LoadedScenario) -> None:
     """Each turn gives the next step; after the last there is silence."""
     model = bound("scripted/unsafe", loaded)
     replies = [
-        await model.complete(Request("clerk", turn, [], []), lambda *_: None) for turn in range(5)
+        await model.complete(ModelRequest("clerk", turn, [], []), lambda *_: None)
+        for turn in range(5)
     ]
     assert [len(reply.calls) for reply in replies] == [1, 1, 1, 0, 0]
     assert [bool(reply.text) for reply in replies] == [False, False, False, True, False]

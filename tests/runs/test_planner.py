@@ -16,7 +16,7 @@ from sandbox.isolation.base import Backend
 from sandbox.isolation.docker import Docker
 from sandbox.monitors.library import MonitorLibrary
 from sandbox.runs.options import RunOptions
-from sandbox.runs.planner import Planner, chosen_families, languages, overridden
+from sandbox.runs.planner import Planner, languages, overridden, select_families
 from sandbox.runs.run import run
 from sandbox.scenario.bounds import GIB, MIB, Bounds
 from sandbox.scenario.content_paths import Content
@@ -52,7 +52,7 @@ def planner(loader: Loader, library: MonitorLibrary, backend: Backend) -> Planne
 )
 def test_monitors_that_are_meant(wanted: Any, own: Any, expected: Sequence[str] | None) -> None:
     """Names, and the words for all, none, and those of the scenario."""
-    assert chosen_families(wanted, own) == expected
+    assert select_families(wanted, own) == expected
 
 
 @pytest.mark.parametrize(

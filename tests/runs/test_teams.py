@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sandbox.isolation.base import Backend
-from sandbox.models.base import Reply, Request, Retry, Source
+from sandbox.models.base import ModelRequest, Reply, Retry, Source
 from sandbox.models.scripted import Scripted
 from sandbox.monitors.library import MonitorLibrary
 from sandbox.runs.run import run
@@ -184,10 +184,10 @@ async def test_who_may_write_to_whom(
 async def test_an_agent_knows_its_team_and_only_its_own_tools(office: Office) -> None:
     """Each agent is told who its colleagues are, in the run's language, and has its own tools."""
     play = office("supervisor")
-    seen: dict[str, Request] = {}
+    seen: dict[str, ModelRequest] = {}
 
     class Watching(Scripted):
-        async def complete(self, request: Request, on_retry: Retry) -> Reply:
+        async def complete(self, request: ModelRequest, on_retry: Retry) -> Reply:
             seen.setdefault(request.agent, request)
             return await super().complete(request, on_retry)
 

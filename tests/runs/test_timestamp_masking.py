@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.runs.timestamp_masking import HIDDEN, Minutes
+from sandbox.runs.timestamp_masking import MASK, Minutes
 
 START = datetime(2026, 11, 24, 16, 38, 50, tzinfo=UTC).timestamp()
 RUN = Minutes(START, START + 130)
@@ -45,7 +45,7 @@ OTHER = (
 @pytest.mark.parametrize("around", ["{}", "-rw-r--r-- 1 agent agent 3 {} x", "[{}] done", "a {}\n"])
 def test_times_within_the_run(text: str, around: str) -> None:
     """What the clock said while the run was going is hidden, in each usual form."""
-    assert RUN.hide(around.format(text)) == around.format(HIDDEN)
+    assert RUN.hide(around.format(text)) == around.format(MASK)
 
 
 @pytest.mark.parametrize("text", OTHER)
@@ -59,7 +59,7 @@ def test_a_run_over_midnight() -> None:
     start = datetime(2026, 11, 24, 23, 59, 30, tzinfo=UTC).timestamp()
     run = Minutes(start, start + 60)
     text = "23:59:40 00:00:10 2026-11-25 00:00:20 12:00:00"
-    assert run.hide(text) == f"{HIDDEN} {HIDDEN} {HIDDEN} 12:00:00"
+    assert run.hide(text) == f"{MASK} {MASK} {MASK} 12:00:00"
 
 
 @given(st.text(alphabet="0123456789:-T .NovTue,+Z\n", max_size=80))

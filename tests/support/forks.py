@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sandbox.models.base import Source
-from sandbox.runs.fork_plan import Change, forked
+from sandbox.runs.fork_plan import ForkChange, plan_fork
 from sandbox.runs.planner import Planner
 from sandbox.runs.run import run
 from sandbox.runs.run_plan import RunPlan, RunResult
@@ -19,10 +19,10 @@ def planned(play: Runner, parent: str, at: int, model: str | Source, **change: A
     edits = {name: change.pop(name) for name in names if name in change}
     options = {name: value for name, value in change.items() if value is not None}
     options["model"] = model if isinstance(model, str) else "scripted/test"
-    return forked(
+    return plan_fork(
         play.store,
         play.store.run(parent),
-        Change(at, options, **edits),
+        ForkChange(at, options, **edits),
         Planner(play.loader, play.library, play.backend),
         None if isinstance(model, str) else model,
     )

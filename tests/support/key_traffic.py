@@ -25,7 +25,7 @@ from typing import Any
 
 from sandbox.egress.certificates import Authority
 from sandbox.errors import InputError, ModelError
-from sandbox.models.base import Request
+from sandbox.models.base import ModelRequest
 from sandbox.models.families import FAMILIES
 from sandbox.models.resolve import unbound
 
@@ -151,7 +151,7 @@ async def _asked(seen: list[dict[str, str]], name: str) -> dict[str, Any]:
     problem = ""
     try:
         model = unbound(name)
-        request = Request("a", 0, [{"role": "user", "content": "hi"}], ())
+        request = ModelRequest("a", 0, [{"role": "user", "content": "hi"}], ())
         await asyncio.wait_for(model.complete(request, lambda *_: None), 600)
     except (InputError, ModelError) as error:
         problem = f"{type(error).__name__}: {error}"

@@ -11,10 +11,10 @@ from typing import Any
 
 from sandbox.agents.context import AgentContext
 from sandbox.agents.plan_and_solve import plan
-from sandbox.agents.react import Drive, compiled, react
+from sandbox.agents.react import Drive, compile_graph, react
 from sandbox.agents.repeat_user_prompt import repeat_user_prompt
 from sandbox.agents.scaffolds import Driver, Scaffold, resolve
-from sandbox.models.base import Message, Reply, Request, Retry, Source, ToolCall
+from sandbox.models.base import Message, ModelRequest, Reply, Retry, Source, ToolCall
 from sandbox.runs.run import run
 from sandbox.runs.run_plan import RunResult
 from sandbox.trace.verify import verify
@@ -128,10 +128,10 @@ class Replies:
         """Return nothing."""
         return {}
 
-    async def complete(self, request: Request, on_retry: Retry) -> Reply:
+    async def complete(self, request: ModelRequest, on_retry: Retry) -> Reply:
         """Return the next reply; a plan takes none."""
         self.requests.append([message.copy() for message in request.messages])
-        number = request.turn - request.spoken
+        number = request.turn - request.text_replies
         if request.words_only or number >= len(self.replies):
             return Reply("Over.")
         return self.replies[number]
@@ -152,7 +152,7 @@ def driver_in(folder: Path) -> Drivers:
         async def layered(context: AgentContext, messages: list[Message]) -> list[Message]:
             return await SHIPPED[name](Layer(context, defence), messages)
 
-        return Scaffold(name, partial(compiled, layered))
+        return Scaffold(name, partial(compile_graph, layered))
 
     return of
 
@@ -206,4 +206,4 @@ def documented_module(*, defended: bool = False) -> str:
 
 def scaffold(drive: Drive) -> Driver:
     """Return a scaffold of a test's own."""
-    return Scaffold("own", partial(compiled, drive))
+    return Scaffold("own", partial(compile_graph, drive))

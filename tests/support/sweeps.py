@@ -16,8 +16,8 @@ from sandbox.runs.worker_pool import Here
 from sandbox.scenario.loader import Loader
 from sandbox.sweeps import matrix, spec
 from sandbox.sweeps.item_plans import ItemPlanner
-from sandbox.sweeps.lifecycle import claimed, conduct
-from sandbox.sweeps.local import Machine, made_by
+from sandbox.sweeps.lifecycle import claim_sweep, conduct
+from sandbox.sweeps.local import Machine, plan_maker
 from sandbox.sweeps.matrix import Matrix
 from sandbox.sweeps.spec import SweepFile
 from sandbox.sweeps.store import NewSweep, Sweeps
@@ -75,11 +75,11 @@ class Sweeper:
         row = sweeps.get(row.id)
         chosen = SweepFile.model_validate(row.spec)
         planner = ItemPlanner(self.planner, row.scenarios, chosen.retries)
-        with claimed(self.store, row) as claim:
+        with claim_sweep(self.store, row) as claim:
             course = Course.of(sweeps, row, chosen, at_once, None)
             if seen:
                 seen(course)
-            machine = Machine(Here(made_by(planner), self.store), planner, at_once)
+            machine = Machine(Here(plan_maker(planner), self.store), planner, at_once)
             return await conduct(self.store, claim, course, machine)
 
     def outcomes(self, row: SweepRow) -> list[tuple[Any, ...]]:

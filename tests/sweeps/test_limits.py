@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.sweeps.adaptive_concurrency import Pace, is_refusal
+from sandbox.sweeps.adaptive_concurrency import AdaptiveLimit, is_refusal
 from sandbox.sweeps.budget import Consumption, Spending
 from sandbox.sweeps.running_rates import Tallies, Tally
 from sandbox.sweeps.spec import Budget, Stop
@@ -28,25 +28,25 @@ class Clock:
 async def test_a_refusal_halves_and_answers_bring_it_back() -> None:
     """Refusals shortly after one another halve the limit once; it comes back by ones."""
     clock = Clock()
-    pace = Pace(16, clock)
-    pace.refused()
-    pace.refused()
+    pace = AdaptiveLimit(16, clock)
+    pace.decrease()
+    pace.decrease()
     assert pace.limit == 8
     clock.now = 10
-    pace.refused()
+    pace.decrease()
     assert pace.limit == 4
     for _ in range(4):
-        pace.served()
+        pace.increase()
     assert 4.9 < pace.limit < 5
     for _ in range(1000):
-        pace.served()
+        pace.increase()
     assert pace.limit == 16
     assert pace.refusals == 3
 
 
 async def test_no_more_than_the_limit_go_on() -> None:
     """Who comes when the limit is reached waits until another has left."""
-    pace, most, active = Pace(3), 0, 0
+    pace, most, active = AdaptiveLimit(3), 0, 0
 
     async def one() -> None:
         nonlocal most, active
@@ -65,7 +65,7 @@ async def test_no_more_than_the_limit_go_on() -> None:
 def test_a_limit_stays_between_one_and_most(happens: list[str]) -> None:
     """Whatever comes, one run at least goes on, and never more than allowed."""
     clock = Clock()
-    pace = Pace(8, clock)
+    pace = AdaptiveLimit(8, clock)
     for what in happens:
         if what == "later":
             clock.now += 6

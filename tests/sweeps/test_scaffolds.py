@@ -16,7 +16,7 @@ from sandbox.sweeps.item_plans import ItemPlanner
 from sandbox.sweeps.matrix import key
 from sandbox.sweeps.running_rates import Tallies
 from sandbox.sweeps.store import Sweeps
-from sandbox.sweeps.sweep_state import SHOWN_BY
+from sandbox.sweeps.sweep_state import RATE_FACTORS
 from tests.support.sweeps import Sweeper
 from tests.support.user_graph import OWN
 
@@ -55,7 +55,7 @@ async def test_a_sweep_over_scaffolds(sweeper: Sweeper) -> None:
         ("react", "react"),
         ("repeat_user_prompt", "repeat_user_prompt"),
     }
-    parts = Tallies(SHOWN_BY, sweeps.outcomes(row.id, *SHOWN_BY)).parts
+    parts = Tallies(RATE_FACTORS, sweeps.outcomes(row.id, *RATE_FACTORS)).parts
     assert {part[:2] for part in parts} == {
         (model, scaffold) for model in BOTH["models"] for scaffold in BOTH["scaffolds"]
     }

@@ -18,7 +18,7 @@ from sandbox.errors import EnvironmentFault, InputError
 from sandbox.sweeps import notify
 from sandbox.sweeps.retention import retain
 from sandbox.sweeps.schedule.recurrence import When
-from sandbox.sweeps.scheduled_run import Night, died, night
+from sandbox.sweeps.scheduled_run import NightPlan, find_dead, plan_night
 from sandbox.sweeps.store import Sweeps
 from sandbox.sweeps.tables import SweepRow
 from sandbox.trace.store import Store
@@ -48,46 +48,46 @@ def entered(store: Store, status: str, hours_ago: float, **values: Any) -> Sweep
     return Sweeps(store).get(row.id)
 
 
-def due(store: Store, spec: dict[str, Any] | None = None) -> Night:
+def due(store: Store, spec: dict[str, Any] | None = None) -> NightPlan:
     """Return what is to be done now."""
-    return night(store, "nightly", SPEC if spec is None else spec, AT_TWO, NOW)
+    return plan_night(store, "nightly", SPEC if spec is None else spec, AT_TWO, NOW)
 
 
 def test_the_first_night(store: Store) -> None:
     """Where no night has been, one is begun."""
-    assert due(store) == Night()
+    assert due(store) == NightPlan()
 
 
 def test_a_night_that_has_been(store: Store) -> None:
     """A start after the night is done, such as after a restart of the machine, does nothing."""
     row = entered(store, "finished", 9)
-    assert due(store) == Night(done=row)
+    assert due(store) == NightPlan(done=row)
 
 
 @pytest.mark.parametrize("status", ["interrupted", "failed", "running", "planned"])
 def test_a_night_that_was_cut_short(store: Store, status: str) -> None:
     """A night that did not come to its end is gone on with, unless the file has changed since."""
     row = entered(store, status, 9)
-    assert due(store) == Night(resume=row)
-    assert due(store, {"name": "nightly", "repeat": 9}) == Night(before=row)
+    assert due(store) == NightPlan(resume=row)
+    assert due(store, {"name": "nightly", "repeat": 9}) == NightPlan(before=row)
 
 
 def test_the_night_before(store: Store) -> None:
     """An unfinished sweep of the night before is left and told of; a finished one is not."""
     row = entered(store, "interrupted", 11)
-    assert due(store) == Night(before=row)
+    assert due(store) == NightPlan(before=row)
     Sweeps(store).set(row.id, status="finished")
-    assert due(store) == Night()
+    assert due(store) == NightPlan()
 
 
 def test_a_death_without_a_word(store: Store) -> None:
     """A sweep that is said to run by a process that is gone is found once."""
     row = entered(store, "running", 1)
-    found = died(store, "nightly")
+    found = find_dead(store, "nightly")
     assert found is not None
     assert (found.id, found.status) == (row.id, "interrupted")
-    assert died(store, "nightly") is None
-    assert died(store, "other") is None
+    assert find_dead(store, "nightly") is None
+    assert find_dead(store, "other") is None
 
 
 @pytest.mark.parametrize(

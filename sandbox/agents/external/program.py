@@ -81,7 +81,7 @@ def waiting(announce: Callable[[Address, Visit], None], port: int = 0) -> Outsid
     return Outside("serve", door)
 
 
-def spoken_to() -> Outside:
+def on_stdio() -> Outside:
     """Return a scaffold that serves a run's tools to whoever has started this process, over its stdin and stdout."""
     return Outside("serve", transports.over_stdio)
 

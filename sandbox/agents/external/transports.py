@@ -60,14 +60,14 @@ async def over_http(visit: Visit, model: str, port: int = 0) -> AsyncIterator[Ad
     Raises:
         EnvironmentFault: What serves is not installed, or the port is taken.
     """
-    _needed()
+    _check_installed()
     import uvicorn
 
     key = secrets.token_urlsafe(24)
     app = tools.server(visit, finishes=not model).streamable_http_app(
         custom_starlette_routes=openai_server.routes(visit, model) if model else None
     )
-    with _bound(port) as bound:
+    with _listen(port) as bound:
         number = bound.getsockname()[1]
         config = uvicorn.Config(
             _behind(key, app),
@@ -101,7 +101,7 @@ async def over_stdio(visit: Visit) -> AsyncIterator[None]:
     Raises:
         EnvironmentFault: What serves is not installed.
     """
-    _needed()
+    _check_installed()
     from mcp.server.stdio import stdio_server
 
     async def speak() -> None:
@@ -140,13 +140,13 @@ async def _lines(file: TextIO) -> AsyncIterator[Any]:
         transport.close()
 
 
-def _needed() -> None:
+def _check_installed() -> None:
     if reason := problem():
         raise EnvironmentFault(reason)
 
 
 @contextmanager
-def _bound(port: int) -> Iterator[socket.socket]:
+def _listen(port: int) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as bound:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

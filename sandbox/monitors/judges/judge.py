@@ -11,7 +11,7 @@ from typing import cast
 
 from sandbox.enums import Decision, Stage
 from sandbox.errors import ModelError, first
-from sandbox.models.base import Message, Reply, Request, Usage
+from sandbox.models.base import Message, ModelRequest, Reply, Usage
 from sandbox.models.litellm import Provider
 from sandbox.monitors.judge_reply import JudgeAnswer, JudgeReply, ReplyListener, ignore_reply
 from sandbox.monitors.judges import answer, cache, excerpt, prompt
@@ -189,7 +189,8 @@ class Judge:
             try:
                 async with asyncio.timeout(self.file.timeout):
                     reply = await model.complete(
-                        Request(question.monitor, question.attempt, messages, ()), _ignore_retry
+                        ModelRequest(question.monitor, question.attempt, messages, ()),
+                        _ignore_retry,
                     )
                 usage = reply.usage
             except TimeoutError:

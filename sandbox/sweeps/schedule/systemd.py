@@ -26,7 +26,7 @@ def files(job: Job, *, user: bool) -> dict[str, str]:
     return {
         f"{job.name}.service": _service(job, user=user),
         f"{job.name}.timer": _timer(job),
-        f"{job.name}-failed.service": _failed(job, user=user),
+        f"{job.name}-failed.service": _failure_service(job, user=user),
     }
 
 
@@ -64,7 +64,7 @@ WantedBy=timers.target
 """
 
 
-def _failed(job: Job, *, user: bool) -> str:
+def _failure_service(job: Job, *, user: bool) -> str:
     return f"""\
 [Unit]
 Description=Report that a night of the sweep {job.sweep} of agent-risk-sandbox failed
@@ -81,7 +81,7 @@ def _execution(job: Job, command: list[str]) -> str:
     lines = [
         f"WorkingDirectory={_plain(str(job.folder))}",
         *([f"EnvironmentFile={_plain(str(job.environment))}"] if job.environment else []),
-        f"ExecStart={' '.join(map(_quoted, command))}",
+        f"ExecStart={' '.join(map(_quote, command))}",
     ]
     return "\n".join(lines)
 
@@ -91,7 +91,7 @@ def _plain(text: str) -> str:
     return text.replace("%", "%%")
 
 
-def _quoted(word: str) -> str:
+def _quote(word: str) -> str:
     """Return a word of a command line (systemd.service(5), COMMAND LINES)."""
     escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
     return f'"{escaped}"' if re.search(r"[^\w@%+=:,./$-]", escaped) or not word else escaped

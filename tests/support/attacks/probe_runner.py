@@ -18,7 +18,7 @@ from typing import Any
 
 from sandbox.errors import IsolationError
 from sandbox.isolation.base import Backend, Container, ContainerSpec
-from sandbox.models.base import Reply, Request, Retry
+from sandbox.models.base import ModelRequest, Reply, Retry
 from sandbox.monitors.library import MonitorLibrary
 from sandbox.runs.options import RunOptions
 from sandbox.runs.planner import Planner
@@ -71,7 +71,7 @@ class Player:
         """Return what plays."""
         return {"provider": "scripted"}
 
-    async def complete(self, request: Request, on_retry: Retry) -> Reply:
+    async def complete(self, request: ModelRequest, on_retry: Retry) -> Reply:
         """Return the next call; the host's acts before it are done first."""
         for number, step in self._steps:
             if isinstance(step, Asked):

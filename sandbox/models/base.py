@@ -85,7 +85,7 @@ class Usage:
     """Price; 0 where none is known, see ``price_known``."""
     price_known: bool = True
     energy_kwh: float | None = None
-    """None where it is not known."""
+    """None if it is not known."""
 
     @property
     def tokens(self) -> int:

@@ -17,7 +17,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 ZONE = "FRA"
-"""Whose mix of electricity is told beside the energy, as ISO 3166 alpha-3. Energy does not hang on it."""
+"""Whose mix of electricity is reported beside the energy, as ISO 3166 alpha-3. Energy does not depend on it."""
 _PROVIDERS = {
     "openai": "openai",
     "azure": "openai",

@@ -120,7 +120,7 @@ class Provider:
         loaded()
 
     def missing(self) -> str:
-        """Return why it cannot be asked for want of a key, or an empty text."""
+        """Return which key is missing, or an empty text."""
         return self._way.missing(os.environ)
 
     async def complete(self, request: ModelRequest, on_retry: Retry) -> Reply:

@@ -44,7 +44,7 @@ class Handover:
         self._over = True
 
     async def complete(self, request: ModelRequest, on_retry: Retry) -> Reply:
-        """Return the recorded reply of this turn, or the other model's where there is none."""
+        """Return the recorded reply of this turn, or the other model's if there is none."""
         if self.replays(request.agent, request.turn):
             return self._replies[request.agent][request.turn]
         return await self._then.complete(request, on_retry)

@@ -116,7 +116,7 @@ class AgentConversation:
         Args:
             messages: What the model is to see.
             words_only: Whether no tools are offered; the answer is not the agent's last, and calls
-                that a model asks for all the same are on the record, and nothing more. Calls of
+                that a model asks for anyway are on the record, and nothing more. Calls of
                 the answer before may still be acted on.
 
         Raises:

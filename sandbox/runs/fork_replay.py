@@ -22,7 +22,7 @@ from sandbox.trace.recorder import Recorder
 from sandbox.trace.run_events import Divergence, RunForkEvent
 
 _TELLING = ("kind", "agent", "tool", "status", "text")
-"""What is told first of an event that differs in several fields."""
+"""Fields that are named first if an event differs in several."""
 _EXCERPT = 60
 """Characters of a value that a difference shows."""
 
@@ -147,7 +147,7 @@ class ForkReplay:
         wanted = Counter(_text(effect) for item in late for effect in item.data["effects"])
         if self._difference is None and wanted != Counter(map(_text, self._late)):
             seq = late[0].seq if late else self._fork.at
-            what = "what calls did after they had returned is not the same by now"
+            what = "what calls did after they had returned is not the same"
             self._differs(seq, self._recorder.count, EventKind.TOOL_LATE, what)
 
     def _record(self, agent: str, interjection: Interjection | None = None) -> None:

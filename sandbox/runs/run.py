@@ -363,7 +363,7 @@ class Session:
         return finished
 
     def _left(self) -> ContainerCloseEvent:
-        """Return why the container is left, and what no result told of: it broke before."""
+        """Return why the container is left, and effects that are in no result since it broke before."""
         left: ContainerCloseEvent = {"left": self._unremoved} if self._unremoved else {}
         if self._egress is None:
             return left

@@ -1,4 +1,4 @@
-"""What is to be run, and what came of it."""
+"""What is to be run, and its result."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class RunResult:
     tokens: int
     cost_eur: float
     energy_kwh: float | None
-    """None where it is not known."""
+    """None if it is not known."""
     seconds: float
     benign: bool
     severity: str

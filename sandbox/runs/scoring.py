@@ -35,14 +35,14 @@ class Outcome:
     task: TaskOutcome
     safety: SafetyOutcome
     conditions: Mapping[str, bool | str | None]
-    """Condition → whether it held; the error's text where it failed; None where there is none,
+    """Condition → whether it held; the error's text if it failed; None if there is none,
     or where what it reads could not be read."""
     reason: str = ""
 
 
 @dataclass(frozen=True)
 class Ending:
-    """How a run came to its end."""
+    """How a run ended."""
 
     error: str = ""
     """Fault of the environment, or of the sandbox itself."""
@@ -68,7 +68,7 @@ async def score(
         variables: The end of the run as conditions see it. Without ``files`` where the container was
             gone before they could be read, without ``world`` where there never was one: conditions
             that read them then neither hold nor fail.
-        ending: How it came to its end.
+        ending: How it ended.
         macros: Those of the scenario.
     """
     held = await _evaluate(scores, macros, variables)

@@ -178,7 +178,7 @@ class Crew:
             raise
         finally:
             if result.done() and not result.cancelled():
-                result.exception()  # it is told, or was interrupted as asked
+                result.exception()  # it is raised already, or was interrupted by request
             del hand.busy[number]
 
     def _living(self) -> list[_Hand]:

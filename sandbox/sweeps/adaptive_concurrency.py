@@ -51,7 +51,7 @@ class AdaptiveLimit:
         self.active += 1
 
     def leave(self) -> None:
-        """Take it that one has ended."""
+        """Note that one has ended."""
         self.active -= 1
         self._changed.set()
 

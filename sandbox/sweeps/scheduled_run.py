@@ -73,5 +73,5 @@ def find_dead(store: Store, name: str) -> SweepRow | None:
     claim = holder(store, name)
     if claim is not None and not is_stale(claim):
         return None
-    Sweeps(store).set(newest.id, status="interrupted", reason="its process ended without a word")
+    Sweeps(store).set(newest.id, status="interrupted", reason="its process died silently")
     return Sweeps(store).get(newest.id)

@@ -122,7 +122,7 @@ class Stop(Strict):
 
 
 class Baseline(Strict):
-    """What ``sweep compare`` compares with where it is not told."""
+    """What ``sweep compare`` compares with by default."""
 
     sweep: str | None = None
     """A sweep's id or name."""
@@ -189,7 +189,7 @@ class SweepFile(Strict):
     image: str | None = None
     """Image of the Docker back end."""
     retention: Retention | None = None
-    """What is kept of earlier nights; everything where left out."""
+    """What is kept of earlier nights; everything if omitted."""
     baseline: Baseline | None = None
     """What ``sweep compare`` compares with."""
 

@@ -230,7 +230,7 @@ class Sweeps:
         self._store.execute("change a sweep in", statement)
 
     def release(self, sweep: str, key: str | None = None) -> int:
-        """Plan again every item, or that one, whose run did not come to its end; return how many.
+        """Plan again every item, or that one, whose run did not finish; return how many.
 
         Runs of processes that are gone must have been marked before.
         """
@@ -320,7 +320,7 @@ class ItemSlot:
     retries: int = 0
     """Times more that the item is planned again where its run ends in an error."""
     owner: str | None = None
-    """Who must have the claim on the sweep for it to be taken; anyone where left out."""
+    """Who must have the claim on the sweep for it to be claimed; anyone if omitted."""
 
     def is_retry(self, result: RunResult) -> bool:
         """Return whether the item is planned again after a run with this result.

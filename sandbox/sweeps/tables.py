@@ -20,7 +20,7 @@ class SweepRow(SQLModel, table=True):
     status: str
     """``planned``, ``running``, ``finished``, ``stopped`` (budget), ``interrupted`` or ``failed``."""
     reason: str = ""
-    """Why it stopped, where it did not come to its end."""
+    """Why it stopped, if it did not finish."""
     spec: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
     """The sweep file, as it was when the sweep began."""
     scenarios: dict[str, str] = Field(sa_column=Column(JSON, nullable=False))
@@ -78,7 +78,7 @@ class ItemRow(SQLModel, table=True):
     """Of all its runs that ended, those that were tried again among them; so the figures below."""
     cost_eur: float = 0.0
     energy_kwh: float = 0.0
-    """0 where it is not known."""
+    """0 if it is not known."""
     seconds: float = 0.0
     judge_tokens: int = 0
     """What its judges used, which is in none of the figures above."""

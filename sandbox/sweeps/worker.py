@@ -154,7 +154,7 @@ class Engine:
         """Bring an item to its end, whatever a worker before this one left of it.
 
         Returns:
-            Its row; None where it was skipped, or the sweep has another driver by now.
+            Its row; None if it was skipped, or if another process drives the sweep already.
         """
         while True:
             row = sweeps.item(item.sweep, item.key)

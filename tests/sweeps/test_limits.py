@@ -12,7 +12,9 @@ from sandbox.sweeps.adaptive_concurrency import AdaptiveLimit, is_refusal
 from sandbox.sweeps.budget import Consumption, Spending
 from sandbox.sweeps.running_rates import Tallies, Tally
 from sandbox.sweeps.spec import Budget, Stop
-from sandbox.sweeps.store import Counts, Outcomes
+from sandbox.sweeps.store import Counts, ItemRow, Outcomes
+from sandbox.sweeps.sweep_state import ItemOutcome
+from tests.support.sweeps import items
 
 
 class Clock:
@@ -107,6 +109,16 @@ def test_judges_count_for_the_sweep_alone() -> None:
     assert "1 eur leaves no room: 0.7 are used" in str(spending.exhausted(0))
     before = {"openai": Counts(finished=2, cost_eur=0.1, judge_tokens=100, judge_cost_eur=0.6)}
     assert "0.7 are used" in str(Spending.of(budget, before, 0.0).exhausted(0))
+
+
+def test_an_item_of_a_worker_counts_with_its_judges() -> None:
+    """What judges used is in the row that a worker hands back, and counts towards the budget."""
+    (columns,) = items(1, status="finished", run="r", task="done", safety="safe", tokens=70)
+    row = ItemRow.model_validate({**columns, "sweep": "s", "number": 0, "judge_tokens": 30})
+    outcome = ItemOutcome.of_item(row)
+    spending = Spending(Budget(tokens=100), {})
+    spending.add("openai", outcome.agents, outcome.judges)
+    assert spending.exhausted(0) == "the budget of 100 tokens leaves no room: 100 are used"
 
 
 def test_budgets_of_their_own() -> None:

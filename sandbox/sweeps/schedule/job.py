@@ -44,7 +44,7 @@ class Job:
         return [*self.program, "sweep", "start", str(self.file), night, *self.options]
 
     def report(self) -> list[str]:
-        """Return what reports a night that died without a word."""
+        """Return what reports a night that died silently."""
         return [*self.program, "schedule", "failed", self.sweep]
 
 

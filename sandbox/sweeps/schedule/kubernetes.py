@@ -50,7 +50,7 @@ def manifest(job: Job, image: str, *, zone: str = "Etc/UTC") -> dict[str, object
             "startingDeadlineSeconds": _CATCH_UP_SECONDS,
             "successfulJobsHistoryLimit": 3,
             "failedJobsHistoryLimit": 7,
-            # a Pod that was lost is begun again, and goes on with the night
+            # a Pod that was lost is started again, and resumes the night
             "jobTemplate": {"spec": {"backoffLimit": 3, "template": pod}},
         },
     }

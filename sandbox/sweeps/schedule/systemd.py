@@ -113,7 +113,7 @@ def verify(units: Mapping[str, str], *, user: bool) -> None:
         for path, text in paths.items():
             Path(path).write_text(text, "utf-8")
         words = ["systemd-analyze", *(["--user"] if user else []), "verify", "--man=no", *paths]
-        # a user's systemd is asked for where there is none, as in a container
+        # --user needs the variable even if no systemd runs, as in a container
         environment = {"XDG_RUNTIME_DIR": place, **os.environ}
         try:
             done = subprocess.run(

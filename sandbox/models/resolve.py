@@ -6,7 +6,6 @@ In a team an agent may have a model of its own: ``family/name AGENT=family/name 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import parse_qsl
 
@@ -63,16 +62,6 @@ def _split(name: str) -> tuple[str, dict[str, str]]:
             raise InputError(f"{name!r}: {agent} has two models")
         others[agent] = model
     return first, others
-
-
-def with_agents(model: str, agents: Sequence[str]) -> str:
-    """Return the name of a model with those of single agents behind it.
-
-    Args:
-        model: For all others.
-        agents: ``AGENT=MODEL`` each.
-    """
-    return " ".join((model, *agents))
 
 
 def _source(name: str) -> Source:

@@ -18,7 +18,7 @@ from sandbox.errors import InputError, nearest
 from sandbox.gate.approval import Approver, FixedApprover
 from sandbox.isolation.base import Backend
 from sandbox.models.base import Source
-from sandbox.models.resolve import check_keys, resolve, with_agents
+from sandbox.models.resolve import check_keys, resolve
 from sandbox.monitors.judges.judge_pool import JudgePool
 from sandbox.monitors.library import MonitorFamily, MonitorLibrary
 from sandbox.monitors.policy import Policy
@@ -132,9 +132,7 @@ class Planner:
         models = texts(options.model)
         if len(models) != 1:
             raise InputError(f"one model makes a run, not {', '.join(models) or 'none'}")
-        name = with_agents(
-            models[0], [f"{agent}={other}" for agent, other in options.agent.items()]
-        )
+        name = " ".join((*models, *(f"{agent}={other}" for agent, other in options.agent.items())))
         families = self.families(options, scenario) if families is None else families
         if policy is None and options.policy not in (None, "none"):
             policy = self._policy(library, str(options.policy))

@@ -11,8 +11,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Coroutine, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -134,7 +134,7 @@ class Engine:
             log_retry(progress)
 
         rows: list[ItemRow] = []
-        with self._open() as store:
+        with _chunk_store() if self._store is None else nullcontext(self._store) as store:
             sweeps = Sweeps(store)
             if self._store is None:
                 sweeps.adopt(items)
@@ -145,13 +145,10 @@ class Engine:
             traces = () if self._store else trace_transfer.pack(store)
         return ChunkReport(tuple(row.model_dump() for row in rows), traces, refusals)
 
-    def _open(self) -> AbstractContextManager[Store]:
-        return _Own() if self._store is None else nullcontext(self._store)
-
     async def _fill(
         self, store: Store, sweeps: Sweeps, item: ItemRow, watch: Any
     ) -> ItemRow | None:
-        """Bring an item to its end, whatever a worker before this one left of it.
+        """Finish an item, whatever a worker before this one left of it.
 
         Returns:
             Its row; None if it was skipped, or if another process drives the sweep already.
@@ -179,19 +176,13 @@ class Engine:
         sweeps.release(row.sweep, row.key)
 
 
-class _Own(AbstractContextManager[Store]):
-    """A store of a chunk's own, removed with it."""
-
-    def __init__(self) -> None:
-        self._folder = TemporaryDirectory(prefix="sandbox-chunk-")
-
-    def __enter__(self) -> Store:
-        self._store = Store(str(Path(self._folder.name) / "runs.db"))
-        return self._store
-
-    def __exit__(self, *_: object) -> None:
-        self._store.close()
-        self._folder.cleanup()
+@contextmanager
+def _chunk_store() -> Iterator[Store]:
+    with (
+        TemporaryDirectory(prefix="sandbox-chunk-") as folder,
+        Store(str(Path(folder) / "runs.db")) as store,
+    ):
+        yield store
 
 
 async def _open(url: str) -> Store:

@@ -9,7 +9,7 @@ import pytest
 
 from sandbox.errors import InputError
 from sandbox.models.base import ModelRequest
-from sandbox.models.resolve import resolve, with_agents
+from sandbox.models.resolve import resolve
 from sandbox.scenario.content_paths import Content
 from sandbox.scenario.instance import Instance
 from sandbox.scenario.loader import Loader
@@ -47,7 +47,7 @@ def nothing(*_: object) -> None:
 
 async def test_each_agent_is_answered_by_its_own(instance: Instance) -> None:
     """The first model is everybody's but those agents' that are named behind it."""
-    name = with_agents("scripted/unsafe", ["clerk=scripted/safe"])
+    name = "scripted/unsafe clerk=scripted/safe"
     model = resolve(name)(instance)
     assert model.name == name == "scripted/unsafe clerk=scripted/safe"
     said = [

@@ -63,7 +63,7 @@ async def test_no_more_than_the_limit_go_on() -> None:
     assert (most, pace.active) == (3, 0)
 
 
-@given(st.lists(st.sampled_from(["refused", "served", "later"]), max_size=300))
+@given(st.lists(st.sampled_from(["decrease", "increase", "later"]), max_size=300))
 def test_a_limit_stays_between_one_and_most(happens: list[str]) -> None:
     """Whatever comes, one run at least goes on, and never more than allowed."""
     clock = Clock()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from sandbox.agents.context import AgentContext
@@ -47,11 +46,6 @@ class Over(Exception):
     """The run is over: nothing more is done for the agent."""
 
 
-@dataclass(frozen=True)
-class _End:
-    fault: Exception | None = None
-
-
 class Visit:
     """One outside agent in one run."""
 
@@ -65,7 +59,8 @@ class Visit:
         self.context = context
         self.prompt = "\n\n".join(str(m["content"]) for m in messages if m["role"] == "system")
         self.task = "\n\n".join(str(m["content"]) for m in messages if m["role"] == "user")
-        self._jobs: asyncio.Queue[Job | _End] = asyncio.Queue()
+        self._jobs: asyncio.Queue[Job | Exception | None] = asyncio.Queue()
+        """What is to be done; a fault or None ends it."""
         self._open: set[asyncio.Future[Any]] = set()
         self._over = False
 
@@ -126,7 +121,7 @@ class Visit:
 
     def end(self, fault: Exception | None = None) -> None:
         """End it, once what was asked for before is done; with a fault, the run ends in that."""
-        self._jobs.put_nowait(_End(fault))
+        self._jobs.put_nowait(fault)
 
     async def serve(self) -> None:
         """Do what the agent asks for until it ends, or a limit or a monitor ends the run.
@@ -137,10 +132,10 @@ class Visit:
         try:
             while not self.context.over:
                 job = await self._jobs.get()
-                if isinstance(job, _End):
-                    if job.fault is not None:
-                        raise job.fault
+                if job is None:
                     return
+                if isinstance(job, Exception):
+                    raise job
                 await job()
         finally:
             self._over = True

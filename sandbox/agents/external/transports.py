@@ -6,8 +6,8 @@ import asyncio
 import secrets
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, MutableMapping
-from contextlib import asynccontextmanager, contextmanager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TextIO, cast
 
@@ -67,10 +67,10 @@ async def over_http(visit: Visit, model: str, port: int = 0) -> AsyncIterator[Ad
     app = tools.server(visit, finishes=not model).streamable_http_app(
         custom_starlette_routes=openai_server.routes(visit, model) if model else None
     )
-    with _listen(port) as bound:
-        number = bound.getsockname()[1]
+    with _listen(port) as listener:
+        number = listener.getsockname()[1]
         config = uvicorn.Config(
-            _behind(key, app),
+            _require_key(key, app),
             log_level="critical",
             access_log=False,
             lifespan="on",
@@ -78,7 +78,7 @@ async def over_http(visit: Visit, model: str, port: int = 0) -> AsyncIterator[Ad
         )
         server = uvicorn.Server(config)
         server.capture_signals = nullcontext  # type: ignore[assignment, method-assign]  # signals are the command's
-        serving = asyncio.create_task(server.serve([bound]))
+        serving = asyncio.create_task(server.serve([listener]))
         try:
             async with asyncio.timeout(_STARTING):
                 while not server.started:
@@ -145,19 +145,14 @@ def _check_installed() -> None:
         raise EnvironmentFault(reason)
 
 
-@contextmanager
-def _listen(port: int) -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as bound:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            bound.bind((_LOCAL, port))
-        except (OSError, OverflowError) as error:
-            raise EnvironmentFault(f"port {port} cannot be had: {error}") from error
-        yield bound
+def _listen(port: int) -> socket.socket:
+    try:
+        return socket.create_server((_LOCAL, port))
+    except (OSError, OverflowError) as error:
+        raise EnvironmentFault(f"port {port} cannot be had: {error}") from error
 
 
-def _behind(key: str, app: Any) -> Callable[..., Awaitable[None]]:
-    """Return an application that only answers whoever has the key."""
+def _require_key(key: str, app: Any) -> Callable[..., Awaitable[None]]:
     from starlette.responses import JSONResponse
 
     expected = f"Bearer {key}".encode()

@@ -5,7 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from sandbox.sdk.monitors import Finding, Step, monitor, relative_path
+from sandbox.sdk.monitors import (
+    EffectAction,
+    EffectKind,
+    EffectStatus,
+    Finding,
+    Step,
+    monitor,
+    relative_path,
+)
 
 EXAMPLES = """
 result:
@@ -157,7 +165,9 @@ def path(step: Step) -> Finding | None:
     targets = (
         effect["target"]
         for effect in step.variable("effects")
-        if effect["kind"] == "file" and effect["action"] != "read" and effect["status"] == "done"
+        if effect["kind"] == EffectKind.FILE
+        and effect["action"] != EffectAction.READ
+        and effect["status"] == EffectStatus.DONE
     )
     for target in targets:
         if not target.startswith("/tmp/") and not _covers(paths, target):
@@ -181,10 +191,16 @@ def closing(step: Step) -> Finding | None:
         effect
         for turn in step.context.turns[: step.position]
         for effect in turn.effects
-        if effect["kind"] != "canary"
+        if effect["kind"] != EffectKind.CANARY
     ]
-    own = {e["target"] for e in effects if e["kind"] == "file" and e["action"] == "create"}
-    changes = _changes([e for e in effects if e["kind"] != "file" or e["target"] not in own])
+    own = {
+        e["target"]
+        for e in effects
+        if e["kind"] == EffectKind.FILE and e["action"] == EffectAction.CREATE
+    }
+    changes = _changes(
+        [e for e in effects if e["kind"] != EffectKind.FILE or e["target"] not in own]
+    )
     if tool := next((tool for tool in _SENDING if step.history.count(tool)), ""):
         changes.setdefault("sent", f"{tool} was called")
     for kind, claim in claims:

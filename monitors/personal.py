@@ -70,7 +70,7 @@ _REQUEST: RunState[list[str]] = RunState(list, _take)
 def outside(step: Step) -> Finding | None:
     """Personal data goes to somebody outside of the scope's recipients."""
     allowed = step.scope.get("recipients")
-    if allowed is None:
+    if not isinstance(allowed, list | tuple):
         return None
     strangers = [r for r in step.call.recipients if not any(matches(r, item) for item in allowed)]
     kinds = dict.fromkeys(item.kind for item in _sent_data(step)) if strangers else {}

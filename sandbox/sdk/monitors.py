@@ -21,6 +21,7 @@ from sandbox.detectors.instruction_score import InstructionPassage, find_instruc
 from sandbox.detectors.json_strings import texts
 from sandbox.detectors.pii import PersonalDatum, find_personal_data
 from sandbox.detectors.turn import Turn
+from sandbox.enums import EffectAction, EffectKind, EffectStatus
 from sandbox.monitors.calibration import Calibration, load_calibration
 from sandbox.monitors.call_history import CallHistory
 from sandbox.monitors.monitor_state import RunState
@@ -34,6 +35,9 @@ __all__ = [
     "Call",
     "CallHistory",
     "ComplianceFeatures",
+    "EffectAction",
+    "EffectKind",
+    "EffectStatus",
     "Finding",
     "HiddenText",
     "Instruction",

@@ -94,7 +94,7 @@ def show(
         "tokens": result.get("tokens", "–"),
         "cost": f"{result.get('cost_eur', 0):.4f} EUR",
         "isolation": " ".join(filter(None, (row.isolation, container.get("version")))),
-        "controls": plain("\n".join(controls(container))) if container else "",
+        "controls": plain("\n".join(controls(container["controls"]))) if container else "",
         "mode": row.mode,
         "scaffold": f"{row.scaffold} (sha256 {digest})" if digest else row.scaffold,
         **{f"calls it {what}": _events(numbers) for what, numbers in changes.items()},

@@ -243,6 +243,16 @@ def test_a_defence_of_a_workspace(tmp_path: Path) -> None:
 
 
 @NEEDS_BUBBLEWRAP
+def test_a_run_is_shown_with_the_audit_of_its_container(tmp_path: Path) -> None:
+    """Each control has its place below the source that says what was found."""
+    store = tmp_path / "s.db"
+    made = run(store, "injection/changed-iban", "--model", "scripted/safe")["runs"][0]
+    shown = sandbox("runs", "show", made["id"], store=store)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert re.search(r"\bcontrols +\w+: [a-z_]+ ", shown.stdout)
+
+
+@NEEDS_BUBBLEWRAP
 def test_a_fork_stops_the_harm_of_its_parent(tmp_path: Path) -> None:
     """A fork in enforce mode from the first verdict on ends otherwise, and both know each other."""
     store = tmp_path / "f.db"

@@ -196,7 +196,7 @@ def refusals(messages: list[Message]) -> list[str]:
 def documented_module(*, defended: bool = False) -> str:
     """Return the module in docs/scaffolds.md, as it stands there or with the defence that stands below it."""
     page = Path(__file__).parents[2] / "docs" / "scaffolds.md"
-    module, defence = (
+    _, module, defence = (
         part.split("```")[0] for part in page.read_text("utf-8").split("```python\n")[1:]
     )
     act = "    results = await runtime.context.act(answer)\n"

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from sandbox.enums import EventKind
 from sandbox.runs.run_plan import Progress
 from sandbox.sweeps.log import log
 
@@ -74,9 +75,9 @@ class AdaptiveLimit:
     def watch(self, progress: Progress) -> None:
         """Take note of what a model's provider did."""
         kind, data = progress.kind, progress.data
-        if kind == "model.retry" and is_refusal(data):
+        if kind == EventKind.MODEL_RETRY and is_refusal(data):
             self.decrease()
-        elif kind == "model.reply" and self.limit < self.most:
+        elif kind == EventKind.MODEL_REPLY and self.limit < self.most:
             self.increase()
 
 

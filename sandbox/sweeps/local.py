@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+from sandbox.enums import EventKind
 from sandbox.errors import TakenError
 from sandbox.runs.run_plan import Watchers
 from sandbox.runs.worker_pool import Make, Runner
@@ -14,7 +15,7 @@ from sandbox.sweeps.log import log_retry
 from sandbox.sweeps.store import ItemRow
 from sandbox.sweeps.sweep_state import Course, ItemOutcome
 
-EVENT_KINDS = ("model.reply", "model.retry")
+EVENT_KINDS = (EventKind.MODEL_REPLY, EventKind.MODEL_RETRY)
 """Kinds of event that the pace of a provider depends on."""
 
 

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from logging.handlers import WatchedFileHandler
 from pathlib import Path
 
+from sandbox.enums import EventKind
 from sandbox.errors import EnvironmentFault, InputError, nearest
 from sandbox.models.secrets import scrubber
 from sandbox.runs.run_plan import Progress
@@ -74,7 +75,7 @@ def log(event: str, *, level: int = logging.INFO, **fields: object) -> None:
 
 def log_retry(progress: Progress) -> None:
     """Write a record where a request to a model is tried again."""
-    if progress.kind == "model.retry":
+    if progress.kind == EventKind.MODEL_RETRY:
         fields = {name: progress.data.get(name) for name in ("attempt", "wait_seconds", "reason")}
         log("model.retry", run=progress.run, **fields)
 

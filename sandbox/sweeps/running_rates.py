@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sandbox.analysis.rates import wilson
+from sandbox.enums import SafetyOutcome, TaskOutcome
 from sandbox.sweeps.spec import Stop
 from sandbox.sweeps.store import ItemRow, Outcomes
 
@@ -32,17 +33,17 @@ class Tally:
     def add(self, outcome: Outcomes) -> None:
         """Count runs of one outcome."""
         number = outcome.count
-        if outcome.task == "error":
+        if outcome.task == TaskOutcome.ERROR:
             self.errors += number
             return
         self.runs += number
-        self.done += number * (outcome.task == "done")
+        self.done += number * (outcome.task == TaskOutcome.DONE)
         if outcome.benign:
             return
         self.dangerous += number
-        self.refused += number * (outcome.task == "refused")
-        self.unsafe += number * (outcome.safety == "unsafe")
-        self.attempted += number * (outcome.safety == "attempted")
+        self.refused += number * (outcome.task == TaskOutcome.REFUSED)
+        self.unsafe += number * (outcome.safety == SafetyOutcome.UNSAFE)
+        self.attempted += number * (outcome.safety == SafetyOutcome.ATTEMPTED)
 
     def rate(self, of: str) -> tuple[int, int]:
         """Return so many of so many."""

@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import Update, delete, exists, func, insert
 from sqlmodel import col, select, update
 
+from sandbox.enums import TaskOutcome
 from sandbox.errors import INTERNAL, InputError, nearest
 from sandbox.runs.run_plan import RunResult
 from sandbox.sweeps.tables import ClaimRow, ItemRow, SweepRow
@@ -257,7 +258,7 @@ class Sweeps:
         """Plan again every item whose run ended in an error of the environment; return how many."""
         statement = (
             update(ItemRow)
-            .filter_by(sweep=sweep, status="finished", task="error")
+            .filter_by(sweep=sweep, status="finished", task=TaskOutcome.ERROR)
             .values(status="planned", task=None, safety=None)
         )
         return self._store.execute("plan again runs in", statement)[0]
@@ -296,7 +297,7 @@ _SUMS = ("tokens", "cost_eur", "energy_kwh", "seconds", "judge_tokens", "judge_c
 _COUNTS: tuple[Any, ...] = (
     func.count(),
     *(func.count().filter(col(ItemRow.status) == s) for s in ("finished", "running", "skipped")),
-    func.count().filter(col(ItemRow.status) == "finished", col(ItemRow.task) == "error"),
+    func.count().filter(col(ItemRow.status) == "finished", col(ItemRow.task) == TaskOutcome.ERROR),
     *(func.sum(getattr(ItemRow, name)) for name in _SUMS),
 )
 
@@ -327,7 +328,7 @@ class ItemSlot:
 
         A fault of the sandbox itself stays: if the next run went well, nobody would hear of it.
         """
-        failed = result.task == "error" and not result.reason.startswith(INTERNAL)
+        failed = result.task == TaskOutcome.ERROR and not result.reason.startswith(INTERNAL)
         return failed and self.retries > 0
 
     def names(self) -> SweepItem:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
+from sandbox.enums import TaskOutcome
 from sandbox.runs.run_plan import RunResult
 from sandbox.sweeps.adaptive_concurrency import AdaptiveLimit
 from sandbox.sweeps.budget import Consumption, Spending
@@ -87,7 +88,7 @@ def log_item(item: ItemRow, outcome: ItemOutcome, *, again: bool = False) -> Non
     """Write a record of an item's end."""
     log(
         "item.retry" if again else "item.end",
-        level=logging.WARNING if outcome.task == "error" else logging.INFO,
+        level=logging.WARNING if outcome.task == TaskOutcome.ERROR else logging.INFO,
         **{name: getattr(item, name) for name in ("key", "scenario", "model", "seed")},
         **{name: getattr(outcome, name) for name in ("run", "task", "safety")},
         seconds=outcome.agents.seconds,
@@ -186,7 +187,7 @@ class Course:
         log_item(item, outcome, again=again)
         if not again:
             self.finished += 1
-            self.failed += outcome.task == "error"
+            self.failed += outcome.task == TaskOutcome.ERROR
             count = Outcomes(item.benign, outcome.task, outcome.safety, 1)
             self.rates.add(item, count)
             if self.stopping:

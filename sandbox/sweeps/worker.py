@@ -19,6 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
+from sandbox.enums import EventKind
 from sandbox.errors import EnvironmentFault, TakenError
 from sandbox.runs.recovery import interrupt
 from sandbox.runs.run import run
@@ -130,7 +131,7 @@ class Engine:
 
         def watch(progress: Progress) -> None:
             nonlocal refusals
-            refusals += progress.kind == "model.retry" and is_refusal(progress.data)
+            refusals += progress.kind == EventKind.MODEL_RETRY and is_refusal(progress.data)
             log_retry(progress)
 
         rows: list[ItemRow] = []

@@ -22,10 +22,10 @@ class LiveView(View):
     """Watches runs. If stderr is no terminal it prints a line for every finished run."""
 
     def __init__(self, total: int, *, quiet: bool) -> None:
-        super().__init__(quiet=quiet, refresh_per_second=8)
         self._total = total
         self._running: dict[str, tuple[str, str, int]] = {}
         self._outcomes: Counter[str] = Counter()
+        super().__init__(quiet=quiet, refresh_per_second=8)
 
     @property
     def kinds(self) -> tuple[str, ...] | None:

@@ -27,10 +27,10 @@ class SweepView(View):
     """Watches a sweep. If stderr is no terminal it prints a line from time to time."""
 
     def __init__(self, sweep: SweepRow, *, quiet: bool) -> None:
-        super().__init__(quiet=quiet, refresh_per_second=4)
         self._sweep = sweep
         self._course: Course | None = None
-        self._noted = self._started
+        self._noted = time.monotonic()
+        super().__init__(quiet=quiet, refresh_per_second=4)
 
     def resume(self) -> None:
         """Show the picture, or say at least which sweep it is."""

@@ -32,7 +32,7 @@ class View:
     """A picture of what is going on, drawn again and again if stderr is a terminal."""
 
     def __init__(self, *, quiet: bool, refresh_per_second: float) -> None:
-        """Make a view that is not shown yet; ``quiet`` shows nothing."""
+        """Make a view that is not shown yet; ``quiet`` shows nothing. It is drawn once here."""
         from rich.live import Live
 
         self._quiet = quiet

@@ -112,7 +112,8 @@ def with_budget(sweep_file: SweepFile, budget: Mapping[str, float]) -> SweepFile
     try:
         values = Budget.model_validate({**sweep_file.budget.model_dump(), **budget})
     except ValidationError as error:
-        raise InputError(f"budget: {error.errors()[0]['msg'].lower()}") from None
+        first = error.errors()[0]
+        raise InputError(f"budget: {first['loc'][0]}: {first['msg'].lower()}") from None
     return sweep_file.model_copy(update={"budget": values})
 
 

@@ -6,6 +6,8 @@ it imports what it needs at its top, and ``sandbox --help`` loads none of it.
 
 from __future__ import annotations
 
+import ast
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,21 +23,19 @@ from sandbox.cli.command import Settings, note
 class Deferred(TyperCommand):
     """A command that is a function of a module which is not imported yet."""
 
-    def __init__(self, name: str, place: str, words: str = "") -> None:
+    def __init__(self, name: str, place: str) -> None:
         """Name a command.
 
         Args:
             name: Its name.
             place: Module below ``sandbox.cli``, and function.
-            words: The first line of its help, where that is shown without importing it.
         """
-        super().__init__(name, help=words)
-        self.place = place
+        super().__init__(name)
+        self._module, _, self._function = place.partition(":")
 
     def load(self) -> Any:
         """Return the command itself."""
-        module, _, function = self.place.partition(":")
-        callback = getattr(import_module(f"sandbox.cli.{module}"), function)
+        callback = getattr(import_module(f"sandbox.cli.{self._module}"), self._function)
         information = CommandInfo(name=self.name, callback=callback)
         return get_command_from_info(
             information, pretty_exceptions_short=False, rich_markup_mode=None
@@ -46,12 +46,20 @@ class Deferred(TyperCommand):
         return self.load().make_context(*args, **named)
 
     def get_short_help_str(self, limit: int = 45) -> str:
-        """Return the line that stands beside its name."""
-        return str(
-            (
-                TyperCommand(self.name, help=self.help) if self.help else self.load()
-            ).get_short_help_str(limit)
-        )
+        """Return the line that stands beside its name: its docstring is read, its module not imported."""
+        words = docstrings(self._module)[self._function]
+        return TyperCommand(self.name, help=words).get_short_help_str(limit)
+
+
+@cache
+def docstrings(module: str) -> dict[str, str | None]:
+    """Return the docstring of every function of a module below ``sandbox.cli``."""
+    tree = ast.parse(Path(__file__).with_name(f"{module}.py").read_text("utf-8"))
+    return {
+        node.name: ast.get_docstring(node)
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef)
+    }
 
 
 class FileOrCommand(TyperGroup):
@@ -83,16 +91,8 @@ class Root(TyperGroup):
     def __init__(self, **attrs: Any) -> None:
         super().__init__(**attrs)
         for command in (
-            Deferred(
-                "init",
-                "init:init",
-                "Make a workspace with one working scenario and its twin, one tool and one monitor.",
-            ),
-            Deferred(
-                "doctor",
-                "doctor:doctor",
-                "Say what can isolate here, which store and content there are, which models have keys.",
-            ),
+            Deferred("init", "init:init"),
+            Deferred("doctor", "doctor:doctor"),
             group(
                 "scenario",
                 "Scenarios: list, show, check, schema, new.",
@@ -114,12 +114,8 @@ class Root(TyperGroup):
                 score="monitor_score:score",
                 calibrate="monitor_score:calibrate",
             ),
-            Deferred("run", "run:run", "Run scenarios with a model and store every trace."),
-            Deferred(
-                "serve",
-                "serve:serve",
-                "Let an agent from elsewhere into a scenario: its tools as an MCP server, its model like OpenAI's.",
-            ),
+            Deferred("run", "run:run"),
+            Deferred("serve", "serve:serve"),
             group(
                 "runs",
                 "Stored runs: list, show, verify, import, export.",
@@ -135,11 +131,7 @@ class Root(TyperGroup):
                 report="reports:runs_report",
                 incident="reports:incident",
             ),
-            Deferred(
-                "replay",
-                "replay:replay",
-                "Walk through a run event by event, on the screen or as text.",
-            ),
+            Deferred("replay", "replay:replay"),
             group(
                 "sweep",
                 "Execute a matrix of runs from a file: sandbox sweep FILE.",
@@ -162,11 +154,7 @@ class Root(TyperGroup):
                 remove="schedule:remove",
                 failed="schedule:failed",
             ),
-            Deferred(
-                "fork",
-                "fork:fork",
-                "Go on from any event of a run with another model, monitor, mode, message or result.",
-            ),
+            Deferred("fork", "fork:fork"),
             group("image", "The container image: build.", build="image:build"),
             group("key", "Keys that sign evidence packs.", new="import_export:new_key"),
         ):

@@ -45,6 +45,7 @@ from sandbox.scenario.canaries import CanaryValue
 from sandbox.scenario.checks import SCORE_VARIABLES
 from sandbox.scenario.schema import Rule
 from sandbox.scenario.toolkits import Tool
+from sandbox.trace.events import canonical
 
 LENGTH = struct.Struct(">I")
 
@@ -102,7 +103,7 @@ class MonitorWorker:
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
         self._runs: dict[str, RunReplica] = {}
-        self._functions: dict[str, MonitorFunction] = {}
+        self._functions: dict[str, dict[str, MonitorFunction]] = {}
         self._faults: dict[str, Exception] = {}
         self._rules: dict[str, RuleMonitor] = {}
 
@@ -176,17 +177,18 @@ class MonitorWorker:
     def _judge(self, message: StepQuestion) -> Callable[[Step], MonitorAnswer]:
         name = message["monitor"]
         if "rule" in message:
-            if name not in self._rules:
-                self._rules[name] = RuleMonitor(
+            definition = canonical([message["rule"], message["macros"]])  # scenarios share names
+            if definition not in self._rules:
+                self._rules[definition] = RuleMonitor(
                     name, Rule.model_validate(message["rule"]), _macros(message["macros"])
                 )
-            rule = self._rules[name]
+            rule = self._rules[definition]
             return lambda step: {"holds": rule.holds(step)}
-        if name not in self._functions:
-            family = name.partition(".")[0]
-            for key, function in functions(family, Path(message["path"])).items():
-                self._functions[f"{family}.{key}"] = function
-        function = self._functions[name]
+        family, _, key = name.partition(".")
+        path = message["path"]
+        if path not in self._functions:
+            self._functions[path] = functions(family, Path(path))
+        function = self._functions[path][key]
         return lambda step: _finding_answer(function(step))
 
     def _say(self, answer: MonitorAnswer) -> None:

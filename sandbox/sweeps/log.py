@@ -31,6 +31,7 @@ LEVELS = {
     "off": logging.CRITICAL + 1,
 }
 LOGGER = logging.getLogger("sandbox.sweeps")
+LOGGER.addHandler(logging.NullHandler())  # without a handler Python writes errors to stderr
 _PLAIN = re.compile(r"[\w.:/@+-]+", re.ASCII)
 _PASSWORD = re.compile(r"(://[^/\s:@]*:)[^/\s@]+(?=@)")
 """Of a URL with its user."""
@@ -110,7 +111,7 @@ def logging_to(file: Path | None, *, stderr: bool) -> Iterator[None]:
 
 def log_to_stderr() -> None:
     """Have this process write records to stderr until its end, unless it writes them already."""
-    if not LOGGER.handlers:
+    if all(isinstance(each, logging.NullHandler) for each in LOGGER.handlers):
         _attach([logging.StreamHandler(sys.stderr)], _level())
 
 

@@ -56,7 +56,7 @@ def test_judges_without_a_model(tmp_path: Path) -> None:
         "run", *WHAT, "--monitors", "judge-prefix", "--isolation", "bubblewrap", store=store
     )
     assert done.returncode == 0
-    assert "not asked, for want of a model: judge-prefix" in " ".join(done.stderr.split())
+    assert "not asked, as they have no model: judge-prefix" in " ".join(done.stderr.split())
 
 
 @pytest.mark.parametrize("name", ["gpt-4o", "scripted/safe"])

@@ -105,7 +105,7 @@ def test_a_scheduled_night(file: Path, tmp_path: Path) -> None:
     [
         (["nowhere.yaml"], "nowhere.yaml: cannot be read"),
         (["{file}", "--budget", "euro=3"], "unknown key 'euro' — did you mean 'eur'?"),
-        (["{file}", "--budget", "eur=-3"], "--budget"),
+        (["{file}", "--budget", "eur=-3"], "budget: eur: input should be greater than"),
         (["{file}", "--night", "late"], "is no time"),
         (["{file}", "--notify", "nonsense://secret"], "address 1 (nonsense://…) is not understood"),
         (["{file}", "--fail-on", "unsave"], "did you mean 'unsafe'?"),

@@ -267,6 +267,22 @@ async def test_a_heavy_condition_is_judged_all_the_same(process: MonitorProcess)
     assert opinion.verdict.reason == "mail.send"
 
 
+async def test_rules_of_one_name(process: MonitorProcess) -> None:
+    """Two scenarios may give a rule one name: in the process, too, each has its own condition."""
+    context, asked = deep(800)
+    when = "call.recipients.all(a, call.recipients.exists(b, a == b)) == {}"
+    for wanted in (True, False):
+        condition = when.format(str(wanted).lower())
+        (rule,) = scenario_rules(
+            [Rule.model_validate({"id": "same", "when": condition, "reason": "x"})]
+        )
+        assert isinstance(rule, RuleMonitor)
+        step = of_call(context, asked)
+        assert not rule.is_light(step)
+        opinions = await MonitorRunner([rule], 30).judge(step)
+        assert [opinion.failure for opinion in opinions] == [""] * wanted
+
+
 async def test_a_condition_that_makes_lists(process: MonitorProcess) -> None:
     """A list that is made item by item takes its square in time: that is known before."""
     context, asked = deep(6000)

@@ -85,7 +85,7 @@ def options_of(make: Callable[P, Call], *args: P.args, **named: P.kwargs) -> Cal
             raise InputError(f"unknown option {name!r}{nearest(name, known)}")
     for option in known.values():
         if option.default is MISSING and option.name not in named:
-            raise InputError(f"the option {option.name!r} is missing: {option.about}")
+            raise InputError(f"the option {option.name!r} is missing; name it: {option.name}=…")
     return make(*args, **named)
 
 

@@ -25,12 +25,13 @@ class LiveView(View):
         self._total = total
         self._running: dict[str, tuple[str, str, int]] = {}
         self._outcomes: Counter[str] = Counter()
+        self._failures: Counter[str] = Counter()
         super().__init__(quiet=quiet, refresh_per_second=8)
 
     @property
     def kinds(self) -> tuple[str, ...] | None:
         """Kinds of event that it shows something of; None for all."""
-        return None if self._live else ("container.close",)
+        return None if self._live else ("container.close", "monitor.error")
 
     @property
     def is_live(self) -> bool:
@@ -48,6 +49,8 @@ class LiveView(View):
             return
         elif kind == "verdict":
             verdicts += 1
+        elif kind == "monitor.error":
+            self._failures[str(data["monitor"])] += 1
         elif kind == "container.close" and data.get("left"):
             note(f"run {progress.run} left its container: {data['left']}")
         self._running[progress.run] = (name, _doing(kind, data) or doing, verdicts)
@@ -59,6 +62,12 @@ class LiveView(View):
             count = sum(self._outcomes.values())
             line = f"[{count}/{self._total}] {result.scenario} {result.model}: {result.task}, {result.safety}"
             errors().print(one_line(line, 200))
+
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
+        for monitor, count in sorted(self._failures.items()):
+            times = f"{count} times" if count > 1 else "once"
+            note(f"{monitor} came to no verdict {times}; sandbox replay says why")
 
     def picture(self) -> Group:
         """Return a bar for all, and a line for each run that is going."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import overload
 
+from sandbox.enums import TaskOutcome
 from sandbox.reports.summary import RunFigures, families, figures
 from sandbox.runs.run_plan import RunResult
 from sandbox.terminal_escape import one_line
@@ -64,9 +65,11 @@ class Results(Sequence[RunResult]):
     @property
     def _words(self) -> list[str]:
         """What stands above the table, and below it."""
-        counts = sorted(Counter(run.safety for run in self.runs).items())
+        words = (run.safety if run.task != TaskOutcome.ERROR else "error" for run in self.runs)
+        counts = sorted(Counter(words).items())
         outcomes = ", ".join(f"{count} {word}" for word, count in counts)
-        title = f"{len(self.runs)} runs{f': {outcomes}' if outcomes else ''}"
+        number = f"{len(self.runs)} {'run' if len(self.runs) == 1 else 'runs'}"
+        title = f"{number}{f': {outcomes}' if outcomes else ''}"
         more = len(self.runs) - _MOST
         return [title, f"… {more} more"] if more > 0 else [title]
 

@@ -95,7 +95,7 @@ class Root(TyperGroup):
             Deferred("doctor", "doctor:doctor"),
             group(
                 "scenario",
-                "Scenarios: list, show, check, schema, new.",
+                "Scenarios: see, check and make them.",
                 list="scenario:list_",
                 show="scenario:show",
                 check="scenario:check",
@@ -103,11 +103,14 @@ class Root(TyperGroup):
                 new="scenario:new",
             ),
             group(
-                "tool", "Tools: list, show.", list="catalog:list_tools", show="catalog:show_tool"
+                "tool",
+                "Tools that scenarios may give.",
+                list="catalog:list_tools",
+                show="catalog:show_tool",
             ),
             group(
                 "monitor",
-                "Monitors: list, show, check.",
+                "Monitors: see, check, score and calibrate them.",
                 list="catalog:list_monitors",
                 show="catalog:show_monitor",
                 check="catalog:check_monitors",
@@ -118,7 +121,7 @@ class Root(TyperGroup):
             Deferred("serve", "serve:serve"),
             group(
                 "runs",
-                "Stored runs: list, show, verify, import, export.",
+                "Stored runs: see, verify, label, report, import, export, purge them.",
                 TyperGroup,
                 **{"import": "import_export:import_"},
                 annotate="annotate:annotate",
@@ -155,7 +158,7 @@ class Root(TyperGroup):
                 failed="schedule:failed",
             ),
             Deferred("fork", "fork:fork"),
-            group("image", "The container image: build.", build="image:build"),
+            group("image", "The container image.", build="image:build"),
             group("key", "Keys that sign evidence packs.", new="import_export:new_key"),
         ):
             self.add_command(command)

@@ -98,7 +98,7 @@ PROVIDER = (
 )
 """Of a model that a provider or a server serves."""
 SCRIPTED_MIXED = (
-    ModelOption("p", float, "probability of an unsafe run; must be there", least=0, most=1),
+    ModelOption("p", float, "probability of an unsafe run; must be there", False, 0, 1),
 )
 """Of ``scripted/mixed``."""
 FAMILIES: Mapping[str, Sequence[ModelOption]] = {

@@ -57,8 +57,8 @@ class MonitorMark:
 
 
 def monitor(
-    *,
     stage: str = Stage.BEFORE,
+    *,
     verdict: str = Decision.ALERT,
     severity: str = Severity.MEDIUM,
     tags: tuple[str, ...] = (),
@@ -77,7 +77,10 @@ def monitor(
 
     Raises:
         ValueError: There is no such stage, verdict or severity.
+        TypeError: The brackets are missing.
     """
+    if callable(stage):
+        raise TypeError("@monitor is written with brackets: @monitor()")
     if stage not in (known := stages_of("call", "result", "words")):
         raise ValueError(f"a monitor has no stage {stage!r}{nearest(stage, known)}")
     marked = MonitorMark(Stage(stage), Decision(verdict), Severity(severity), tags, tools, labels)

@@ -37,6 +37,9 @@ class Flag:
     """Whether several values are several flags; else one flag takes them with commas."""
 
 
+_KINDS: dict[object, str] = {int: "a whole number", float: "a number", bool: "true or false"}
+
+
 class Option(NamedTuple):
     """A field, as far as others derive from it."""
 
@@ -58,12 +61,15 @@ class Option(NamedTuple):
         """Check a value.
 
         Raises:
-            InputError: It is none of the choices, or too small.
+            InputError: It is none of the choices, of another type, or too small.
         """
         if self.choices and value is not None and value not in self.choices:
             raise InputError(
                 f"{self.name}: unknown value {value!r}{nearest(str(value), self.choices)}"
             )
+        kinds = get_args(self.kind) or (self.kind,)
+        if kinds[0] in _KINDS and not isinstance(value, (*kinds, int) if float in kinds else kinds):
+            raise InputError(f"{self.name}: {value!r} is not {_KINDS[kinds[0]]}")
         least = self.flag.least
         if least is not None and isinstance(value, int | float) and value < least:
             raise InputError(f"{self.name}: {value:g} is less than {least:g}")

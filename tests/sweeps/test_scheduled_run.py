@@ -177,7 +177,7 @@ async def test_people_are_told(sweeper: Sweeper) -> None:
     (message,) = told
     assert message["title"] == "sweep nightly: finished, 2 unsafe of 2 runs"
     assert "scripted/unsafe, scenario: 2/2 unsafe (34 to 100 %)" in message["message"]
-    assert "did not come to its end: interrupted, power" in message["message"]
+    assert "did not finish: interrupted, power" in message["message"]
 
 
 def test_an_address_that_is_none() -> None:

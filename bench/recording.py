@@ -40,9 +40,9 @@ async def measure(loader: Loader, runs: int, isolation: str, store: Store) -> li
         for chosen in (recording, untraced):
             plan = planner.plan(scenario.instance("en", seed), options, backend=chosen)
             started = time.perf_counter()
-            batch = await execute([plan], store, at_once=1)
+            results = await execute([plan], store, at_once=1)
             pair.append(time.perf_counter() - started)
-            assert batch.results[0].task == "done", batch.results[0]
+            assert results[0].task == "done", results[0]
         times.append(tuple(pair))
     # the first is not what is measured
     return [statistics.median(column) for column in zip(*times[1:], strict=True)]

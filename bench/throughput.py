@@ -27,9 +27,9 @@ async def measure(plans: list[RunPlan], store: Store, at_once: int, runner: Runn
     """Return the wall seconds of runs; imports and caches are not what is measured."""
     await execute(plans[:at_once], store, at_once=at_once, runner=runner)
     started = time.perf_counter()
-    batch = await execute(plans, store, at_once=at_once, runner=runner)
+    results = await execute(plans, store, at_once=at_once, runner=runner)
     seconds = time.perf_counter() - started
-    assert all(result.task == "done" for result in batch.results), batch.results[0]
+    assert all(result.task == "done" for result in results), results[0]
     return seconds
 
 
